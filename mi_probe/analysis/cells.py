@@ -1,0 +1,161 @@
+"""Cells: which estimates a run makes, what defines each, and its tidy row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mi_probe.backbones import Backbone
+from mi_probe.estimators import Estimate, Estimator
+from mi_probe.provenance import now
+from mi_probe.results import SCHEMA_VERSION, Row, canonical, digest, settings_of
+from mi_probe.tasks import Task
+
+# What says how states are kept or which others were captured in the same pass, not
+# what a state is.
+_NOT_OF_A_STATE = ("schema", "settings.sites", "settings.views")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose states they are, as result rows name it; `subject_of` makes one."""
+
+    model: str
+    layers: Mapping[str, int | None]
+    """The hidden_states index of each site."""
+    depths: Mapping[str, int]
+    """The number of blocks of each site's stack."""
+    revision: str | None = None
+    adapter: str | None = None
+    adapter_sha: str | None = None
+    step: int | None = None
+
+
+def subject_of(backbone: Backbone) -> Subject:
+    """The subject that a backbone's states are of."""
+    return Subject(
+        model=backbone.name,
+        layers={site.name: site.index for site in backbone.sites},
+        depths={site.name: backbone.depth(site.stack) for site in backbone.sites},
+        revision=backbone.revision,
+        adapter=backbone.adapter,
+        adapter_sha=backbone.fingerprint.get("adapter"),
+        step=backbone.step,
+    )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One estimate to be made, and what defines it."""
+
+    site: str
+    view: str
+    estimator: str
+    seed: int
+    key: Mapping[str, Any] = field(repr=False)
+    row_id: str
+
+
+def cells(
+    fingerprint: Mapping[str, object],
+    task: Task,
+    *,
+    subject: Subject,
+    estimators: Mapping[str, Estimator],
+    sites: Sequence[str],
+    views: Sequence[str],
+    seeds: Sequence[int] = (0,),
+    n_permutations: int = 0,
+    token_set: str = "prompt",
+) -> list[Cell]:
+    """The estimates that `measure` would make, known before anything is captured.
+
+    Args:
+        fingerprint: of the states: ``plan(...).fingerprint`` before a capture,
+            ``Activations.fingerprint`` after it.
+        task: the rows and their Y.
+        subject: whose states they are.
+        estimators: by the name that rows give them.
+        sites: where.
+        views: ``full`` for all token states, and poolings.
+        seeds: one estimate each.
+        n_permutations: of Y, for the null.
+        token_set: what the positions hold: ``prompt``, ``generated`` or ``all``.
+    """
+    states = {k: v for k, v in fingerprint.items() if k not in _NOT_OF_A_STATE}
+    common = {
+        "schema_version": SCHEMA_VERSION,
+        "model": subject.model,
+        "step": subject.step,
+        "states": digest(states),
+        "task": task.name,
+        "rows": task.sha256(),
+        "token_set": token_set,
+        "n_permutations": n_permutations,
+    }
+    found = []
+    # Sites outermost: one site's states are in memory at a time.
+    for site in sites:
+        for view in views:
+            for name, estimator in estimators.items():
+                for seed in seeds:
+                    key = {
+                        **common,
+                        "site": site,
+                        "view": view,
+                        "estimator": name,
+                        "settings": settings_of(estimator),
+                        "seed": seed,
+                    }
+                    found.append(Cell(site, view, name, seed, key, digest(key)))
+    return found
+
+
+def tidy_row(
+    cell: Cell,
+    estimate: Estimate,
+    task: Task,
+    subject: Subject,
+    n_permutations: int,
+    token_set: str,
+) -> Row:
+    """The row of a finished cell, but for the time it took and the program's state."""
+    low, high = estimate.ci
+    return Row(
+        row_id=cell.row_id,
+        quantity="I_YZ" if cell.view == "full" else "I_YZp",
+        site=cell.site,
+        layer=subject.layers[cell.site],
+        n_layers=subject.depths[cell.site],
+        view=cell.view,
+        token_set=token_set,
+        y_kind=task.kind,
+        target=task.target,
+        task=task.name,
+        split=task.split,
+        n=len(task),
+        n_classes=len(task.label_names) if task.label_names else None,
+        model=subject.model,
+        revision=subject.revision,
+        adapter=subject.adapter,
+        adapter_sha=subject.adapter_sha,
+        checkpoint_step=subject.step,
+        estimator=cell.estimator,
+        settings=canonical(cell.key["settings"]),
+        seed=cell.seed,
+        value_nats=estimate.nats,
+        stderr=estimate.stderr,
+        ci_low=low,
+        ci_high=high,
+        ci_method="95 %, over held-out examples and critics",
+        null_mean=estimate.null_mean,
+        null_high=estimate.null_high,
+        n_permutations=n_permutations,
+        p_value=estimate.p_value,
+        H_Y_nats=estimate.entropy_y,
+        status=estimate.status,
+        gold_leak=estimate.gold_leak,
+        seconds=0.0,
+        code_version="",
+        config_sha="",
+        created=now(),
+    )

@@ -1,0 +1,122 @@
+"""Short names for the models, tasks and estimators of a result table.
+
+A figure has no room for a path or for thirty settings. A label therefore holds the
+plain name and, after it, only what is needed to tell two rows of the same name apart.
+"""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+import json
+from typing import Any
+
+import pandas as pd
+
+VIEWS = ("full", "mean", "last", "first", "max", "head")
+"""Order in which views are listed everywhere; others follow in order of appearance."""
+
+MODEL_KEY = ("model", "revision", "adapter", "adapter_sha", "checkpoint_step")
+TASK_KEY = ("task", "target", "split", "token_set", "y_kind", "n", "gold_leak")
+ESTIMATOR_KEY = ("estimator", "settings")
+
+
+def short_name(name: str) -> str:
+    """Last part of a path or hub id; the last two where the last is a checkpoint."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part]
+    if not parts:
+        return name
+    return "/".join(parts[-2:] if parts[-1].startswith("checkpoint-") else parts[-1:])
+
+
+def view_label(view: str) -> str:
+    """The paper's symbol: I(Y;Z) for the full states, I(Y;Z_p) for a pooled view."""
+    return "$I(Y;Z)$" if view == "full" else f"$I(Y;Z_p)$, {view}"
+
+
+def view_words(view: str) -> str:
+    """The same for a terminal, without mathematics."""
+    return "I(Y;Z)" if view == "full" else f"I(Y;Z_{view})"
+
+
+def in_order(values: pd.Series) -> list[Any]:
+    """Views in the order of `VIEWS`, unknown ones after them as they first appear."""
+    seen = list(dict.fromkeys(values))
+    known = [view for view in VIEWS if view in seen]
+    return known + [view for view in seen if view not in known]
+
+
+def _text(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def model_labels(table: pd.DataFrame) -> pd.Series:
+    """Model, then its adapter and checkpoint, then what else tells two rows apart."""
+    names = table["model"].map(_text)
+    short = names.map(short_name)
+    # Two models whose last parts agree keep their whole names.
+    clash = names.groupby(short).transform("nunique") > 1
+    label = short.where(~clash, names)
+    adapter = table["adapter"].map(_text).map(short_name)
+    label = label + adapter.map(lambda text: f" + {text}" if text else "")
+    step = table["checkpoint_step"].map(_text)
+    label = label + step.map(lambda text: f", step {text}" if text else "")
+    for column in ("revision", "adapter_sha", "adapter"):
+        label = _tell_apart(label, table, column, MODEL_KEY)
+    return label
+
+
+def task_labels(table: pd.DataFrame) -> pd.Series:
+    """Task, and its split, target, rows ... only where one table holds several."""
+    label = table["task"].map(_text).map(short_name)
+    for column in TASK_KEY[1:]:
+        label = _tell_apart(label, table, column, TASK_KEY)
+    return label
+
+
+def estimator_labels(table: pd.DataFrame) -> pd.Series:
+    """Estimator, and those of its settings in which two of the same name differ."""
+    label = table["estimator"].map(_text)
+    settings = table["settings"].map(_settings)
+    for name in dict.fromkeys(label):
+        rows = label == name
+        keys = list(dict.fromkeys(key for s in settings[rows] for key in s))
+        differing = [
+            key for key in keys if len({json.dumps(s.get(key)) for s in settings[rows]}) > 1
+        ]
+        for key in differing:
+            shown = settings[rows].map(lambda s, key=key: f", {key}={s.get(key)}")
+            label.loc[rows] = label[rows] + shown
+    return label
+
+
+def _settings(text: Any) -> dict[str, Any]:
+    try:
+        value = json.loads(text) if isinstance(text, str) else {}
+    except json.JSONDecodeError:
+        value = {"settings": text}
+    return value if isinstance(value, dict) else {"settings": value}
+
+
+def _tell_apart(
+    label: pd.Series, table: pd.DataFrame, column: str, key: tuple[str, ...]
+) -> pd.Series:
+    """Add `column` to the labels that stand for several members of `key`."""
+    whole = table[list(key)].map(_text).agg("\x1f".join, axis=1)
+    text = table[column].map(_text)
+    shared = whole.groupby(label).transform("nunique") > 1
+    varies = text.groupby(label).transform("nunique") > 1
+    if column == "n":
+        words = "n = " + text
+    elif column == "gold_leak":
+        words = text.map({"True": "gold answer seen"}).fillna("gold answer unseen")
+    else:
+        # A hash needs only enough of its start to be told from another.
+        words = text.str[:7] if column == "adapter_sha" else text
+    return label.where(~(shared & varies & (words != "")), label + ", " + words)

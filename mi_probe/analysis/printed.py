@@ -1,0 +1,71 @@
+"""Result rows, sizes and durations as a terminal shows them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mi_probe.tasks import Task
+
+
+def heading(model: str, task: Task, notes: Sequence[str]) -> str:
+    """What is measured on what: n, Y, H(Y) in nats, and what was done to the rows."""
+    line = f"{model} on {task.name}: n = {len(task)}; Y: {task.target}"
+    if task.label_names is not None:
+        counts = np.bincount(task.labels)
+        shares = counts[counts > 0] / len(task)
+        line += f"; H(Y) = {-(shares * np.log(shares)).sum():.4f} nats"
+    return "\n".join([line, *(f"  note: {note}" for note in (*task.notes, *notes))])
+
+
+def format_table(rows: pd.DataFrame) -> str:
+    """Result rows for a terminal: nats, with interval, null, share of H(Y), status."""
+    lines: list[tuple[str, ...]] = [
+        ("site", "layer", "view", "estimator", "seed", "nats", "95% interval")
+        + ("null 95%", "p", "of H(Y)", "status")
+    ]
+    for row in rows.to_dict("records"):
+        share = row["value_nats"] / row["H_Y_nats"]  # nan where either is
+        lines.append(
+            (
+                str(row["site"]),
+                "-" if pd.isna(row["layer"]) else str(row["layer"]),
+                str(row["view"]),
+                str(row["estimator"]),
+                str(row["seed"]),
+                _number(row["value_nats"]),
+                f"{_number(row['ci_low'])} .. {_number(row['ci_high'])}",
+                _number(row["null_high"]),
+                _number(row["p_value"]),
+                "-" if pd.isna(share) else f"{share:.0%}",
+                str(row["status"]),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = {0, 2, 3, 10}
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i in left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _number(value: float) -> str:
+    return "-" if pd.isna(value) else f"{value:.3f}"
+
+
+def format_bytes(size: int | float) -> str:
+    """A size as a person reads it."""
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.0f} bytes" if units[0] == "bytes" else f"{size:.1f} {units[0]}"
+
+
+def format_duration(seconds: int | float) -> str:
+    """A duration as a person reads it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,269 @@
+"""Measure: from captured states and a task to one estimate a site, view and seed.
+
+`profile` does all of it for a notebook; `measure` is the loop that it shares with the
+command, which keeps every row as soon as it is finished.
+"""
+
+import time
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from mi_probe.analysis.cells import Subject, cells, subject_of, tidy_row
+from mi_probe.backbones import Backbone, load_backbone
+from mi_probe.capture import VIEWS, Activations, extract
+from mi_probe.capture.extract import plan
+from mi_probe.errors import InputError
+from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, with_null
+from mi_probe.hidden import HiddenStates
+from mi_probe.provenance import code_version
+from mi_probe.results import Results, Row, table_of
+from mi_probe.tasks import Task, load_task
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A finished cell: its tidy row, the whole estimate, and the key of the row."""
+
+    row: Row
+    estimate: Estimate
+    key: Mapping[str, Any] = field(repr=False)
+
+
+def measure(
+    activations: Activations,
+    task: Task,
+    *,
+    subject: Subject,
+    estimators: Mapping[str, Estimator],
+    sites: Sequence[str] | None = None,
+    views: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0,),
+    n_permutations: int = 0,
+    token_set: str = "prompt",
+    config_sha: str = "",
+    done: Container[str] = (),
+) -> Iterator[Measured]:
+    """Estimate I(Y;Z) or I(Y;Z_p) in nats, one cell after another.
+
+    Args:
+        activations: states of the task's rows.
+        task: the rows and their Y.
+        subject: whose states they are.
+        estimators: by the name that rows give them.
+        sites: some of those captured; None takes all.
+        views: ``full`` and poolings; None takes those captured.
+        seeds: one estimate each.
+        n_permutations: how often the whole procedure is repeated with Y permuted.
+        token_set: what the positions hold: ``prompt``, ``generated`` or ``all``.
+        config_sha: the hash of the run's settings, for its rows.
+        done: row ids that are left out, because they are finished.
+
+    Raises:
+        InputError: if the states are of other rows than the task's, a site or view was
+            not captured, or the labels cannot carry information (`check_task`).
+    """
+    check_task(task)
+    if tuple(activations.ids) != tuple(task.ids):
+        raise InputError(
+            f"activations must be of the task's rows, in their order; they hold "
+            f"{len(activations.ids)} rows and task '{task.name}' has {len(task)}. "
+            "Capture this task."
+        )
+    todo = cells(
+        activations.fingerprint,
+        task,
+        subject=subject,
+        estimators=estimators,
+        sites=activations.sites if sites is None else sites,
+        views=activations.views if views is None else views,
+        seeds=seeds,
+        n_permutations=n_permutations,
+        token_set=token_set,
+    )
+    version = code_version()
+    held: tuple[str, str] | None = None
+    states: Tensor | HiddenStates = torch.empty(0)
+    for cell in todo:
+        if cell.row_id in done:
+            continue
+        if held != (cell.site, cell.view):
+            states = torch.empty(0)  # let go of the last ones before reading the next
+            states = _states(activations, cell.site, cell.view)
+            held = (cell.site, cell.view)
+        began = time.perf_counter()
+        estimator = estimators[cell.estimator]
+        estimate = (
+            with_null(
+                estimator,
+                states,
+                task.labels,
+                n_permutations=n_permutations,
+                seed=cell.seed,
+            )
+            if n_permutations
+            else estimator.estimate(states, task.labels, seed=cell.seed)
+        )
+        row = tidy_row(cell, estimate, task, subject, n_permutations, token_set)
+        row = replace(
+            row,
+            seconds=round(time.perf_counter() - began, 3),
+            code_version=version,
+            config_sha=config_sha,
+        )
+        yield Measured(row, estimate, cell.key)
+
+
+def check_task(task: Task, estimators: Mapping[str, Estimator] | None = None) -> None:
+    """Refuse labels that cannot carry information, before anything long is started.
+
+    Raises:
+        InputError: if all rows have one class or one score, a label is not finite, or
+            an estimator takes classes only and the labels are scores.
+    """
+    y = task.labels
+    if not np.isfinite(y).all():
+        raise InputError(
+            f"labels of task '{task.name}' must be finite; "
+            f"{int((~np.isfinite(y)).sum())} of {len(y)} are not."
+        )
+    if len(np.unique(y)) < 2:
+        what = "classes" if task.kind == "classes" else "different scores"
+        rows = "its one row has" if len(y) == 1 else f"all its {len(y)} rows have"
+        names = task.label_names
+        raise InputError(
+            f"labels of task '{task.name}' must hold at least two {what}, else there "
+            f"is nothing to know (H(Y) = 0); {rows} "
+            f"'{names[int(y[0])] if names else y[0]}'. Take more rows."
+        )
+    for name, estimator in (estimators or {}).items():
+        if task.kind == "scores" and not getattr(estimator, "continuous", True):
+            raise InputError(
+                f"estimator '{name}' takes classes; the labels of task '{task.name}' are "
+                "scores. Use 'mine', or make them classes (--label-kind classes)."
+            )
+
+
+def profile(
+    model: Backbone | str,
+    task: Task | str,
+    *,
+    sites: str | Sequence[int | str] = "all",
+    views: Sequence[str] = ("full", "mean", "last"),
+    estimators: Sequence[str] | Mapping[str, Estimator] = ("mine",),
+    seeds: Sequence[int] = (0,),
+    n_permutations: int = 0,
+    batch_size: int = 16,
+    max_tokens: int = 512,
+    out: str | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Capture a model's states on a task and estimate at every site and view, in nats.
+
+    Args:
+        model: a backbone, or the name of one.
+        task: a task, or the name of an embedded one.
+        sites: what ``Backbone.select`` takes.
+        views: ``full`` for I(Y;Z), and poolings for I(Y;Z_p).
+        estimators: names of `ESTIMATORS`, or estimators of your own by name.
+        seeds: one estimate each.
+        n_permutations: of Y, for the null.
+        batch_size: rows a forward pass.
+        max_tokens: longer prompts are cut.
+        out: a results folder to keep rows in and to take finished ones from.
+        progress: show bars.
+
+    Returns:
+        One tidy row an estimate; columns as in `mi_probe.results.Row`.
+
+    Raises:
+        InputError: on wrong names, and labels that cannot carry information.
+    """
+    task = load_task(task) if isinstance(task, str) else task
+    chosen = choose_estimators(estimators)
+    check_task(task, chosen)
+    results = Results(out) if out else None
+    backbone = load_backbone(model) if isinstance(model, str) else model
+    subject = subject_of(backbone)
+    planned = plan(backbone, task, sites=sites, views=views, max_tokens=max_tokens)
+    settings = {"seeds": seeds, "n_permutations": n_permutations, "subject": subject}
+    todo = cells(
+        planned.fingerprint,
+        task,
+        estimators=chosen,
+        sites=[site.name for site in planned.sites],
+        views=planned.views,
+        **settings,
+    )
+    finished = results or ()
+    rows = []
+    if any(cell.row_id not in finished for cell in todo):
+        activations = extract(
+            backbone,
+            task,
+            sites=sites,
+            views=views,
+            batch_size=batch_size,
+            max_tokens=max_tokens,
+            progress=progress,
+        )
+        for measured in measure(
+            activations, task, estimators=chosen, done=finished, **settings
+        ):
+            rows.append(measured.row)
+            if results is not None:
+                keep(results, measured, task)
+    if results is None:
+        return table_of(rows)
+    results.write_table()
+    table = results.table()
+    asked = table.row_id.isin([cell.row_id for cell in todo])
+    return table.loc[asked].reset_index(drop=True)
+
+
+def choose_estimators(
+    chosen: Sequence[str] | Mapping[str, Estimator],
+) -> dict[str, Estimator]:
+    """Estimators by name.
+
+    Raises:
+        InputError: on an unknown name, or none.
+    """
+    if isinstance(chosen, Mapping):
+        return dict(chosen)
+    unknown = [name for name in chosen if name not in ESTIMATORS]
+    if unknown or not chosen:
+        raise InputError(
+            f"estimator must be one of {', '.join(ESTIMATORS)}; "
+            f"got {', '.join(map(repr, unknown)) or 'none'}."
+        )
+    return {name: ESTIMATORS[name] for name in chosen}
+
+
+def keep(results: Results, measured: Measured, task: Task) -> None:
+    """Write a finished cell into a results folder."""
+    estimate = measured.estimate
+    results.add(
+        measured.row,
+        measured.key,
+        {
+            "pointwise": np.asarray(estimate.pointwise, dtype=np.float64),
+            "labels": task.labels,
+            "null": np.asarray(estimate.null, dtype=np.float64),
+        },
+        estimate.history,
+    )
+
+
+def _states(activations: Activations, site: str, view: str) -> Tensor | HiddenStates:
+    if view not in VIEWS:
+        raise InputError(f"view must be one of {', '.join(VIEWS)}; got '{view}'.")
+    if view != "full":
+        return activations.pooled(site, view).float()
+    z = activations.hidden(site)
+    return replace(z, values=z.values.float())

@@ -1,0 +1,193 @@
+"""A figure in three plain sentences, claiming no more than its intervals carry.
+
+Two habits keep the sentences honest. A layer that was chosen because its estimate is
+the largest has an estimate that leans high, so the sentence says that it was chosen,
+of how many, and gives the final layer too, which was not. And a difference between
+views is called a gap only where the two intervals are disjoint, and then a gap of
+*usable* information at the critic's capacity: pooling may lose no Shannon information
+at all, and each estimate has a critic of its own.
+"""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mi_probe.analysis.labels import view_words
+from mi_probe.analysis.summaries import PANEL
+
+STATUS_WORDS = {
+    "above_ceiling": "above H(Y)",
+    "diverged": "diverged",
+    "not_converged": "not converged",
+    "too_few_rows": "too few rows",
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one panel says: whose it is, and three sentences."""
+
+    heading: str
+    lines: tuple[str, str, str]
+
+    def __str__(self) -> str:
+        return "\n".join([f"{self.heading}:", *(f"  {line}" for line in self.lines)])
+
+
+def readings(points: pd.DataFrame) -> list[Reading]:
+    """One reading a panel (model, task, stack, estimator) of `over_seeds`' table."""
+    return [read_panel(panel) for _, panel in points.groupby(list(PANEL), sort=False)]
+
+
+def read_panel(panel: pd.DataFrame) -> Reading:
+    """Peak, gap to the pooled views, and null level of one panel."""
+    first = panel.iloc[0]
+    stack = {"enc": ", encoder", "dec": ", decoder"}.get(first["stack"], "")
+    heading = (
+        f"{first['model_label']}{stack} on {first['task_label']}, "
+        f"{first['estimator_label']}, {_sample(first)}"
+    )
+    drawn = panel[panel["x"].notna() & panel["value"].notna()]
+    if drawn.empty:
+        none = "No estimate has both a value and a place on the layer axis."
+        return Reading(heading, (none, "No gap can be read.", _null_line(panel, None)))
+    lead = "full" if (drawn["view"] == "full").any() else ""
+    lines = drawn[drawn["view"] == lead] if lead else drawn
+    sound = lines[lines["status"] == "ok"]
+    peak = (sound if len(sound) else lines).sort_values("value").iloc[-1]
+    return Reading(
+        heading,
+        (_peak_line(lines, peak), _gap_line(drawn, peak), _null_line(panel, peak)),
+    )
+
+
+def _sample(row: pd.Series) -> str:
+    seeds = "1 seed" if row["n_seeds"] == 1 else f"{row['n_seeds']} seeds"
+    leak = ", Z holds gold answer tokens" if str(row["gold_leak"]) == "True" else ""
+    return f"n = {int(row['n']):,}, {seeds}{leak}"
+
+
+def _layer(row: pd.Series) -> str:
+    return f"layer {row['x']:g}"
+
+
+def _amount(row: pd.Series) -> str:
+    """Value, unit, interval."""
+    text = f"{row['value']:.3f} {row['unit']}"
+    if pd.notna(row["low"]) and pd.notna(row["high"]):
+        text += f" [{row['low']:.3f}, {row['high']:.3f}]"
+    if row["status"] != "ok":
+        text += f" (flagged: {STATUS_WORDS.get(row['status'], row['status'])})"
+    return text
+
+
+def _peak_line(lines: pd.DataFrame, peak: pd.Series) -> str:
+    sites = lines["x"].nunique()
+    what = view_words(peak["view"])
+    share = _share(peak)
+    if sites == 1:
+        text = f"{what} at {_layer(peak)}, the only one measured: {_amount(peak)}{share}"
+        return f"{text}."
+    among = "layers" if lines["view"].nunique() == 1 else "layers, and over views"
+    text = (
+        f"{what} is largest at {_layer(peak)}: {_amount(peak)}{share}; chosen as the "
+        f"largest of {sites} {among}, so it leans high"
+    )
+    if (lines["value"] > peak["value"]).any():
+        text += ", flagged estimates left aside"
+    final = lines[lines["x"] == lines["x"].max()].sort_values("value").iloc[-1]
+    if final["x"] != peak["x"]:
+        text += f" ({_layer(final)}, the deepest and not so chosen: {_amount(final)})"
+    return f"{text}."
+
+
+def _share(row: pd.Series) -> str:
+    if pd.isna(row["ceiling"]) or row["ceiling"] <= 0:
+        return ""
+    percent = 100 * row["value"] / row["ceiling"]
+    return f", {percent:.0f} % of H(Y) = {row['ceiling']:.3f}"
+
+
+def _gap_line(drawn: pd.DataFrame, peak: pd.Series) -> str:
+    if peak["view"] != "full":
+        return "I(Y;Z) of the full states was not measured, so no gap can be read."
+    pooled = drawn[(drawn["x"] == peak["x"]) & (drawn["view"] != "full")]
+    if pooled.empty:
+        return f"No pooled view was measured at {_layer(peak)}, so no gap can be read."
+    pooled = pooled.sort_values("value")
+    best, worst = pooled.iloc[-1], pooled.iloc[0]
+    amount = f"{peak['value'] - best['value']:+.3f}"
+    if len(pooled) == 1:
+        text = f"There, I(Y;Z) minus {view_words(best['view'])} is {amount}"
+        return f"{text}: {_verdict(peak, best)}."
+    text = (
+        f"There, I(Y;Z) minus the best pooled view, {view_words(best['view'])}, is {amount}"
+    )
+    other = (
+        f"minus the worst, {view_words(worst['view'])}, "
+        f"{peak['value'] - worst['value']:+.3f}"
+    )
+    one, two = _verdict(peak, best), _verdict(peak, worst)
+    if one == two:
+        return f"{text}, and {other}; for both, {one}."
+    return f"{text}: {one}; {other}: {two}."
+
+
+def _verdict(full: pd.Series, pooled: pd.Series) -> str:
+    if full["status"] != "ok" or pooled["status"] != "ok":
+        return "one of the two estimates is flagged, so the difference is not read"
+    if full[["low", "high"]].isna().any() or pooled[["low", "high"]].isna().any():
+        return "no intervals, so the difference cannot be told from noise"
+    if full["low"] > pooled["high"]:
+        return (
+            "the intervals are apart: a gap in the information usable at this critic's "
+            "capacity, not proof that pooling loses Shannon information"
+        )
+    if full["high"] < pooled["low"]:
+        return (
+            "the intervals are apart the wrong way round: g(Z) cannot hold more than "
+            "Z, so the critic of Z is the weaker one"
+        )
+    return "the intervals overlap, so no gap is shown"
+
+
+def _null_line(panel: pd.DataFrame, peak: pd.Series | None) -> str:
+    """The null's level, what lies above it, and how many estimates are flagged."""
+    text = _null_words(panel, peak)
+    flagged = panel[panel["status"] != "ok"]
+    if len(flagged):
+        words = [STATUS_WORDS.get(s, s) for s in dict.fromkeys(flagged["status"])]
+        text += (
+            f" {len(flagged)} of {len(panel)} estimates are flagged "
+            f"({', '.join(words)}) and are not to be relied on."
+        )
+    return text
+
+
+def _null_words(panel: pd.DataFrame, peak: pd.Series | None) -> str:
+    known = panel[panel["null_high"].notna()]
+    if known.empty:
+        return (
+            "No permutation null was run: what this procedure returns on unrelated "
+            "labels is unknown."
+        )
+    highest = known["null_high"].max()
+    text = (
+        f"With Y permuted the same procedure gives {known['null_mean'].mean():.3f} on "
+        f"average, and up to {highest:.3f} {known['unit'].iloc[0]} "
+        "(95th percentile, highest of all layers and views)"
+    )
+    if peak is None:
+        return f"{text}."
+    below = int((known["value"] <= known["null_high"]).sum())
+    above = "above" if peak["value"] > highest else "not above"
+    return (
+        f"{text}; the largest estimate is {above} that, and {below} of {len(known)} "
+        "estimates are not above their own null."
+    )

@@ -1,0 +1,244 @@
+"""From one row an estimate to one row a point of a figure.
+
+Seeds are averaged. Let v_1 .. v_m be the estimates of m seeds on the *same* examples,
+s_1 .. s_m their standard errors over examples. Averaging over seeds does not shrink
+the error that comes from the choice of examples, so
+
+    Var(mean) = W + B / m,    W = mean of s_i^2,    B = sample variance of v_i,
+
+and the 95 % interval is mean +- t * sqrt(W + B / m), t with the Welch-Satterthwaite
+degrees of freedom: wide with two seeds that disagree, as it should be. A single seed
+keeps the interval of its row. Nothing is clipped and no flagged estimate is dropped.
+"""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import stdtrit
+
+from mi_probe.analysis.labels import (
+    ESTIMATOR_KEY,
+    MODEL_KEY,
+    TASK_KEY,
+    estimator_labels,
+    in_order,
+    model_labels,
+    task_labels,
+)
+from mi_probe.errors import InputError
+
+UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
+"""How many of the unit one nat is."""
+
+KEY = (
+    *("quantity", "site", "layer", "n_layers", "view"),
+    *(*TASK_KEY, "n_classes", *MODEL_KEY, *ESTIMATOR_KEY),
+)
+"""Rows that agree in all of these differ by their seed alone."""
+
+NEEDED = (
+    *(*KEY, "row_id", "seed", "value_nats", "stderr", "ci_low", "ci_high"),
+    *("ci_method", "null_mean", "null_high", "n_permutations", "H_Y_nats", "status"),
+)
+
+NUMBERS = (
+    *("layer", "n_layers", "n", "n_classes", "checkpoint_step", "n_permutations"),
+    *("value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
+    "H_Y_nats",
+)
+
+PANEL = ("model_label", "task_label", "stack", "estimator_label")
+"""What one panel of a figure holds constant."""
+
+
+def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
+    """One row an estimate, averaged over seeds, in `unit`, with where to draw it.
+
+    Adds to the columns that identify an estimate: `value`, `low`, `high` (95 %
+    interval), `interval` (over what it is), `n_seeds`, `seed_values` (JSON),
+    `ceiling` (H(Y); empty for scores), `null_mean`, `null_high` (means over seeds of
+    the permutation null's mean and 95th percentile), `status` (`ok` only where every
+    seed is), `x` (place on the layer axis), `note`, and the four labels of a panel.
+
+    `x` is the hidden_states index. The last block before a final norm has none; it is
+    placed at L - 0.5. Any other site without an index has an empty `x`.
+
+    Raises:
+        InputError: no rows, a column missing, an unknown unit, or two different rows
+            for the same estimate and seed.
+    """
+    if unit not in UNITS:
+        raise InputError(f"unit must be one of {', '.join(UNITS)}; not {unit!r}.")
+    missing = [column for column in NEEDED if column not in results.columns]
+    if missing:
+        raise InputError(
+            f"results lack the columns {', '.join(missing)}; "
+            "give a table written by `python -m mi_probe.estimate`."
+        )
+    table = results.drop_duplicates("row_id").reset_index(drop=True)
+    # Of nullable integers and floats, only floats go through every step alike.
+    table = table.astype(dict.fromkeys(NUMBERS, "float64"))
+    if table.empty:
+        raise InputError("results hold no rows; run `python -m mi_probe.estimate`.")
+    rows = [
+        dict(zip(KEY, key, strict=True)) | _combine(group, UNITS[unit])
+        for key, group in table.groupby(list(KEY), dropna=False, sort=False)
+    ]
+    points = pd.DataFrame(rows)
+    points["unit"] = unit
+    points = _placed(points)
+    points["model_label"] = model_labels(points)
+    points["task_label"] = task_labels(points)
+    points["estimator_label"] = estimator_labels(points)
+    return _sorted(points)
+
+
+def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
+    if group["seed"].duplicated().any():
+        one, two = group.loc[group["seed"].duplicated(keep=False), "row_id"][:2]
+        raise InputError(
+            f"each estimate must have one row a seed; rows {one} and {two} are two "
+            "values of the same; leave out the folder that is out of date."
+        )
+    group = group.sort_values("seed")
+    found = group[np.isfinite(group["value_nats"])]
+    flagged = group.loc[group["status"] != "ok", "status"]
+    low, high, interval = _interval(found)
+    value = found["value_nats"].mean() if len(found) else math.nan
+    seed_values = (found["value_nats"] * factor).tolist()
+    return {
+        "value": value * factor,
+        "low": low * factor,
+        "high": high * factor,
+        "interval": interval,
+        "ci_method": "; ".join(dict.fromkeys(group["ci_method"].dropna().astype(str))),
+        "n_seeds": len(group),
+        "seed_values": json.dumps(seed_values),
+        "ceiling": group["H_Y_nats"].mean() * factor,
+        "null_mean": group["null_mean"].mean() * factor,
+        "null_high": group["null_high"].mean() * factor,
+        "n_permutations": group["n_permutations"].max(),
+        "status": flagged.iloc[0] if len(flagged) else "ok",
+        "n_flagged": len(flagged),
+    }
+
+
+def _interval(found: pd.DataFrame) -> tuple[float, float, str]:
+    """The 95 % interval of the mean over seeds in nats, and over what it is taken."""
+    values = found["value_nats"].to_numpy(float)
+    low, high = found["ci_low"].to_numpy(float), found["ci_high"].to_numpy(float)
+    stderr = found["stderr"].to_numpy(float)
+    stderr = np.where(np.isfinite(stderr), stderr, (high - low) / (2 * 1.96))
+    stderr = stderr[np.isfinite(stderr)]
+    m = len(values)
+    if m == 0 or (m == 1 and not len(stderr)):
+        return math.nan, math.nan, ""
+    if m == 1:
+        if not (np.isfinite(low[0]) and np.isfinite(high[0])):
+            low, high = values - 1.96 * stderr, values + 1.96 * stderr
+        return float(low[0]), float(high[0]), "over examples"
+    within = float(np.mean(stderr**2)) if len(stderr) else 0.0
+    between = float(np.var(values, ddof=1)) / m
+    spread = within + between
+    mean = float(values.mean())
+    over = f"over examples and {m} seeds" if len(stderr) else f"over {m} seeds"
+    if spread == 0:
+        return mean, mean, over
+    n = max(float(found["n"].iloc[0]), 2.0)
+    freedom = spread**2 / (between**2 / (m - 1) + within**2 / (n - 1))
+    half = float(stdtrit(freedom, 0.975)) * math.sqrt(spread)
+    return mean - half, mean + half, over
+
+
+def _placed(points: pd.DataFrame) -> pd.DataFrame:
+    site = points["site"].astype(str)
+    points["stack"] = site.str.extract(r"^(enc|dec)\.", expand=False).fillna("")
+    layer = points["layer"]
+    last = points["n_layers"]
+    block = site.str.extract(r"block\.(\d+)$", expand=False).astype("float64")
+    before_norm = layer.isna() & (block == last - 1)
+    points["x"] = layer.where(~before_norm, last - 0.5)
+    points["note"] = ""
+    points.loc[before_norm, "note"] = "last block before the final norm, at L - 0.5"
+    points.loc[points["x"].isna(), "note"] = "no hidden_states index, not in profiles"
+    return points
+
+
+def _sorted(points: pd.DataFrame) -> pd.DataFrame:
+    """Order of appearance for models, tasks, estimators; then views; then layers."""
+    rank = pd.DataFrame(index=points.index)
+    for column in PANEL:
+        seen = list(dict.fromkeys(points[column]))
+        rank[column] = points[column].map(seen.index)
+    rank["view"] = points["view"].map(in_order(points["view"]).index)
+    rank["x"] = points["x"]
+    order = rank.sort_values([*PANEL, "view", "x"], kind="stable").index
+    return points.loc[order].reset_index(drop=True)
+
+
+def null_band(panel: pd.DataFrame) -> pd.DataFrame:
+    """Envelope over views of the permutation null: `x`, `null_mean`, `null_high`.
+
+    From the lowest null mean to the highest 95th percentile at each layer; empty where
+    no permutations were run.
+    """
+    known = panel[panel["null_high"].notna() & panel["x"].notna()]
+    band = known.groupby("x", as_index=False).agg(
+        null_mean=("null_mean", "min"), null_high=("null_high", "max")
+    )
+    return band.assign(null_mean=band["null_mean"].fillna(band["null_high"]))
+
+
+def at_layer(points: pd.DataFrame, layer: int | str | None = None) -> pd.DataFrame:
+    """The points of one layer: a hidden_states index, a site's name, or the final one.
+
+    The final one, the default, is the deepest captured site of each model and task (of
+    the decoder where there are two stacks). It is fixed before any value is seen:
+    choosing the layer with the largest estimate would report a biased value.
+
+    Raises:
+        InputError: no row lies at that layer.
+    """
+    if layer is not None:
+        text = str(layer)
+        wanted = points["site"] == text
+        if text.isdigit():
+            wanted |= points["layer"] == int(text)
+        chosen = points[wanted]
+        if chosen.empty:
+            sites = ", ".join(dict.fromkeys(points["site"].astype(str)))
+            raise InputError(
+                f"layer must be a measured hidden_states index or site; got {text!r}; "
+                f"measured: {sites}."
+            )
+        return chosen.reset_index(drop=True)
+    system = points.groupby(["model_label", "task_label"])
+    # 'dec' sorts before 'enc', and a lone '' is its own minimum.
+    stack = points["stack"] == system["stack"].transform("min")
+    placed = points[stack & points["x"].notna()]
+    deepest = placed.groupby(["model_label", "task_label"])["x"].transform("max")
+    return placed[placed["x"] == deepest].reset_index(drop=True)
+
+
+def layer_words(points: pd.DataFrame) -> str:
+    """Which layer the points of `at_layer` lie at, for a title."""
+    sites = list(dict.fromkeys(points["site"].map(lambda s: str(s).split(".")[-1])))
+    if set(sites) == {"final_norm"}:
+        return "after the final norm"
+    places = list(dict.fromkeys(points["x"].dropna()))
+    if len(places) == 1:
+        last = points["n_layers"].dropna().unique()
+        of = f" of {last[0]:g}" if len(last) == 1 else ""
+        return f"layer {places[0]:g}{of}"
+    if not places:
+        return ", ".join(dict.fromkeys(points["site"].astype(str)))
+    return "deepest measured layer of each"

@@ -1,0 +1,204 @@
+"""PEFT adapters that are proved to be there: key for key, and in the hidden states.
+
+PEFT itself only warns when an adapter's keys do not fit, and then measures the base.
+"""
+
+import re
+from pathlib import Path
+
+import peft
+import torch
+import transformers
+from peft import PeftConfig, PeftModel
+from safetensors import safe_open
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from mi_probe.backbones.backbone import backbone_module, embedding_rows
+from mi_probe.backbones.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
+from mi_probe.backbones.modules import load_module, user_files
+from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.backbones.sites import resolve_sites
+from mi_probe.errors import InputError
+
+_AUTO = {
+    "CAUSAL_LM": "AutoModelForCausalLM",
+    "SEQ_2_SEQ_LM": "AutoModelForSeq2SeqLM",
+    "SEQ_CLS": "AutoModelForSequenceClassification",
+    "TOKEN_CLS": "AutoModelForTokenClassification",
+    "QUESTION_ANS": "AutoModelForQuestionAnswering",
+    "FEATURE_EXTRACTION": "AutoModel",
+}
+# What PEFT saves of its own accord beside the adapter, for a classification task.
+_HEADS = ("score", "classifier", "classification_head", "qa_outputs")
+_HEAD_WEIGHT = re.compile(r"(score|classifier|out_proj|qa_outputs)\.weight$")
+_PROBE_TOKENS = 8
+
+
+def read_adapter(folder: Path) -> PeftConfig:
+    """An adapter's configuration.
+
+    Raises:
+        InputError: if it cannot be read, names no base, or its weights are a pickle.
+    """
+    with user_files(ADAPTER_CONFIG, folder):
+        config = PeftConfig.from_pretrained(str(folder))
+    if not config.base_model_name_or_path:
+        raise InputError(
+            f"adapter must name its base (base_model_name_or_path in {ADAPTER_CONFIG}); "
+            f"{str(folder)!r} does not. Add it there."
+        )
+    if not (folder / ADAPTER_WEIGHTS).is_file():
+        pickle = (folder / "adapter_model.bin").is_file()
+        came = "only adapter_model.bin, a pickle" if pickle else "none"
+        raise InputError(
+            f"adapter weights must be safetensors ({ADAPTER_WEIGHTS}); {str(folder)!r} "
+            f"holds {came}. Save the adapter again with save_pretrained()."
+        )
+    return config
+
+
+def load_adapter(
+    folder: Path,
+    config: PeftConfig,
+    base_folder: Path,
+    *,
+    dtype: torch.dtype,
+    layers: int | None = None,
+    trust_remote_code: bool = False,
+) -> PeftModel:
+    """The base with the adapter on it, in eval mode, on the CPU.
+
+    Raises:
+        InputError: if the adapter was made for another base, its keys do not fit, or
+            the hidden states are the base's own.
+    """
+    shapes = _shapes(folder)
+    model = load_module(
+        base_folder,
+        auto=_auto_class(config),
+        dtype=dtype,
+        layers=layers,
+        num_labels=_labels(config, shapes),
+        trust_remote_code=trust_remote_code,
+    )
+    before = _probe(model, model)
+    _grow_vocabulary(model, shapes)
+    try:
+        with user_files("adapter", folder), torch.random.fork_rng(devices=[]):
+            adapted = PeftModel.from_pretrained(
+                model, str(folder), config=config, torch_device="cpu"
+            ).eval()
+            fitting = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
+    except InputError as error:
+        raise InputError(f"{error} Its base is {config.base_model_name_or_path!r}.") from (
+            error.__cause__
+        )
+    _check_keys(adapted, config, set(shapes), set(fitting), folder, layers)
+    _check_active(before, _probe(adapted, model), folder)
+    return adapted
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    path = folder / ADAPTER_WEIGHTS
+    with user_files("adapter", folder), safe_open(path, framework="pt") as file:
+        names = list(file.keys())
+        return {name: file.get_slice(name).get_shape() for name in names}
+
+
+def _grow_vocabulary(model: PreTrainedModel, shapes: dict[str, list[int]]) -> None:
+    """Make room for tokens added in training: PEFT then saves the whole embedding."""
+    embedding = model.get_input_embeddings()
+    path = next(name for name, module in model.named_modules() if module is embedding)
+    shape = shapes.get(f"base_model.model.{path}.weight")
+    if shape is not None and shape[0] > embedding_rows(model):
+        with quiet_transformers(), torch.random.fork_rng(devices=[]):
+            model.resize_token_embeddings(shape[0], mean_resizing=False)
+
+
+def _auto_class(config: PeftConfig) -> str | None:
+    task = getattr(config.task_type, "value", config.task_type)
+    if task is not None:
+        if task not in _AUTO:
+            raise InputError(
+                f"task_type of an adapter must be one of {', '.join(_AUTO)}; got {task!r}."
+            )
+        return _AUTO[task]
+    # Without a task PEFT writes down the class that it wrapped.
+    made_of = (config.auto_mapping or {}).get("base_model_class", "")
+    return made_of if hasattr(transformers, made_of) else None
+
+
+def _labels(config: PeftConfig, shapes: dict[str, list[int]]) -> int | None:
+    task = getattr(config.task_type, "value", config.task_type)
+    if task not in ("SEQ_CLS", "TOKEN_CLS"):
+        return None
+    rows = [shape[0] for key, shape in shapes.items() if _HEAD_WEIGHT.search(key)]
+    return rows[-1] if rows else None
+
+
+def _check_keys(
+    model: PeftModel,
+    config: PeftConfig,
+    given: set[str],
+    fitting: set[str],
+    folder: Path,
+    layers: int | None,
+) -> None:
+    heads = {*_HEADS, *(getattr(config, "modules_to_save", None) or ())}
+    weights = set(model.state_dict())
+
+    def harmless(key: str) -> bool:
+        parts = key.split(".")
+        cut_off = layers is not None and any(
+            part.isdecimal() and int(part) >= layers for part in parts
+        )
+        # Whole weights of the base, such as a resized embedding, are loaded as such.
+        return cut_off or key in weights or bool(heads & set(parts))
+
+    missing = sorted(key for key in fitting - given if not heads & set(key.split(".")))
+    unexpected = sorted(key for key in given - fitting if not harmless(key))
+    if missing or unexpected:
+        example = f"lacks {missing[0]}" if missing else f"also has {unexpected[0]}"
+        raise InputError(
+            f"adapter must have exactly the keys that its base and {ADAPTER_CONFIG} "
+            f"call for; {str(folder)!r} lacks {len(missing)} and has {len(unexpected)} "
+            f"others (it {example}). Was it made for "
+            f"{config.base_model_name_or_path!r}?"
+        )
+
+
+def _check_active(before: list[Tensor], after: list[Tensor], folder: Path) -> None:
+    # Learned prompts come first; the tokens' own positions are the last.
+    pairs = [(a, b[:, -a.shape[1] :]) for a, b in zip(before, after, strict=True)]
+    if all(torch.equal(a, b) for a, b in pairs):
+        raise InputError(
+            f"adapter must change the hidden states; with {str(folder)!r} they are the "
+            "base's own. Was it saved before training (lora_B is then zero)? To "
+            "measure the base, name the base."
+        )
+
+
+@torch.no_grad()
+def _probe(model: nn.Module, inner: PreTrainedModel) -> list[Tensor]:
+    """The last hidden states of each stack, over a few tokens."""
+    base = backbone_module(inner)
+    config = getattr(model, "active_peft_config", None)
+    runner = model if config is not None and config.is_prompt_learning else base
+    last = {site.stack: site.module for site in resolve_sites(base)}
+    states: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple, output: Tensor | tuple) -> None:
+        states.append(output if isinstance(output, Tensor) else output[0])
+
+    hooks = [base.get_submodule(path).register_forward_hook(keep) for path in last.values()]
+    ids = (torch.arange(_PROBE_TOKENS)[None] + 3) % embedding_rows(base)
+    fed = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if base.config.is_encoder_decoder:
+        fed["decoder_input_ids"] = ids
+    try:
+        runner(**fed)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return states

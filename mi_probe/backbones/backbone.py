@@ -1,0 +1,256 @@
+"""A model ready to be read: its sites, its tokenizer and what identifies it."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel, PeftType, PromptLearningConfig
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from mi_probe.backbones.fingerprint import fingerprint_model, fingerprint_tokenizer
+from mi_probe.backbones.sites import Kind, Site, kind_of, resolve_sites
+from mi_probe.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A network whose hidden states are measured.
+
+    Run `runner`, hook the sites on `base`. `load_backbone` and `wrap_backbone` make
+    one.
+    """
+
+    name: str
+    """What the user typed, without unprintable characters."""
+    model: nn.Module
+    """The model as loaded or given: a PreTrainedModel or a PeftModel, in eval mode."""
+    base: PreTrainedModel
+    """The module on which `Site.module` resolves: the backbone without its head (where
+    the family has such a module), with the adapters injected."""
+    tokenizer: PreTrainedTokenizerBase
+    """Its tokenizer, which always has a pad token."""
+    sites: tuple[Site, ...]
+    """Every place that can be read, from the embeddings up."""
+    kind: Kind
+    """Whether it reads left to right, both ways, or is an encoder-decoder."""
+    adapter: str | None
+    """The PEFT adapter's folder or hub name (or its type, for a wrapped model)."""
+    revision: str | None
+    """The commit of a model from the hub."""
+    step: int | None
+    """The optimiser step, from a folder ``checkpoint-<step>``."""
+    fingerprint: dict[str, str]
+    """What identifies model, adapter, tokenizer and precision; JSON-able."""
+
+    @property
+    def n_layers(self) -> int:
+        """The number of blocks; of an encoder-decoder, those of its deeper stack."""
+        return max(self.depth(stack) for stack in self.stacks)
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """``("",)``, or ``("enc", "dec")`` for an encoder-decoder."""
+        return tuple(dict.fromkeys(site.stack for site in self.sites))
+
+    def depth(self, stack: str = "") -> int:
+        """The number of blocks of one stack."""
+        return sum(site.stack == stack for site in self._blocks)
+
+    @property
+    def _blocks(self) -> list[Site]:
+        return [site for site in self.sites if "block." in site.name]
+
+    @property
+    def hidden_size(self) -> int:
+        """Units of a hidden state; of an encoder-decoder, the decoder's."""
+        config = getattr(self.base.config, "decoder", None) or self.base.config
+        return config.get_text_config(decoder=True).hidden_size
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.base.parameters()).device
+
+    @property
+    def runner(self) -> nn.Module:
+        """The module to call: `base`, or the PEFT wrapper where it learns a prompt.
+
+        A wrapper with a learned prompt must not be given position_ids (PEFT counts its
+        own), so pad on the right.
+        """
+        return self.model if _prompt_config(self.model) is not None else self.base
+
+    @property
+    def n_virtual_tokens(self) -> int:
+        """Learned positions in front of the sequence of every hidden state.
+
+        Prefix tuning adds keys and values, not positions, and counts 0.
+        """
+        config = _prompt_config(self.model)
+        if config is None or config.peft_type == PeftType.PREFIX_TUNING:
+            return 0
+        return int(config.num_virtual_tokens or 0)
+
+    def select(self, wanted: str | Sequence[int | str] = "all") -> tuple[Site, ...]:
+        """The sites that a user asks for, in the order of the network.
+
+        Args:
+            wanted: ``'all'``; ``hidden_states`` indices as ``'0,8,16'`` or ``[0, 8]``
+                (negative ones count from the end); names as ``'block.4,final_norm'``.
+
+        Raises:
+            InputError: if one of them is no site, or an index is ambiguous because the
+                model has two stacks.
+        """
+        items = wanted.split(",") if isinstance(wanted, str) else list(wanted)
+        items = [str(item).strip() for item in items]
+        if not items or items == [""]:
+            raise InputError(f"sites must name at least one site{self._rule()}; got none.")
+        chosen = set()
+        for item in items:
+            chosen |= set(self.sites) if item == "all" else {self._site(item)}
+        return tuple(site for site in self.sites if site in chosen)
+
+    def _site(self, item: str) -> Site:
+        for site in self.sites:
+            if site.name == item:
+                return site
+        if item.lstrip("-").isdecimal():
+            if len(self.stacks) > 1:
+                raise InputError(
+                    f"sites must be named in an encoder-decoder, where index {item} "
+                    f"could be of either stack; choose among {self._names()}."
+                )
+            indexed = {site.index: site for site in self.sites if site.index is not None}
+            index = int(item) + (len(indexed) if item.startswith("-") else 0)
+            if index in indexed:
+                return indexed[index]
+        raise InputError(f"sites must be 'all'{self._rule()}; got {item}.")
+
+    def _rule(self) -> str:
+        if len(self.stacks) > 1:
+            return f" or names among {self._names()}"
+        last = self.sites[-1]
+        where = "after the final norm" if last.name == "final_norm" else "last block"
+        example = self._blocks[min(4, len(self._blocks) - 1)].name
+        return (
+            f", hidden_states indices 0 (embeddings) ... {last.index} ({where}) "
+            f"or names such as '{example}'"
+        )
+
+    def _names(self) -> str:
+        parts = []
+        for stack in self.stacks:
+            names = [site.name for site in self.sites if site.stack == stack]
+            blocks = [name for name in names if "block." in name]
+            others = [name for name in names if "block." not in name]
+            spans = blocks if len(blocks) < 2 else [f"{blocks[0]} ... {blocks[-1]}"]
+            parts += [*others[:1], *spans, *others[1:]]
+        return ", ".join(parts)
+
+
+def wrap_backbone(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, name: str = "model"
+) -> Backbone:
+    """A backbone from a model that is already in memory.
+
+    The model is put in eval mode; nothing else of it changes. A PEFT model is taken as
+    it is: that its adapter does anything is proved by `load_backbone` only.
+
+    Args:
+        model: any Hugging Face model, or a PEFT wrapper around one.
+        tokenizer: its tokenizer; one without a pad token is copied and given one.
+        name: how results call it.
+
+    Raises:
+        InputError: if the model's blocks cannot be found, or the tokenizer has more
+            tokens than the model has embeddings.
+    """
+    adapter, fingerprint = None, fingerprint_model(model)
+    if isinstance(model, PeftModel):
+        adapter = PeftType(model.active_peft_config.peft_type).value
+    return assemble(model, tokenizer, name=name, adapter=adapter, hashes=fingerprint)
+
+
+def assemble(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    name: str,
+    hashes: dict[str, str],
+    adapter: str | None = None,
+    revision: str | None = None,
+    step: int | None = None,
+) -> Backbone:
+    """Put the parts together; what `load_backbone` and `wrap_backbone` share."""
+    base = backbone_module(model)
+    sites = resolve_sites(base)
+    tokenizer = _with_pad(tokenizer)
+    _check_vocabulary(base, tokenizer)
+    blocks = [site.stack for site in sites if "block." in site.name]
+    depths = [str(blocks.count(stack)) for stack in dict.fromkeys(blocks)]
+    hashes = {
+        **hashes,
+        **fingerprint_tokenizer(tokenizer),
+        "layers": "+".join(depths),
+    }
+    return Backbone(
+        name="".join(c if c.isprintable() else "?" for c in name),
+        model=model.eval(),
+        base=base,
+        tokenizer=tokenizer,
+        sites=sites,
+        kind=kind_of(base.config),
+        adapter=adapter,
+        revision=revision,
+        step=step,
+        fingerprint=hashes,
+    )
+
+
+def backbone_module(model: nn.Module) -> PreTrainedModel:
+    """The Hugging Face module without its head, out of whatever wraps it."""
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    if not isinstance(inner, PreTrainedModel):
+        raise InputError(
+            "model must be a Hugging Face PreTrainedModel, or a PeftModel around one; "
+            f"got {type(inner).__name__}."
+        )
+    base = inner.base_model
+    return base if isinstance(base, PreTrainedModel) else inner
+
+
+def embedding_rows(model: PreTrainedModel) -> int:
+    """The number of token ids that the model (its encoder, if it has one) knows."""
+    part = model.get_encoder() if model.config.is_encoder_decoder else model
+    return int(part.get_input_embeddings().get_parameter("weight").shape[0])
+
+
+def _prompt_config(model: nn.Module) -> PromptLearningConfig | None:
+    config = model.active_peft_config if isinstance(model, PeftModel) else None
+    return config if isinstance(config, PromptLearningConfig) else None
+
+
+def _with_pad(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    if tokenizer.pad_token_id is not None:
+        return tokenizer
+    if tokenizer.eos_token_id is None:
+        raise InputError(
+            "tokenizer must have a pad token, or an eos token to pad with; it has "
+            "neither. Set tokenizer.pad_token."
+        )
+    # The caller's own object stays as it was; padding is masked, so any token will do.
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def _check_vocabulary(base: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    rows = embedding_rows(base)
+    if len(tokenizer) > rows:
+        raise InputError(
+            "tokenizer must not have more tokens than the model has embeddings, "
+            f"{rows}; it has {len(tokenizer)}. Is it another model's tokenizer?"
+        )

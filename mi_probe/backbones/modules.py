@@ -1,0 +1,170 @@
+"""One folder of safetensors to one Hugging Face module, with nothing left random."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import transformers
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+
+from mi_probe.backbones.backbone import backbone_module
+from mi_probe.backbones.folders import CONFIG, WEIGHTS, WEIGHTS_INDEX
+from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.errors import InputError
+
+_HEADLESS = ("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
+
+
+@contextmanager
+def user_files(what: str, folder: Path) -> Iterator[None]:
+    """Turn whatever a library raises over the user's files into one `InputError`.
+
+    Damaged files make the libraries raise nearly anything (SafetensorError, KeyError,
+    AttributeError ...), so only the lack of memory is let through.
+    """
+    try:
+        with quiet_transformers():
+            yield
+    except (InputError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if "trust_remote_code" in str(error):
+            raise InputError(
+                f"trust_remote_code must be on for {str(folder)!r}, which brings "
+                "Python code of its own; it is off. Read that code before you turn it on."
+            ) from error
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = " ".join(lines[:2])[:300]
+        raise InputError(
+            f"{what} in {str(folder)!r} must be whole and fit together; reading gave "
+            f"{type(error).__name__}: {said} Copy or save it again."
+        ) from error
+
+
+def weight_files(folder: Path) -> list[str]:
+    """The names of a model's weight files and its configuration.
+
+    Raises:
+        InputError: if there are none, or only pickles, which can run code when read.
+    """
+    if (folder / WEIGHTS).is_file():
+        return [CONFIG, WEIGHTS]
+    if (folder / WEIGHTS_INDEX).is_file():
+        with user_files("index of weights", folder):
+            index = json.loads((folder / WEIGHTS_INDEX).read_text(encoding="utf-8"))
+            shards = sorted(set(index["weight_map"].values()))
+        if absent := [name for name in shards if not (folder / name).is_file()]:
+            raise InputError(
+                f"weights must hold every shard that {WEIGHTS_INDEX} names; "
+                f"{absent[0]} is not in {str(folder)!r}. Copy the folder again."
+            )
+        return [CONFIG, WEIGHTS_INDEX, *shards]
+    pickles = [p.name for s in ("bin", "pt", "pth", "ckpt") for p in folder.glob(f"*.{s}")]
+    pickles = [name for name in pickles if name != "training_args.bin"]
+    came = f"only {pickles[0]}, a pickle" if pickles else "none"
+    raise InputError(
+        f"weights must be safetensors ({WEIGHTS}); {str(folder)!r} holds {came}. Save "
+        "the model again with save_pretrained()."
+    )
+
+
+def load_module(
+    folder: Path,
+    *,
+    auto: str | None = None,
+    dtype: torch.dtype | str = torch.float32,
+    layers: int | None = None,
+    num_labels: int | None = None,
+    trust_remote_code: bool = False,
+) -> PreTrainedModel:
+    """A model from a local folder, in eval mode, on the CPU.
+
+    Args:
+        folder: holds the configuration and the weights.
+        auto: the class in transformers that loads it; None for the one without a head.
+        dtype: of the weights.
+        layers: keep only so many blocks (of each stack); None for all.
+        num_labels: outputs of a classification head.
+        trust_remote_code: run Python code that the folder brings.
+
+    Raises:
+        InputError: if the files are damaged, do not fit, or leave a weight random.
+    """
+    weight_files(folder)
+    trust = {"trust_remote_code": trust_remote_code, "local_files_only": True}
+    with user_files("configuration", folder):
+        changes = {} if num_labels is None else {"num_labels": num_labels}
+        config = AutoConfig.from_pretrained(folder, **trust, **changes)
+    if layers is not None:
+        _truncate(config, layers)
+    auto = auto or _without_head(config, trust_remote_code)
+    with user_files("model", folder), torch.random.fork_rng(devices=[]):
+        loaded = getattr(transformers, auto).from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            **trust,
+        )
+    model, report = loaded
+    _check_complete(model, report["missing_keys"], folder)
+    return model.eval()
+
+
+def _without_head(config: PreTrainedConfig, trusted: bool) -> str:
+    from transformers.models.auto import modeling_auto
+
+    own = getattr(config, "auto_map", None) or {}
+    if trusted and own:
+        return next((name for name in _HEADLESS if name in own), "AutoModel")
+    if config.model_type in modeling_auto.MODEL_MAPPING_NAMES:
+        return "AutoModel"
+    # EncoderDecoderModel has no form without the decoder's head.
+    return "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModel"
+
+
+def _check_complete(model: PreTrainedModel, missing: set[str], folder: Path) -> None:
+    """Raise if the file lacks a weight of the backbone, which would then be random."""
+    base = backbone_module(model)
+    prefix = f"{model.base_model_prefix}."
+    # A pooler or a head does not touch the hidden states.
+    own = {name for name in base.state_dict() if not name.startswith("pooler.")}
+    if base is model:
+        own -= {name for name in own if name.startswith(("lm_head.", "classifier."))}
+    lost = sorted(key for key in missing if key in own or key.removeprefix(prefix) in own)
+    if lost:
+        raise InputError(
+            f"weights must hold every weight of {type(model).__name__}; those in "
+            f"{str(folder)!r} lack {len(lost)}, such as {lost[0]}. Are they another "
+            "model's?"
+        )
+
+
+def _truncate(config: PreTrainedConfig, layers: int) -> None:
+    parts = [config]
+    if config.model_type == "encoder-decoder":
+        parts = [config.encoder, config.decoder]
+    elif config.get_text_config() is not config:
+        parts = [config.get_text_config()]
+    for part in parts:
+        names = ["num_hidden_layers"]
+        names += [
+            name
+            for name in ("encoder_layers", "decoder_layers", "num_decoder_layers")
+            if getattr(part, name, None) is not None
+        ]
+        full = max(getattr(part, name) for name in names)
+        if not 1 <= layers <= full:
+            raise InputError(
+                f"num_hidden_layers must lie in 1 ... {full}, the layers of the model; "
+                f"got {layers}."
+            )
+        # Gemma and others list something for each layer, and check the lengths.
+        for name, value in list(vars(part).items()):
+            if isinstance(value, list) and len(value) == full and "layer" in name:
+                setattr(part, name, value[:layers])
+        for name in names:
+            setattr(part, name, min(layers, getattr(part, name)))

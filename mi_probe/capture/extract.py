@@ -1,0 +1,245 @@
+"""Run a task through a backbone and keep its hidden states, pooled or whole."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from mi_probe.backbones import Backbone, Site
+from mi_probe.capture.activations import READ_BY_POOLING, Activations, MemoryShard
+from mi_probe.capture.forward import Batch, evaluating, make_batch, run
+from mi_probe.capture.padding import check_padding
+from mi_probe.capture.plan import Plan, StoreDtype, plan
+from mi_probe.capture.sequences import Sequences, listed, token_limit
+from mi_probe.capture.store import open_store
+from mi_probe.errors import InputError
+from mi_probe.hidden import HiddenStates
+from mi_probe.pooling import POOLINGS, pool
+from mi_probe.tasks.task import Task
+
+SHARD_BYTES = 256 * 2**20
+
+
+def extract(
+    backbone: Backbone,
+    task_or_prompts: Task | Sequence[str] | Sequences,
+    *,
+    sites: str | Sequence[int | str] = "all",
+    views: Sequence[str] = ("full",),
+    batch_size: int = 16,
+    max_tokens: int = 512,
+    store: str | Path | None = None,
+    progress: bool = True,
+    padding_check: bool = True,
+    store_dtype: StoreDtype = "captured",
+    rows_per_shard: int = 512,
+) -> Activations:
+    """Hidden states of every row at the chosen sites, whole or pooled.
+
+    The backbone runs without its LM head, in evaluation mode, no further up than the
+    deepest site. Rows are sorted by length, padded on the right, and given a mask and
+    positions. Only what the views need outlives a batch: without ``full`` that is one
+    vector a row, site and view; with ``store``, nothing.
+
+    Args:
+        backbone: the model, from ``load_backbone`` or ``wrap_backbone``.
+        task_or_prompts: a task, plain prompts, or `Sequences` with tokens and roles.
+        sites: what ``Backbone.select`` takes.
+        views: any of ``full``, ``mean``, ``last``, ``first``, ``max``, ``head``. With
+            ``head``, an encoder-decoder's decoder reads the prompt shifted right by
+            one, as its classifier does, and not its start token alone.
+        batch_size: rows a forward pass.
+        max_tokens: longer prompts are cut and counted in ``Activations.notes``.
+        store: a folder to write to and to read from; a killed run is taken up again.
+        progress: show a bar where stderr is a terminal.
+        padding_check: first compare some rows alone with a padded batch.
+        store_dtype: ``bfloat16`` halves float32 ``full`` states, at 3 digits.
+        rows_per_shard: at most so many rows are lost when a stored run is killed.
+
+    Raises:
+        InputError: on wrong settings, rows without tokens, states that change with
+            padding, NaN or infinite states, or a store of something else.
+    """
+    if batch_size < 1 or rows_per_shard < 1:
+        raise InputError(
+            "batch_size and rows_per_shard must be at least 1; "
+            f"got {batch_size} and {rows_per_shard}."
+        )
+    todo = plan(
+        backbone,
+        task_or_prompts,
+        sites=sites,
+        views=views,
+        max_tokens=max_tokens,
+        store_dtype=store_dtype,
+    )
+    data = todo.data
+    folder = None
+    done: set[str] = set()
+    shards: list[MemoryShard] = []
+    if store is not None:
+        folder = open_store(
+            store,
+            {
+                "fingerprint": todo.fingerprint,
+                "ids": list(data.ids),
+                "sites": [site.name for site in todo.sites],
+                "views": list(todo.views),
+                "stacks": todo.stacks,
+                "notes": list(todo.notes),
+            },
+        )
+        done = {name for s in folder.shards() if s.intact for name in s.ids}
+    rows = [row for row in range(len(data)) if data.ids[row] not in done]
+    # The longest first: if memory does not suffice, it fails at once.
+    rows.sort(key=lambda row: -len(data.input_ids[row]))
+    tokens_too = "full" in todo.views or store is not None
+    with evaluating(backbone.model):
+        if padding_check and rows:
+            check_padding(backbone, data, todo.sites, limit=token_limit(backbone, None))
+        bar = tqdm(
+            total=len(data),
+            initial=len(data) - len(rows),
+            unit="row",
+            desc="capture",
+            disable=None if progress else True,
+        )
+        with bar:
+            batches = _captured(todo, rows, batch_size, tokens_too, bar.update)
+            for ids, tensors in _grouped(batches, rows_per_shard):
+                if folder is None:
+                    shards.append(MemoryShard(ids, tensors))
+                else:
+                    folder.append(ids, tensors)
+    if folder is not None:
+        return folder.activations()
+    return Activations(
+        sites=tuple(site.name for site in todo.sites),
+        views=todo.views,
+        ids=data.ids,
+        notes=todo.notes,
+        fingerprint=todo.fingerprint,
+        stacks=todo.stacks,
+        shards=tuple(shards),
+    )
+
+
+Piece = tuple[tuple[str, ...], dict[str, Tensor]]
+
+
+def _captured(
+    todo: Plan,
+    rows: Sequence[int],
+    batch_size: int,
+    tokens_too: bool,
+    advance: Callable[[int], object],
+) -> Iterator[Piece]:
+    for start in range(0, len(rows), batch_size):
+        batch = make_batch(todo.backbone, todo.data, rows[start : start + batch_size])
+        yield batch.ids, capture_batch(todo, batch, tokens_too=tokens_too)
+        advance(len(batch.ids))
+
+
+def capture_batch(
+    todo: Plan, batch: Batch, *, tokens_too: bool = True
+) -> dict[str, Tensor]:
+    """One batch's tensors, named and packed as in a `Shard`, on the CPU.
+
+    Raises:
+        InputError: if a state at a real token is NaN or infinite.
+    """
+    device = todo.backbone.device
+    half = todo.store_dtype == "bfloat16"
+    masks = {key: s.mask.to(device) for key, s in batch.streams.items()}
+    readable = torch.tensor([int(r) for r in READ_BY_POOLING], dtype=torch.int8)
+    pooled_masks = {
+        key: torch.isin(s.roles, readable).to(device) for key, s in batch.streams.items()
+    }
+    if todo.views != ("full",):
+        for stack in {site.stack for site in todo.sites}:
+            _check_poolable(batch.ids, pooled_masks[stack])
+    pieces: dict[str, Tensor] = {}
+    sums: list[Tensor] = []
+
+    def receive(site: Site, values: Tensor) -> None:
+        stream, mask = batch.streams[site.stack], masks[site.stack]
+        # One number a site instead of a flag a state, and no waiting for the device.
+        sums.append(values.sum(dtype=torch.float32))
+        for view in todo.views:
+            if view == "full":
+                kept = values[mask]
+                part = kept.bfloat16() if half else kept
+            elif view == "head":
+                z = HiddenStates(values=values, mask=mask)
+                part = pool(z, "head", positions=stream.head)
+            else:
+                part = POOLINGS[view](values, pooled_masks[site.stack])
+            pieces[f"{view}/{site.name}"] = part.cpu()
+
+    run(todo.backbone, batch, todo.sites, receive)
+    if not bool(torch.stack(sums).isfinite().all()):
+        _name_non_finite(todo, batch)
+    for key, stream in batch.streams.items():
+        stack = key or "text"
+        pieces[f"lengths/{stack}"] = stream.lengths.int()
+        pieces[f"position/{stack}"] = stream.head.int()
+        if tokens_too:
+            pieces[f"tokens/{stack}"] = stream.token_ids[stream.mask].int()
+            pieces[f"roles/{stack}"] = stream.roles[stream.mask]
+    return pieces
+
+
+def _check_poolable(ids: Sequence[str], mask: Tensor) -> None:
+    empty = (~mask.any(1)).nonzero().flatten()
+    if len(empty):
+        raise InputError(
+            "pooled views must find a prompt or generated token; these rows have only "
+            f"gold ones: {listed([ids[int(i)] for i in empty])}. Ask for 'full' alone."
+        )
+
+
+def _name_non_finite(todo: Plan, batch: Batch) -> None:
+    """Run the batch again to say where; a pad's NaN or a large sum is no error."""
+    found: dict[str, list[str]] = {}
+
+    def look(site: Site, values: Tensor) -> None:
+        real = batch.streams[site.stack].mask.to(values.device)
+        bad = (~values.isfinite().all(-1) & real).any(1)
+        if bool(bad.any()):
+            found[site.name] = [batch.ids[int(i)] for i in bad.nonzero().flatten()]
+
+    run(todo.backbone, batch, todo.sites, look)
+    if found:
+        site, ids = next(iter(found.items()))
+        raise InputError(
+            f"states must be finite; at site '{site}' they are NaN or infinite in rows "
+            f"{listed(ids)} (and at {len(found) - 1} more sites). Load the model in "
+            "bfloat16 or float32, or drop the rows."
+        )
+
+
+def _grouped(batches: Iterator[Piece], rows_per_shard: int) -> Iterator[Piece]:
+    """Batches joined to shards."""
+    names: list[str] = []
+    parts: dict[str, list[Tensor]] = {}
+
+    def joined() -> Piece:
+        # cat copies, so that what was made in inference mode can be trained on.
+        piece = tuple(names), {key: torch.cat(values) for key, values in parts.items()}
+        names.clear()
+        parts.clear()
+        return piece
+
+    n_bytes = 0
+    for ids, tensors in batches:
+        names.extend(ids)
+        for key, value in tensors.items():
+            parts.setdefault(key, []).append(value)
+        n_bytes += sum(value.nbytes for value in tensors.values())
+        if len(names) >= rows_per_shard or n_bytes >= SHARD_BYTES:
+            n_bytes = 0
+            yield joined()
+    if names:
+        yield joined()

@@ -1,0 +1,89 @@
+"""What a capture will take, before it is started."""
+
+import time
+from collections.abc import Sequence
+
+from mi_probe.backbones import Backbone
+from mi_probe.capture.extract import capture_batch
+from mi_probe.capture.forward import evaluating, make_batch
+from mi_probe.capture.plan import StoreDtype, plan
+from mi_probe.capture.sequences import Sequences
+from mi_probe.tasks.task import Task
+
+HEADER_BYTES = 200
+"""About what a tensor's entry in a safetensors header takes."""
+
+
+def forecast(
+    backbone: Backbone,
+    task_or_prompts: Task | Sequence[str] | Sequences,
+    *,
+    sites: str | Sequence[int | str] = "all",
+    views: Sequence[str] = ("full",),
+    batch_size: int = 16,
+    max_tokens: int = 512,
+    store_dtype: StoreDtype = "captured",
+    rows_per_shard: int = 512,
+) -> dict[str, object]:
+    """Rows, tokens, shapes, bytes and time of an `extract` with the same arguments.
+
+    One real batch of middling length is run, twice, and the second is timed. Bytes are
+    exact but for file headers; time is proportional to the padded tokens, so it is too
+    low where attention's quadratic part counts, and leaves the disk out.
+
+    Returns:
+        ``rows``; ``tokens`` (real ones, of the input); ``padded_tokens``;
+        ``longest``; ``shapes`` (for each site and view, ``full`` padded);
+        ``bytes_on_disk``; ``seconds``; ``notes``.
+
+    Raises:
+        InputError: as `extract` does.
+    """
+    todo = plan(
+        backbone,
+        task_or_prompts,
+        sites=sites,
+        views=views,
+        max_tokens=max_tokens,
+        store_dtype=store_dtype,
+    )
+    data, n = todo.data, len(todo.data)
+    rows = sorted(range(n), key=lambda row: -len(data.input_ids[row]))
+    batches = [rows[i : i + batch_size] for i in range(0, n, batch_size)]
+    batch = make_batch(backbone, data, batches[len(batches) // 2])
+    with evaluating(backbone.model):
+        capture_batch(todo, batch)  # the first forward pays for warming up
+        start = time.perf_counter()
+        pieces = capture_batch(todo, batch)
+        seconds = time.perf_counter() - start
+    sizes = {
+        "text": data.input_ids,
+        "enc": data.input_ids,
+        "dec": data.decoder_ids or [[0]] * n,
+    }
+    tokens = {key: sum(map(len, ids)) for key, ids in sizes.items()}
+    padded = sum(len(part) * len(data.input_ids[part[0]]) for part in batches)
+    main = batch.streams.get("") or batch.streams["enc"]
+    shapes: dict[str, tuple[int, ...]] = {}
+    n_bytes = 0
+    for name, piece in pieces.items():
+        kind, _, site = name.partition("/")
+        stack = todo.stacks.get(site, site)
+        per_token = kind in ("full", "tokens", "roles")
+        count = tokens[stack] if per_token else n
+        n_bytes += count * piece[0].nbytes
+        if kind == "full":
+            shapes[name] = (n, max(map(len, sizes[stack])), piece.shape[1])
+        elif site in todo.stacks:
+            shapes[name] = (n, piece.shape[1])
+    n_shards = -(-n // rows_per_shard)
+    return {
+        "rows": n,
+        "tokens": tokens["text"],
+        "padded_tokens": padded,
+        "longest": len(data.input_ids[rows[0]]),
+        "shapes": shapes,
+        "bytes_on_disk": n_bytes + n_shards * HEADER_BYTES * len(pieces),
+        "seconds": seconds * padded / main.token_ids.numel(),
+        "notes": todo.notes,
+    }

@@ -1,0 +1,132 @@
+"""Hooks on a model's sites: put in, taken out again whatever happens."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from transformers import PreTrainedTokenizerBase
+
+from mi_probe.backbones import Backbone, Site
+from mi_probe.backbones.backbone import backbone_module
+from mi_probe.backbones.sites import kind_of, resolve_sites
+from mi_probe.errors import InputError
+
+Receive = Callable[[Site, Tensor], None]
+
+
+class StopForward(Exception):
+    """Raised by the hook of the deepest site: what lies above need not run."""
+
+
+@contextmanager
+def capture(
+    model: Backbone | nn.Module, sites: str | Sequence[int | str] = "all"
+) -> Iterator[dict[str, list[Tensor]]]:
+    """Keep the hidden states of every forward pass inside the block, for a notebook.
+
+    Call the model yourself, ``generate`` included: a step of generation is a forward
+    of its own, so each list then holds one tensor a step. States come as the model
+    made them: padded, virtual positions of prompt tuning included, nothing masked.
+
+    Args:
+        model: a `Backbone`, or any transformers or PEFT model.
+        sites: what ``Backbone.select`` takes.
+
+    Yields:
+        For each site's name a list of tensors (n, t, d), one a forward pass: detached
+        copies, on the model's device.
+
+    Raises:
+        InputError: on a site that the model does not have.
+    """
+    backbone = model if isinstance(model, Backbone) else _bare(model)
+    chosen = backbone.select(sites)
+    states: dict[str, list[Tensor]] = {site.name: [] for site in chosen}
+
+    def keep(site: Site, values: Tensor) -> None:
+        # A copy: a view would change with in-place arithmetic further up the model.
+        states[site.name].append(values.detach().clone())
+
+    with tapped(backbone, chosen, keep):
+        yield states
+
+
+@contextmanager
+def tapped(
+    backbone: Backbone,
+    sites: Sequence[Site],
+    receive: Receive,
+    *,
+    stop_at: Site | None = None,
+) -> Iterator[None]:
+    """Hand each site's states to ``receive`` while the block lasts.
+
+    Args:
+        backbone: the model.
+        sites: the sites wanted.
+        receive: called with the site and its tensor, in the order of the forward.
+        stop_at: the site after which the forward is broken off with `StopForward`.
+    """
+    handles: list[RemovableHandle] = []
+
+    def tap(site: Site, payload: Any) -> None:
+        receive(site, _tensor(payload, site))
+        if site is stop_at:
+            raise StopForward
+
+    try:
+        for site in sites:
+            module = backbone.base.get_submodule(site.module)
+            handles.append(_hook(module, site, tap))
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _bare(model: nn.Module) -> Backbone:
+    """A backbone for its sites only: nothing is hashed, and the mode stays as it is."""
+    base = backbone_module(model)
+    return Backbone(
+        name="model",
+        model=model,
+        base=base,
+        tokenizer=PreTrainedTokenizerBase(),
+        sites=resolve_sites(base),
+        kind=kind_of(base.config),
+        adapter=None,
+        revision=None,
+        step=None,
+        fingerprint={},
+    )
+
+
+def _hook(
+    module: nn.Module, site: Site, tap: Callable[[Site, Any], None]
+) -> RemovableHandle:
+    """A hook that only reads: it returns None, so nothing in the model changes."""
+    if site.point == "output":
+        return module.register_forward_hook(
+            lambda _module, _args, output: tap(site, output)
+        )
+    return module.register_forward_pre_hook(
+        lambda _module, args, kwargs: tap(
+            site, args[0] if args else kwargs.get("hidden_states")
+        ),
+        with_kwargs=True,
+    )
+
+
+def _tensor(payload: Any, site: Site) -> Tensor:
+    """The hidden states in what a module takes or gives: itself, or a first entry."""
+    found = payload if isinstance(payload, Tensor) or payload is None else payload[0]
+    if not isinstance(found, Tensor) or found.ndim != 3:
+        raise InputError(
+            f"site '{site.name}' must pass hidden states of shape (n, t, d); its "
+            f"module '{site.module}' passed {type(payload).__name__}"
+            f"{list(found.shape) if isinstance(found, Tensor) else ''}. "
+            "Leave the site out."
+        )
+    return found

@@ -1,0 +1,92 @@
+"""The padding self-check: a row must have the same states alone and in a batch."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from mi_probe.backbones import Backbone, Site
+from mi_probe.capture.forward import Batch, make_batch, run
+from mi_probe.capture.sequences import Sequences
+from mi_probe.errors import InputError
+
+TOLERANCES = {
+    torch.float64: 1e-6,
+    torch.float32: 1e-3,
+    torch.float16: 3e-2,
+    torch.bfloat16: 1e-1,
+}
+"""The largest relative difference, ||padded - alone|| / ||alone|| over a row's tokens.
+Rounding gives about 1e-6 in float32 and 1e-2 in bfloat16; a missing mask or wrong
+positions give 0.1 to 1."""
+EXTRA = 3
+"""Columns of padding beyond the longest row, so that equal lengths are tried too."""
+
+
+def check_padding(
+    backbone: Backbone,
+    data: Sequences,
+    sites: Sequence[Site],
+    *,
+    limit: int | None = None,
+) -> dict[str, float]:
+    """Compare the shortest, the median and the longest row alone with a padded batch.
+
+    Alone, a row has no padding and the model numbers its positions itself, so this also
+    checks the position ids that capture gives.
+
+    Args:
+        backbone: the model, in evaluation mode.
+        data: the rows.
+        sites: where to compare.
+        limit: the most columns that the model can take.
+
+    Returns:
+        For each site the largest relative difference.
+
+    Raises:
+        InputError: if one is above the tolerance of the model's dtype, `TOLERANCES`.
+    """
+    by_length = sorted(range(len(data)), key=lambda row: len(data.input_ids[row]))
+    rows = sorted({by_length[0], by_length[len(data) // 2], by_length[-1]})
+    longest = len(data.input_ids[by_length[-1]])
+    extra = EXTRA if limit is None else max(0, min(EXTRA, limit - longest))
+    together = _states(backbone, make_batch(backbone, data, rows, extra=extra), sites)
+    worst = dict.fromkeys((site.name for site in sites), 0.0)
+    dtype = torch.float32
+    for i, row in enumerate(rows):
+        single = make_batch(backbone, data, [row])
+        alone = _states(backbone, single, sites, positions=False)
+        for site in sites:
+            dtype = alone[site.name].dtype
+            length = int(single.streams[site.stack].lengths[0])
+            one = alone[site.name][0].double()
+            difference = together[site.name][i, :length].double() - one
+            relative = float(difference.norm() / one.norm().clamp(min=1e-12))
+            # max() would let a NaN pass; those are for the capture itself to name.
+            if relative > worst[site.name]:
+                worst[site.name] = relative
+    tolerance = TOLERANCES.get(dtype, 1e-1)
+    bad = {name: value for name, value in worst.items() if value > tolerance}
+    if bad:
+        name, value = next(iter(bad.items()))
+        raise InputError(
+            f"padding must not change hidden states by more than {tolerance:g} "
+            f"relative ({dtype}); at site '{name}' a padded row differs by {value:.3g} "
+            f"from the same row alone ({len(bad)} of {len(worst)} sites are affected). "
+            "Capture with batch_size=1 and padding_check=False, or mend the model's "
+            "masking."
+        )
+    return worst
+
+
+def _states(
+    backbone: Backbone, batch: Batch, sites: Sequence[Site], *, positions: bool = True
+) -> dict[str, Tensor]:
+    states: dict[str, Tensor] = {}
+
+    def keep(site: Site, values: Tensor) -> None:
+        states[site.name] = values.detach().clone()
+
+    run(backbone, batch, sites, keep, positions=positions)
+    return states

@@ -1,0 +1,147 @@
+"""What every command shares: settings from a file and the command line, exit codes.
+
+Exit codes: 0 done; 2 a mistake that the user can mend, in one line on stderr; 130
+interrupted. Any other exception is a bug of ours and keeps its traceback.
+"""
+
+import argparse
+import dataclasses
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from jsonargparse import ActionYesNo, ArgumentParser
+
+from mi_probe.errors import InputError
+
+Settings = TypeVar("Settings")
+
+_USERS_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def parse_settings(
+    kind: type[Settings],
+    arguments: Sequence[str],
+    *,
+    program: str,
+    description: str,
+    positional: str,
+) -> Settings:
+    """Settings from the command line over those of ``--config`` over the defaults.
+
+    Args:
+        kind: a frozen dataclass; ``metadata["help"]`` describes a field, and a field
+            ``max_tokens`` is ``--max-tokens``, and ``max_tokens:`` in a file.
+        arguments: the command line, without the program.
+        program: what the user typed to run it.
+        description: its first line of help.
+        positional: the field that bare arguments fill, a list.
+
+    Raises:
+        InputError: on an unknown option or key, or a value of the wrong type.
+    """
+    parser = ArgumentParser(
+        prog=program, description=description, exit_on_error=False, allow_abbrev=False
+    )
+    parser.add_argument(
+        "--config",
+        action="config",
+        help="YAML or JSON with the settings below; the command line goes over it",
+    )
+    # Beside the option of the same name: in a file, bare arguments have no name, and
+    # an empty list of them would go over the file's.
+    parser.add_argument("bare", nargs="*", type=str, metavar=positional, default=[])
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        option = "--" + field.name.replace("_", "-")
+        described = {"default": _default(field), "help": field.metadata.get("help", "")}
+        if field.type is bool:
+            action = ActionYesNo(yes_prefix="", no_prefix="no-")
+            parser.add_argument(option, action=action, **described)
+        else:
+            parser.add_argument(option, type=field.type, **described)
+    try:
+        found = parser.parse_args(_config_first(arguments))
+    except argparse.ArgumentError as error:
+        message = " ".join(str(error).split()).rstrip(".")
+        raise InputError(f"{message}. See `{program} --help`.") from None
+    values = {f.name: getattr(found, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    named = values[positional]
+    values[positional] = found.bare or ([named] if isinstance(named, str) else named)
+    return kind(**values)
+
+
+def listed(value: Any, name: str, of: Callable[[str], Any] = str) -> list[Any]:
+    """A list from ``a,b``, from a single value, or from a list of a file.
+
+    Raises:
+        InputError: if it is empty, an entry comes twice, or one is not what it must be.
+    """
+    parts = value if isinstance(value, list) else str(value).split(",")
+    try:
+        found = [of(str(part).strip()) for part in parts if str(part).strip()]
+    except ValueError:
+        raise InputError(
+            f"{name} must be {of.__name__} values separated by commas; got '{value}'."
+        ) from None
+    if not found or len(set(found)) < len(found):
+        raise InputError(
+            f"{name} must name at least one, each once; got '{value}'. "
+            "Write them as a,b,c without blanks."
+        )
+    return found
+
+
+def exit_code(command: Callable[[], None], *, program: str, resume: str = "") -> int:
+    """Run a command; say what went wrong in one line; give the exit code.
+
+    Args:
+        command: what to run.
+        program: its name in messages.
+        resume: what to tell who interrupts it.
+    """
+    try:
+        command()
+    except InputError as error:
+        _say(f"{program}: error: {' '.join(str(error).split())}")
+        return 2
+    except KeyboardInterrupt:
+        _say(f"\n{program}: interrupted. {resume}")
+        return 130
+    except BrokenPipeError:
+        # `... | head` has read enough; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if error.errno not in _USERS_DISK:
+            raise
+        _say(f"{program}: error: {error.strerror}: {error.filename}. {resume}")
+        return 2
+    return 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text.rstrip() + "\n")
+
+
+def _config_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--config FILE`` in front, since the later one wins."""
+    first, rest = [], []
+    taken = iter(arguments)
+    for argument in taken:
+        if argument == "--":
+            rest += [argument, *taken]
+        elif argument == "--config":
+            first += [argument, *[value for value in [next(taken, None)] if value]]
+        elif argument.startswith("--config="):
+            first.append(argument)
+        else:
+            rest.append(argument)
+    return first + rest
+
+
+def _default(field: dataclasses.Field) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default

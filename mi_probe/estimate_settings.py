@@ -1,0 +1,138 @@
+"""What ``python -m mi_probe.estimate`` is told, and what can be checked at once."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mi_probe.analysis.profiles import choose_estimators
+from mi_probe.capture import VIEWS
+from mi_probe.command_line import listed
+from mi_probe.errors import InputError
+from mi_probe.estimators import Estimator
+from mi_probe.tasks import TASKS, Task, load_task, read_file
+
+PROGRAM = "python -m mi_probe.estimate"
+
+
+def _about(text: str, default: Any = None) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command is told, by its options or by a file with the same names."""
+
+    checkpoints: str | list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "models: a Hugging Face id, a folder, an adapter, a Trainer folder "
+            "(each of its checkpoint-*), or an embedded one; usually given bare"
+        },
+    )
+    task: str | None = _about(f"an embedded data set: {', '.join(TASKS)}")
+    data: str | None = _about("your own .csv, .tsv, .jsonl, .json or .parquet file")
+    text_column: str | None = _about("its column with the text ('text')")
+    label_column: str = _about("its column with Y", "label")
+    id_column: str | None = _about("its column with a unique name a row")
+    label_kind: Literal["classes", "scores"] | None = _about(
+        "what the labels are; by default read off them"
+    )
+    template: str | None = _about(r"the prompt, such as 'Review: {text}\nSentiment:'")
+    rows: int | None = _about("how many rows to draw; all by default")
+    rows_seed: int = _about("seed of that draw", 0)
+    sites: int | str | list[int | str] = _about(
+        "'all', hidden_states indices as 0,8,16, or names as block.4,final_norm", "all"
+    )
+    pooling: str | list[str] = _about(
+        f"views of the states, of {','.join(VIEWS)}; 'full' is I(Y;Z)", "full,mean,last"
+    )
+    estimator: str | list[str] = _about("such as mine,classifier", "mine")
+    seeds: int | str | list[int] = _about("one estimate each", 0)
+    permutations: int = _about("of Y for the null; each repeats the estimate", 0)
+    max_tokens: int = _about("longer prompts are cut, and counted", 512)
+    batch_size: int = _about("rows a forward pass", 16)
+    dtype: str = _about("of the model's weights: float32, bfloat16 or float16", "float32")
+    device: str = _about("'cpu', 'cuda', ...", "cpu")
+    revision: str | None = _about("branch, tag or commit of a Hugging Face id")
+    local_files_only: bool = _about("never look for a model on the network", False)
+    threads: int | None = _about("CPU threads; by default as torch finds it")
+    out: str = _about("the results folder; finished rows in it are kept", "results")
+    keep_activations: bool = _about("leave the hidden states in OUT/activations", True)
+    dry_run: bool = _about("say what it would take, and write nothing", False)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings, checked and taken apart."""
+
+    sites: str | list[str]
+    views: list[str]
+    seeds: list[int]
+    estimators: dict[str, Estimator]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Choice":
+        """Check what can be checked without a model.
+
+        Raises:
+            InputError: on the first setting that breaks its rule.
+        """
+        for name, least in (
+            ("rows", 1),
+            ("permutations", 0),
+            ("max_tokens", 1),
+            ("batch_size", 1),
+            ("threads", 1),
+        ):
+            value = getattr(settings, name)
+            if value is not None and value < least:
+                option = name.replace("_", "-")
+                raise InputError(f"{option} must be at least {least}; got {value}.")
+        if not settings.checkpoints:
+            raise InputError(
+                "checkpoints must name at least one model; got none. For instance: "
+                f"{PROGRAM} smollm2-135m --task sst2"
+            )
+        views = listed(settings.pooling, "pooling")
+        unknown = [view for view in views if view not in VIEWS]
+        if unknown:
+            raise InputError(f"pooling must be of {', '.join(VIEWS)}; got '{unknown[0]}'.")
+        seeds = listed(settings.seeds, "seeds", int)
+        if min(seeds) < 0:
+            raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
+        sites = listed(settings.sites, "sites")
+        return cls(
+            sites="all" if sites == ["all"] else sites,
+            views=views,
+            seeds=seeds,
+            estimators=choose_estimators(listed(settings.estimator, "estimator")),
+        )
+
+
+def read_task(settings: Settings) -> Task:
+    """The embedded task or the user's file.
+
+    Raises:
+        InputError: unless exactly one of the two is asked for; and as the readers do.
+    """
+    if (settings.task is None) == (settings.data is None):
+        got = "neither" if settings.task is None else "both"
+        raise InputError(
+            f"one of task and data must be given; got {got}. --task is one of "
+            f"{', '.join(TASKS)}; --data FILE is your own."
+        )
+    # A shell hands a backslash and an n on; nobody means these two by it.
+    template = settings.template and settings.template.replace("\\n", "\n")
+    if settings.task is not None:
+        task = load_task(settings.task, template=template)
+    else:
+        task = read_file(
+            settings.data or "",
+            settings.text_column,
+            settings.label_column,
+            id_column=settings.id_column,
+            template=template,
+            label_kind=settings.label_kind,
+        )
+    if settings.rows is not None:
+        task = task.sample(settings.rows, seed=settings.rows_seed)
+    return task

@@ -1,0 +1,93 @@
+"""What every estimator takes, and the one record that it gives back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from mi_probe.hidden import HiddenStates
+
+Status: TypeAlias = Literal[
+    "ok", "above_ceiling", "diverged", "not_converged", "too_few_rows"
+]
+States: TypeAlias = np.ndarray | Tensor | HiddenStates
+Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """One estimate of I(Y;X), in nats, with its spread and how it was made.
+
+    ``float(estimate)`` is ``nats``. Values are never clipped: a negative one is noise
+    around 0, one above H(Y) is a failure and has the status ``above_ceiling``.
+    """
+
+    nats: float
+    """The held-out value: every row was scored by a critic that never saw it."""
+    stderr: float
+    """Standard error over examples and critics, in nats."""
+    ci: tuple[float, float]
+    """95 % interval for the quantity that ``nats`` estimates (see ``is_lower_bound``)."""
+    pointwise: Float[np.ndarray, " n"] = field(repr=False)
+    """i(y; x) of each example, in nats; their mean is ``nats``."""
+    entropy_y: float | None
+    """H(Y) of the empirical classes, in nats, the ceiling; None for continuous Y."""
+    status: Status
+    is_lower_bound: bool
+    """True: in expectation at most I(Y;X), so the interval is about the bound."""
+    estimator: "Estimator"
+    """The settings that made it."""
+    seed: int
+    history: tuple[dict[str, Any], ...] = field(repr=False, default=())
+    """One record a fold: sizes, chosen settings, training curves."""
+    gold_leak: bool = False
+    """X held states of gold answer tokens, knowingly: I(Y;X) = H(Y) says nothing."""
+    null: tuple[float, ...] = field(repr=False, default=())
+    """Estimates of the whole procedure with Y permuted, in nats."""
+
+    def __float__(self) -> float:
+        return self.nats
+
+    @property
+    def bits(self) -> float:
+        """The estimate in bits, for display."""
+        return self.nats / float(np.log(2))
+
+    @property
+    def null_mean(self) -> float | None:
+        """Mean of the permutation null, in nats; None where it was not run."""
+        return float(np.mean(self.null)) if self.null else None
+
+    @property
+    def null_high(self) -> float | None:
+        """95th percentile of the permutation null, in nats; its maximum below 20."""
+        return float(np.quantile(self.null, 0.95, method="higher")) if self.null else None
+
+    @property
+    def p_value(self) -> float | None:
+        """(1 + #{null >= nats}) / (1 + #null); its least value is 1 / (1 + #null)."""
+        if not self.null:
+            return None
+        return (1 + sum(value >= self.nats for value in self.null)) / (1 + len(self.null))
+
+    def with_null(self, null: Sequence[float]) -> "Estimate":
+        """The same estimate with a permutation null."""
+        return replace(self, null=tuple(null))
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """Anything that estimates I(Y;X); a frozen dataclass whose fields are settings."""
+
+    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+        """Estimate I(Y;X) in nats.
+
+        Args:
+            x: float array or tensor (n, d), or `HiddenStates`.
+            y: int classes (n,), or floats (n,) or (n, k).
+            seed: of the folds, the critics and everything else that is drawn.
+        """
+        ...

@@ -1,0 +1,126 @@
+"""Neural residuals: what a critic learns beyond the closed form it starts from.
+
+A residual encodes x into ``width`` features; its last layer starts at zero, so that
+T = T_0 + 0 before the first step. The sequence residual reads all tokens in order, with
+the mask, and is unchanged by longer padding; since T_0 holds every pooled critic, the
+critic of Z contains that of Z_p.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from mi_probe.hidden import HiddenStates
+
+
+class VectorResidual(nn.Module):
+    """Vectors (n, d) to features (n, width): a linear map plus a small network."""
+
+    def __init__(self, x: Float[Tensor, "n d"], width: int, hidden: int) -> None:
+        super().__init__()
+        centre, scale = x.mean(0), x.std(0, correction=0)
+        self.register_buffer("centre", centre)
+        # A constant column tells nothing; its scale of 1 keeps it at 0.
+        self.register_buffer("scale", torch.where(scale > 0, scale, 1.0))
+        d = x.shape[1]
+        self.linear = _zeroed(nn.Linear(d, width))
+        self.network = nn.Sequential(
+            nn.Linear(d, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
+        )
+        self.head = _zeroed(nn.Linear(hidden, width))
+
+    def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b w"]:
+        """The features of a batch."""
+        z = (x.float() - self.centre) / self.scale
+        return self.linear(z) + self.head(self.network(z))
+
+
+class SequenceResidual(nn.Module):
+    """Sequences (n, t, d) with a mask to features (n, width).
+
+    A gated recurrent network reads the tokens forwards and backwards; its last states, the
+    masked mean and the masked maximum of its states feed a small network.
+    """
+
+    def __init__(self, x: HiddenStates, width: int, hidden: int) -> None:
+        super().__init__()
+        centre, scale = _token_moments(x)
+        self.register_buffer("centre", centre)
+        self.register_buffer("scale", torch.where(scale > 0, scale, 1.0))
+        self.project = nn.Linear(x.values.shape[2], hidden)
+        self.forwards = nn.GRU(hidden, hidden, batch_first=True)
+        self.backwards = nn.GRU(hidden, hidden, batch_first=True)
+        self.network = nn.Sequential(nn.Linear(6 * hidden, hidden), nn.GELU())
+        self.head = _zeroed(nn.Linear(hidden, width))
+
+    def forward(self, x: HiddenStates) -> Float[Tensor, "b w"]:
+        """The features of a batch."""
+        values, mask = _packed_left(x.values, x.mask)
+        z = (values.float() - self.centre) / self.scale * mask[..., None]
+        z = nn.functional.gelu(self.project(z))
+        lengths = mask.sum(1)
+        last = (lengths - 1)[:, None, None].expand(-1, 1, z.shape[2])
+        features = []
+        for network, tokens in (
+            (self.forwards, z),
+            (self.backwards, _reversed_tokens(z, lengths)),
+        ):
+            # Real tokens come first in both directions, so what follows them, padding,
+            # is never in a state that is read.
+            states = network(tokens)[0]
+            masked = states * mask[..., None]
+            features += [
+                states.gather(1, last)[:, 0],
+                masked.sum(1) / lengths[:, None],
+                states.masked_fill(~mask[..., None], -2.0).amax(1),
+            ]
+        return self.head(self.network(torch.cat(features, dim=1)))
+
+
+def residual_for(x: Tensor | HiddenStates, width: int, hidden: int) -> nn.Module:
+    """The residual that reads this x, standardised on it."""
+    if isinstance(x, HiddenStates):
+        return SequenceResidual(x, width, hidden)
+    return VectorResidual(x, width, hidden)
+
+
+def _zeroed(layer: nn.Linear) -> nn.Linear:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def _token_moments(x: HiddenStates) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of the real tokens, without a copy of all of them."""
+    total = torch.zeros(x.values.shape[2], dtype=torch.float64)
+    squares, count = torch.zeros_like(total), 0
+    for start in range(0, len(x), 256):
+        part = x[start : start + 256]
+        tokens = part.values[part.mask].double()
+        total += tokens.sum(0).cpu()
+        squares += tokens.square().sum(0).cpu()
+        count += len(tokens)
+    mean = total / count
+    variance = (squares / count - mean.square()).clamp(min=0)
+    # What rounding leaves of a constant column is not a scale.
+    variance[variance < 1e-10 * mean.square()] = 0
+    return mean.float(), variance.sqrt().float()
+
+
+def _packed_left(
+    values: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]
+) -> tuple[Float[Tensor, "b s d"], Bool[Tensor, "b s"]]:
+    """Each row's real tokens moved to its front, cut to the longest row."""
+    longest = int(mask.sum(1).max())
+    order = (~mask).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]
+    return (
+        values.gather(1, order[..., None].expand(-1, -1, values.shape[2])),
+        mask.gather(1, order),
+    )
+
+
+def _reversed_tokens(z: Float[Tensor, "b t d"], lengths: Tensor) -> Float[Tensor, "b t d"]:
+    """Each row's real tokens in reverse; padding stays behind them."""
+    place = torch.arange(z.shape[1], device=z.device)[None]
+    index = torch.where(place < lengths[:, None], lengths[:, None] - 1 - place, place)
+    return z.gather(1, index[..., None].expand_as(z))

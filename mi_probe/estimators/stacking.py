@@ -1,0 +1,72 @@
+"""Convex stacking of class posteriors: calibrate each member, then mix.
+
+Everything here is fitted on predictions for rows that the member did not see. The prior
+p(y) is always a member, so a stack of useless members says p(y), which is 0 nats.
+
+References:
+    Stacked Generalization (Wolpert, 1992); Super Learner (van der Laan et al., 2007).
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, logsumexp
+
+_EM_STEPS = 200
+
+
+def log_likelihood(
+    log_posterior: Float[np.ndarray, "n c"], y: Int[np.ndarray, " n"]
+) -> float:
+    """Mean log q(y|x) of normalised log posteriors, in nats."""
+    return float(log_posterior[np.arange(len(y)), y].mean())
+
+
+def tempered(
+    scores: Float[np.ndarray, "n c"],
+    log_prior: Float[np.ndarray, " c"],
+    temperature: float,
+) -> Float[np.ndarray, "n c"]:
+    """Log posteriors whose evidence, log q(y|x)/p(y), is scaled by the temperature.
+
+    At 0 it is the prior, so that an overconfident member is pulled towards knowing nothing.
+    """
+    return log_softmax(temperature * (scores - log_prior) + log_prior, axis=1)
+
+
+def best_temperature(
+    scores: Float[np.ndarray, "n c"],
+    log_prior: Float[np.ndarray, " c"],
+    y: Int[np.ndarray, " n"],
+) -> float:
+    """The scale in 0 ... 3 with the highest likelihood; the problem is convex."""
+
+    def loss(temperature: float) -> float:
+        return -log_likelihood(tempered(scores, log_prior, temperature), y)
+
+    found = minimize_scalar(loss, bounds=(0, 3), method="bounded", options={"xatol": 1e-3})
+    return float(found.x)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def mixture_weights(
+    members: Sequence[Float[np.ndarray, "n c"]], y: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " m"]:
+    """Weights of the mixture of posteriors with the highest likelihood, by EM."""
+    rows = np.arange(len(y))
+    log_q = np.stack([member[rows, y] for member in members], axis=1)
+    # Only ratios matter; the largest term of a row becomes 1.
+    q = np.exp(log_q - log_q.max(1, keepdims=True))
+    weights = np.full(len(members), 1 / len(members))
+    for _ in range(_EM_STEPS):
+        weights = (weights * q / (q @ weights)[:, None]).mean(0)
+    return weights
+
+
+def mix(
+    members: Sequence[Float[np.ndarray, "n c"]], weights: Float[np.ndarray, " m"]
+) -> Float[np.ndarray, "n c"]:
+    """The mixture, log sum_m w_m q_m(y|x)."""
+    used = [(w, member) for w, member in zip(weights, members, strict=True) if w > 0]
+    return logsumexp(np.stack([member + np.log(w) for w, member in used]), axis=0)

@@ -1,0 +1,91 @@
+"""X as the estimators see it: checked once, float32, with a view for each pooling."""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mi_probe.errors import InputError
+from mi_probe.estimators.base import States
+from mi_probe.hidden import HiddenStates
+from mi_probe.pooling import POOLINGS
+
+_CHUNK = 512
+"""Examples read at a time, so that a check never doubles the memory."""
+
+
+def as_states(x: States, n: int) -> Float[np.ndarray, "n d"] | HiddenStates:
+    """Read X: vectors become a float64 array, `HiddenStates` stay as they are.
+
+    Raises:
+        InputError: for a wrong shape or number of examples, NaN or infinite states, an
+            example without a position, or unacknowledged gold answer positions.
+    """
+    if isinstance(x, HiddenStates):
+        _check_length(len(x), n)
+        _check_sequences(x)
+        return x
+    if isinstance(x, Tensor):
+        # NumPy has no bfloat16.
+        x = x.detach().cpu().float().numpy() if x.is_floating_point() else x.numpy()
+    values = np.asarray(x)
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2 or values.dtype.kind not in "biuf":
+        hint = " Wrap sequences in HiddenStates(values, mask)." * (values.ndim == 3)
+        raise InputError(
+            "x must be floats of shape (n, d) or HiddenStates; "
+            f"got {values.dtype} of shape {values.shape}.{hint}"
+        )
+    _check_length(len(values), n)
+    values = values.astype(np.float64)
+    _check_finite(~np.isfinite(values).all(1), "x")
+    return values
+
+
+def views_of(
+    x: Float[np.ndarray, "n d"] | HiddenStates,
+) -> dict[str, Float[np.ndarray, "n d"]]:
+    """The vectors that a critic may start from: x itself, or each pooling of a sequence."""
+    if isinstance(x, np.ndarray):
+        return {"x": x}
+    pooled = {name: [] for name in POOLINGS}
+    for start in range(0, len(x), _CHUNK):
+        part = x[start : start + _CHUNK]
+        values = part.values.float()
+        for name, pooling in POOLINGS.items():
+            pooled[name].append(pooling(values, part.mask))
+    return {name: torch.cat(parts).double().cpu().numpy() for name, parts in pooled.items()}
+
+
+def _check_length(n_x: int, n_y: int) -> None:
+    if n_x != n_y:
+        raise InputError(f"x has {n_x} examples but y has {n_y}.")
+
+
+def _check_finite(broken: np.ndarray, name: str) -> None:
+    if broken.any():
+        raise InputError(
+            f"{name} must be finite; {int(broken.sum())} of {len(broken)} examples hold "
+            f"NaN or infinite states (first: row {int(np.argmax(broken))})."
+        )
+
+
+def _check_sequences(x: HiddenStates) -> None:
+    empty = ~x.mask.any(1)
+    if empty.any():
+        raise InputError(
+            f"mask must leave each example a token; {int(empty.sum())} of {len(x)} have "
+            f"none (first: row {int(empty.int().argmax())})."
+        )
+    if x.has_gold and not x.gold_acknowledged:
+        raise InputError(
+            "x must not hold states of gold answer tokens: they know Y by teacher forcing, "
+            "so I(Y;Z) = H(Y). Drop them with x.keep(Role.PROMPT, Role.GENERATED), or "
+            "insist with x.acknowledge_gold()."
+        )
+    broken = [
+        ~(part.values.isfinite().all(-1) | ~part.mask).all(1)
+        for part in (x[i : i + _CHUNK] for i in range(0, len(x), _CHUNK))
+    ]
+    _check_finite(torch.cat(broken).cpu().numpy(), f"x{f' at {x.site}' * bool(x.site)}")

@@ -1,0 +1,272 @@
+"""MI estimates at one layer, side by side: tasks or models, a bar a view."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+import json
+import re
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mi_probe.analysis.labels import in_order, view_label
+from mi_probe.analysis.summaries import layer_words
+from mi_probe.errors import InputError
+from mi_probe.plots.parts import (
+    LINE_SPACING,
+    Entry,
+    ceiling_handle,
+    ceiling_label,
+    check_points,
+    figure_legends,
+    flag_label,
+    interval_handle,
+    interval_label,
+    null_label,
+    plain_title,
+    sample_label,
+    wrapped,
+    y_label,
+)
+from mi_probe.plots.style import INK, REFERENCE, view_style
+
+GROUP = 0.8
+"""Share of the distance between groups that their bars fill."""
+
+
+def grouped_bars(
+    points: pd.DataFrame, ax: Axes | None = None, *, x: Literal["task", "model"]
+) -> Axes:
+    """Draw one estimator's points of one layer: a group a task or model, a bar a view.
+
+    Over each group H(Y) is a dashed segment; over each bar the dotted segment is the
+    95th percentile of its permutation null; dots are seeds. Flagged estimates have
+    white bars with coloured outlines. Groups of different models compare different
+    networks, which the data processing inequality says nothing about.
+
+    Raises:
+        InputError: not a table of `over_seeds`, or two points for one bar.
+    """
+    check_points(points)
+    group, names = f"{x}_label", list(dict.fromkeys(points[f"{x}_label"]))
+    if points.duplicated([group, "view"]).any():
+        raise InputError(
+            f"points must hold one row a {x} and view; choose one layer with at_layer "
+            "and one estimator, and use bar_figure for several panels."
+        )
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.gca()
+    views = in_order(points["view"])
+    width = GROUP / max(len(views), 3)
+    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=2)
+    for at, name in enumerate(names):
+        members = points[points[group] == name]
+        left = at - width * (len(views) - 1) / 2
+        for _, row in members.iterrows():
+            _draw_bar(ax, row, left + width * views.index(row["view"]), width)
+        half = width * len(views) / 2 + 0.03
+        if members["ceiling"].notna().any():
+            height = float(members["ceiling"].mean())
+            ax.hlines(
+                height,
+                at - half,
+                at + half,
+                color=REFERENCE,
+                linestyle=(0, (5, 2)),
+                linewidth=0.9,
+                zorder=4,
+            )
+    ax.set_xticks(range(len(names)))
+    ax.set_xticklabels(names, parse_math=False)
+    ax.tick_params(axis="x", length=0)
+    ax.set_xlim(-0.6 - 0.4 * (len(names) == 1), len(names) - 0.4 * (len(names) > 1))
+    ax.set_ylabel(y_label(points))
+    if x == "model" and len(names) > 1:
+        # The data processing inequality holds within one network only.
+        ax.set_xlabel("different networks: not ordered by the DPI")
+    return ax
+
+
+def _draw_bar(ax: Axes, row: pd.Series, at: float, width: float) -> None:
+    look = view_style(row["view"])
+    if np.isnan(row["value"]):
+        ax.plot(
+            [at],
+            [0],
+            "x",
+            color=look.colour,
+            markersize=4,
+            transform=ax.get_xaxis_transform(),
+            clip_on=False,
+            zorder=5,
+        )
+        return
+    sound = row["status"] == "ok"
+    ax.bar(
+        at,
+        row["value"],
+        width * 0.92,
+        facecolor=look.colour if sound else "white",
+        edgecolor="white" if sound else look.colour,
+        hatch=look.hatch if sound else None,
+        linewidth=0 if sound else 1.0,
+        zorder=1,
+    )
+    if np.isfinite(row["low"]) and np.isfinite(row["high"]):
+        ax.vlines(at, row["low"], row["high"], color=INK, linewidth=0.8, zorder=5)
+        for end in (row["low"], row["high"]):
+            ax.plot([at], [end], "_", color=INK, markersize=4, zorder=5)
+    seeds = json.loads(row["seed_values"])
+    if len(seeds) > 1:
+        # Beside the error bar, in the order of seeds: no jitter, so no chance.
+        spread = at + width * np.linspace(-0.3, 0.3, len(seeds))
+        ax.plot(
+            spread,
+            seeds,
+            "o",
+            color="white",
+            markeredgecolor=INK,
+            markeredgewidth=0.5,
+            markersize=2.2 if width > 0.15 else 1.4,
+            zorder=6,
+        )
+    if np.isfinite(row["null_high"]):
+        ax.hlines(
+            row["null_high"],
+            at - width * 0.46,
+            at + width * 0.46,
+            color=INK,
+            linestyle=(0, (1, 1)),
+            linewidth=0.9,
+            zorder=4,
+        )
+
+
+def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
+    """`grouped_bars`, a panel an estimator and model (x = task) or task (x = model).
+
+    `points` are those of one layer: `at_layer(over_seeds(results))`. As wide as `style`
+    says.
+
+    Raises:
+        InputError: as `grouped_bars`.
+    """
+    check_points(points)
+    if x not in ("task", "model"):
+        raise InputError(f"x must be task or model; not {x!r}.")
+    held = "model_label" if x == "task" else "task_label"
+    panels = [p for _, p in points.groupby([held, "estimator_label", "stack"], sort=False)]
+    width = mpl.rcParams["figure.figsize"][0]
+    columns = 1 if width < 4.5 else min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    inches = 0.9 * width / columns
+    # A panel has the names of its own groups; room is what the fullest panel leaves.
+    most = max(panel[f"{x}_label"].nunique() for panel in panels)
+    every = list(dict.fromkeys(points[f"{x}_label"]))
+    fitted, slant = _fitted_names(every, (inches - 0.45) / most - 0.05)
+    short = dict(zip(every, fitted, strict=True))
+    lines = [line for name in fitted for line in name.splitlines()]
+    deep = 0.12 * (max(name.count("\n") for name in fitted) + 1)
+    deep += 0.028 * max(map(len, lines)) if slant else 0.0
+    figure = Figure(figsize=(width, rows * (1.4 + deep) + 0.3), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure.suptitle(
+        wrapped(_title(points, held), width, size=9.0),
+        parse_math=False,
+        linespacing=LINE_SPACING,
+    )
+    for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
+        grouped_bars(panel, ax, x=x)
+        shown = [short[name] for name in dict.fromkeys(panel[f"{x}_label"])]
+        names = ["estimator_label"]
+        if points[held].nunique() > 1:
+            names = [held, *names]
+        title = ", ".join(str(panel[name].iloc[0]) for name in names)
+        plain_title(ax, f"{title}, {sample_label(panel)}", inches)
+        ax.set_xticklabels(shown, parse_math=False, linespacing=LINE_SPACING)
+        ax.tick_params(axis="x", rotation=slant)
+        for label in ax.get_xticklabels() if slant else []:
+            label.set(ha="right", rotation_mode="anchor")
+        if i % columns:
+            ax.set_ylabel("")
+    for ax in axes[len(panels) :]:
+        ax.remove()
+    figure_legends(figure, _view_entries(points), _note_entries(points))
+    return figure
+
+
+def _title(points: pd.DataFrame, held: str) -> str:
+    names = list(dict.fromkeys(points[held]))
+    return (f"{names[0]}, " if len(names) == 1 else "") + layer_words(points)
+
+
+def _fitted_names(names: list[str], room: float) -> tuple[list[str], float]:
+    """Names broken to fit `room` inches each, and the slant that they still need."""
+    letters = max(8, int(room / 0.055))
+    broken = ["\n".join(_pieces(name, letters)) for name in names]
+    longest = max(len(line) for name in broken for line in name.splitlines())
+    if longest * 0.055 <= room:
+        return broken, 0.0
+    return ["\n".join(_pieces(name, 16)) for name in names], 30.0
+
+
+def _pieces(name: str, letters: int) -> list[str]:
+    """Lines of at most `letters`, broken after a dash, underscore, comma or blank."""
+    lines = [""]
+    for part in re.findall(r"[^-_, ]*[-_, ]*", name):
+        while len(part) > letters:
+            lines += [part[:letters], ""]
+            part = part[letters:]
+        if len(lines[-1]) + len(part.rstrip()) > letters:
+            lines.append("")
+        lines[-1] += part
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _view_entries(points: pd.DataFrame) -> list[Entry]:
+    entries: list[Entry] = []
+    for view in in_order(points["view"]):
+        look = view_style(view)
+        patch = Patch(
+            facecolor=look.colour, edgecolor="white", hatch=look.hatch, linewidth=0
+        )
+        entries.append((patch, view_label(view)))
+    return entries
+
+
+def _note_entries(points: pd.DataFrame) -> list[Entry]:
+    entries: list[Entry] = []
+    if points["ceiling"].notna().any():
+        entries.append((ceiling_handle(), ceiling_label(points)))
+    if points["null_high"].notna().any():
+        dots = Line2D([], [], color=INK, linestyle=(0, (1, 1)), linewidth=0.9)
+        entries.append((dots, null_label(points, "95th pct.")))
+    entries.append((interval_handle(), interval_label(points)))
+    if (points["n_seeds"] > 1).any():
+        dot = Line2D(
+            [],
+            [],
+            marker="o",
+            color="white",
+            markeredgecolor=INK,
+            markeredgewidth=0.5,
+            markersize=2.2,
+            linestyle="",
+        )
+        entries.append((dot, "one seed"))
+    entries.append((Patch(facecolor="white", edgecolor=INK), flag_label(points)))
+    if points["value"].isna().any():
+        cross = Line2D([], [], color=INK, marker="x", linestyle="", markersize=4)
+        entries.append((cross, "no value"))
+    return [entry for entry in entries if entry[1]]

@@ -1,0 +1,283 @@
+"""MI estimates layer by layer: I(Y;Z) against every I(Y;Z_p) of one network."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator
+
+from mi_probe.analysis.labels import in_order, view_label
+from mi_probe.analysis.summaries import PANEL, null_band
+from mi_probe.errors import InputError
+from mi_probe.plots.layer_axis import layer_axis_label, layer_ticks
+from mi_probe.plots.parts import (
+    LINE_SPACING,
+    Entry,
+    ceiling_handle,
+    ceiling_label,
+    check_points,
+    figure_legends,
+    flag_handle,
+    flag_label,
+    interval_handle,
+    interval_label,
+    null_label,
+    plain_title,
+    sample_label,
+    wrapped,
+    y_label,
+)
+from mi_probe.plots.style import NULL_FILL, REFERENCE, view_style
+
+BAND_FROM = 9
+"""With at least so many layers, intervals are bands; error bars would touch."""
+NARROW = 4.5
+"""Figures below this width in inches stack their panels."""
+
+
+def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw one panel of `over_seeds`: a line a view, x = hidden_states index.
+
+    H(Y) is the dashed line, named at the right edge; the grey band is the permutation
+    null, from its mean to its 95th percentile, the widest of the views. Flagged
+    estimates have open markers; an estimate without a value is a cross on the axis.
+    Nothing is clipped.
+
+    Raises:
+        InputError: not a table of `over_seeds`, several panels in it, or no point
+            that has a place on the layer axis.
+    """
+    check_points(panel)
+    if len(panel[list(PANEL)].drop_duplicates()) > 1:
+        raise InputError(
+            "panel must hold one model, task, stack and estimator; "
+            "use layer_profiles for several."
+        )
+    placed = panel[panel["x"].notna()]
+    if placed.empty:
+        raise InputError(
+            "panel must hold a site with a hidden_states index; it holds only "
+            f"{', '.join(dict.fromkeys(panel['site'].astype(str)))}."
+        )
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.gca()
+    _draw_references(ax, placed)
+    views = in_order(placed["view"])
+    layers = np.unique(placed["x"])
+    banded = len(layers) >= BAND_FROM
+    for i, view in enumerate(views):
+        # Error bars at one layer stand side by side; bands need no room.
+        room = 0.012 * (np.ptp(layers) or 1.0)
+        shift = 0.0 if banded else room * (i - (len(views) - 1) / 2)
+        _draw_view(ax, placed[placed["view"] == view], shift, banded, i)
+    _label_axes(ax, placed)
+    return ax
+
+
+def _draw_references(ax: Axes, placed: pd.DataFrame) -> None:
+    band = null_band(placed)
+    if len(band):
+        x = band["x"].to_numpy(float)
+        low, high = band["null_mean"].to_numpy(float), band["null_high"].to_numpy(float)
+        if len(band) == 1:
+            x, low, high = x + [-0.4, 0.4], low.repeat(2), high.repeat(2)
+        ax.fill_between(x, low, high, color=NULL_FILL, linewidth=0, zorder=0.5)
+        # A null narrower than a line must still be seen.
+        ax.plot(x, high, color="0.72", linewidth=0.6, zorder=0.6, label="_null")
+    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
+    ceilings = placed["ceiling"].dropna()
+    if len(ceilings):
+        height = float(ceilings.mean())
+        handle = ceiling_handle()
+        ax.axhline(
+            height,
+            color=handle.get_color(),
+            linestyle=(0, (5, 2)),
+            linewidth=handle.get_linewidth(),
+            zorder=1,
+        )
+        ax.annotate(
+            "$H(Y)$",
+            (1, height),
+            xycoords=ax.get_yaxis_transform(),
+            xytext=(2, 0),
+            textcoords="offset points",
+            va="center",
+            ha="left",
+            fontsize=7,
+        )
+
+
+def _draw_view(
+    ax: Axes, line: pd.DataFrame, shift: float, banded: bool, order: int
+) -> None:
+    look = view_style(line["view"].iloc[0])
+    line = line.sort_values("x")
+    x = line["x"].to_numpy(float) + shift
+    value = line["value"].to_numpy(float)
+    low, high = line["low"].to_numpy(float), line["high"].to_numpy(float)
+    top = 5.0 - 0.1 * order
+    if banded:
+        ax.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
+    else:
+        ax.vlines(x, low, high, color=look.colour, linewidth=0.8, zorder=top - 1)
+        for end in (low, high):
+            ax.plot(x, end, "_", color=look.colour, markersize=3, zorder=top - 1)
+    known = np.isfinite(value)
+    # Lines with a marker at every one of 31 layers hide each other: thin them out,
+    # each line beginning at a layer of its own.
+    every = 1 if len(x) <= 16 else 4
+    ax.plot(
+        x[known],
+        value[known],
+        color=look.colour,
+        linestyle=look.line,
+        linewidth=look.width,
+        marker=look.marker,
+        markevery=(order % every, every) if known.sum() > order % every else None,
+        markeredgewidth=0.5,
+        label=view_label(line["view"].iloc[0]),
+        zorder=top,
+    )
+    flagged = known & (line["status"] != "ok").to_numpy()
+    ax.plot(
+        x[flagged],
+        value[flagged],
+        linestyle="",
+        color=look.colour,
+        marker=look.marker,
+        markersize=4,
+        markerfacecolor="white",
+        markeredgewidth=0.9,
+        zorder=top + 1,
+    )
+    if known.all():
+        # Even an empty line that is not clipped takes room in the layout.
+        return
+    ax.plot(
+        x[~known],
+        np.zeros((~known).sum()),
+        "x",
+        color=look.colour,
+        markersize=4,
+        transform=ax.get_xaxis_transform(),
+        clip_on=False,
+        zorder=top + 1,
+    )
+
+
+def _label_axes(ax: Axes, placed: pd.DataFrame) -> None:
+    last = placed["n_layers"].dropna().max()
+    layers = np.unique(placed["layer"].dropna())
+    ax.xaxis.set_major_locator(FixedLocator(layer_ticks(layers, placed["x"].max())))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_ylabel(y_label(placed))
+    ax.set_xlabel(layer_axis_label(placed, last), linespacing=LINE_SPACING)
+    low, high = placed["x"].min(), placed["x"].max()
+    pad = 0.03 * (high - low) or 1.0
+    ax.set_xlim(low - pad, high + pad)
+
+
+def layer_profiles(points: pd.DataFrame) -> Figure:
+    """Small multiples of `layer_profile`, a panel a (model, task, stack, estimator).
+
+    As wide as `style` says; one y scale for all panels of one task. Points without a
+    place on the layer axis are in the table only.
+
+    Raises:
+        InputError: as `layer_profile`.
+    """
+    check_points(points)
+    placed = points[points["x"].notna()]
+    panels = [panel for _, panel in placed.groupby(list(PANEL), sort=False)]
+    if not panels:
+        raise InputError(
+            "points must hold a site with a hidden_states index; there is none."
+        )
+    width = mpl.rcParams["figure.figsize"][0]
+    columns = 1 if width < NARROW else min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    tall = 1.35 if rows > 1 else 1.6
+    figure = Figure(figsize=(width, rows * tall + 0.55), layout="constrained")
+    one_task = placed["task_label"].nunique() == 1
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=one_task).ravel()
+    _draw_panels(figure, axes.tolist(), panels, columns)
+    figure_legends(figure, _view_entries(placed), _note_entries(placed))
+    return figure
+
+
+def _draw_panels(
+    figure: Figure, axes: list[Axes], panels: list[pd.DataFrame], columns: int
+) -> None:
+    whole = pd.concat(panels)
+    constant = [c for c in ("model_label", "task_label") if whole[c].nunique() == 1]
+    width = figure.get_figwidth()
+    if constant:
+        title = " on ".join(str(whole[column].iloc[0]) for column in constant)
+        figure.suptitle(
+            wrapped(title, width, size=9.0), parse_math=False, linespacing=LINE_SPACING
+        )
+    varying = [c for c in ("model_label", "task_label") if c not in constant]
+    same_axis = len({layer_axis_label(p, p["n_layers"].max()) for p in panels}) == 1
+    for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
+        layer_profile(panel, ax)
+        names = [*varying, "estimator_label"]
+        title = ", ".join(str(panel[name].iloc[0]) for name in names)
+        plain_title(ax, f"{title}, {sample_label(panel)}", 0.9 * width / columns)
+        if same_axis and i + columns < len(panels):
+            ax.set_xlabel("")
+        if i % columns:
+            ax.set_ylabel("")
+    for ax in axes[len(panels) :]:
+        ax.remove()
+
+
+def _view_entries(placed: pd.DataFrame) -> list[Entry]:
+    entries: list[Entry] = []
+    for view in in_order(placed["view"]):
+        look = view_style(view)
+        handle = Line2D(
+            [],
+            [],
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=look.width,
+            marker=look.marker,
+        )
+        entries.append((handle, view_label(view)))
+    return entries
+
+
+def _note_entries(placed: pd.DataFrame) -> list[Entry]:
+    entries: list[Entry] = []
+    if placed["ceiling"].notna().any():
+        entries.append((ceiling_handle(), ceiling_label(placed)))
+    if placed["null_high"].notna().any():
+        label = null_label(placed, "mean to 95th percentile")
+        entries.append((Patch(facecolor=NULL_FILL, edgecolor="0.72"), label))
+    entries.append((_interval_handle(placed), interval_label(placed)))
+    entries.append((flag_handle(), flag_label(placed)))
+    if placed["value"].isna().any():
+        cross = Line2D([], [], color="0.15", marker="x", linestyle="", markersize=4)
+        entries.append((cross, "no value"))
+    return [entry for entry in entries if entry[1]]
+
+
+def _interval_handle(placed: pd.DataFrame) -> Artist:
+    """A band or an error bar, as the panels have; a band where they have both."""
+    layers = placed.groupby(list(PANEL))["x"].nunique()
+    if layers.max() >= BAND_FROM:
+        return Patch(color=view_style("full").colour, alpha=0.18, linewidth=0)
+    return interval_handle()

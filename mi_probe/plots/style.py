@@ -1,0 +1,143 @@
+"""How a figure looks in a paper: one context in which it is built *and* saved.
+
+Widths are those of the venues' columns in inches, so that a figure is included at its
+natural size and 8 pt stay 8 pt. Text is set in STIX, which matplotlib ships and which
+matches the Times of these venues, so LaTeX is not needed. Colours are Okabe and Ito's;
+every view also has its own marker, line style and hatch, so grey print loses nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import matplotlib as mpl
+
+from mi_probe.errors import InputError
+
+WIDTHS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "acl": {"column": 3.03, "full": 6.30},
+        "icml": {"column": 3.25, "full": 6.75},
+        "neurips": {"column": 5.5, "full": 5.5},
+        "iclr": {"column": 5.5, "full": 5.5},
+    }
+)
+"""Width in inches of a column and of the text block; the last two have one column."""
+
+INK = "0.15"
+"""Colour of text and axes."""
+REFERENCE = "0.35"
+"""Colour of what is no measurement: ceiling and zero."""
+NULL_FILL = "0.86"
+"""Colour of the permutation null."""
+
+
+@dataclass(frozen=True)
+class ViewStyle:
+    """How one view of the states is drawn in every figure."""
+
+    colour: str
+    marker: str
+    line: str | tuple[int, tuple[int | float, ...]]
+    hatch: str
+    width: float = 1.0
+
+
+VIEW_STYLES: Mapping[str, ViewStyle] = MappingProxyType(
+    {
+        "full": ViewStyle("#0072B2", "o", "-", "", 1.5),
+        "mean": ViewStyle("#E69F00", "s", (0, (4, 1.2)), "////"),
+        "last": ViewStyle("#009E73", "^", (0, (4, 1, 1, 1)), "...."),
+        "first": ViewStyle("#CC79A7", "D", (0, (1, 1)), "xxxx"),
+        "max": ViewStyle("#56B4E9", "v", (0, (2, 1)), "\\\\\\\\"),
+        "head": ViewStyle("#D55E00", "P", (0, (6, 1, 1, 1, 1, 1)), "----"),
+    }
+)
+OTHER_VIEW = ViewStyle("#999999", "X", (0, (3, 2)), "++")
+
+
+def view_style(view: str) -> ViewStyle:
+    """Style of a view; grey for one this package does not know."""
+    return VIEW_STYLES.get(view, OTHER_VIEW)
+
+
+def rc(venue: str = "acl", width: str = "column") -> dict[str, Any]:
+    """The matplotlib settings of a venue.
+
+    Raises:
+        InputError: unknown venue or width.
+    """
+    if venue not in WIDTHS:
+        raise InputError(f"style must be one of {', '.join(WIDTHS)}; not {venue!r}.")
+    if width not in WIDTHS[venue]:
+        raise InputError(f"width must be column or full; not {width!r}.")
+    inches = WIDTHS[venue][width]
+    return {
+        "figure.figsize": (inches, 0.62 * inches),
+        "figure.dpi": 150,
+        "savefig.dpi": 300,
+        # 'tight' would cut the page to its ink and so change the width.
+        "savefig.bbox": None,
+        "figure.facecolor": "white",
+        "font.size": 8,
+        # DejaVu Sans has the glyphs that STIX lacks.
+        "font.family": ["STIXGeneral", "DejaVu Sans"],
+        "mathtext.fontset": "stix",
+        "text.usetex": False,
+        "text.color": INK,
+        "figure.titlesize": 9,
+        "axes.titlesize": 8,
+        "axes.titlepad": 3,
+        "axes.labelsize": 8,
+        "axes.labelpad": 2,
+        "axes.labelcolor": INK,
+        "axes.edgecolor": INK,
+        "axes.linewidth": 0.6,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        # STIX has the true minus sign; the hyphen is too short to be seen.
+        "axes.unicode_minus": True,
+        "xtick.labelsize": 8,
+        "ytick.labelsize": 8,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.major.size": 2.5,
+        "ytick.major.size": 2.5,
+        "xtick.major.pad": 2,
+        "ytick.major.pad": 2,
+        "legend.fontsize": 7.5,
+        "legend.frameon": False,
+        "legend.handlelength": 2.0,
+        "legend.handletextpad": 0.5,
+        "legend.columnspacing": 1.2,
+        "legend.labelspacing": 0.25,
+        "legend.borderaxespad": 0.2,
+        "lines.markersize": 3,
+        "hatch.linewidth": 0.5,
+        "figure.constrained_layout.h_pad": 0.03,
+        "figure.constrained_layout.w_pad": 0.02,
+        # Type 42 keeps text as text; submission checkers reject Type 3.
+        "pdf.fonttype": 42,
+        "ps.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "mi_probe",
+    }
+
+
+@contextmanager
+def style(venue: str = "acl", width: str = "column") -> Iterator[None]:
+    """Context to draw and save figures in, with the settings of a venue.
+
+    `venue` is acl, icml, neurips or iclr; `width` is column or full. Afterwards the
+    settings are what they were before.
+
+    Raises:
+        InputError: unknown venue or width.
+    """
+    with mpl.rc_context(rc(venue, width)):  # type: ignore[arg-type]
+        yield

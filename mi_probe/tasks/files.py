@@ -1,0 +1,267 @@
+"""A user's own file as a task: CSV, TSV, JSON lines, JSON or Parquet.
+
+Values stay what the file says they are: ``None``, ``null`` and ``NA`` in a CSV are
+text, never a missing value. Missing is an empty cell there, a null in the others.
+"""
+
+import csv
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mi_probe.errors import InputError
+from mi_probe.tasks.labels import classes_or_scores
+from mi_probe.tasks.prompts import fill
+from mi_probe.tasks.task import Task
+
+Rows = list[dict[str, Any]]
+
+
+def _separated(path: Path, delimiter: str) -> Rows:
+    # Not pandas: it takes a row that is too long as an index, and guesses at types.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter, strict=True)
+        header = next(reader, None)
+        if header is None:
+            return []
+        if len(set(header)) < len(header):
+            twice = ", ".join(sorted({n for n in header if header.count(n) > 1}))
+            raise InputError(
+                f"columns of {path} must have different names; {twice} come twice."
+            )
+        rows = []
+        for cells in reader:
+            if not cells:  # a blank line, often the last
+                continue
+            if len(cells) != len(header):
+                raise InputError(
+                    f"each row of {path} must have the header's {len(header)} cells; "
+                    f"line {reader.line_num} has {len(cells)}. A text that holds the "
+                    "delimiter or a line break needs quotation marks."
+                )
+            rows.append({k: c if c else None for k, c in zip(header, cells, strict=True)})
+        return rows
+
+
+def _objects(path: Path, found: Iterator[tuple[str, Any]]) -> Rows:
+    rows = []
+    for where, value in found:
+        if not isinstance(value, dict):
+            raise InputError(
+                f"{where} of {path} must be an object like "
+                f'{{"text": ..., "label": ...}}; got {type(value).__name__}.'
+            )
+        rows.append(value)
+    return rows
+
+
+def _json_lines(path: Path) -> Rows:
+    def lines() -> Iterator[tuple[str, Any]]:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        yield f"line {number}", json.loads(line)
+                    except json.JSONDecodeError as error:
+                        raise InputError(
+                            f"line {number} of {path} must be JSON; {error.msg} at "
+                            f"column {error.colno}."
+                        ) from None
+
+    return _objects(path, lines())
+
+
+def _json(path: Path) -> Rows:
+    text = path.read_text(encoding="utf-8-sig")
+    if not text.strip():
+        return []
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path} must be JSON; {error.msg} at line {error.lineno}. A file with one "
+            "object a line needs the ending .jsonl."
+        ) from None
+    if not isinstance(content, list):
+        raise InputError(
+            f"{path} must hold a list of objects; got {type(content).__name__}."
+        )
+    return _objects(path, ((f"entry {i}", value) for i, value in enumerate(content)))
+
+
+def _parquet(path: Path) -> Rows:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(path).to_pylist()
+    except (pa.ArrowInvalid, OSError) as error:
+        first_line = str(error).splitlines()[0]
+        raise InputError(f"{path} must be a Parquet file; {first_line}") from None
+
+
+READERS: dict[str, Callable[[Path], Rows]] = {
+    ".csv": lambda path: _separated(path, ","),
+    ".tsv": lambda path: _separated(path, "\t"),
+    ".jsonl": _json_lines,
+    ".json": _json,
+    ".parquet": _parquet,
+}
+
+
+def _rows(path: Path) -> Rows:
+    if not path.exists():
+        raise InputError(f"data must be a file that exists; there is no {path}.")
+    if not path.is_file():
+        raise InputError(f"data must be a file; {path} is a folder.")
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise InputError(
+            f"data must end in {', '.join(READERS)}; got '{path.name}'. "
+            "Convert it, or rename it if only the ending differs."
+        )
+    if path.stat().st_size == 0:
+        raise InputError(f"data must hold rows; {path} is empty (0 bytes).")
+    try:
+        rows = read(path)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"data must be UTF-8; {path} is not, at byte {error.start}. "
+            "Save it as UTF-8 and try again."
+        ) from None
+    except csv.Error as error:
+        raise InputError(f"{path} must be a well-formed table; {error}.") from None
+    except PermissionError:
+        raise InputError(f"data must be readable; {path} is not. See `ls -l`.") from None
+    if not rows:
+        raise InputError(f"data must hold rows; {path} has none.")
+    return rows
+
+
+def _column(rows: Rows, name: str, role: str, path: Path) -> list[Any]:
+    """A column without a gap.
+
+    JSON objects may differ in their keys, hence the union over the rows.
+    """
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise InputError(
+            f"{role} must be a column of {path.name}, which has "
+            f"{', '.join(map(repr, names))}; got '{name}'.{hint}"
+        )
+    values = [row.get(name) for row in rows]
+    empty = [
+        i
+        for i, v in enumerate(values)
+        if v is None or v == "" or (isinstance(v, float) and v != v)
+    ]
+    if empty:
+        raise InputError(
+            f"{role} '{name}' must be filled in every row; {len(empty)} of {len(rows)} "
+            f"are empty, the first in data row {empty[0] + 1}. Fill or remove them."
+        )
+    return values
+
+
+def read_file(
+    path: str | Path,
+    text_column: str | None = None,
+    label_column: str = "label",
+    *,
+    id_column: str | None = None,
+    template: str | None = None,
+    label_kind: Literal["classes", "scores"] | None = None,
+    name: str | None = None,
+    rows: int | None = None,
+    seed: int = 0,
+) -> Task:
+    """A task from the user's own file.
+
+    Args:
+        path: .csv, .tsv, .jsonl, .json (a list of objects) or .parquet; UTF-8.
+        text_column: the column with the text; None means ``text``, or no such column
+            where the template names others.
+        label_column: the column with Y.
+        id_column: a unique name a row; None numbers the rows.
+        template: the prompt, with the file's columns as ``{column}``; None is the text
+            alone.
+        label_kind: ``classes`` or ``scores``; None takes words, truth values and whole
+            numbers as classes, and other numbers as scores.
+        name: of the task; None takes the file's.
+        rows: how many rows to draw, without replacement; None takes all.
+        seed: of that draw.
+
+    Raises:
+        InputError: if the file is absent, empty, not UTF-8 or malformed, a column is
+            missing or has gaps, ids repeat, or the labels are of one class or of mixed
+            types.
+    """
+    path = Path(path)
+    table = _rows(path)
+    text = text_column or (None if template else "text")
+    if text is not None:
+        _column(table, text, "text-column", path)
+    column = _column(table, label_column, "label-column", path)
+    if text == label_column:
+        raise InputError(f"text-column and label-column must differ; both are '{text}'.")
+    labels, names = classes_or_scores(column, label_column, label_kind)
+    ids = _ids(table, id_column, path)
+    shown = template or "{" + str(text) + "}"
+    prompts = (
+        fill(template, _full(table), hidden=[label_column])
+        if template
+        else tuple(str(row[str(text)]) for row in table)
+    )
+    blank = [i for i, prompt in enumerate(prompts) if not prompt.strip()]
+    if blank:
+        raise InputError(
+            f"prompts must hold text; {len(blank)} of {len(prompts)} are blank, the "
+            f"first in data row {blank[0] + 1}. Fill or remove them."
+        )
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    copies = len(prompts) - len(set(prompts))
+    task = Task(
+        name=name or path.stem,
+        prompts=prompts,
+        answers=tuple(
+            f" {value:g}" if names is None else f" {names[int(value)]}" for value in labels
+        ),
+        labels=labels,
+        label_names=names,
+        target=f"column '{label_column}' of {path.name}",
+        ids=ids,
+        source=(f"{path.name}, sha256 {sha[:16]}, prompt {shown!r}"),
+        notes=(
+            (f"{copies} duplicate prompts kept; they can lie on both sides of a fold",)
+            if copies
+            else ()
+        ),
+    )
+    return task if rows is None else task.sample(rows, seed=seed)
+
+
+def _full(table: Rows) -> Rows:
+    """Every row with every column; a gap in a column that a prompt shows is empty."""
+    names = list(dict.fromkeys(key for row in table for key in row))
+    return [{n: "" if row.get(n) is None else row[n] for n in names} for row in table]
+
+
+def _ids(table: Rows, id_column: str | None, path: Path) -> tuple[str, ...]:
+    if id_column is None:
+        return tuple(str(i) for i in range(len(table)))
+    ids = tuple(str(v) for v in _column(table, id_column, "id-column", path))
+    if len(set(ids)) < len(ids):
+        values, counts = np.unique(ids, return_counts=True)
+        raise InputError(
+            f"id-column '{id_column}' must be unique; {int((counts > 1).sum())} ids "
+            f"repeat, for instance '{values[counts > 1][0]}'. Name another column, or "
+            "leave --id-column out to number the rows."
+        )
+    return ids

@@ -1,0 +1,78 @@
+"""Task: texts X with what is to be predicted from them, Y, and what that Y *is*."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from mi_probe.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A data set as the toolkit sees it: one prompt, answer text and label a row."""
+
+    name: str
+    prompts: tuple[str, ...]
+    """X: what the model reads."""
+    answers: tuple[str, ...]
+    """What a generator should write after the prompt."""
+    labels: np.ndarray
+    """Y: int64 classes 0 ... c-1 (n,), or float64 scores (n,)."""
+    label_names: tuple[str, ...] | None
+    """The classes' names, in the order of the labels; None for scores."""
+    target: str
+    """What Y is, in words: 'sentiment class', 'index of the right option', ..."""
+    ids: tuple[str, ...]
+    """A stable, unique name a row; activations and results refer to it."""
+    split: str = ""
+    source: str = ""
+    """Where the rows come from, with a version or hash."""
+    notes: tuple[str, ...] = ()
+    """What was done to the rows on reading ('56 duplicate texts dropped')."""
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    @property
+    def kind(self) -> Literal["classes", "scores"]:
+        """Whether Y is a class or a number."""
+        return "scores" if self.label_names is None else "classes"
+
+    def sha256(self) -> str:
+        """Hash of what an estimate depends on: ids, prompts, labels and what Y is."""
+        content = [
+            self.ids,
+            self.prompts,
+            self.labels.tolist(),
+            self.label_names,
+            self.target,
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def rows(self, index: Sequence[int] | np.ndarray) -> "Task":
+        """The chosen rows, in the order given."""
+        index = np.asarray(index, dtype=int)
+        return replace(
+            self,
+            prompts=tuple(self.prompts[i] for i in index),
+            answers=tuple(self.answers[i] for i in index),
+            ids=tuple(self.ids[i] for i in index),
+            labels=self.labels[index],
+        )
+
+    def sample(self, n: int, *, seed: int = 0) -> "Task":
+        """Draw n rows without replacement, in the task's own order.
+
+        Raises:
+            InputError: if the task has fewer than n rows, or n is below 1.
+        """
+        if not 1 <= n <= len(self):
+            raise InputError(
+                f"rows must lie in 1 ... {len(self)} for task '{self.name}'; got {n}."
+            )
+        drawn = np.random.default_rng(seed).choice(len(self), size=n, replace=False)
+        return self.rows(np.sort(drawn))

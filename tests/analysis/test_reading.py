@@ -1,0 +1,92 @@
+import math
+
+from result_rows import grid, row, table
+
+from mi_probe.analysis.reading import readings
+from mi_probe.analysis.summaries import over_seeds
+
+
+def lines(*rows):
+    (reading,) = readings(over_seeds(table(*rows)))
+    return reading.lines
+
+
+def test_a_chosen_layer_is_said_to_be_chosen_and_the_final_one_is_given():
+    peak, _, _ = lines(row(0.2, layer=0), row(0.4, layer=3), row(0.3, layer=6))
+    assert "largest at layer 3: 0.400 nats [0.380, 0.420], 58 % of H(Y)" in peak
+    assert "chosen as the largest of 3 layers, so it leans high" in peak
+    assert "layer 6, the deepest and not so chosen: 0.300 nats" in peak
+
+
+def test_one_layer_was_not_chosen():
+    peak, _, _ = lines(row(0.3))
+    assert "the only one measured" in peak
+    assert "chosen" not in peak
+
+
+def test_overlapping_intervals_show_no_gap():
+    _, gap, _ = lines(row(0.30), row(0.27, view="mean"))
+    assert "+0.030" in gap
+    assert "overlap, so no gap is shown" in gap
+    assert "usable" not in gap
+
+
+def test_disjoint_intervals_are_a_gap_of_usable_information_only():
+    _, gap, _ = lines(row(0.30), row(0.1, view="mean"))
+    assert "usable at this critic's capacity, not proof" in gap
+
+
+def test_best_and_worst_pooled_views_have_a_verdict_each():
+    _, gap, _ = lines(row(0.30), row(0.29, view="mean"), row(0.1, view="last"))
+    assert "best pooled view, I(Y;Z_mean), is +0.010: the intervals overlap" in gap
+    assert "worst, I(Y;Z_last), +0.200: the intervals are apart: a gap" in gap
+
+
+def test_a_pooled_view_above_the_full_one_convicts_the_critic():
+    _, gap, _ = lines(row(0.1), row(0.3, view="mean"))
+    assert "wrong way round" in gap
+    assert "critic of Z is the weaker one" in gap
+
+
+def test_without_intervals_or_pooled_views_or_full_states_nothing_is_claimed():
+    blank = {"stderr": math.nan, "ci_low": None, "ci_high": None}
+    assert "cannot be told" in lines(row(0.3, **blank), row(0.1, view="mean"))[1]
+    assert "No pooled view was measured" in lines(row(0.3))[1]
+    assert "was not measured, so no gap" in lines(row(0.3, view="mean"))[1]
+
+
+def test_the_null_is_told_or_its_absence():
+    null = lines(row(0.30), row(0.01, view="mean"))[2]
+    assert "up to 0.020 nats (95th percentile" in null
+    assert "the largest estimate is above that, and 1 of 2 estimates are not" in null
+    none = lines(row(0.3, null_mean=None, null_high=None, n_permutations=0))[2]
+    assert "No permutation null was run" in none
+
+
+def test_flagged_estimates_are_neither_peak_nor_gap():
+    peak, gap, null = lines(
+        row(0.9, layer=3, status="above_ceiling"),
+        row(0.3, layer=6),
+        row(0.1, layer=6, view="mean", status="diverged"),
+    )
+    assert "largest at layer 6" in peak
+    assert "flagged estimates left aside" in peak
+    assert "not read" in gap
+    assert "2 of 3 estimates are flagged (above H(Y), diverged)" in null
+
+
+def test_scores_have_no_share_and_no_value_is_said_so():
+    assert "%" not in lines(row(0.3, H_Y_nats=None))[0]
+    assert "No estimate has both" in lines(row(math.nan, status="diverged"))[0]
+
+
+def test_one_reading_a_panel_with_its_sample():
+    points = over_seeds(grid(seeds=(0, 1)))
+    (reading,) = readings(points)
+    assert reading.heading == "tiny on reviews, mine, n = 1,234, 2 seeds"
+    assert len(str(reading).splitlines()) == 4
+
+
+def test_a_leak_is_in_the_heading():
+    (reading,) = readings(over_seeds(table(row(0.69, gold_leak=True))))
+    assert "Z holds gold answer tokens" in reading.heading

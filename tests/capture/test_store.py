@@ -1,0 +1,195 @@
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from mi_probe.capture import Activations, extract, forecast, load_activations
+from mi_probe.capture.store import Store
+from mi_probe.errors import InputError
+from tests.capture.models import PROMPTS, tiny_backbone
+
+TEXTS = [f"{prompt} {i}" for i, prompt in enumerate(PROMPTS * 4)]
+VIEWS = ("full", "mean", "head")
+
+
+def run(folder, texts=TEXTS, **changes) -> Activations:
+    settings = {
+        "sites": "block.0,final_norm",
+        "views": VIEWS,
+        "batch_size": 4,
+        "rows_per_shard": 4,
+        "progress": False,
+        **changes,
+    }
+    return extract(tiny_backbone("llama"), texts, store=folder, **settings)
+
+
+def same(one: Activations, two: Activations):
+    assert one.ids == two.ids
+    for site in one.sites:
+        a, b = one.hidden(site), two.hidden(site)
+        assert torch.equal(a.mask, b.mask)
+        assert torch.equal(a.values, b.values)
+        assert torch.equal(a.token_ids, b.token_ids)
+        assert torch.equal(a.roles, b.roles)
+        for view in ("mean", "head", "last"):
+            assert torch.equal(one.pooled(site, view), two.pooled(site, view))
+
+
+def counted(monkeypatch):
+    """How many shards are written from here on."""
+    written = []
+    real = Store.append
+    monkeypatch.setattr(
+        Store, "append", lambda s, ids, t: (written.append(ids), real(s, ids, t))[1]
+    )
+    return written
+
+
+def test_round_trip(tmp_path):
+    folder = tmp_path / "deep" / "store"
+    kept = run(folder)
+    same(kept, run(None))
+    same(load_activations(folder), kept)
+    assert len(kept.shards) == 5
+    lines = [
+        json.loads(x) for x in (folder / "manifest.jsonl").read_text().split("\n")[:-1]
+    ]
+    assert sorted(i for line in lines for i in line["ids"]) == sorted(kept.ids)
+    with safe_open(folder / lines[0]["file"], framework="pt") as file:
+        assert file.metadata()["schema"] == "mi_probe.activations/1"
+        assert json.loads(file.metadata()["ids"]) == lines[0]["ids"]
+    assert not list(folder.glob("*.tmp"))
+
+
+def test_a_killed_run_is_taken_up_again(tmp_path, monkeypatch):
+    real = Store.append
+
+    def killed(store, ids, tensors):
+        if len(store.shards()) == 2:
+            raise KeyboardInterrupt
+        real(store, ids, tensors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path)
+    with pytest.raises(InputError, match="12 of 20 are missing"):
+        load_activations(tmp_path)
+    before = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("shard-*")}
+    written = counted(monkeypatch)
+    # Another batch size: shards are keyed by rows.
+    resumed = run(tmp_path, batch_size=3, rows_per_shard=6)
+    assert sum(map(len, written)) == 12
+    for name, time in before.items():
+        assert (tmp_path / name).stat().st_mtime_ns == time
+    whole = run(None)
+    for site in whole.sites:
+        torch.testing.assert_close(
+            resumed.hidden(site).values, whole.hidden(site).values, atol=1e-5, rtol=1e-5
+        )
+
+
+def test_a_finished_store_runs_no_model(tmp_path, monkeypatch):
+    kept = run(tmp_path)
+    backbone = tiny_backbone("llama")
+    monkeypatch.setattr(backbone.base, "forward", lambda **_: pytest.fail("it ran"))
+    same(run(tmp_path), kept)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"sites": "block.0"}, "settings.sites"),
+        ({"views": ("full",)}, "settings.views"),
+        ({"max_tokens": 7}, "data.tokens; settings.max_tokens"),
+        ({"store_dtype": "bfloat16"}, "settings.store_dtype"),
+        ({"texts": TEXTS[:-1] + ["other"]}, "data.tokens"),
+        ({"texts": TEXTS[:-1]}, "data.ids; data.tokens"),
+    ],
+)
+def test_another_fingerprint_is_refused(tmp_path, changes, key):
+    run(tmp_path)
+    before = (tmp_path / "manifest.jsonl").read_bytes()
+    with pytest.raises(InputError) as error:
+        run(tmp_path, **changes)
+    for name in key.split("; "):
+        assert f"{name}: there" in str(error.value)
+    assert str(error.value).count(": there") == len(key.split("; "))
+    assert (tmp_path / "manifest.jsonl").read_bytes() == before
+
+
+def test_another_model_is_refused(tmp_path):
+    run(tmp_path)
+    other = tiny_backbone("llama", seed=1)
+    with pytest.raises(InputError, match="model.model: there"):
+        extract(
+            other,
+            TEXTS,
+            sites="block.0,final_norm",
+            views=VIEWS,
+            store=tmp_path,
+            progress=False,
+        )
+
+
+def test_a_torn_manifest_line_redoes_its_shard(tmp_path, monkeypatch):
+    kept = run(tmp_path)
+    manifest = tmp_path / "manifest.jsonl"
+    manifest.write_bytes(manifest.read_bytes()[:-30])
+    with pytest.raises(InputError, match="4 of 20 are missing"):
+        load_activations(tmp_path)
+    written = counted(monkeypatch)
+    same(run(tmp_path), kept)
+    assert len(written) == 1
+    # The new line did not grow onto the torn one.
+    same(load_activations(tmp_path), kept)
+
+
+def test_a_flipped_byte_is_detected_and_mended(tmp_path, monkeypatch):
+    kept = run(tmp_path)
+    values = kept.hidden("block.0").values
+    victim = sorted(tmp_path.glob("shard-*"))[2]
+    content = bytearray(victim.read_bytes())
+    content[-7] ^= 1
+    victim.write_bytes(content)
+    damaged = load_activations(tmp_path)
+    with pytest.raises(InputError, match=victim.name):
+        damaged.pooled("block.0", "mean")
+    written = counted(monkeypatch)
+    mended = run(tmp_path, rows_per_shard=2)
+    assert sum(map(len, written)) == 4
+    assert torch.allclose(mended.hidden("block.0").values, values, atol=1e-5)
+    assert torch.allclose(
+        load_activations(tmp_path).hidden("block.0").values, values, atol=1e-5
+    )
+    victim.unlink()
+    with pytest.raises(InputError, match="fingerprint.json"):
+        load_activations(tmp_path / "nowhere")
+
+
+def test_bfloat16_halves_full_states(tmp_path):
+    kept, whole = run(tmp_path, store_dtype="bfloat16"), run(None)
+    z = kept.hidden("block.0").values
+    assert z.dtype == torch.bfloat16
+    assert torch.equal(z, whole.hidden("block.0").values.bfloat16())
+    # Pooled before it was rounded.
+    assert torch.equal(kept.pooled("block.0", "mean"), whole.pooled("block.0", "mean"))
+
+
+def test_forecast_knows_the_bytes(tmp_path):
+    settings = {"sites": "block.0,final_norm", "views": VIEWS, "rows_per_shard": 4}
+    seen = forecast(tiny_backbone("llama"), TEXTS, **settings)
+    run(tmp_path)
+    real = sum(p.stat().st_size for p in tmp_path.glob("shard-*"))
+    assert real == pytest.approx(seen["bytes_on_disk"], rel=0.1)
+
+
+def test_folder_of_something_else(tmp_path):
+    (tmp_path / "shard-0.safetensors").touch()
+    with pytest.raises(InputError, match="Choose another folder"):
+        run(tmp_path)
+    (tmp_path / "fingerprint.json").write_text("{")
+    with pytest.raises(InputError, match="store's header"):
+        run(tmp_path)

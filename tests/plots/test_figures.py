@@ -1,0 +1,334 @@
+import io
+import itertools
+import json
+import math
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from result_rows import grid, row, table
+
+from mi_probe.analysis.summaries import at_layer, over_seeds
+from mi_probe.errors import InputError
+from mi_probe.plots import (
+    VIEW_STYLES,
+    WIDTHS,
+    bar_figure,
+    grouped_bars,
+    layer_profile,
+    layer_profiles,
+    save,
+    style,
+)
+
+
+def texts(figure):
+    """All words on a figure."""
+    return "\n".join(t.get_text() for t in visible_texts(figure))
+
+
+def visible_texts(figure):
+    import matplotlib.text
+
+    figure.draw_without_rendering()
+    # Ticks beyond the limits of an axis exist but are not drawn.
+    beyond = {
+        label
+        for ax in figure.axes
+        for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim()))
+        for tick in axis.get_major_ticks()
+        for label in (tick.label1, tick.label2)
+        if not low <= tick.get_loc() <= high
+    }
+    return [
+        t
+        for t in figure.findobj(matplotlib.text.Text)
+        if t.get_text().strip() and t.get_visible() and t not in beyond
+    ]
+
+
+def line_of(ax, label):
+    (line,) = [line for line in ax.lines if line.get_label() == label]
+    return line
+
+
+def test_profile_says_what_it_shows():
+    with style():
+        words = texts(layer_profiles(over_seeds(grid())))
+    for part in (
+        "MI estimate (nats)",
+        "hidden_states index",
+        "0: embeddings, 6: after the final norm",
+        "$I(Y;Z)$",
+        "$I(Y;Z_p)$, mean",
+        "$H(Y)$ = 0.693 nats",
+        "$Y$ permuted 20×: mean to 95th percentile",
+        "95 % interval over examples",
+        "tiny on reviews",
+        "mine, n = 1,234, 1 seed",
+    ):
+        assert part in words
+    assert "flagged" not in words
+
+
+def test_profile_in_bits_over_seeds():
+    with style():
+        words = texts(layer_profiles(over_seeds(grid(seeds=(0, 1, 2)), unit="bits")))
+    assert "MI estimate (bits)" in words
+    assert "$H(Y)$ = 1.000 bits" in words
+    assert "95 % interval over examples and 3 seeds" in words
+
+
+@pytest.mark.parametrize("layers", [(0, 3, 6), tuple(range(13))])
+def test_lines_draw_the_table(layers):
+    points = over_seeds(grid(layers=layers, n_layers=layers[-1]))
+    with style():
+        ax = layer_profiles(points).axes[0]
+        for view, label in [("full", "$I(Y;Z)$"), ("mean", "$I(Y;Z_p)$, mean")]:
+            drawn = line_of(ax, label).get_ydata()
+            expected = points.loc[points["view"] == view, "value"]
+            np.testing.assert_array_equal(drawn, expected)
+
+
+def test_values_outside_0_and_ceiling_lie_inside_the_axes_with_open_markers():
+    rows = [
+        row(-0.2, layer=0, status="diverged"),
+        row(0.3, layer=3),
+        row(1.1, layer=6, status="above_ceiling"),
+    ]
+    with style():
+        figure = layer_profiles(over_seeds(table(*rows)))
+        ax = figure.axes[0]
+        low, high = ax.get_ylim()
+        assert low < -0.2
+        assert high > 1.1
+        (flagged,) = [
+            line
+            for line in ax.lines
+            if line.get_markerfacecolor() == "white" and len(line.get_xdata())
+        ]
+        assert flagged.get_ydata().tolist() == [-0.2, 1.1]
+        assert "flagged: diverged, above H(Y)" in texts(figure)
+
+
+def test_an_estimate_without_a_value_is_a_cross():
+    rows = [row(0.3, layer=0), row(math.nan, layer=6, status="diverged")]
+    with style():
+        figure = layer_profiles(over_seeds(table(*rows)))
+        (cross,) = [line for line in figure.axes[0].lines if line.get_marker() == "x"]
+        assert cross.get_xdata().tolist() == [6]
+        assert "no value" in texts(figure)
+
+
+def test_no_null_no_ceiling_no_interval_no_mention():
+    none = {"null_mean": None, "null_high": None, "n_permutations": 0}
+    none |= {"H_Y_nats": None, "ci_low": None, "ci_high": None, "stderr": math.nan}
+    points = over_seeds(grid(**none))
+    with style():
+        for figure in (layer_profiles(points), bar_figure(at_layer(points), x="task")):
+            words = texts(figure)
+            for absent in ("permuted", "H(Y)", "interval"):
+                assert absent not in words
+
+
+def test_one_row_is_a_figure():
+    points = over_seeds(table(row(0.3)))
+    with style():
+        assert line_of(layer_profiles(points).axes[0], "$I(Y;Z)$").get_ydata() == [0.3]
+        figure = bar_figure(points, x="task")
+        assert [p.get_height() for p in figure.axes[0].patches] == [0.3]
+
+
+def test_the_last_block_is_drawn_half_a_layer_before_the_norm():
+    rows = [row(0.2, layer=0), row(0.4), row(0.3, layer=math.nan, site="block.5")]
+    with style():
+        figure = layer_profiles(over_seeds(table(*rows)))
+        drawn = line_of(figure.axes[0], "$I(Y;Z)$")
+        assert drawn.get_xdata().tolist() == [0, 5.5, 6]
+        assert "5.5: before it" in texts(figure)
+
+
+def test_bars_draw_the_table_with_seeds_and_ceilings():
+    both = [grid(seeds=(0, 1), task=t, H_Y_nats=h) for t, h in [("a", 0.6), ("b", 1.3)]]
+    points = at_layer(over_seeds(pd.concat(both)))
+    with style():
+        figure = bar_figure(points, x="task")
+        ax = figure.axes[0]
+        heights = [patch.get_height() for patch in ax.patches]
+        assert heights == points["value"].tolist()
+        dots = [line.get_ydata() for line in ax.lines if line.get_marker() == "o"]
+        expected = [json.loads(text) for text in points["seed_values"]]
+        assert [list(map(float, d)) for d in dots] == expected
+        drawn = {
+            segment[0][1]
+            for collection in ax.collections
+            for segment in collection.get_segments()
+            if segment[0][1] == segment[1][1]
+        }
+        assert {0.6, 1.3, 0.02} <= drawn
+        words = texts(figure)
+    assert "after the final norm" in words
+    assert "one seed" in words
+    assert "$Y$ permuted 20×: 95th pct." in words
+    assert "DPI" not in words
+
+
+def test_models_side_by_side_are_not_ordered_by_the_dpi():
+    points = over_seeds(pd.concat([grid(model="a"), grid(model="b")]))
+    with style():
+        words = texts(bar_figure(at_layer(points), x="model"))
+        assert "different networks: not ordered by the DPI" in words
+
+
+def test_a_leak_is_on_the_figure():
+    with style():
+        words = texts(layer_profiles(over_seeds(grid(gold_leak=True))))
+    assert "gold answer in Z" in words.replace("\n", " ")
+
+
+def test_names_with_mathematics_in_them_are_names():
+    points = over_seeds(grid(model="cost$^_foo$x", task="a$b_c$", estimator="e$^"))
+    with style():
+        for figure in (layer_profiles(points), bar_figure(at_layer(points), x="task")):
+            figure.savefig(io.BytesIO(), format="pdf")
+            assert "$^_foo$" in texts(figure)
+
+
+def many():
+    """As many layers and views as one model has."""
+    views = ("full", "mean", "last", "first", "max", "head")
+    return grid(layers=range(31), n_layers=30, views=views)
+
+
+CASES = {
+    "many": many,
+    "few": grid,
+    "flagged": lambda: grid(seeds=(0, 1), status="not_converged"),
+    "long": lambda: pd.concat(
+        [
+            grid(model=m, task=t, views=("full", "mean", "last"))
+            for m in ("lab/A-rather-long-model-name-7B-instruct-v0.3", "lab/other")
+            for t in ("a_long_task_name_indeed", "another_task", "sst2", "b", "c")
+        ]
+    ),
+}
+
+
+def overlaps(figure):
+    """Pairs of texts that cover each other, and texts that leave the page."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    page = figure.bbox
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in visible_texts(figure)]
+    for text, box in boxes:
+        if box.x0 < -1 or box.y0 < -1 or box.x1 > page.x1 + 1 or box.y1 > page.y1 + 1:
+            yield text, "page"
+    for (one, a), (two, b) in itertools.combinations(boxes, 2):
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1:
+            yield one, two
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("venue", [("acl", "column"), ("icml", "full")])
+def test_no_text_covers_another_and_none_leaves_the_page(case, venue):
+    points = over_seeds(CASES[case]())
+    final = at_layer(points)
+    with style(*venue):
+        one = points[points["model_label"] == points["model_label"].iloc[0]]
+        one = one[one["task_label"] == one["task_label"].iloc[0]]
+        drawn = [layer_profiles(one), bar_figure(final, x="model")]
+        for figure in drawn:
+            assert list(overlaps(figure)) == []
+            assert figure.get_figwidth() == WIDTHS[venue[0]][venue[1]]
+            legends = [leg.get_window_extent().y1 for leg in figure.legends]
+            for ax in figure.axes:
+                assert ax.get_tightbbox().y0 >= max(legends) - 1
+
+
+def test_views_differ_without_colour():
+    looks = list(VIEW_STYLES.values())
+    for name in ("colour", "marker", "line", "hatch"):
+        assert len({getattr(look, name) for look in looks}) == len(looks)
+
+
+def test_several_panels_on_one_axes_are_refused():
+    points = over_seeds(pd.concat([grid(model="a"), grid(model="b")]))
+    with pytest.raises(InputError, match="use layer_profiles for several"):
+        layer_profile(points)
+    with pytest.raises(InputError, match="one row a task and view"):
+        grouped_bars(at_layer(points), x="task")
+
+
+def test_what_no_summary_made_is_refused():
+    with pytest.raises(InputError, match=r"over_seeds first"):
+        layer_profiles(grid())
+    with pytest.raises(InputError, match="nothing to draw"):
+        layer_profiles(over_seeds(grid()).iloc[:0])
+    nowhere = over_seeds(table(row(0.3, layer=math.nan, site="elsewhere")))
+    with pytest.raises(InputError, match="there is none"):
+        layer_profiles(nowhere)
+    with pytest.raises(InputError, match="holds only elsewhere"):
+        layer_profile(nowhere)
+
+
+def test_unknown_venues_and_widths_are_refused_and_settings_return():
+    before = mpl.rcParams["pdf.fonttype"], mpl.rcParams["font.size"]
+    with pytest.raises(InputError, match="style must be one of acl, icml"):
+        style("cvpr").__enter__()
+    with pytest.raises(InputError, match="width must be column or full"):
+        style("acl", "wide").__enter__()
+    with style():
+        assert mpl.rcParams["pdf.fonttype"] == 42
+    assert (mpl.rcParams["pdf.fonttype"], mpl.rcParams["font.size"]) == before
+
+
+def test_saved_twice_is_the_same_three_files(tmp_path):
+    points = over_seeds(grid(layers=range(13), n_layers=12))
+    contents = []
+    for folder in ("one", "two"):
+        with style():
+            paths = save(layer_profiles(points), points, "a b/c", tmp_path / folder)
+        contents.append([path.read_bytes() for path in paths])
+        names = sorted(path.name for path in (tmp_path / folder).iterdir())
+        assert names == ["a-b-c.csv", "a-b-c.pdf", "a-b-c.png"]
+    assert contents[0] == contents[1]
+
+
+def test_fonts_are_type_42_and_the_csv_holds_what_is_drawn(tmp_path):
+    points = over_seeds(grid())
+    with style(), mpl.rc_context({"pdf.compression": 0}):
+        pdf, png, csv = save(layer_profiles(points), points, "f", tmp_path)
+    content = pdf.read_bytes()
+    assert b"/Type3" not in content
+    assert b"/FontFile2" in content
+    assert b"CreationDate" not in content
+    assert png.read_bytes().startswith(b"\x89PNG")
+    back = pd.read_csv(csv)
+    for column in ("x", "value", "low", "high", "ceiling", "null_high"):
+        np.testing.assert_array_equal(back[column], points[column])
+
+
+def test_saving_outside_the_style_or_into_a_file_is_refused(tmp_path):
+    points = over_seeds(grid())
+    with style():
+        figure = layer_profiles(points)
+    with pytest.raises(InputError, match="must run inside the `with style"):
+        save(figure, points, "f", tmp_path)
+    (tmp_path / "file").write_text("")
+    with style(), pytest.raises(InputError, match="out must be a folder"):
+        save(figure, points, "f", tmp_path / "file")
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch):
+    points = over_seeds(grid())
+    (tmp_path / "f.pdf").write_text("old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", fail)
+    with style(), pytest.raises(InputError, match="No space left"):
+        save(layer_profiles(points), points, "f", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["f.pdf"]
+    assert (tmp_path / "f.pdf").read_text() == "old"

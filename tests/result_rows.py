@@ -1,0 +1,75 @@
+"""Hand-written result tables for the tests of summaries, readings and figures."""
+
+import math
+
+import pandas as pd
+
+from mi_probe.results import COLUMNS
+
+
+def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
+    """One row of the results table; a standard error of 0.01 unless told."""
+    stderr = more.pop("stderr", 0.01)
+    n_layers = more.get("n_layers", 6)
+    names = {0: "embed", n_layers: "final_norm"}
+    site = more.pop("site", names.get(layer, f"block.{layer - 1:g}"))
+    found = dict.fromkeys(COLUMNS, None) | {
+        "schema_version": 1,
+        "quantity": "I_YZ" if view == "full" else "I_YZp",
+        "site": site,
+        "layer": layer,
+        "n_layers": n_layers,
+        "view": view,
+        "token_set": "prompt",
+        "y_kind": "classes",
+        "target": "sentiment",
+        "task": "reviews",
+        "split": "test",
+        "n": 1234,
+        "n_classes": 2,
+        "model": "lab/tiny",
+        "estimator": "mine",
+        "settings": '{"hidden": 64}',
+        "seed": 0,
+        "value_nats": value,
+        "stderr": stderr,
+        "ci_low": value - 1.96 * stderr,
+        "ci_high": value + 1.96 * stderr,
+        "ci_method": "normal",
+        "null_mean": 0.0,
+        "null_high": 0.02,
+        "n_permutations": 20,
+        "p_value": 0.05,
+        "H_Y_nats": math.log(2),
+        "status": "ok",
+        "gold_leak": False,
+        "seconds": 1.0,
+        "created": "2026-01-01",
+    }
+    found |= more
+    if "row_id" not in more:
+        key = ("model", "task", "estimator", "settings", "view", "site", "seed", "n")
+        found["row_id"] = "-".join(str(found[name]) for name in key)
+    return found
+
+
+def table(*rows: dict) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=list(COLUMNS))
+
+
+def grid(layers=(0, 3, 6), views=("full", "mean"), seeds=(0,), **more) -> pd.DataFrame:
+    """A row a layer, view and seed, rising with the layer, lower for later views."""
+    return table(
+        *(
+            row(
+                0.1 + 0.05 * layer - 0.06 * i + 0.004 * seed,
+                layer=layer,
+                view=view,
+                seed=seed,
+                **more,
+            )
+            for i, view in enumerate(views)
+            for layer in layers
+            for seed in seeds
+        )
+    )

@@ -1,0 +1,182 @@
+"""A user's own file: every format, what counts as a label, and one line a mistake."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mi_probe.errors import InputError
+from mi_probe.tasks import read_file
+
+TEXTS = ["good", "bad", "fine, really", 'a "great" film', "poor\nfilm", "so-so"]
+
+
+def write(path, labels, texts=TEXTS, **columns):
+    table = pd.DataFrame({"text": texts, "label": labels, **columns})
+    match path.suffix:
+        case ".csv":
+            table.to_csv(path, index=False)
+        case ".tsv":
+            table.to_csv(path, index=False, sep="\t")
+        case ".jsonl":
+            table.to_json(path, orient="records", lines=True)
+        case ".json":
+            table.to_json(path, orient="records")
+        case ".parquet":
+            table.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet"])
+def test_every_format_gives_the_same_task(tmp_path, ending):
+    path = write(tmp_path / f"mine.{ending}", ["neg", "pos"] * 3)
+    task = read_file(path)
+    assert task.prompts == tuple(TEXTS)
+    assert task.labels.tolist() == [0, 1] * 3
+    assert task.label_names == ("neg", "pos")
+    assert task.answers[:2] == (" neg", " pos")
+    assert task.ids == tuple("012345")
+    assert task.name == "mine"
+    assert task.target == f"column 'label' of mine.{ending}"
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("labels", "names", "y"),
+    [
+        ([10, 2, 10, 2, 2, 2], ("2", "10"), [1, 0, 1, 0, 0, 0]),
+        ([1.0, 0.0, 1.0, 0.0, 0.0, 0.0], ("0", "1"), [1, 0, 1, 0, 0, 0]),
+        ([True, False] * 3, ("False", "True"), [1, 0] * 3),
+        (["None", "null", "NA", "nan", "None", "null"], None, None),
+        ([0.5, 1.25, 2.0, 3.0, 4.0, 5.0], None, "scores"),
+    ],
+)
+def test_what_counts_as_a_label(tmp_path, ending, labels, names, y):
+    task = read_file(write(tmp_path / f"a.{ending}", labels))
+    if y is None:  # words that readers like to take for missing stay words
+        assert task.label_names == ("NA", "None", "nan", "null")
+    elif y == "scores":
+        assert task.kind == "scores"
+        assert task.labels.tolist() == labels
+    else:
+        assert task.label_names == names
+        assert task.labels.tolist() == y
+
+
+def test_label_kind_overrules(tmp_path):
+    whole = write(tmp_path / "whole.csv", [1, 2, 3, 1, 2, 3])
+    assert read_file(whole).kind == "classes"
+    scores = read_file(whole, label_kind="scores")
+    assert scores.labels.dtype == np.float64
+    assert scores.label_names is None
+    broken = write(tmp_path / "broken.csv", [0.5, 1.5] * 3)
+    assert read_file(broken, label_kind="classes").label_names == ("0.5", "1.5")
+    with pytest.raises(InputError, match="numbers to be scores; 6 of 6.*'pos'"):
+        read_file(write(tmp_path / "w.csv", ["pos", "neg"] * 3), label_kind="scores")
+
+
+def test_template_ids_and_rows(tmp_path):
+    path = write(
+        tmp_path / "a.csv", ["x", "y"] * 3, **{"key": list("abcdef"), "odd name": TEXTS}
+    )
+    task = read_file(
+        path, id_column="key", template="Q: {odd name} {{?}}\nA:", rows=4, seed=3
+    )
+    assert len(task) == 4
+    assert set(task.ids) <= set("abcdef")
+    row = "abcdef".index(task.ids[0])
+    assert task.prompts[0] == f"Q: {TEXTS[row]} {{?}}\nA:"
+    with pytest.raises(InputError, match="give Y away"):
+        read_file(path, template="{text} {label}")
+    with pytest.raises(InputError, match="key, label, odd name, text; got {txt}"):
+        read_file(path, template="{txt}")
+    with pytest.raises(InputError, match="1 ... 6.*got 7"):
+        read_file(path, rows=7)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_bytes(b"\xef\xbb\xbftext,label\r\ngood,1\r\nbad,0\r\n\r\n")
+    assert read_file(path).prompts == ("good", "bad")
+
+
+def test_one_row_loads(tmp_path):
+    # Too few rows is for the estimator to say: the file itself is in order.
+    task = read_file(write(tmp_path / "one.csv", ["pos"], texts=["good"]))
+    assert len(task) == 1
+
+
+def test_duplicate_texts_are_noted(tmp_path):
+    task = read_file(write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["same"] * 6))
+    assert task.notes == (
+        "5 duplicate prompts kept; they can lie on both sides of a fold",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "arguments", "message"),
+    [
+        ("empty.csv", b"", {}, "empty.csv is empty"),
+        ("header.csv", b"text,label\n", {}, "must hold rows"),
+        ("blank.jsonl", b"\n\n", {}, "must hold rows"),
+        ("list.json", b"[]", {}, "must hold rows"),
+        ("white.json", b"  \n", {}, "must hold rows"),
+        ("c.csv", b"text,label\na,1\nb,1\n", {}, "two classes.*all 2 rows are '1'"),
+        ("c.csv", b"text,label\na,1.5\nb,1.5\n", {}, "must vary; all 2"),
+        ("c.csv", b"text,lable\na,1\n", {}, "label-column must.*mean 'lable'"),
+        ("c.csv", b"txt,label\na,1\n", {}, "text-column must.*'txt', 'label'"),
+        ("c.csv", b"text,label\na,1\nb,\nc,0\n", {}, "1 of 3 are empty.*data row 2"),
+        ("c.csv", b"text,label\na,1\n,0\n", {}, "text-column 'text' must be filled"),
+        ("c.csv", b"text,label\na,1\n  ,0\n", {}, "must hold text; 1 of 2"),
+        ("c.csv", b"text,label\na,1\nb,c,0\n", {}, "line 3 has 3.*quotation marks"),
+        ("c.csv", b"text,text\na,1\n", {}, "different names; text come"),
+        ("c.csv", b'text,label\n"a,1\n', {}, "well-formed table"),
+        ("c.csv", b"text,label\nd\xe9j\xe0,1\n", {}, "UTF-8.*at byte"),
+        (
+            "c.csv",
+            b"text,label,k\na,1,x\nb,0,x\n",
+            {"id_column": "k"},
+            "unique; 1 ids repeat, for instance 'x'",
+        ),
+        ("c.csv", b"text,label\na,1\n", {"text_column": "label"}, "must differ"),
+        ("c.jsonl", b'{"text": "a", "label": null}\n', {}, "1 of 1 are empty"),
+        ("c.jsonl", b'{"text": "a", "label": NaN}\n', {}, "1 of 1 are empty"),
+        ("c.jsonl", b'{"text": "a"}\n{"text"\n', {}, "line 2 of .* must be JSON"),
+        ("c.jsonl", b'["a", 1]\n', {}, "line 1 of .* object"),
+        ("c.jsonl", b'{"text": "a", "label": [1]}\n', {}, "got list"),
+        (
+            "c.jsonl",
+            b'{"text": "a", "label": 1}\n{"text": "b", "label": "1"}\n',
+            {},
+            "one type; got numbers and words",
+        ),
+        ("c.jsonl", b'{"text": "a", "label": 1e999}\n', {}, "finite scores"),
+        ("c.json", b'{"text": "a"}', {}, "list of objects; got dict"),
+        ("c.json", b'{"a": 1}\n{"a": 2}', {}, "ending .jsonl"),
+        ("c.parquet", b"not parquet", {}, "must be a Parquet file"),
+        ("c.xlsx", b"x", {}, "must end in .csv"),
+    ],
+)
+def test_mistakes_are_one_clear_line(tmp_path, name, content, arguments, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        read_file(path, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_paths_that_are_no_files(tmp_path):
+    with pytest.raises(InputError, match="there is no"):
+        read_file(tmp_path / "nowhere.csv")
+    with pytest.raises(InputError, match="is a folder"):
+        read_file(tmp_path)
+
+
+def test_a_column_of_ids_is_no_label(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"text": f"t{i}", "label": i} for i in range(60)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(InputError, match="60 classes in 60 rows.*--label-kind scores"):
+        read_file(path)
+    assert read_file(path, label_kind="scores").kind == "scores"

@@ -1,0 +1,349 @@
+"""The command: results, resumption, and one clear line with exit code 2."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import save_tiny
+
+from mi_probe.errors import InputError
+from mi_probe.estimate import main
+from mi_probe.estimators import ESTIMATORS, Estimate
+from mi_probe.results import COLUMNS, read_pointwise, read_results
+
+CALLS: list[int] = []
+
+
+@dataclass(frozen=True)
+class Fake:
+    """Instant; counts its calls, and can fail at one of them."""
+
+    def estimate(self, x, y, *, seed=0):
+        CALLS.append(seed)
+        if len(CALLS) == Fake.fails_at:
+            raise Fake.failure
+        return Estimate(
+            nats=0.25,
+            stderr=0.05,
+            ci=(0.15, 0.35),
+            pointwise=np.full(len(y), 0.25),
+            entropy_y=0.625 if np.asarray(y).dtype.kind == "i" else None,
+            status="ok",
+            is_lower_bound=True,
+            estimator=self,
+            seed=seed,
+        )
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch):
+    CALLS.clear()
+    Fake.fails_at, Fake.failure = None, None
+    monkeypatch.setitem(ESTIMATORS, "fake", Fake())
+    return Fake
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    return str(save_tiny(tmp_path_factory.mktemp("models") / "llama", "llama"))
+
+
+@pytest.fixture
+def data(tmp_path):
+    path = tmp_path / "mine.csv"
+    texts = [f"{'good' if i % 3 else 'bad'} film number {i}" for i in range(16)]
+    labels = ["pos" if i % 3 else "neg" for i in range(16)]
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments) -> str:
+    """Exit code 2, one line on stderr, nothing on stdout; returns the line."""
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    lines = [x for x in captured.err.splitlines() if "\r" not in x and x.strip()]
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("mi_probe.estimate: error: ")
+    return lines[0]
+
+
+def test_a_model_and_a_file_give_a_table_and_a_folder(model, data, out, capsys):
+    code = run(
+        *(model, "--data", data, "--estimator", "fake", "--sites", "0,block.1"),
+        *("--pooling", "full,mean", "--seeds", "0,1", "--out", out),
+    )
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "n = 16; Y: column 'label' of mine.csv; H(Y) = 0.6" in printed
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "embed 0 full fake 0 0.250 0.150 .. 0.350 - - 40% ok" in lines
+    assert str(out / "results.csv") in printed
+    table = read_results(out)
+    assert list(table.columns) == list(COLUMNS)
+    assert len(table) == len(CALLS) == 8
+    assert set(table.model) == {model}
+    assert len(pd.read_csv(out / "results.csv")) == 8
+    assert len(read_pointwise(out, table.row_id[0])["pointwise"]) == 16
+    (run_record,) = json.loads((out / "provenance.json").read_text())["runs"]
+    assert run_record["config"]["seeds"] == "0,1"
+    assert run_record["config_sha"] == table.config_sha[0]
+    assert run_record["environment"]["threads"] == 1
+    assert run_record["models"][0]["fingerprint"]["model"]
+    assert run_record["task"]["sha256"]
+    (store,) = (out / "activations").iterdir()
+    assert (store / "manifest.jsonl").is_file()
+
+
+def test_a_second_call_computes_nothing(model, data, out, capsys, monkeypatch):
+    given = (model, "--data", data, "--estimator", "fake", "--sites", "0", "--out", out)
+    assert run(*given) == 0
+    CALLS.clear()
+    monkeypatch.setattr("mi_probe.estimate.extract", lambda *_, **__: 1 / 0)
+    assert run(*given) == 0
+    assert CALLS == []
+    assert "3 of 3 were finished before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), InputError("too bad.")])
+def test_an_interruption_keeps_what_is_finished(
+    failure, model, data, out, capsys, fake, monkeypatch
+):
+    given = (model, "--data", data, "--estimator", "fake", "--sites", "0,1,2")
+    given = (*given, "--pooling", "mean", "--out", out)
+    fake.fails_at, fake.failure = 3, failure
+    assert run(*given) == (130 if isinstance(failure, KeyboardInterrupt) else 2)
+    error = capsys.readouterr().err
+    if isinstance(failure, KeyboardInterrupt):
+        assert "the same command goes on from there" in error
+    assert len(read_results(out)) == 2
+    assert len(pd.read_csv(out / "results.csv")) == 2
+    fake.fails_at = None
+    CALLS.clear()
+    assert run(*given) == 0
+    assert len(CALLS) == 1
+    assert len(read_results(out)) == 3
+
+
+def test_bugs_keep_their_traceback(model, data, out, fake):
+    fake.fails_at, fake.failure = 1, ZeroDivisionError("ours")
+    with pytest.raises(ZeroDivisionError):
+        run(model, "--data", data, "--estimator", "fake", "--out", out)
+
+
+def test_a_full_disk_is_one_line(model, data, out, fake, capsys):
+    fake.fails_at, fake.failure = 1, OSError(28, "No space left on device", "x")
+    line = refused(capsys, model, "--data", data, "--estimator", "fake", "--out", out)
+    assert "No space left" in line
+
+
+def test_a_real_estimator_finds_the_word_that_decides(tmp_path, model, out):
+    path = tmp_path / "words.csv"
+    words = ["good", "bad"]
+    texts = [f"a {words[i % 2]} film, {i}" for i in range(60)]
+    labels = [words[i % 2] for i in range(60)]
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(path, index=False)
+    given = ("--data", path, "--sites", "embed", "--pooling", "mean", "--out", out)
+    assert run(model, *given, "--estimator", "classifier") == 0
+    (row,) = read_results(out).itertuples()
+    assert row.H_Y_nats == pytest.approx(np.log(2))
+    assert 0.4 < row.value_nats <= row.H_Y_nats
+    assert json.loads(row.settings)["bound"] == "barber_agakov"
+
+
+def test_bare_checkpoints_may_stand_apart(tmp_path, model, data, out):
+    other = save_tiny(tmp_path / "other", "bert")
+    given = ("--data", data, "--estimator", "fake", "--sites", "0", "--pooling", "mean")
+    assert run(model, *given, "--out", out, other) in (0, 2)
+
+
+def test_several_checkpoints_and_a_trainer_folder(tmp_path, model, data, out):
+    trainer = tmp_path / "trainer"
+    for step in (10, 9):
+        save_tiny(trainer / f"checkpoint-{step}", "gpt2", seed=step)
+    given = ("--data", data, "--estimator", "fake", "--sites", "-1", "--pooling", "last")
+    assert run(model, trainer, *given, "--out", out) == 0
+    table = read_results(out)
+    assert table.checkpoint_step.tolist() == [pd.NA, 9, 10]
+    assert set(table.site) == {"final_norm"}
+    assert len({*table.row_id}) == 3
+
+
+def test_activations_can_be_let_go(model, data, out):
+    given = (model, "--data", data, "--estimator", "fake", "--sites", "0", "--out", out)
+    assert run(*given, "--no-keep-activations") == 0
+    assert not list((out / "activations").iterdir())
+    assert len(read_results(out)) == 3
+
+
+def test_a_dry_run_writes_nothing(model, data, out, capsys):
+    given = (model, "--data", data, "--estimator", "fake", "--sites", "0,2")
+    before = sorted(out.parent.rglob("*"))
+    assert run(*given, "--permutations", 3, "--dry-run", "--out", out) == 0
+    printed = capsys.readouterr().out
+    assert "16 rows" in printed
+    assert "full/embed: 16 x " in printed
+    assert "estimates: 6, of which 0 are finished; 24 runs" in printed
+    assert "nothing was written" in printed
+    assert CALLS == []
+    assert sorted(out.parent.rglob("*")) == before
+
+
+def test_the_command_line_goes_over_the_file(tmp_path, model, data, out):
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"checkpoints: [{model}]\ndata: {data}\nestimator: fake\nsites: [0, block.1]\n"
+        f"pooling: [mean]\nseeds: [5, 6]\nmax_tokens: 9\nout: {out}\n"
+    )
+    assert run("--config", config) == 0
+    table = read_results(out)
+    assert sorted(zip(table.site, table.seed, strict=True)) == [
+        ("block.1", 5),
+        ("block.1", 6),
+        ("embed", 5),
+        ("embed", 6),
+    ]
+    # Before or after --config: the command line wins.
+    other = out.parent / "other"
+    assert run("--seeds", 7, "--out", other, "--config", config, "--sites", 0) == 0
+    table = read_results(other)
+    assert table[["site", "seed"]].to_numpy().tolist() == [["embed", 7]]
+    as_json = tmp_path / "run.json"
+    as_json.write_text(json.dumps({"estimator": "fake", "sites": 0, "data": data}))
+    assert run(model, f"--config={as_json}", "--out", out.parent / "third") == 0
+
+
+def test_a_file_of_scores_and_a_template(tmp_path, model, out):
+    path = tmp_path / "scores.tsv"
+    rows = [f"text {i}\t{i / 7}" for i in range(12)]
+    path.write_text("t\ty\n" + "\n".join(rows) + "\n")
+    code = run(
+        *(model, "--data", path, "--text-column", "t", "--label-column", "y"),
+        *("--template", r"Text: {t}\nScore:", "--estimator", "fake", "--sites", "0"),
+        *("--rows", 10, "--out", out),
+    )
+    assert code == 0
+    table = read_results(out)
+    assert set(table.y_kind) == {"scores"}
+    assert set(table.n) == {10}
+    assert table.H_Y_nats.isna().all()
+    source = json.loads((out / "provenance.json").read_text())["runs"][0]["task"]
+    assert r"'Text: {t}\nScore:'" in source["source"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "checkpoints must name at least one model"),
+        (["MODEL"], "one of task and data must be given; got neither"),
+        (["MODEL", "--data", "DATA", "--task", "sst2"], "got both"),
+        (["MODEL", "--task", "sst3"], "task must be one of"),
+        (["MODEL", "--data", "nowhere.csv"], "there is no nowhere.csv"),
+        (["MODEL", "--data", "DATA", "--label-column", "y"], "got 'y'"),
+        (["./nowhere", "--data", "DATA"], "nowhere"),
+        (["MODEL", "--data", "DATA", "--sites", "7"], "0 (embeddings) ... 3"),
+        (["MODEL", "--data", "DATA", "--sites", "block.9"], "block.9"),
+        (["MODEL", "--data", "DATA", "--estimator", "mime"], "'mime'"),
+        (["MODEL", "--data", "DATA", "--pooling", "median"], "'median'"),
+        (["MODEL", "--data", "DATA", "--rows", "17"], "1 ... 16"),
+        (["MODEL", "--data", "DATA", "--rows", "0"], "rows must be at least 1"),
+        (["MODEL", "--data", "DATA", "--rows", "1"], "at least two classes"),
+        (["MODEL", "--data", "DATA", "--rows", "x"], "rows"),
+        (["MODEL", "--data", "DATA", "--seeds", "a"], "seeds must be int"),
+        (["MODEL", "--data", "DATA", "--seeds", "1,1"], "each once"),
+        (["MODEL", "--data", "DATA", "--dtype", "int8"], "dtype"),
+        (["MODEL", "--data", "DATA", "--device", "tpu9"], "device"),
+        (["MODEL", "--data", "DATA", "--out", "DATA"], "out must be a folder"),
+        (["MODEL", "--data", "DATA", "--bogus", "1"], "--bogus"),
+        (["MODEL", "--data", "DATA", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["MODEL", "--data"], "--data"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, message, model, data, out, capsys):
+    put = {"MODEL": model, "DATA": data}
+    given = [put.get(argument, argument) for argument in arguments]
+    if "--out" not in given:
+        given += ["--out", out]
+    if "--estimator" not in given:
+        given += ["--estimator", "fake"]
+    if given[-3] == "--data":  # an option without its value comes last
+        given = [*given[:-3], *given[-2:], "--data"]
+    assert message in refused(capsys, *given)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("estimtor: fake\n", "estimtor"),
+        ("rows: many\n", "rows"),
+        ("rows: [1\n", "config"),
+        ("- 1\n", "config"),
+    ],
+)
+def test_a_wrong_config_file(content, message, tmp_path, model, data, capsys):
+    config = tmp_path / "c.yaml"
+    config.write_text(content)
+    line = refused(capsys, model, "--data", data, "--config", config)
+    assert message in line
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("text,label\n", "must hold rows"),
+        ("text,label\na,1\nb,1\n", "two classes"),
+        ("text,label\na,1\n", "its one row has '1'"),
+        ("text,label\na,1\nb,\n", "1 of 2 are empty"),
+    ],
+)
+def test_a_wrong_data_file(content, message, tmp_path, model, out, capsys):
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    line = refused(capsys, model, "--data", path, "--estimator", "fake", "--out", out)
+    assert message in line
+
+
+def test_the_second_checkpoint_is_looked_at_before_the_first_is_measured(
+    model, data, out, capsys
+):
+    given = ("--data", data, "--estimator", "fake", "--out", out)
+    assert "nowhere" in refused(capsys, model, "./nowhere", *given)
+    assert CALLS == []
+
+
+def test_nan_weights_are_one_line(tmp_path, data, out, capsys):
+    folder = save_tiny(tmp_path / "nan", "llama")
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    name = next(n for n in weights if "layers.1.mlp" in n)
+    weights[name] = torch.full_like(weights[name], torch.nan)
+    save_file(weights, path, metadata={"format": "pt"})
+    assert run(folder, "--data", data, "--estimator", "fake", "--out", out) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert "states must be finite; at site 'block.1'" in lines[-1]
+
+
+def test_help_and_no_import_by_the_package(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    assert "--permutations" in capsys.readouterr().out
+    import subprocess
+    import sys
+
+    code = "import sys, mi_probe; sys.exit('mi_probe.estimate' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

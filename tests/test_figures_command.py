@@ -1,0 +1,105 @@
+import pandas as pd
+import pytest
+from result_rows import grid, row, table
+
+from mi_probe.figures import main
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder with the table alone, as it is shared beside a paper."""
+
+    def make(content=None, name="results"):
+        folder = tmp_path / name
+        folder.mkdir()
+        content = grid() if content is None else content
+        content.to_csv(folder / "results.csv", index=False)
+        return str(folder)
+
+    return make
+
+
+def test_draws_all_that_the_rows_allow_and_reads_it(results, tmp_path, capsys):
+    one = results(grid(model="lab/a"), "one")
+    two = results(grid(model="lab/b"), "two")
+    assert main([one, two, "--out", str(tmp_path / "f"), "--unit", "bits"]) == 0
+    stems = {path.stem for path in (tmp_path / "f").iterdir()}
+    assert stems == {
+        *("profile-reviews-a", "profile-reviews-b", "bars-a", "bars-b"),
+        "bars-models-reviews",
+    }
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.count("wrote ") == len(stems)
+    assert "a on reviews, mine, n = 1,234, 1 seed:\n  I(Y;Z) is largest" in out
+    drawn = pd.read_csv(tmp_path / "f" / "bars-a.csv")
+    assert set(drawn["unit"]) == {"bits"}
+    assert drawn["x"].tolist() == [6, 6]
+
+
+def test_kind_and_layer_choose(results, tmp_path, capsys):
+    out = tmp_path / "f"
+    options = ["--out", str(out), "--kind", "bars", "--layer", "block.2"]
+    assert main([results(), *options, "--style", "icml", "--width", "full"]) == 0
+    assert sorted(p.name for p in out.iterdir()) == [
+        *("bars-tiny.csv", "bars-tiny.pdf", "bars-tiny.png")
+    ]
+    assert set(pd.read_csv(out / "bars-tiny.csv")["site"]) == {"block.2"}
+
+
+def test_names_equal_as_files_do_not_overwrite_each_other(results, tmp_path):
+    content = pd.concat([grid(model="a?b"), grid(model="a*b")])
+    out = tmp_path / "f"
+    assert main([results(content), "--out", str(out), "--kind", "profile"]) == 0
+    assert len(list(out.glob("*.pdf"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--style", "cvpr"], "style must be one of acl, icml, neurips, iclr"),
+        (["--width", "wide"], "width must be column or full"),
+        (["--unit", "bananas"], "unit must be one of nats, bits"),
+        (["--kind", "pie"], "kind must be of profile, bars; got 'pie'"),
+        (["--layer", "99"], "measured: embed, block.2, final_norm"),
+        (["--colour", "red"], "--colour"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_exit_code_2(
+    results, tmp_path, capsys, options, words
+):
+    assert main([results(), "--out", str(tmp_path / "f"), *options]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "f").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "exists"),
+        ("", "has no rows/"),
+        ("row_id,seed\n", "has none"),
+        ("row_id,seed\na,0\n", "lack the columns"),
+        ("row_id,seed\na,x\n", "must be a table of estimates"),
+    ],
+)
+def test_a_folder_that_is_no_result_is_one_line(tmp_path, capsys, content, words):
+    folder = tmp_path / "results"
+    if content is not None:
+        folder.mkdir()
+        if content:
+            (folder / "results.csv").write_text(content)
+    assert main([str(folder), "--out", str(tmp_path / "f")]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_no_folder_and_no_row_of_the_kind_are_one_line(results, tmp_path, capsys):
+    assert main([]) == 2
+    assert "at least one folder" in capsys.readouterr().err
+    content = table(row(0.3, layer=float("nan"), site="elsewhere"))
+    assert main([results(content), "--out", str(tmp_path / "f")]) == 2
+    assert "rows for the kind profile or bars" in capsys.readouterr().err

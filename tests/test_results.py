@@ -1,0 +1,231 @@
+"""The results folder: whole rows or none, a tidy table, and clear refusals."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mi_probe.errors import InputError
+from mi_probe.provenance import code_version, environment
+from mi_probe.results import (
+    COLUMNS,
+    Results,
+    Row,
+    canonical,
+    digest,
+    read_pointwise,
+    read_results,
+    table_of,
+    write_atomically,
+)
+
+ROW = Row(
+    row_id="r0",
+    quantity="I_YZp",
+    site="block.1",
+    layer=2,
+    n_layers=3,
+    view="mean",
+    token_set="prompt",
+    y_kind="classes",
+    target="column 'label' of a.csv",
+    task="None",
+    split="",
+    n=4,
+    n_classes=2,
+    model="org/model",
+    revision=None,
+    adapter=None,
+    adapter_sha=None,
+    checkpoint_step=None,
+    estimator="mine",
+    settings="{}",
+    seed=0,
+    value_nats=0.25,
+    stderr=0.1,
+    ci_low=0.05,
+    ci_high=0.45,
+    ci_method="95 %",
+    null_mean=None,
+    null_high=None,
+    n_permutations=0,
+    p_value=None,
+    H_Y_nats=0.69,
+    status="ok",
+    gold_leak=False,
+    seconds=1.0,
+    code_version="0",
+    config_sha="c",
+    created="2026-01-01T00:00:00.000+00:00",
+)
+ARRAYS = {"pointwise": np.arange(4.0), "labels": np.array([0, 1, 0, 1])}
+
+
+def add(folder, **changes):
+    results = Results(folder)
+    row = replace(ROW, **changes)
+    key = {"site": row.site, "seed": row.seed, "n_permutations": row.n_permutations}
+    results.add(row, key, ARRAYS)
+    return results
+
+
+def test_columns_are_the_contract():
+    assert ",".join(COLUMNS) == (
+        "schema_version,row_id,quantity,site,layer,n_layers,view,token_set,y_kind,"
+        "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
+        "checkpoint_step,estimator,settings,seed,value_nats,stderr,ci_low,ci_high,"
+        "ci_method,null_mean,null_high,n_permutations,p_value,H_Y_nats,status,"
+        "gold_leak,seconds,code_version,config_sha,created"
+    )
+
+
+def test_what_is_added_is_read_back(tmp_path):
+    out = tmp_path / "out"
+    add(out)
+    add(out, row_id="r1", seed=1, layer=None, value_nats=float("nan"), stderr=np.inf)
+    table = read_results(out)
+    assert list(table.columns) == list(COLUMNS)
+    assert table.row_id.tolist() == ["r0", "r1"]
+    assert table.value_nats[0] == 0.25
+    assert table[["value_nats", "stderr"]].iloc[1].isna().all()
+    assert table.layer.tolist() == [2, pd.NA]
+    assert table.task.tolist() == ["None", "None"]
+    pointwise = read_pointwise(out, "r0")
+    assert pointwise["pointwise"].tolist() == [0, 1, 2, 3]
+    assert pointwise["labels"].dtype == np.int64
+    with pytest.raises(InputError, match="there is no nope"):
+        read_pointwise(out, "nope")
+
+
+def test_the_csv_is_the_table(tmp_path):
+    results = add(tmp_path / "out")
+    text = results.write_table().read_text()
+    assert text.splitlines()[0] == ",".join(COLUMNS)
+    assert ",block.1,2,3,mean," in text
+    assert ",None,,4,2,org/model,,,,,mine" in text  # 'None' is a task, empty is none
+
+
+def test_a_folder_is_made_by_the_first_row_only(tmp_path):
+    out = tmp_path / "out"
+    results = Results(out)
+    assert not out.exists()
+    assert "r0" not in results
+    add(out)
+    assert "r0" in Results(out)
+
+
+def test_several_folders_are_one_table(tmp_path):
+    add(tmp_path / "a")
+    add(tmp_path / "b", row_id="r1", seed=1)
+    add(tmp_path / "b", row_id="r0")  # the same row twice counts once
+    assert len(read_results(tmp_path / "a", tmp_path / "b")) == 2
+
+
+def test_more_permutations_supersede_the_same_estimate(tmp_path):
+    for row_id, n in (("r0", 0), ("r1", 20), ("r2", 5)):
+        add(tmp_path / "out", row_id=row_id, n_permutations=n)
+    table = read_results(tmp_path / "out")
+    assert table.row_id.tolist() == ["r1"]
+    assert len(list((tmp_path / "out/rows").iterdir())) == 3
+
+
+def test_a_row_without_its_json_is_not_finished(tmp_path, monkeypatch):
+    # As when the machine stops between the two files of a row.
+    out = tmp_path / "out"
+    add(out)
+    import mi_probe.results as module
+
+    original = write_atomically
+
+    def stops(path, content):
+        if path.suffix == ".json":
+            raise KeyboardInterrupt
+        original(path, content)
+
+    monkeypatch.setattr(module, "write_atomically", stops)
+    with pytest.raises(KeyboardInterrupt):
+        add(out, row_id="r1", seed=1)
+    assert "r1" not in Results(out)
+    assert read_results(out).row_id.tolist() == ["r0"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch):
+    path = tmp_path / "a.json"
+    write_atomically(path, b"old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+    assert path.read_bytes() == b"old"
+
+
+def test_runs_are_recorded_one_after_the_other(tmp_path):
+    results = Results(tmp_path / "out")
+    results.record({"run_id": "a", "models": []})
+    results.record({"run_id": "b", "models": []})
+    results.record({"run_id": "a", "models": ["m"]})
+    content = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert [run["run_id"] for run in content["runs"]] == ["b", "a"]
+    assert content["runs"][1]["models"] == ["m"]
+
+
+def test_folders_that_hold_no_results(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.tex").write_text("x")
+    Results(tmp_path / "out").record({"run_id": "a"})
+    with pytest.raises(InputError, match="is a file"):
+        Results(tmp_path / "file")
+    with pytest.raises(InputError, match=r"holds thesis.tex"):
+        Results(tmp_path / "other")
+    with pytest.raises(InputError, match="must be a folder that exists"):
+        read_results(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="has no rows/"):
+        read_results(tmp_path / "other")
+    with pytest.raises(InputError, match="none yet"):
+        read_results(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "damaged.*Remove it"),
+        (lambda text: text.replace('"schema_version": 1', '"schema_version": 9'), "9"),
+        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 1"),
+    ],
+)
+def test_rows_of_another_schema_or_damaged(tmp_path, change, message):
+    add(tmp_path / "out")
+    path = tmp_path / "out/rows/r0.json"
+    path.write_text(change(path.read_text()))
+    with pytest.raises(InputError, match=message):
+        read_results(tmp_path / "out")
+
+
+def test_equal_contents_have_one_digest():
+    one = {"b": np.float64(1.5), "a": (np.int64(1), None), "c": np.array([1, 2])}
+    two = {"a": [1, None], "c": [1, 2], "b": 1.5}
+    assert canonical(one) == canonical(two)
+    assert digest(one) == digest(two) != digest({**two, "b": 1.25})
+
+
+def test_the_environment_names_versions_and_no_machine():
+    import platform
+
+    found = environment()
+    assert found["packages"]["torch"].startswith("2.")
+    assert found["threads"] >= 1
+    node = platform.node()
+    assert not node or node not in json.dumps(found)
+    assert code_version().startswith(found["mi_probe"])
+
+
+def test_an_empty_table_has_the_columns():
+    assert list(table_of([]).columns) == list(COLUMNS)
+    assert table_of([ROW]).seed.tolist() == [0]
