@@ -9,7 +9,7 @@ import dataclasses
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from jsonargparse import ActionYesNo, ArgumentParser
@@ -53,16 +53,18 @@ def parse_settings(
     # Beside the option of the same name: in a file, bare arguments have no name, and
     # an empty list of them would go over the file's.
     parser.add_argument("bare", nargs="*", type=str, metavar=positional, default=[])
+    flags = {"-h", "--help", "--print_config"}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         option = "--" + field.name.replace("_", "-")
         described = {"default": _default(field), "help": field.metadata.get("help", "")}
         if field.type is bool:
             action = ActionYesNo(yes_prefix="", no_prefix="no-")
             parser.add_argument(option, action=action, **described)
+            flags |= {option, option.replace("--", "--no-", 1)}
         else:
             parser.add_argument(option, type=field.type, **described)
     try:
-        found = parser.parse_args(_config_first(arguments))
+        found = parser.parse_args(_in_order(arguments, flags))
     except argparse.ArgumentError as error:
         message = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{message}. See `{program} --help`.") from None
@@ -125,20 +127,32 @@ def _say(text: str) -> None:
     sys.stderr.write(text.rstrip() + "\n")
 
 
-def _config_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with ``--config FILE`` in front, since the later one wins."""
-    first, rest = [], []
+def _in_order(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
+    """``--config FILE``, bare arguments, which may have stood anywhere, then options.
+
+    The file first, since what comes later wins; the bare ones together, since argparse
+    takes only one group of them.
+
+    Args:
+        arguments: as the shell gave them.
+        flags: the options that take no value.
+    """
+    files: list[str] = []
+    options: list[str] = []
+    bare: list[str] = []
     taken = iter(arguments)
     for argument in taken:
         if argument == "--":
-            rest += [argument, *taken]
-        elif argument == "--config":
-            first += [argument, *[value for value in [next(taken, None)] if value]]
-        elif argument.startswith("--config="):
-            first.append(argument)
+            bare += taken
+        elif not argument.startswith("-"):
+            bare.append(argument)
         else:
-            rest.append(argument)
-    return first + rest
+            group = files if argument.partition("=")[0] == "--config" else options
+            group.append(argument)
+            if "=" not in argument and argument not in flags:
+                group += [value for value in [next(taken, None)] if value is not None]
+    # Options go last: one without its value must not swallow a bare argument.
+    return files + bare + options
 
 
 def _default(field: dataclasses.Field) -> Any:

@@ -105,9 +105,7 @@ def digest(content: Any) -> str:
 def settings_of(estimator: object) -> dict[str, Any]:
     """An estimator's class and fields, as plain values."""
     kind = {"class": type(estimator).__name__}
-    return (
-        {**kind, **_plain(estimator)} if dataclasses.is_dataclass(estimator) else kind
-    )
+    return {**kind, **_plain(estimator)} if dataclasses.is_dataclass(estimator) else kind
 
 
 def _plain(value: Any) -> Any:

@@ -159,14 +159,15 @@ def test_a_real_estimator_finds_the_word_that_decides(tmp_path, model, out):
     assert run(model, *given, "--estimator", "classifier") == 0
     (row,) = read_results(out).itertuples()
     assert row.H_Y_nats == pytest.approx(np.log(2))
-    assert 0.4 < row.value_nats <= row.H_Y_nats
+    assert 0.4 < row.value_nats <= row.H_Y_nats + 1e-6
     assert json.loads(row.settings)["bound"] == "barber_agakov"
 
 
 def test_bare_checkpoints_may_stand_apart(tmp_path, model, data, out):
     other = save_tiny(tmp_path / "other", "bert")
     given = ("--data", data, "--estimator", "fake", "--sites", "0", "--pooling", "mean")
-    assert run(model, *given, "--out", out, other) in (0, 2)
+    assert run(model, "--no-keep-activations", *given, other, "--out", out) == 0
+    assert len({*read_results(out).model}) == 2
 
 
 def test_several_checkpoints_and_a_trainer_folder(tmp_path, model, data, out):

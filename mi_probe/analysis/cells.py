@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from mi_probe.backbones import Backbone
 from mi_probe.estimators import Estimate, Estimator
 from mi_probe.provenance import now
@@ -133,7 +135,7 @@ def tidy_row(
         task=task.name,
         split=task.split,
         n=len(task),
-        n_classes=len(task.label_names) if task.label_names else None,
+        n_classes=len(np.unique(task.labels)) if task.label_names else None,
         model=subject.model,
         revision=subject.revision,
         adapter=subject.adapter,

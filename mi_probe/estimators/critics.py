@@ -16,6 +16,9 @@ from mi_probe.hidden import HiddenStates
 class VectorResidual(nn.Module):
     """Vectors (n, d) to features (n, width): a linear map plus a small network."""
 
+    centre: Tensor
+    scale: Tensor
+
     def __init__(self, x: Float[Tensor, "n d"], width: int, hidden: int) -> None:
         super().__init__()
         centre, scale = x.mean(0), x.std(0, correction=0)
@@ -41,6 +44,9 @@ class SequenceResidual(nn.Module):
     A gated recurrent network reads the tokens forwards and backwards; its last states, the
     masked mean and the masked maximum of its states feed a small network.
     """
+
+    centre: Tensor
+    scale: Tensor
 
     def __init__(self, x: HiddenStates, width: int, hidden: int) -> None:
         super().__init__()

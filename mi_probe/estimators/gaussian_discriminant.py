@@ -69,7 +69,7 @@ class Whitening:
 
     def back(self, directions: Float[np.ndarray, "d m"]) -> Float[np.ndarray, "d m"]:
         """Matrix P with (x - centre) @ P = whitened(x) @ directions."""
-        solved = solve_triangular(self.factor, directions, lower=True, trans="T")
+        solved = solve_triangular(self.factor, directions, lower=True, trans=1)
         return solved / self.scale[:, None]
 
 

@@ -77,7 +77,8 @@ def score_starts(
             _normal_scores(y[train], y[train]),
             _normal_scores(y[train], y[test]),
         )
-        inner, outer, chosen = [], [], {}
+        # A view that says nothing is always there, so that no view is no special case.
+        inner, outer, chosen = [np.zeros_like(y_train)], [np.zeros_like(y_test)], {}
         for name, fit in fits.items():
             predictions = fit.out_of_fold(held_out)
             errors = [((p[train] - y_train) ** 2).mean() for p in predictions]
@@ -87,9 +88,9 @@ def score_starts(
             chosen[f"{name}:ridge"] = _RIDGES[best]
         # Non-negative least squares shrinks a useless view to nothing and calibrates.
         weights = nnls(np.stack([p.ravel() for p in inner], axis=1), y_train.ravel())[0]
-        f_train = sum(w * p for w, p in zip(weights, inner, strict=True))
-        f_test = sum(w * p for w, p in zip(weights, outer, strict=True))
-        chosen |= dict(zip(views, map(float, weights), strict=True))
+        f_train = np.einsum("v,vnk->nk", weights, np.stack(inner))
+        f_test = np.einsum("v,vnk->nk", weights, np.stack(outer))
+        chosen |= dict(zip(views, map(float, weights[1:]), strict=True))
         yield ScoreStart(
             _gaussian_ratio(y_train, f_train), f_train, f_test, y_train, y_test, chosen
         )

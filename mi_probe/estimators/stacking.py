@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, logsumexp
+from scipy.special import log_softmax
 
 _EM_STEPS = 200
 
@@ -69,4 +69,4 @@ def mix(
 ) -> Float[np.ndarray, "n c"]:
     """The mixture, log sum_m w_m q_m(y|x)."""
     used = [(w, member) for w, member in zip(weights, members, strict=True) if w > 0]
-    return logsumexp(np.stack([member + np.log(w) for w, member in used]), axis=0)
+    return np.logaddexp.reduce([member + np.log(w) for w, member in used], axis=0)

@@ -1,5 +1,7 @@
 """X as the estimators see it: checked once, float32, with a view for each pooling."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -63,7 +65,7 @@ def _check_length(n_x: int, n_y: int) -> None:
         raise InputError(f"x has {n_x} examples but y has {n_y}.")
 
 
-def _check_finite(broken: np.ndarray, name: str) -> None:
+def _check_finite(broken: Any, name: str) -> None:
     if broken.any():
         raise InputError(
             f"{name} must be finite; {int(broken.sum())} of {len(broken)} examples hold "

@@ -127,7 +127,7 @@ class Variational:
             )
         if isinstance(target, Classes) and target.counts.max() < 2:
             raise InputError(
-                f"y must repeat its classes; all {n} labels differ. For numbers pass floats."
+                f"y must repeat its classes; all {n} labels differ. Pass numbers as floats."
             )
 
     def _problems(
@@ -262,9 +262,7 @@ class _ScoreProblem:
             residual, self._rows[rows], self.start.train[index], self.start.y_train[index]
         )
 
-    def held_out_terms(
-        self, residual: nn.ModuleDict | None
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def held_out_terms(self, residual: nn.Module | None) -> tuple[np.ndarray, np.ndarray]:
         """Held-out Donsker-Varadhan terms in nats, and each row's influence.
 
         The critic is first normalised over training rows' Y, which is allowed (they are
@@ -299,6 +297,7 @@ class _ScoreProblem:
         device = self._settings.device
         values = as_tensor(self.start.ratio(f, y)).to(device)
         if residual is not None:
+            assert isinstance(residual, nn.ModuleDict)
             x_features = _features(residual["x"], self._x, rows, device)
             values = values + x_features @ residual["y"](as_tensor(y).to(device)).T
         return values

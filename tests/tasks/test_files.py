@@ -109,9 +109,7 @@ def test_one_row_loads(tmp_path):
 
 def test_duplicate_texts_are_noted(tmp_path):
     task = read_file(write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["same"] * 6))
-    assert task.notes == (
-        "5 duplicate prompts kept; they can lie on both sides of a fold",
-    )
+    assert task.notes == ("5 duplicate prompts kept; they can lie on both sides of a fold",)
 
 
 @pytest.mark.parametrize(
