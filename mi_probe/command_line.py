@@ -1,15 +1,19 @@
 """What every command shares: settings from a file and the command line, exit codes.
 
 Exit codes: 0 done; 2 a mistake that the user can mend, in one line on stderr; 130
-interrupted. Any other exception is a bug of ours and keeps its traceback.
+interrupted; 143 terminated (SIGTERM, which a cluster sends where time is up). Any other
+exception is a bug of ours and keeps its traceback.
 """
 
 import argparse
 import dataclasses
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable, Collection, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from jsonargparse import ActionYesNo, ArgumentParser
@@ -104,10 +108,14 @@ def exit_code(command: Callable[[], None], *, program: str, resume: str = "") ->
         resume: what to tell who interrupts it.
     """
     try:
-        command()
+        with _terminable():
+            command()
     except InputError as error:
         _say(f"{program}: error: {' '.join(str(error).split())}")
         return 2
+    except _Terminated:
+        _say(f"\n{program}: terminated. {resume}")
+        return 143
     except KeyboardInterrupt:
         _say(f"\n{program}: interrupted. {resume}")
         return 130
@@ -121,6 +129,28 @@ def exit_code(command: Callable[[], None], *, program: str, resume: str = "") ->
         _say(f"{program}: error: {error.strerror}: {error.filename}. {resume}")
         return 2
     return 0
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: what tidies up after Ctrl-C does so after it too."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM raises `_Terminated` inside."""
+    # Only there may handlers be set; elsewhere, SIGTERM is somebody else's.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _say(text: str) -> None:

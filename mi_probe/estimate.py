@@ -7,7 +7,7 @@ is finished is not computed again. Prints a table on stdout; everything else on 
 import dataclasses
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,15 @@ from mi_probe.analysis.printed import (
     format_table,
     heading,
 )
-from mi_probe.analysis.profiles import check_task, keep, measure
+from mi_probe.analysis.profiles import Measured, check_task, keep, measure
+from mi_probe.analysis.threads import limited_threads
+from mi_probe.analysis.timing import Timing, time_estimators
+from mi_probe.analysis.workers import Workers
 from mi_probe.backbones import Backbone, expand_checkpoints, load_backbone
 from mi_probe.backbones.folders import find_folder, split_layers
-from mi_probe.capture import extract, fingerprint_id, forecast
-from mi_probe.capture.extract import plan
+from mi_probe.capture import extract, fingerprint_id, forecast, load_activations
+from mi_probe.capture.plan import plan
+from mi_probe.capture.sizes import free_bytes
 from mi_probe.command_line import exit_code, parse_settings
 from mi_probe.estimate_settings import PROGRAM, Choice, Settings, read_task
 from mi_probe.provenance import environment, now
@@ -43,8 +47,6 @@ def estimate(settings: Settings) -> None:
     results = Results(settings.out)
     task = read_task(settings)
     check_task(task, choice.estimators)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
     names = [n for given in settings.checkpoints for n in expand_checkpoints(given)]
     for name in names:  # a mistyped third one should not wait for two to be measured
         find_folder(
@@ -52,21 +54,32 @@ def estimate(settings: Settings) -> None:
             revision=settings.revision,
             local_files_only=settings.local_files_only,
         )
-    run = Run(settings, choice, task, results)
-    try:
-        for name in dict.fromkeys(names):
-            run.measure(name)
-    finally:  # what is finished is shown by the table too, whatever stopped the rest
-        run.close()
+    threads = settings.threads or torch.get_num_threads()
+    # For an estimate, one job's share: the same whether it is made here or by a worker.
+    workers = Workers(settings.jobs, max(1, threads // settings.jobs))
+    with limited_threads(threads), workers:
+        run = Run(settings, choice, task, results, workers)
+        try:
+            for name in dict.fromkeys(names):
+                run.measure(name)
+        finally:  # what is finished is shown by the table too, whatever stopped the rest
+            run.close()
     run.say_where()
 
 
 class Run:
     """One run of the command over its checkpoints."""
 
-    def __init__(self, settings: Settings, choice: Choice, task: Task, results: Results):
+    def __init__(
+        self,
+        settings: Settings,
+        choice: Choice,
+        task: Task,
+        results: Results,
+        workers: Workers,
+    ):
         self.settings, self.choice = settings, choice
-        self.task, self.results = task, results
+        self.task, self.results, self.workers = task, results, workers
         config = dataclasses.asdict(settings)
         # Where things go does not change what they are.
         for name in ("out", "keep_activations", "dry_run"):
@@ -78,7 +91,7 @@ class Run:
             "config": config,
             "config_sha": self.config_sha,
             "started": now(),
-            "environment": environment(),
+            "environment": {**environment(), "threads_per_estimate": workers.threads},
             "task": {
                 "name": task.name,
                 "source": task.source,
@@ -130,16 +143,12 @@ class Run:
             folder = self.results.folder / "activations"
             store = folder / fingerprint_id(planned.fingerprint)
             batch = settings.batch_size
-            states = extract(backbone, task, store=store, batch_size=batch, **capture)
+            extract(backbone, task, store=store, batch_size=batch, **capture)
             del backbone, planned  # estimating needs its memory more
+            wanted["sites"] = list(dict.fromkeys(cell.site for cell in missing))
+            wanted["done"] = {c.row_id for c in todo} - {c.row_id for c in missing}
             with tqdm(total=len(missing), unit="estimate", disable=None) as bar:
-                for measured in measure(
-                    states,
-                    task,
-                    config_sha=self.config_sha,
-                    done=self.results,
-                    **wanted,
-                ):
+                for measured in self._estimates(store, wanted):
                     keep(self.results, measured, task)
                     bar.set_postfix_str(f"{measured.row.site} {measured.row.view}")
                     bar.update()
@@ -171,6 +180,14 @@ class Run:
             size = sum(f.stat().st_size for f in store.rglob("*") if f.is_file())
             print(f"Hidden states: {store} ({format_bytes(size)})")
 
+    def _estimates(self, store: Path, wanted: dict[str, Any]) -> Iterator[Measured]:
+        wanted = {**wanted, "config_sha": self.config_sha}
+        if self.workers.jobs > 1:
+            yield from self.workers.measure(store, self.task, **wanted)
+            return
+        with limited_threads(self.workers.threads):
+            yield from measure(load_activations(store), self.task, **wanted)
+
     def _forecast(
         self,
         backbone: Backbone,
@@ -181,19 +198,62 @@ class Run:
         found: dict[str, Any] = forecast(
             backbone, self.task, batch_size=self.settings.batch_size, **capture
         )
-        size, time = found["bytes_on_disk"], found["seconds"]
+        size, shapes = found["bytes_on_disk"], found["shapes"]
         print(
             f"  capture: {found['rows']} rows, {found['tokens']} tokens, longest "
-            f"{found['longest']}; {format_bytes(size)} on disk, about "
-            f"{format_duration(time)}"
+            f"{found['longest']}; {format_bytes(size)} on disk "
+            f"({format_bytes(free_bytes(self.results.folder))} free), about "
+            f"{format_duration(found['seconds'])}"
         )
-        for name, shape in found["shapes"].items():
+        for name, shape in shapes.items():
             print(f"    {name}: {' x '.join(map(str, shape))}")
-        fits = len(missing) * (1 + self.settings.permutations)
+        runs = 1 + self.settings.permutations
         print(
             f"  estimates: {len(todo)}, of which {len(todo) - len(missing)} are "
-            f"finished; {fits} runs of an estimator"
+            f"finished; {len(missing) * runs} runs of an estimator"
         )
+        if missing:
+            # One timing for all poolings, and one for all sites: the largest.
+            largest: dict[str, tuple[int, ...]] = {}
+            for name, shape in shapes.items():
+                kind = _kind(name.partition("/")[0])
+                largest[kind] = max(largest.get(kind, ()), shape)
+            with limited_threads(self.workers.threads):
+                timings = time_estimators(self.choice.estimators, self.task, largest)
+            self._say_time(timings, missing)
+
+    def _say_time(
+        self, timings: dict[tuple[str, str], Timing | None], missing: list[Cell]
+    ) -> None:
+        n, jobs = len(self.task), self.settings.jobs
+        known = {pair: timing for pair, timing in timings.items() if timing}
+        for name, kind in timings.keys() - known.keys():
+            print(f"    {name}, {kind}: cannot be timed on a part of the rows")
+        for (name, kind), timing in known.items():
+            how = (
+                "timed"
+                if timing.timed_rows == n
+                else f"from {timing.timed_rows} of {n} rows"
+            )
+            print(
+                f"    {name}, {kind}: about {format_duration(timing.seconds)} a run ({how})"
+            )
+        pairs = [(cell.estimator, _kind(cell.view)) for cell in missing]
+        total = sum(known[pair].seconds for pair in pairs if pair in known)
+        # A site is one worker's, so more workers than sites are no help.
+        at_once = min(jobs, len({cell.site for cell in missing}))
+        total *= (1 + self.settings.permutations) / at_once
+        print(
+            f"    together about {format_duration(total)} with {at_once} "
+            f"job{'s' * (at_once > 1)} of {self.workers.threads} "
+            f"thread{'s' * (self.workers.threads > 1)}; assumes that real states take as "
+            "long as random ones, that jobs do not slow each other, and that nothing is "
+            "shared between estimates"
+        )
+
+
+def _kind(view: str) -> str:
+    return "full" if view == "full" else "pooled"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

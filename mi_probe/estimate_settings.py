@@ -54,7 +54,13 @@ class Settings:
     device: str = _about("'cpu', 'cuda', ...", "cpu")
     revision: str | None = _about("branch, tag or commit of a Hugging Face id")
     local_files_only: bool = _about("never look for a model on the network", False)
-    threads: int | None = _about("CPU threads; by default as torch finds it")
+    jobs: int = _about(
+        "processes that estimate, each another site; each needs memory for one", 1
+    )
+    threads: int | None = _about(
+        "CPU threads, shared among the jobs while estimating; by default as torch finds "
+        "it. Same seed and threads a job, same number"
+    )
     out: str = _about("the results folder; finished rows in it are kept", "results")
     keep_activations: bool = _about("leave the hidden states in OUT/activations", True)
     dry_run: bool = _about("say what it would take, and write nothing", False)
@@ -82,6 +88,7 @@ class Choice:
             ("max_tokens", 1),
             ("batch_size", 1),
             ("threads", 1),
+            ("jobs", 1),
         ):
             value = getattr(settings, name)
             if value is not None and value < least:

@@ -25,7 +25,7 @@ from mi_probe.command_line import exit_code, listed, parse_settings
 from mi_probe.errors import InputError
 from mi_probe.plots import bar_figure, layer_profiles, save, style
 from mi_probe.plots.saving import file_stem
-from mi_probe.results import read_results
+from mi_probe.results import SCHEMA_VERSION, read_results
 
 PROGRAM = "python -m mi_probe.figures"
 KINDS = ("profile", "bars")
@@ -97,6 +97,13 @@ def _read_csv(path: Path | None) -> pd.DataFrame:
         ) from None
     if table.empty:
         raise InputError(f"results must hold finished rows; {path} has none.")
+    # A column that is missing is named by `over_seeds`, with all others.
+    found = set(table.get("schema_version", [])) - {SCHEMA_VERSION}
+    if found:
+        raise InputError(
+            f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has "
+            f"{found.pop()}. Read it with the version that wrote it."
+        )
     return table
 
 

@@ -31,12 +31,12 @@ class Role(IntEnum):
     """A learned position without a token (prompt tuning)."""
 
 
-@dataclass(frozen=True)
+# Its own __init__: what may be handed in is wider than what is then held.
+@dataclass(frozen=True, init=False)
 class HiddenStates:
     """Z at one site: ``values[i, j]`` is the state of token j of example i.
 
-    Indexing selects examples, so ``z[rows]`` works as it does for a tensor; NumPy arrays
-    are accepted and become tensors.
+    Indexing selects examples, so ``z[rows]`` works as it does for a tensor.
     """
 
     values: Float[Tensor, "n t d"]
@@ -50,18 +50,42 @@ class HiddenStates:
     gold_acknowledged: bool = False
     """The caller knows that gold answer states are in here; results then say so."""
 
-    def __post_init__(self) -> None:
-        for field, dtype in (
-            ("values", None),
-            ("mask", torch.bool),
-            ("token_ids", None),
-            ("roles", torch.int8),
-        ):
-            given = getattr(self, field)
-            if given is not None and not isinstance(given, Tensor):
-                object.__setattr__(
-                    self, field, torch.as_tensor(np.asarray(given), dtype=dtype)
-                )
+    def __init__(
+        self,
+        # Without shapes: a wrong one is a user's mistake, which `_check` puts in words.
+        values: Tensor | np.ndarray,
+        mask: Tensor | np.ndarray,
+        token_ids: Tensor | np.ndarray | None = None,
+        roles: Tensor | np.ndarray | None = None,
+        site: str = "",
+        gold_acknowledged: bool = False,
+    ) -> None:
+        """Hold states; NumPy arrays become tensors, a mask of 0 and 1 becomes bool.
+
+        Args:
+            values: floats (n, t, d).
+            mask: (n, t), true where a token is real.
+            token_ids: integers (n, t).
+            roles: a `Role` for each position, (n, t).
+            site: where the states were captured.
+            gold_acknowledged: see `acknowledge_gold`.
+
+        Raises:
+            InputError: for values that are not floats, or shapes that do not agree.
+        """
+        held = {
+            "values": torch.as_tensor(values),
+            "mask": torch.as_tensor(mask).bool(),
+            "token_ids": None if token_ids is None else torch.as_tensor(token_ids),
+            "roles": None if roles is None else torch.as_tensor(roles).to(torch.int8),
+            "site": site,
+            "gold_acknowledged": gold_acknowledged,
+        }
+        for name, value in held.items():
+            object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
         if self.values.ndim != 3 or not self.values.is_floating_point():
             raise InputError(
                 "values must be floats of shape (n, t, d); "
@@ -75,10 +99,6 @@ class HiddenStates:
                     f"{field} must have the (n, t) of values, {tuple(n_by_t)}; "
                     f"got {tuple(given.shape)}."
                 )
-        if self.mask.dtype != torch.bool:
-            object.__setattr__(self, "mask", self.mask.bool())
-        if self.roles is not None and self.roles.dtype != torch.int8:
-            object.__setattr__(self, "roles", self.roles.to(torch.int8))
 
     def __len__(self) -> int:
         return len(self.values)

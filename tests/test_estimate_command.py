@@ -1,12 +1,20 @@
 """The command: results, resumption, and one clear line with exit code 2."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from fakes import Told
 from safetensors.torch import load_file, save_file
 from tiny import save_tiny
 
@@ -137,6 +145,96 @@ def test_an_interruption_keeps_what_is_finished(
     assert len(read_results(out)) == 3
 
 
+def test_sigterm_is_an_interruption(model, data, out, capsys):
+    handler = signal.getsignal(signal.SIGTERM)
+
+    given = (model, "--data", data, "--estimator", "fake", "--pooling", "mean")
+    original = Fake.estimate
+
+    def estimate(self, x, y, *, seed=0):
+        if len(CALLS) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return original(self, x, y, seed=seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Fake, "estimate", estimate)
+        assert run(*given, "--out", out) == 143
+    assert "terminated. What is finished is kept" in capsys.readouterr().err
+    assert len(pd.read_csv(out / "results.csv")) == 2
+    assert signal.getsignal(signal.SIGTERM) == handler
+
+
+def test_ctrl_c_ends_every_process_and_the_same_command_resumes(
+    tmp_path, model, data, out, capsys, monkeypatch
+):
+    flag = tmp_path / "wait"
+    flag.touch()
+    arguments = [
+        *(model, "--data", data, "--estimator", "told", "--sites", "0,1"),
+        *("--pooling", "mean", "--seeds", "0,1", "--threads", "1"),
+        *("--jobs", "2", "--out", str(out)),
+    ]
+    told = Told(str(flag))
+    code = (
+        "import sys; from fakes import Told; from mi_probe.estimators import ESTIMATORS\n"
+        f"from mi_probe.estimate import main; ESTIMATORS['told'] = {told!r}\n"
+        f"sys.exit(main({arguments!r}))"
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        text=True,
+    )
+    try:
+        # Seed 0 of either site is finished; both workers wait in seed 1.
+        wait_until(
+            lambda: len([*out.glob("rows/*.json")]) == 2 or command.poll() is not None
+        )
+        os.killpg(command.pid, signal.SIGINT)  # a terminal sends it to all of them
+        _, error = command.communicate(timeout=20)
+        assert command.returncode == 130, error
+        assert "interrupted. What is finished is kept" in error
+        assert "Traceback" not in error
+        assert len(pd.read_csv(out / "results.csv")) == 2
+        wait_until(lambda: not alive(command.pid))
+    finally:
+        if alive(command.pid):
+            os.killpg(command.pid, signal.SIGKILL)
+    flag.unlink()
+    monkeypatch.setitem(ESTIMATORS, "told", told)
+    assert run(*arguments, "--jobs", 1) == 0
+    assert "2 of 4 were finished before" in capsys.readouterr().out
+    assert sorted(read_results(out).seed) == [0, 0, 1, 1]
+
+
+def wait_until(true):
+    end = time.monotonic() + 90
+    while not true():
+        assert time.monotonic() < end, "waited for 90 s"
+        time.sleep(0.05)
+
+
+def alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_full_disk_is_seen_before_the_capture(model, data, out, capsys, monkeypatch):
+    usage = shutil.disk_usage(out.parent)._replace(free=10_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    given = (model, "--data", data, "--estimator", "fake")
+    assert run(*given, "--out", out) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "must have room for the hidden states" in error
+    assert not list(out.rglob("shard-*"))
+
+
 def test_bugs_keep_their_traceback(model, data, out, fake):
     fake.fails_at, fake.failure = 1, ZeroDivisionError("ours")
     with pytest.raises(ZeroDivisionError):
@@ -197,8 +295,10 @@ def test_a_dry_run_writes_nothing(model, data, out, capsys):
     assert "16 rows" in printed
     assert "full/embed: 16 x " in printed
     assert "estimates: 6, of which 0 are finished; 24 runs" in printed
+    assert "fake, full: about 0 s a run (timed)" in printed
+    assert "fake, pooled: about 0 s a run (timed)" in printed
+    assert "with 1 job of 1 thread; assumes" in printed
     assert "nothing was written" in printed
-    assert CALLS == []
     assert sorted(out.parent.rglob("*")) == before
 
 
@@ -261,6 +361,8 @@ def test_a_file_of_scores_and_a_template(tmp_path, model, out):
         (["MODEL", "--data", "DATA", "--rows", "17"], "1 ... 16"),
         (["MODEL", "--data", "DATA", "--rows", "0"], "rows must be at least 1"),
         (["MODEL", "--data", "DATA", "--rows", "1"], "at least two classes"),
+        (["MODEL", "--data", "DATA", "--rows", "9"], "at least 10 rows"),
+        (["MODEL", "--data", "DATA", "--jobs", "0"], "jobs must be at least 1"),
         (["MODEL", "--data", "DATA", "--rows", "x"], "rows"),
         (["MODEL", "--data", "DATA", "--seeds", "a"], "seeds must be int"),
         (["MODEL", "--data", "DATA", "--seeds", "1,1"], "each once"),
@@ -343,8 +445,5 @@ def test_help_and_no_import_by_the_package(capsys):
         main(["--help"])
     assert caught.value.code == 0
     assert "--permutations" in capsys.readouterr().out
-    import subprocess
-    import sys
-
     code = "import sys, mi_probe; sys.exit('mi_probe.estimate' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

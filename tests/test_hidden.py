@@ -1,20 +1,10 @@
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
 
 from mi_probe import HiddenStates, InputError, Role
-
-
-def unchecked(**given):
-    """What a caller without a type checker makes: pytest's would speak up first."""
-    z = object.__new__(HiddenStates)
-    for name in ("token_ids", "roles"):
-        object.__setattr__(z, name, None)
-    for name, value in given.items():
-        object.__setattr__(z, name, value)
-    z.__post_init__()
-    return z
-
 
 PROMPT, GENERATED, GOLD = (int(r) for r in (Role.PROMPT, Role.GENERATED, Role.GOLD))
 
@@ -37,7 +27,7 @@ MIXED = [
 
 
 def test_numpy_is_accepted():
-    z = unchecked(
+    z = HiddenStates(
         values=np.zeros((2, 3, 4), dtype=np.float32),
         mask=np.array([[1, 1, 0], [1, 0, 0]]),
         roles=np.array([[1, 2, 0], [1, 0, 0]]),
@@ -46,6 +36,15 @@ def test_numpy_is_accepted():
     assert z.mask.dtype == torch.bool
     assert z.roles is not None
     assert z.roles.dtype == torch.int8
+    assert z.mask.tolist() == [[True, True, False], [True, False, False]]
+    by_place = HiddenStates(np.zeros((2, 3, 4)), np.ones((2, 3), dtype=bool))
+    assert by_place.values.dtype == torch.float64
+    assert by_place.roles is None
+
+
+def test_it_cannot_be_changed():
+    with pytest.raises(FrozenInstanceError):
+        states().site = "block.2"  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("rows", [[2, 0], np.array([2, 0]), torch.tensor([2, 0])])
@@ -105,4 +104,4 @@ def test_wrong_shapes_are_named(changes, message):
         **changes,
     }
     with pytest.raises(InputError, match=message):
-        unchecked(**given)
+        HiddenStates(**given)

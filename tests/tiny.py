@@ -3,7 +3,6 @@
 `tiny_model("llama")` takes about 10 ms; nothing here touches the global random state.
 """
 
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -253,8 +252,6 @@ def tiny_adapted(
     model: PreTrainedModel, config: peft.PeftConfig, *, seed: int = 0
 ) -> peft.PeftModel:
     """The model with a new adapter on it, in eval mode; the model itself is changed."""
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # PEFT 0.21 uses names that transformers 5.23 calls deprecated.
-        warnings.simplefilter("ignore", FutureWarning)
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return peft.get_peft_model(model, config).eval()

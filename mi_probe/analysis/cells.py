@@ -148,7 +148,7 @@ def tidy_row(
         stderr=estimate.stderr,
         ci_low=low,
         ci_high=high,
-        ci_method="95 %, over held-out examples and critics",
+        ci_method="t interval over held-out examples and folds, 95 %",
         null_mean=estimate.null_mean,
         null_high=estimate.null_high,
         n_permutations=n_permutations,

@@ -19,7 +19,13 @@ from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.capture import VIEWS, Activations, extract
 from mi_probe.capture.extract import plan
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, with_null
+from mi_probe.estimators import (
+    ESTIMATORS,
+    FEWEST_ROWS,
+    Estimate,
+    Estimator,
+    with_null,
+)
 from mi_probe.hidden import HiddenStates
 from mi_probe.provenance import code_version
 from mi_probe.results import Results, Row, table_of
@@ -123,8 +129,9 @@ def check_task(task: Task, estimators: Mapping[str, Estimator] | None = None) ->
     """Refuse labels that cannot carry information, before anything long is started.
 
     Raises:
-        InputError: if all rows have one class or one score, a label is not finite, or
-            an estimator takes classes only and the labels are scores.
+        InputError: if all rows have one class or one score, a label is not finite, or,
+            with estimators, if rows are too few or one takes classes only and the
+            labels are scores.
     """
     y = task.labels
     if not np.isfinite(y).all():
@@ -140,6 +147,11 @@ def check_task(task: Task, estimators: Mapping[str, Estimator] | None = None) ->
             f"labels of task '{task.name}' must hold at least two {what}, else there "
             f"is nothing to know (H(Y) = 0); {rows} "
             f"'{names[int(y[0])] if names else y[0]}'. Take more rows."
+        )
+    if estimators and len(y) < FEWEST_ROWS:
+        raise InputError(
+            f"task '{task.name}' must have at least {FEWEST_ROWS} rows to train and to "
+            f"test a critic; got {len(y)}. Take more rows."
         )
     for name, estimator in (estimators or {}).items():
         if task.kind == "scores" and not getattr(estimator, "continuous", True):

@@ -13,6 +13,7 @@ from mi_probe.capture.forward import Batch, evaluating, make_batch, run
 from mi_probe.capture.padding import check_padding
 from mi_probe.capture.plan import Plan, StoreDtype, plan
 from mi_probe.capture.sequences import Sequences, listed, token_limit
+from mi_probe.capture.sizes import roomy
 from mi_probe.capture.store import open_store
 from mi_probe.errors import InputError
 from mi_probe.hidden import HiddenStates
@@ -60,7 +61,8 @@ def extract(
 
     Raises:
         InputError: on wrong settings, rows without tokens, states that change with
-            padding, NaN or infinite states, or a store of something else.
+            padding, NaN or infinite states, a store of something else, or a disk that
+            clearly has no room for it.
     """
     if batch_size < 1 or rows_per_shard < 1:
         raise InputError(
@@ -108,6 +110,8 @@ def extract(
         )
         with bar:
             batches = _captured(todo, rows, batch_size, tokens_too, bar.update)
+            if folder is not None:
+                batches = roomy(batches, todo, rows, folder.folder, rows_per_shard)
             for ids, tensors in _grouped(batches, rows_per_shard):
                 if folder is None:
                     shards.append(MemoryShard(ids, tensors))

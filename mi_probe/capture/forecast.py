@@ -8,10 +8,8 @@ from mi_probe.capture.extract import capture_batch
 from mi_probe.capture.forward import evaluating, make_batch
 from mi_probe.capture.plan import StoreDtype, plan
 from mi_probe.capture.sequences import Sequences
+from mi_probe.capture.sizes import bytes_on_disk, token_ids
 from mi_probe.tasks.task import Task
-
-HEADER_BYTES = 200
-"""About what a tensor's entry in a safetensors header takes."""
 
 
 def forecast(
@@ -56,34 +54,23 @@ def forecast(
         start = time.perf_counter()
         pieces = capture_batch(todo, batch)
         seconds = time.perf_counter() - start
-    sizes = {
-        "text": data.input_ids,
-        "enc": data.input_ids,
-        "dec": data.decoder_ids or [[0]] * n,
-    }
-    tokens = {key: sum(map(len, ids)) for key, ids in sizes.items()}
     padded = sum(len(part) * len(data.input_ids[part[0]]) for part in batches)
     main = batch.streams.get("") or batch.streams["enc"]
     shapes: dict[str, tuple[int, ...]] = {}
-    n_bytes = 0
     for name, piece in pieces.items():
         kind, _, site = name.partition("/")
-        stack = todo.stacks.get(site, site)
-        per_token = kind in ("full", "tokens", "roles")
-        count = tokens[stack] if per_token else n
-        n_bytes += count * piece[0].nbytes
         if kind == "full":
-            shapes[name] = (n, max(map(len, sizes[stack])), piece.shape[1])
+            longest = max(map(len, token_ids(todo)[todo.stacks[site]]))
+            shapes[name] = (n, longest, piece.shape[1])
         elif site in todo.stacks:
             shapes[name] = (n, piece.shape[1])
-    n_shards = -(-n // rows_per_shard)
     return {
         "rows": n,
-        "tokens": tokens["text"],
+        "tokens": sum(map(len, data.input_ids)),
         "padded_tokens": padded,
         "longest": len(data.input_ids[rows[0]]),
         "shapes": shapes,
-        "bytes_on_disk": n_bytes + n_shards * HEADER_BYTES * len(pieces),
+        "bytes_on_disk": bytes_on_disk(todo, pieces, rows, rows_per_shard),
         "seconds": seconds * padded / main.token_ids.numel(),
         "notes": todo.notes,
     }

@@ -30,7 +30,7 @@ class Scores:
     values: Float[Tensor, "b m"]
     joint: Int[Tensor, " b"]
     """Which column is the example's own Y."""
-    log_weights: Float[Tensor, "*#b m"]
+    log_weights: Float[Tensor, "... m"]
     """Log probability of each column under the marginal; -inf leaves a column out."""
 
     @property

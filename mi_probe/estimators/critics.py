@@ -118,6 +118,8 @@ def _packed_left(
 ) -> tuple[Float[Tensor, "b s d"], Bool[Tensor, "b s"]]:
     """Each row's real tokens moved to its front, cut to the longest row."""
     longest = int(mask.sum(1).max())
+    if bool((mask[:, 1:] <= mask[:, :-1]).all()):  # right-padded, as captures are
+        return values[:, :longest], mask[:, :longest]
     order = (~mask).to(torch.int8).argsort(dim=1, stable=True)[:, :longest]
     return (
         values.gather(1, order[..., None].expand(-1, -1, values.shape[2])),

@@ -15,13 +15,14 @@ References:
     The Elements of Statistical Learning (Hastie et al., 2009), section 4.3.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import cho_solve, solve_triangular
 
-LINEAR_SHRINKAGE = (0.001, 0.01, 0.05, 0.2, 0.5, 0.9)
+LINEAR_SHRINKAGE = (0.003, 0.05, 0.3, 0.9)
 QUADRATIC_SHRINKAGE = (0.02, 0.15, 0.5, 0.9)
 QUADRATIC_WIDTHS = (3, 12, 32, 100)
 _BLOCK, _ROUNDS = 48, 3
@@ -143,16 +144,20 @@ class WithinClass:
         coefficients = solved / self.scale[:, None]
         return Linear(coefficients, constant - self.centre @ coefficients)
 
-    def quadratic_path(
+    def quadratics(
         self,
         whitening: Whitening,
         x: Float[np.ndarray, "n d"],
         y: Int[np.ndarray, " n"],
-    ) -> dict[tuple[int, float], Quadratic]:
-        """Quadratic discriminants by (width, shrinkage), in the telling directions."""
-        whitened = whitening(x)
+        wanted: Sequence[tuple[int, float]],
+    ) -> list["Quadratic"]:
+        """A discriminant for each (width, shrinkage), in the telling directions."""
+        # Half the digits are plenty to find directions by, and half the time.
+        whitened = whitening(x).astype(np.float32)
         means = whitening(self.means)
-        directions = _telling_directions(whitened, y, means, np.exp(self.log_prior))
+        directions = _telling_directions(
+            whitened, y, means.astype(np.float32), np.exp(self.log_prior)
+        ).astype(np.float64)
         projection = whitening.back(directions)
         u, means = whitened @ directions, means @ directions
         covariances = []
@@ -161,22 +166,29 @@ class WithinClass:
             # One prior observation of I stands in where a class has too few rows.
             scatter = difference.T @ difference + np.eye(u.shape[1])
             covariances.append(scatter / (len(difference) + 1))
-        path = {}
-        for width in QUADRATIC_WIDTHS:
-            if width > u.shape[1] and width != _narrowest(u.shape[1]):
-                continue
+        covariance = np.stack(covariances)
+        found = []
+        for width, shrinkage in wanted:
             m = min(width, u.shape[1])
-            inside = np.stack(covariances)[:, :m, :m]
-            for shrinkage in QUADRATIC_SHRINKAGE:
-                shrunk = (1 - shrinkage) * inside + shrinkage * np.eye(m)
-                path[width, shrinkage] = Quadratic(
+            shrunk = (1 - shrinkage) * covariance[:, :m, :m] + shrinkage * np.eye(m)
+            found.append(
+                Quadratic(
                     self.centre,
                     projection[:, :m],
                     means[:, :m],
                     np.linalg.inv(shrunk),
                     self.log_prior - 0.5 * np.linalg.slogdet(shrunk)[1],
                 )
-        return path
+            )
+        return found
+
+
+def quadratic_grid(d: int) -> list[tuple[int, float]]:
+    """The (width, shrinkage) pairs worth trying in d dimensions."""
+    enough = next((w for w in QUADRATIC_WIDTHS if w >= d), QUADRATIC_WIDTHS[-1])
+    largest = enough if d <= QUADRATIC_WIDTHS[-1] else QUADRATIC_WIDTHS[-2]
+    widths = [w for w in QUADRATIC_WIDTHS if w <= largest]
+    return [(w, shrinkage) for w in widths for shrinkage in QUADRATIC_SHRINKAGE]
 
 
 def _telling_directions(
@@ -191,6 +203,7 @@ def _telling_directions(
     means, all in whitened coordinates; in many dimensions the S_c are never formed.
     """
     d = u.shape[1]
+    prior = prior.astype(u.dtype)
     parts = [u[y == c] - means[c] for c in range(len(prior))]
 
     def spread(vectors: np.ndarray) -> np.ndarray:
@@ -203,19 +216,14 @@ def _telling_directions(
         return total
 
     if d <= QUADRATIC_WIDTHS[-1]:
-        matrix = spread(np.eye(d))
+        matrix = spread(np.eye(d, dtype=u.dtype))
         return np.linalg.eigh((matrix + matrix.T) / 2)[1][:, ::-1]
     # Subspace iteration: directions that tell something stand out and converge in a
     # few rounds; how the noise below them is ordered does not matter.
-    block = np.random.default_rng(0).normal(size=(d, _BLOCK))
+    block = np.random.default_rng(0).normal(size=(d, _BLOCK)).astype(u.dtype)
     for _ in range(_ROUNDS):
         block = spread(np.linalg.qr(block)[0])
     basis = np.linalg.qr(block)[0]
     small = basis.T @ spread(basis)
     order = np.linalg.eigh((small + small.T) / 2)[1][:, ::-1]
     return basis @ order[:, : QUADRATIC_WIDTHS[-2]]
-
-
-def _narrowest(d: int) -> int:
-    """The first width that holds d directions."""
-    return next((w for w in QUADRATIC_WIDTHS if w >= d), QUADRATIC_WIDTHS[-1])

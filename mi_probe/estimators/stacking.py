@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
 _EM_STEPS = 200
@@ -70,3 +70,38 @@ def mix(
     """The mixture, log sum_m w_m q_m(y|x)."""
     used = [(w, member) for w, member in zip(weights, members, strict=True) if w > 0]
     return np.logaddexp.reduce([member + np.log(w) for w, member in used], axis=0)
+
+
+def log_linear_weights(
+    members: Sequence[Float[np.ndarray, "n c"]],
+    log_prior: Float[np.ndarray, " c"],
+    y: Int[np.ndarray, " n"],
+) -> Float[np.ndarray, " m"]:
+    """Powers of the product of the members' evidence, with the highest likelihood.
+
+    Views that each know something of their own (the mean, the last token) add up in a
+    product; in a mixture they cannot. Convex, with as many numbers as members, none below
+    0.
+    """
+    evidence = np.stack([member - log_prior for member in members])
+    rows = np.arange(len(y))
+    own = evidence[:, rows, y]
+
+    def loss(powers: np.ndarray) -> tuple[float, np.ndarray]:
+        log_q = log_softmax(np.tensordot(powers, evidence, 1) + log_prior, axis=1)
+        expected = np.einsum("nc,mnc->mn", np.exp(log_q), evidence)
+        return -float(log_q[rows, y].mean()), (expected - own).mean(1)
+
+    start = np.full(len(members), 1 / len(members))
+    bounds = [(0.0, 3.0)] * len(members)
+    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+
+
+def pooled(
+    members: Sequence[Float[np.ndarray, "n c"]],
+    log_prior: Float[np.ndarray, " c"],
+    powers: Float[np.ndarray, " m"],
+) -> Float[np.ndarray, "n c"]:
+    """Log posteriors of the product of the members' evidence to these powers."""
+    evidence = np.stack([member - log_prior for member in members])
+    return log_softmax(np.tensordot(powers, evidence, 1) + log_prior, axis=1)

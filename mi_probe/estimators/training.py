@@ -21,13 +21,13 @@ class Schedule:
     """How long and how fast a residual is trained."""
 
     max_epochs: int = 40
-    patience: int = 4
+    patience: int = 3
     """Epochs without a clearly better validation value before training stops."""
     least_gain: float = 1e-3
     """What counts as clearly better, in nats; also how near H(Y) is near enough."""
     steps_per_epoch: int = 32
     """The batch size follows from it, within its limits: few rows, small batches."""
-    batch_limits: tuple[int, int] = (32, 256)
+    batch_limits: tuple[int, int] = (64, 256)
     learning_rate: float = 2e-3
     weight_decay: float = 1e-2
     clip_norm: float = 1.0

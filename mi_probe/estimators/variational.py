@@ -20,29 +20,22 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.stats import t as student_t
-from torch import Tensor, nn
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.base import Estimate, States, Status, Target
-from mi_probe.estimators.bounds import (
-    BOUNDS,
-    OBJECTIVES,
-    Scores,
-    barber_agakov,
-    donsker_varadhan,
-)
-from mi_probe.estimators.class_start import ClassStart, class_starts
-from mi_probe.estimators.critics import residual_for
+from mi_probe.estimators.bounds import BOUNDS, OBJECTIVES
+from mi_probe.estimators.class_start import Family, class_starts
 from mi_probe.estimators.folds import assign_folds, choose_validation
-from mi_probe.estimators.score_start import ScoreStart, score_starts
+from mi_probe.estimators.problems import ClassProblem, ScoreProblem
+from mi_probe.estimators.score_start import score_starts
 from mi_probe.estimators.states import as_states, views_of
 from mi_probe.estimators.targets import Classes, as_target, as_tensor
 from mi_probe.estimators.targets import Scores as ScoreTarget
 from mi_probe.estimators.training import Fit, Schedule, fit_residual
 from mi_probe.hidden import HiddenStates
 
-_CHUNK = 512
-_FEWEST_ROWS = 10
+FEWEST_ROWS = 10
+"""Examples below which no estimate is made."""
 _FEW_ROWS, _FEW_A_CLASS = 50, 5
 
 
@@ -62,8 +55,9 @@ class Variational:
     """What is watched on the validation rows."""
     continuous: bool = True
     """Whether it takes continuous Y."""
-    start: Literal["closed_form", "zero"] = "closed_form"
-    """'zero' trains the network alone, as papers do, for comparison."""
+    start: tuple[Family, ...] = ("linear", "quadratic")
+    """Closed-form and convex fits that T_0 stacks; () trains the network alone, from
+    zero, as papers do (for continuous Y any name stands for the ridge regression)."""
     n_folds: int = 5
     hidden: int = 48
     """Width of the residual network."""
@@ -86,7 +80,7 @@ class Variational:
         target = as_target(y)
         states = as_states(x, len(target))
         self._check(target)
-        streams = iter(np.random.SeedSequence(seed).spawn(2 + 3 * self.n_folds))
+        streams = iter(np.random.SeedSequence(seed).spawn(1 + 3 * self.n_folds))
         fold = assign_folds(target, self.n_folds, np.random.default_rng(next(streams)))
         pointwise, influence = np.empty(len(target)), np.empty(len(target))
         history, fits = [], []
@@ -115,10 +109,15 @@ class Variational:
 
     def _check(self, target: Classes | ScoreTarget) -> None:
         n = len(target)
-        if n < _FEWEST_ROWS:
+        if n < FEWEST_ROWS:
             raise InputError(
-                f"x must hold at least {_FEWEST_ROWS} examples to train and to test a "
+                f"x must hold at least {FEWEST_ROWS} examples to train and to test a "
                 f"critic; got {n}. Capture more rows."
+            )
+        if not 3 <= self.n_folds <= n // 2:
+            raise InputError(
+                f"n_folds must lie in 3 ... {n // 2} for {n} examples: one fold is held "
+                f"out, one tests the start, one trains it; got {self.n_folds}."
             )
         if isinstance(target, ScoreTarget) and not self.continuous:
             raise InputError(
@@ -135,19 +134,19 @@ class Variational:
         x: Float[np.ndarray, "n d"] | HiddenStates,
         target: Classes | ScoreTarget,
         fold: Int[np.ndarray, " n"],
-    ) -> Iterator["_ClassProblem | _ScoreProblem"]:
-        views = views_of(x) if self.start == "closed_form" else {}
-        tensors = x if isinstance(x, HiddenStates) else as_tensor(x)
+    ) -> Iterator[ClassProblem | ScoreProblem]:
+        views = views_of(x) if self.start else {}
+        tensors = x if isinstance(x, HiddenStates) else as_tensor(_standardised(x))
         if isinstance(target, Classes):
-            for k, start in enumerate(class_starts(views, target, fold)):
-                yield _ClassProblem(self, tensors, target, fold != k, start)
+            for k, start in enumerate(class_starts(views, target, fold, self.start)):
+                yield ClassProblem(self, tensors, target, fold != k, start)
         else:
             for k, start in enumerate(score_starts(views, target.values, fold)):
-                yield _ScoreProblem(self, tensors, fold != k, start)
+                yield ScoreProblem(self, tensors, fold != k, start)
 
     def _solve(
         self,
-        problem: "_ClassProblem | _ScoreProblem",
+        problem: ClassProblem | ScoreProblem,
         streams: Iterator[np.random.SeedSequence],
     ) -> tuple[Fit, Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
         split = np.random.default_rng(next(streams))
@@ -174,143 +173,10 @@ class Variational:
         return fit, terms, influence
 
 
-class _ClassProblem:
-    """One fold of a discrete target: scores are examples against all classes."""
-
-    def __init__(
-        self,
-        settings: Variational,
-        x: Tensor | HiddenStates,
-        target: Classes,
-        train: np.ndarray,
-        start: ClassStart,
-    ) -> None:
-        self._settings, self._x, self.start = settings, x, start
-        self._rows = torch.from_numpy(np.flatnonzero(train))
-        self._held_out = torch.from_numpy(np.flatnonzero(~train))
-        self._y = torch.from_numpy(target.index)
-        self._log_prior = as_tensor(start.log_prior).to(settings.device)
-        self._offset = as_tensor(start.train).to(settings.device)
-        # log p(y) of the training rows against that of all: the ceiling is of all rows.
-        self._shift = start.log_prior - target.log_prior
-
-        self.ceiling = target.entropy
-
-    @property
-    def n_train(self) -> int:
-        """Rows outside the fold."""
-        return len(self._rows)
-
-    def residual(self, rows: Tensor) -> nn.Module:
-        """A residual that gives one feature a class, standardised on these rows."""
-        return residual_for(
-            self._x[self._rows[rows]], len(self._log_prior), self._settings.hidden
-        )
-
-    def train_scores(self, residual: nn.Module, rows: Tensor) -> Scores:
-        """Scores of training rows, T_0 out of fold."""
-        return self._scores(residual, self._rows[rows], self._offset[rows])
-
-    def held_out_terms(self, residual: nn.Module | None) -> tuple[np.ndarray, np.ndarray]:
-        """Held-out terms in nats, and each row's influence on their mean."""
-        offset = as_tensor(self.start.test).to(self._settings.device)
-        scores = self._scores(residual, self._held_out, offset)
-        terms = barber_agakov(scores).double().cpu().numpy()
-        terms = terms + self._shift[self._y[self._held_out].numpy()]
-        return terms, terms
-
-    def _scores(self, residual: nn.Module | None, rows: Tensor, offset: Tensor) -> Scores:
-        device = self._settings.device
-        if residual is not None:
-            offset = offset + _features(residual, self._x, rows, device)
-        return Scores(offset, self._y[rows].to(device), self._log_prior)
-
-
-class _ScoreProblem:
-    """One fold of a continuous target: scores are examples against each other's Y."""
-
-    ceiling = None
-
-    def __init__(
-        self,
-        settings: Variational,
-        x: Tensor | HiddenStates,
-        train: np.ndarray,
-        start: ScoreStart,
-    ) -> None:
-        self._settings, self._x, self.start = settings, x, start
-        self._rows = torch.from_numpy(np.flatnonzero(train))
-        self._held_out = torch.from_numpy(np.flatnonzero(~train))
-
-    @property
-    def n_train(self) -> int:
-        """Rows outside the fold."""
-        return len(self._rows)
-
-    def residual(self, rows: Tensor) -> nn.Module:
-        """Networks for either side; their inner product is the residual."""
-        width, hidden = self._settings.pair_features, self._settings.hidden
-        k = self.start.y_train.shape[1]
-        y_side = nn.Sequential(nn.Linear(k, hidden), nn.GELU(), nn.Linear(hidden, width))
-        x_side = residual_for(self._x[self._rows[rows]], width, hidden)
-        return nn.ModuleDict({"x": x_side, "y": y_side})
-
-    def train_scores(self, residual: nn.Module, rows: Tensor) -> Scores:
-        """Scores of training rows, T_0 out of fold; each is the others' negative."""
-        index = rows.numpy()
-        return self._scores(
-            residual, self._rows[rows], self.start.train[index], self.start.y_train[index]
-        )
-
-    def held_out_terms(self, residual: nn.Module | None) -> tuple[np.ndarray, np.ndarray]:
-        """Held-out Donsker-Varadhan terms in nats, and each row's influence.
-
-        The critic is first normalised over training rows' Y, which is allowed (they are
-        independent of the held-out pairs) and keeps exp T near 1 on average, where plain
-        Donsker-Varadhan rests on a few enormous terms.
-        """
-        start = self.start
-        scores = self._scores(residual, self._held_out, start.test, start.y_test)
-        columns = start.y_train[:: max(1, len(start.y_train) // 2048)]
-        log_mean = self._pairs(residual, self._held_out, start.test, columns)
-        log_mean = torch.logsumexp(log_mean, 1) - math.log(len(columns))
-        scores = Scores(scores.values - log_mean[:, None], scores.joint, scores.log_weights)
-        terms = donsker_varadhan(scores)
-        # The delta method on the logarithm of the mean over pairs, both sides of a pair.
-        log_z = torch.logsumexp(scores.log_partition, 0) - math.log(len(terms))
-        pairs = torch.exp(scores.values + scores.log_weights - log_z)
-        influence = terms - pairs.sum(1) - pairs.sum(0)
-        return terms.double().cpu().numpy(), influence.double().cpu().numpy()
-
-    def _scores(
-        self, residual: nn.Module | None, rows: Tensor, f: np.ndarray, y: np.ndarray
-    ) -> Scores:
-        values = self._pairs(residual, rows, f, y)
-        log_weights = torch.full_like(values, -math.log(len(values) - 1))
-        log_weights.fill_diagonal_(-math.inf)
-        joint = torch.arange(len(values), device=values.device)
-        return Scores(values, joint, log_weights)
-
-    def _pairs(
-        self, residual: nn.Module | None, rows: Tensor, f: np.ndarray, y: np.ndarray
-    ) -> Tensor:
-        device = self._settings.device
-        values = as_tensor(self.start.ratio(f, y)).to(device)
-        if residual is not None:
-            assert isinstance(residual, nn.ModuleDict)
-            x_features = _features(residual["x"], self._x, rows, device)
-            values = values + x_features @ residual["y"](as_tensor(y).to(device)).T
-        return values
-
-
-def _features(
-    residual: nn.Module, x: Tensor | HiddenStates, rows: Tensor, device: str
-) -> Tensor:
-    def batch(part: Tensor) -> Tensor | HiddenStates:
-        return x[part].to(device)
-
-    # In chunks, so that a long validation set of sequences does not double the memory.
-    return torch.cat([residual(batch(part)) for part in rows.split(_CHUNK)])
+def _standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    """Columns of mean 0 and spread 1, so that float32 keeps the digits that vary."""
+    spread = x.std(0)
+    return (x - x.mean(0)) / np.where(spread > 0, spread, 1)
 
 
 def _standard_error(
@@ -340,7 +206,9 @@ def _status(
     return "ok"
 
 
-def _record(fit: Fit, problem: Any, rows: np.ndarray) -> dict[str, Any]:
+def _record(
+    fit: Fit, problem: ClassProblem | ScoreProblem, rows: np.ndarray
+) -> dict[str, Any]:
     return {
         "n_train": int((~rows).sum()),
         "n_test": int(rows.sum()),

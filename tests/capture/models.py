@@ -1,6 +1,5 @@
 """Backbones for the tests of capture, one a family, and prompts of different length."""
 
-import warnings
 from functools import cache
 
 import peft
@@ -42,10 +41,7 @@ def tiny_backbone(family: str, **changes) -> Backbone:
             config = peft.PromptTuningConfig(
                 task_type="CAUSAL_LM", num_virtual_tokens=VIRTUAL
             )
-        with warnings.catch_warnings():
-            # peft 0.21 asks transformers 5.23 for an attribute under its old name.
-            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`")
-            adapted = peft.get_peft_model(model, config)
+        adapted = peft.get_peft_model(model, config)
     return wrap_backbone(adapted, tiny_tokenizer(), name=family)
 
 

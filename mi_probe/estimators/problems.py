@@ -1,0 +1,183 @@
+"""One held-out fold as a training problem: whose rows are scored, and against what.
+
+Both kinds of Y give the training loop the same thing, `Scores` of a batch of rows; they
+differ in the columns of Y's marginal (all classes, or other rows' values) and in how the
+held-out terms are made from them.
+"""
+
+import math
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mi_probe.estimators.bounds import Scores, barber_agakov, donsker_varadhan
+from mi_probe.estimators.class_start import ClassStart
+from mi_probe.estimators.critics import residual_for
+from mi_probe.estimators.score_start import ScoreStart
+from mi_probe.estimators.targets import Classes, as_tensor
+from mi_probe.hidden import HiddenStates
+
+_CHUNK = 512
+_COLUMNS = 2048
+"""Training rows whose Y normalise a critic of continuous Y."""
+
+
+@runtime_checkable
+class CriticSettings(Protocol):
+    """What a problem needs to know of its estimator."""
+
+    @property
+    def hidden(self) -> int:
+        """Width of the residual network."""
+        ...
+
+    @property
+    def pair_features(self) -> int:
+        """Features on either side of a critic of continuous Y."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where the residual is trained."""
+        ...
+
+
+class ClassProblem:
+    """One fold of a discrete target: scores are examples against all classes."""
+
+    def __init__(
+        self,
+        settings: "CriticSettings",
+        x: Tensor | HiddenStates,
+        target: Classes,
+        train: np.ndarray,
+        start: ClassStart,
+    ) -> None:
+        self._settings, self._x, self.start = settings, x, start
+        self._rows = torch.from_numpy(np.flatnonzero(train))
+        self._held_out = torch.from_numpy(np.flatnonzero(~train))
+        self._y = torch.from_numpy(target.index)
+        self._log_prior = as_tensor(start.log_prior).to(settings.device)
+        self._offset = as_tensor(start.train).to(settings.device)
+        # log p(y) of the training rows against that of all: the ceiling is of all rows.
+        self._shift = start.log_prior - target.log_prior
+
+        self.ceiling = target.entropy
+
+    @property
+    def n_train(self) -> int:
+        """Rows outside the fold."""
+        return len(self._rows)
+
+    def residual(self, rows: Tensor) -> nn.Module:
+        """A residual that gives one feature a class, standardised on these rows."""
+        return residual_for(
+            self._x[self._rows[rows]], len(self._log_prior), self._settings.hidden
+        )
+
+    def train_scores(self, residual: nn.Module, rows: Tensor) -> Scores:
+        """Scores of training rows, T_0 out of fold."""
+        return self._scores(residual, self._rows[rows], self._offset[rows])
+
+    def held_out_terms(self, residual: nn.Module | None) -> tuple[np.ndarray, np.ndarray]:
+        """Held-out terms in nats, and each row's influence on their mean."""
+        offset = as_tensor(self.start.test).to(self._settings.device)
+        scores = self._scores(residual, self._held_out, offset)
+        terms = barber_agakov(scores).double().cpu().numpy()
+        terms = terms + self._shift[self._y[self._held_out].numpy()]
+        return terms, terms
+
+    def _scores(self, residual: nn.Module | None, rows: Tensor, offset: Tensor) -> Scores:
+        device = self._settings.device
+        if residual is not None:
+            offset = offset + _features(residual, self._x, rows, device)
+        return Scores(offset, self._y[rows].to(device), self._log_prior)
+
+
+class ScoreProblem:
+    """One fold of a continuous target: scores are examples against each other's Y."""
+
+    ceiling = None
+
+    def __init__(
+        self,
+        settings: "CriticSettings",
+        x: Tensor | HiddenStates,
+        train: np.ndarray,
+        start: ScoreStart,
+    ) -> None:
+        self._settings, self._x, self.start = settings, x, start
+        self._rows = torch.from_numpy(np.flatnonzero(train))
+        self._held_out = torch.from_numpy(np.flatnonzero(~train))
+
+    @property
+    def n_train(self) -> int:
+        """Rows outside the fold."""
+        return len(self._rows)
+
+    def residual(self, rows: Tensor) -> nn.Module:
+        """Networks for either side; their inner product is the residual."""
+        width, hidden = self._settings.pair_features, self._settings.hidden
+        k = self.start.y_train.shape[1]
+        y_side = nn.Sequential(nn.Linear(k, hidden), nn.GELU(), nn.Linear(hidden, width))
+        x_side = residual_for(self._x[self._rows[rows]], width, hidden)
+        return nn.ModuleDict({"x": x_side, "y": y_side})
+
+    def train_scores(self, residual: nn.Module, rows: Tensor) -> Scores:
+        """Scores of training rows, T_0 out of fold; each is the others' negative."""
+        index = rows.numpy()
+        return self._scores(
+            residual, self._rows[rows], self.start.train[index], self.start.y_train[index]
+        )
+
+    def held_out_terms(self, residual: nn.Module | None) -> tuple[np.ndarray, np.ndarray]:
+        """Held-out Donsker-Varadhan terms in nats, and each row's influence.
+
+        The critic is first normalised over training rows' Y, which is allowed (they are
+        independent of the held-out pairs) and keeps exp T near 1 on average, where plain
+        Donsker-Varadhan rests on a few enormous terms.
+        """
+        start = self.start
+        scores = self._scores(residual, self._held_out, start.test, start.y_test)
+        columns = start.y_train[:: max(1, len(start.y_train) // _COLUMNS)]
+        log_mean = self._pairs(residual, self._held_out, start.test, columns)
+        log_mean = torch.logsumexp(log_mean, 1) - math.log(len(columns))
+        scores = Scores(scores.values - log_mean[:, None], scores.joint, scores.log_weights)
+        terms = donsker_varadhan(scores)
+        # The delta method on the logarithm of the mean over pairs, both sides of a pair.
+        log_z = torch.logsumexp(scores.log_partition, 0) - math.log(len(terms))
+        pairs = torch.exp(scores.values + scores.log_weights - log_z)
+        influence = terms - pairs.sum(1) - pairs.sum(0)
+        return terms.double().cpu().numpy(), influence.double().cpu().numpy()
+
+    def _scores(
+        self, residual: nn.Module | None, rows: Tensor, f: np.ndarray, y: np.ndarray
+    ) -> Scores:
+        values = self._pairs(residual, rows, f, y)
+        log_weights = torch.full_like(values, -math.log(len(values) - 1))
+        log_weights.fill_diagonal_(-math.inf)
+        joint = torch.arange(len(values), device=values.device)
+        return Scores(values, joint, log_weights)
+
+    def _pairs(
+        self, residual: nn.Module | None, rows: Tensor, f: np.ndarray, y: np.ndarray
+    ) -> Tensor:
+        device = self._settings.device
+        values = as_tensor(self.start.ratio(f, y)).to(device)
+        if residual is not None:
+            assert isinstance(residual, nn.ModuleDict)
+            x_features = _features(residual["x"], self._x, rows, device)
+            values = values + x_features @ residual["y"](as_tensor(y).to(device)).T
+        return values
+
+
+def _features(
+    residual: nn.Module, x: Tensor | HiddenStates, rows: Tensor, device: str
+) -> Tensor:
+    def batch(part: Tensor) -> Tensor | HiddenStates:
+        return x[part].to(device)
+
+    # In chunks, so that a long validation set of sequences does not double the memory.
+    return torch.cat([residual(batch(part)) for part in rows.split(_CHUNK)])

@@ -1,0 +1,45 @@
+"""Estimators for the tests that need them in other processes: importable, and instant."""
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mi_probe.errors import InputError
+from mi_probe.estimators import Estimate
+
+
+@dataclass(frozen=True)
+class Told:
+    """Says its seed and process; fails or waits as it is told."""
+
+    behaviour: str = ""
+    """What to do with an odd seed: mistake, bug, die, or a file to wait for the end of."""
+
+    def estimate(self, x, y, *, seed=0):
+        if seed % 2 and self.behaviour:
+            self._misbehave()
+        return Estimate(
+            nats=float(seed),
+            stderr=0.1,
+            ci=(seed - 0.2, seed + 0.2),
+            pointwise=np.full(len(y), float(os.getpid())),
+            entropy_y=None,
+            status="ok",
+            is_lower_bound=True,
+            estimator=self,
+            seed=seed,
+        )
+
+    def _misbehave(self):
+        if self.behaviour == "mistake":
+            raise InputError("x must be better.")
+        if self.behaviour == "bug":
+            raise ZeroDivisionError("ours")
+        if self.behaviour == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        while Path(self.behaviour).exists():
+            time.sleep(0.05)

@@ -1,0 +1,254 @@
+"""Every member of ESTIMATORS is held to the same laws."""
+
+import numpy as np
+import pytest
+import torch
+
+from mi_probe import HiddenStates, InputError, Role
+from mi_probe.estimators import ESTIMATORS, Estimator, Variational, with_null
+from mi_probe.synthetic import class_gaussians, gaussian_pair, independent, needle
+
+DISCRETE = sorted(ESTIMATORS)
+CONTINUOUS = sorted(
+    name for name, e in ESTIMATORS.items() if isinstance(e, Variational) and e.continuous
+)
+
+
+@pytest.fixture(params=DISCRETE)
+def estimator(request: pytest.FixtureRequest) -> Estimator:
+    return ESTIMATORS[request.param]
+
+
+@pytest.fixture
+def gaussians():
+    return class_gaussians(600, 4, 3, separation=3.0, seed=3)
+
+
+def sequences(n: int = 40, t: int = 5, d: int = 4, seed: int = 0) -> HiddenStates:
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(2, t + 1, size=n)
+    return HiddenStates(
+        torch.as_tensor(rng.normal(size=(n, t, d)), dtype=torch.float32),
+        torch.as_tensor(np.arange(t)[None] < lengths[:, None]),
+    )
+
+
+def test_recovers_gaussian_classes(estimator, gaussians):
+    estimate = estimator.estimate(gaussians.x, gaussians.y)
+    assert estimate.status == "ok"
+    assert estimate.nats == pytest.approx(gaussians.nats, abs=0.04 + 3 * estimate.stderr)
+    assert estimate.nats > 0.5 * gaussians.nats
+
+
+def test_independence_is_near_zero(estimator):
+    known = independent(600, 6, 3, seed=1)
+    assert abs(estimator.estimate(known.x, known.y).nats) < 0.02
+
+
+def test_record_is_consistent(estimator, gaussians):
+    estimate = estimator.estimate(gaussians.x, gaussians.y, seed=5)
+    assert float(estimate) == estimate.nats == pytest.approx(estimate.pointwise.mean())
+    assert estimate.bits == pytest.approx(estimate.nats / np.log(2))
+    assert estimate.pointwise.shape == (600,)
+    assert estimate.ci[0] < estimate.nats < estimate.ci[1]
+    assert estimate.ci[1] - estimate.nats == pytest.approx(1.96 * estimate.stderr, rel=0.01)
+    p = np.bincount(gaussians.y) / 600
+    assert estimate.entropy_y == pytest.approx(-(p * np.log(p)).sum())
+    assert estimate.nats <= estimate.entropy_y
+    assert estimate.estimator == estimator
+    assert estimate.seed == 5
+    assert len(estimate.history) == estimator.n_folds
+
+
+def test_same_seed_same_number_and_global_generators_are_untouched(estimator):
+    known = class_gaussians(200, 3, 2, separation=2.0)
+    torch.manual_seed(11)
+    np.random.seed(11)  # noqa: NPY002
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    first = estimator.estimate(known.x, known.y, seed=4)
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    again = estimator.estimate(known.x, known.y, seed=4)
+    assert np.array_equal(first.pointwise, again.pointwise)
+    other = estimator.estimate(known.x, known.y, seed=5)
+    assert not np.array_equal(first.pointwise, other.pointwise)
+
+
+def test_names_of_classes_do_not_matter(estimator):
+    known = class_gaussians(150, 3, 3, separation=3.0)
+    renamed = np.array([-7, 40, 1000])[known.y]
+    assert estimator.estimate(known.x, renamed).nats == pytest.approx(
+        estimator.estimate(known.x, known.y).nats, abs=1e-12
+    )
+
+
+def test_scale_and_useless_columns_do_not_matter(estimator, gaussians):
+    plain = estimator.estimate(gaussians.x, gaussians.y)
+    x = gaussians.x * np.array([1e6, 1e-6, 1, 1]) + np.array([0, 0, 1e4, 0])
+    scaled = estimator.estimate(x, gaussians.y)
+    assert scaled.nats == pytest.approx(plain.nats, abs=0.02)
+    wide = np.concatenate([gaussians.x, np.full((600, 2), 3.0), gaussians.x[:, :1]], axis=1)
+    assert estimator.estimate(wide, gaussians.y).nats == pytest.approx(plain.nats, abs=0.04)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64 tensor"])
+def test_kinds_of_x(estimator, kind):
+    known = class_gaussians(200, 3, 2, separation=4.0)
+    x = {
+        "float16": lambda: torch.as_tensor(known.x).half(),
+        "bfloat16": lambda: torch.as_tensor(known.x).bfloat16(),
+        "float64 tensor": lambda: torch.as_tensor(known.x),
+    }[kind]()
+    reference = estimator.estimate(known.x, known.y).nats
+    estimate = estimator.estimate(x, torch.as_tensor(known.y))
+    assert estimate.nats == pytest.approx(reference, abs=0.03)
+
+
+def test_longer_padding_changes_nothing(estimator):
+    z = sequences()
+    y = np.arange(40) % 2
+    n, t, d = z.values.shape
+    values = torch.full((n, t + 3, d), 1e3)
+    values[:, :t] = torch.where(z.mask[..., None], z.values, 77.0)
+    mask = torch.zeros(n, t + 3, dtype=torch.bool)
+    mask[:, :t] = z.mask
+    padded = HiddenStates(values, mask)
+    assert estimator.estimate(padded, y).pointwise == pytest.approx(
+        estimator.estimate(z, y).pointwise, abs=1e-4
+    )
+
+
+def test_gold_positions_are_refused_unless_acknowledged(estimator):
+    z = sequences()
+    roles = torch.where(z.mask, Role.PROMPT, Role.PAD).to(torch.int8)
+    roles[:, 1] = Role.GOLD
+    z = HiddenStates(z.values, z.mask, roles=roles)
+    y = np.arange(40) % 2
+    with pytest.raises(InputError, match="gold answer tokens"):
+        estimator.estimate(z, y)
+    assert estimator.estimate(z.acknowledge_gold(), y).gold_leak
+    assert not estimator.estimate(z.keep(Role.PROMPT), y).gold_leak
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.zeros((20, 2)), np.zeros(20, int), "at least two classes; all 20 labels are 0"),
+        (np.zeros((20, 2)), np.arange(19) % 2, "x has 20 examples but y has 19"),
+        (np.zeros((4, 2)), np.arange(4) % 2, "at least 10 examples .* got 4"),
+        (np.zeros((20, 2)), np.arange(20), "repeat its classes; all 20"),
+        (np.zeros((20, 2, 2)), np.arange(20) % 2, r"Wrap sequences in HiddenStates"),
+        (np.full((20, 2), np.nan), np.arange(20) % 2, "20 of 20 examples hold NaN"),
+        (np.zeros((20, 2)), np.eye(2, dtype=int)[np.arange(20) % 2], r"pass y.argmax\(1\)"),
+        (np.zeros((20, 2)), np.array(["a", "b"] * 10), "int classes .* got <U1"),
+    ],
+)
+def test_wrong_inputs_are_named(estimator, x, y, message):
+    with pytest.raises(InputError, match=message):
+        estimator.estimate(x, y)
+
+
+def test_nan_states_name_the_site(estimator):
+    z = sequences()
+    z.values[7, 0, 0] = torch.nan
+    broken = HiddenStates(z.values, z.mask, site="block.3")
+    with pytest.raises(InputError, match=r"block\.3 .* 1 of 40 .* row 7"):
+        estimator.estimate(broken, np.arange(40) % 2)
+
+
+def test_nan_under_the_mask_is_no_matter(estimator):
+    z = sequences()
+    z.values[~z.mask] = torch.nan
+    assert np.isfinite(estimator.estimate(z, np.arange(40) % 2).nats)
+
+
+def test_few_rows_say_so(estimator):
+    known = class_gaussians(24, 2, 2, separation=8.0)
+    estimate = estimator.estimate(known.x, known.y)
+    assert estimate.status == "too_few_rows"
+    assert estimate.nats <= estimate.entropy_y
+
+
+def test_constant_states_tell_nothing(estimator):
+    y = np.arange(100) % 2
+    assert estimator.estimate(np.ones((100, 3)), y).nats == pytest.approx(0, abs=1e-3)
+
+
+def test_a_class_missing_from_folds_is_no_matter(estimator):
+    known = class_gaussians(200, 3, 2, separation=4.0)
+    y = known.y.copy()
+    y[:2] = 2
+    estimate = estimator.estimate(known.x, y)
+    assert estimate.status == "too_few_rows"
+    assert 0 < estimate.nats <= estimate.entropy_y
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_recovers_a_gaussian_pair(name):
+    known = gaussian_pair(800, 2, 0.8, seed=2)
+    estimate = ESTIMATORS[name].estimate(known.x, known.y)
+    assert estimate.entropy_y is None
+    assert 0.6 * known.nats < estimate.nats < known.nats + 3 * estimate.stderr
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_continuous_independence_is_near_zero(name):
+    known = gaussian_pair(800, 3, 0.0, seed=2)
+    assert abs(ESTIMATORS[name].estimate(known.x, known.y).nats) < 0.02
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_monotone_maps_of_y_do_not_matter(name):
+    known = gaussian_pair(300, 1, 0.8)
+    plain = ESTIMATORS[name].estimate(known.x, known.y[:, 0])
+    assert plain.nats == pytest.approx(
+        ESTIMATORS[name].estimate(known.x, np.exp(3 * known.y)).nats, abs=0.01
+    )
+
+
+@pytest.mark.parametrize("name", sorted(set(DISCRETE) - set(CONTINUOUS)))
+def test_classes_only_estimators_refuse_scores(name):
+    with pytest.raises(InputError, match=f"'{name}' takes classes .* got floats"):
+        ESTIMATORS[name].estimate(np.zeros((20, 2)), np.linspace(0, 1, 20))
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.r_[np.nan, np.arange(19.0)], "1 of 20 rows hold NaN .* row 0"),
+        (np.ones(20), "constant at 1.0"),
+    ],
+)
+def test_broken_scores_are_named(name, y, message):
+    with pytest.raises(InputError, match=message):
+        ESTIMATORS[name].estimate(np.zeros((20, 2)), y)
+
+
+def test_sequences_hold_what_no_pooling_does():
+    known = needle(800, 6, 8, seed=1)
+    z = known.x
+    full = ESTIMATORS["mine"].estimate(z, known.y)
+    mean = (z.values * z.mask[..., None]).sum(1) / z.mask.sum(1, keepdim=True)
+    pooled = ESTIMATORS["mine"].estimate(mean, known.y)
+    assert full.nats > 0.9 > 0.5 > pooled.nats
+
+
+def test_null_is_near_zero_and_gives_a_p_value():
+    known = class_gaussians(200, 3, 2, separation=6.0, seed=1)
+    estimate = with_null(
+        ESTIMATORS["classifier"], known.x, known.y, n_permutations=4, seed=1
+    )
+    assert len(estimate.null) == 4
+    assert max(map(abs, estimate.null)) < 0.05 < 0.3 < estimate.nats
+    assert estimate.null_high == max(estimate.null)
+    assert estimate.p_value == pytest.approx(1 / 5)
+    with pytest.raises(InputError, match="n_permutations must be 0 or more; got -1"):
+        with_null(ESTIMATORS["mine"], known.x, known.y, n_permutations=-1)
+
+
+def test_folds_that_cannot_nest_are_refused():
+    known = class_gaussians(40, 3, 2)
+    two = Variational(name="two", objective="mine", bound="barber_agakov", n_folds=2)
+    with pytest.raises(InputError, match=r"n_folds must lie in 3 \.\.\. 20 .* got 2"):
+        two.estimate(known.x, known.y)

@@ -1,0 +1,108 @@
+"""Notebooks run from top to bottom, only call, and carry no outputs."""
+
+import ast
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from mi_probe.backbones import EMBEDDED
+from mi_probe.tasks.embedded import TASKS
+from tests.tiny import save_tiny
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+SMALL = {"ROWS": 40, "SITES": "0,2", "KNOWN_ROWS": 60}
+
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def python(cell: nbformat.NotebookNode) -> ast.Module:
+    """A cell without IPython's own lines."""
+    lines = cell.source.splitlines()
+    return ast.parse("\n".join(line for line in lines if not line.startswith("%")))
+
+
+def settings(notebook: nbformat.NotebookNode) -> dict[str, object]:
+    """The first code cell, which assigns constants and does nothing else."""
+    found = {}
+    for statement in python(code(notebook)[0]).body:
+        assert isinstance(statement, ast.Assign), ast.unparse(statement)
+        (name,) = statement.targets
+        found[ast.unparse(name)] = ast.literal_eval(statement.value)
+    return found
+
+
+def skip_without(*packages: str) -> None:
+    for package in packages:
+        try:
+            distribution(package)
+        except PackageNotFoundError:
+            pytest.skip(f"{package} is not installed: make setup")
+
+
+def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
+    # A cell that fails raises, with its traceback; a warning in it does not.
+    NotebookClient(
+        notebook, timeout=600, resources={"metadata": {"path": str(folder)}}
+    ).execute()
+    return notebook
+
+
+def test_there_is_a_notebook():
+    assert NOTEBOOKS
+
+
+@each
+def test_it_is_short_and_carries_no_outputs(path):
+    notebook = read(path)
+    nbformat.validate(notebook)
+    assert len(notebook.cells) < 15
+    for cell in code(notebook):
+        assert cell.outputs == []
+        assert cell.execution_count is None
+
+
+@each
+def test_it_calls_and_defines_nothing(path):
+    definitions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    for cell in code(read(path)):
+        for node in ast.walk(python(cell)):
+            assert not isinstance(node, definitions), cell.source
+
+
+@each
+def test_it_runs_on_a_tiny_model(path, tmp_path):
+    notebook = read(path)
+    given = settings(notebook)
+    skip_without(TASKS[str(given["TASK"])].package)
+    small = {**SMALL, "MODEL": str(save_tiny(tmp_path / "tiny-model"))}
+    assert set(small) <= set(given)
+    smaller = "\n".join(f"{name} = {value!r}" for name, value in small.items())
+    after = notebook.cells.index(code(notebook)[0]) + 1
+    notebook.cells.insert(after, nbformat.v4.new_code_cell(smaller))
+    shown = [out for cell in code(execute(notebook, tmp_path)) for out in cell.outputs]
+    assert any("image/png" in out.get("data", {}) for out in shown)
+    text = "".join(out.get("text", "") for out in shown)
+    assert "I(Y;Z)" in text
+    assert [out for out in shown if out.output_type == "error"] == []
+
+
+@pytest.mark.slow
+@each
+def test_it_runs_as_it_is(path, tmp_path):
+    notebook = read(path)
+    given = settings(notebook)
+    model = str(given["MODEL"]).partition(":")[0]
+    skip_without(EMBEDDED[model].distribution, TASKS[str(given["TASK"])].package)
+    execute(notebook, tmp_path)

@@ -1,0 +1,158 @@
+"""What the README says is what the code does: blocks run, commands parse, tables agree."""
+
+import re
+import shlex
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+from mi_probe import estimate, figures
+from mi_probe.backbones import EMBEDDED
+from mi_probe.command_line import parse_settings
+from mi_probe.estimate_settings import Choice, Settings
+from mi_probe.estimators import ESTIMATORS
+from mi_probe.results import COLUMNS
+from mi_probe.tasks import TASKS, load_task
+from tests.tiny import save_tiny
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+REVIEWS = "review,stars\n" + "".join(
+    f"a film that is {'good' if i % 2 else 'bad'} in way {i},{i % 2}\n" for i in range(40)
+)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.M | re.S)
+
+
+def table(header: str) -> list[list[str]]:
+    """The rows of the table whose first column is called so."""
+    part = re.search(rf"^\| {header} \|.*\n\|[-|]+\|\n((?:\|.*\n)+)", TEXT, re.M)
+    assert part, header
+    lines = part[1].strip().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def names(header: str) -> set[str]:
+    return set(re.findall(r"`([^`]+)`", " ".join(row[0] for row in table(header))))
+
+
+@pytest.fixture
+def users_folder(tmp_path, monkeypatch):
+    """A folder as the README supposes it: a model and a file of reviews."""
+    save_tiny(tmp_path / "my-model")
+    (tmp_path / "reviews.csv").write_text(REVIEWS, encoding="utf-8")
+    (tmp_path / "reviews.yaml").write_text(blocks("yaml")[0], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def commands(program: str) -> list[list[str]]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    start = f"python -m mi_probe.{program} "
+    return [shlex.split(line)[3:] for line in lines if line.startswith(start)]
+
+
+def test_the_first_result_is_short_and_near_the_truth(capsys):
+    block = blocks("python")[0]
+    assert len([line for line in block.splitlines() if line.strip()]) < 10
+    place: dict = {}
+    exec(compile(block, "README.md", "exec"), place)
+    known, found = place["known"], place["found"]
+    assert abs(found.nats - known.nats) < 3 * found.stderr < 0.1
+    printed = capsys.readouterr().out
+    assert f"true {known.nats:.3f}, estimated {found.nats:.3f}" in printed
+
+
+@pytest.mark.parametrize("block", blocks("python")[1:])
+def test_the_other_blocks_run(block, users_folder, capsys):
+    exec(compile(block, "README.md", "exec"), {})
+    assert "final_norm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", commands("estimate"), ids=" ".join)
+def test_estimate_takes_what_is_shown(arguments, users_folder):
+    # Alone, options are names only; `Choice` checks their values.
+    settings = parse_settings(
+        Settings,
+        arguments,
+        program=estimate.PROGRAM,
+        description="",
+        positional="checkpoints",
+    )
+    choice = Choice.of(settings)
+    assert set(choice.estimators) <= set(ESTIMATORS)
+    assert (settings.task is None) != (settings.data is None)
+    assert settings.task is None or settings.task in TASKS
+
+
+def test_figures_take_what_is_shown(users_folder, capsys):
+    shown = commands("figures")
+    assert shown
+    for arguments in shown:
+        # Understood, so that the folder's absence is all it complains of.
+        assert figures.main(arguments) == 2
+        assert arguments[0] in capsys.readouterr().err
+
+
+def test_the_commands_for_ones_own_data_make_figures(users_folder, capsys):
+    arguments = commands("estimate")[0]
+    assert estimate.main([*arguments, "--sites", "0", "--pooling", "mean,last"]) == 0
+    assert figures.main(commands("figures")[0]) == 0
+    assert list((users_folder / "figures").glob("profile-*.png"))
+
+
+def test_estimators_are_listed():
+    rows = {re.findall(r"`([^`]+)`", row[0])[0]: row for row in table("name")}
+    assert set(rows) == set(ESTIMATORS)
+    for name, row in rows.items():
+        continuous = getattr(ESTIMATORS[name], "continuous", True)
+        assert ("real numbers" in row[2]) == continuous, name
+
+
+def test_columns_exist():
+    assert names("column") <= set(COLUMNS)
+
+
+def test_embedded_models_and_tasks_are_listed():
+    assert names("model") == set(EMBEDDED)
+    assert names("task") == set(TASKS)
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_row_counts_are_right(name):
+    try:
+        version(TASKS[name].package)
+    except PackageNotFoundError:
+        pytest.skip(f"{TASKS[name].package} is not installed: make setup")
+    (row,) = [row for row in table("task") if row[0] == f"`{name}`"]
+    assert row[1] == f"{len(load_task(name)):,}"
+
+
+def test_links_lead_somewhere():
+    targets = re.findall(r"\]\(([^)\s]+)\)", TEXT)
+    assert targets
+    missing = [t for t in targets if ":" not in t and not (ROOT / t).is_file()]
+    drawn = list((ROOT / "figures").glob("*.png"))
+    if not drawn and missing and all(t.startswith("figures/") for t in missing):
+        pytest.skip(f"{missing[0]} is not drawn yet: make demo")
+    assert missing == []
+
+
+def test_files_that_contributors_are_sent_to_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`((?:mi_probe|tests|estimators)/[\w/.]*)`", text)
+    assert len(named) > 5
+    places = [(ROOT / path, ROOT / "mi_probe" / path) for path in named]
+    assert [one for one, two in places if not (one.exists() or two.exists())] == []
+
+
+def test_names_that_contributors_are_sent_to_exist():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`(_?[A-Z][A-Z_]{3,})`", text))
+    sources = [*(ROOT / "mi_probe").rglob("*.py"), ROOT / "tests" / "tiny.py"]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
+    assert {"ESTIMATORS", "TASKS", "FAMILIES"} <= names
+    assert {name for name in names if not re.search(rf"^{name}\b", code, re.M)} == set()
