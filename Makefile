@@ -14,7 +14,7 @@ MKVENV = "$(PYTHON)" -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
-.PHONY: help setup demo test test-slow check clean
+.PHONY: help setup demo bench test test-slow check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' Makefile
@@ -29,8 +29,13 @@ $(STAMP): setup.cfg constraints.txt requirements-embedded.txt Makefile
 	@touch $@
 
 demo: $(STAMP)  ## measure a real model on real text and draw the figures
-	$(BIN)/python -m mi_probe.estimate --config demo.yaml --out "$(OUT)"
+	$(BIN)/python -m mi_probe.estimate --config demo/smollm2.yaml --out "$(OUT)"
+	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
+
+bench: $(STAMP)  ## known answers and the cost of capture, into benchmarks/
+	$(BIN)/python benchmarks/known_answers.py
+	$(BIN)/python benchmarks/capture_cost.py
 
 check: $(STAMP)  ## formatting, lint, import contracts, types
 	$(BIN)/ruff format --check .

@@ -41,8 +41,8 @@ class VectorResidual(nn.Module):
 class SequenceResidual(nn.Module):
     """Sequences (n, t, d) with a mask to features (n, width).
 
-    A gated recurrent network reads the tokens forwards and backwards; its last states, the
-    masked mean and the masked maximum of its states feed a small network.
+    One gated recurrent network reads the tokens forwards and backwards; for each direction
+    its last state and the masked mean and maximum of its states feed a small network.
     """
 
     centre: Tensor
@@ -54,8 +54,7 @@ class SequenceResidual(nn.Module):
         self.register_buffer("centre", centre)
         self.register_buffer("scale", torch.where(scale > 0, scale, 1.0))
         self.project = nn.Linear(x.values.shape[2], hidden)
-        self.forwards = nn.GRU(hidden, hidden, batch_first=True)
-        self.backwards = nn.GRU(hidden, hidden, batch_first=True)
+        self.recurrent = nn.GRU(hidden, hidden, batch_first=True)
         self.network = nn.Sequential(nn.Linear(6 * hidden, hidden), nn.GELU())
         self.head = _zeroed(nn.Linear(hidden, width))
 
@@ -66,19 +65,17 @@ class SequenceResidual(nn.Module):
         z = nn.functional.gelu(self.project(z))
         lengths = mask.sum(1)
         last = (lengths - 1)[:, None, None].expand(-1, 1, z.shape[2])
+        # Both directions in one batch: a step costs little more for twice the rows, and
+        # the steps one after another are what takes the time. Real tokens come first in
+        # both, so what follows them, padding, is never in a state that is read.
+        states = self.recurrent(torch.cat([z, _reversed_tokens(z, lengths)]))[0]
         features = []
-        for network, tokens in (
-            (self.forwards, z),
-            (self.backwards, _reversed_tokens(z, lengths)),
-        ):
-            # Real tokens come first in both directions, so what follows them, padding,
-            # is never in a state that is read.
-            states = network(tokens)[0]
-            masked = states * mask[..., None]
+        for direction in states.chunk(2):
+            masked = direction * mask[..., None]
             features += [
-                states.gather(1, last)[:, 0],
+                direction.gather(1, last)[:, 0],
                 masked.sum(1) / lengths[:, None],
-                states.masked_fill(~mask[..., None], -2.0).amax(1),
+                direction.masked_fill(~mask[..., None], -2.0).amax(1),
             ]
         return self.head(self.network(torch.cat(features, dim=1)))
 

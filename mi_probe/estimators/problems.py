@@ -71,6 +71,11 @@ class ClassProblem:
         """Rows outside the fold."""
         return len(self._rows)
 
+    @property
+    def lengths(self) -> Tensor | None:
+        """Tokens of each training row; None for vectors."""
+        return _lengths(self._x, self._rows)
+
     def residual(self, rows: Tensor) -> nn.Module:
         """A residual that gives one feature a class, standardised on these rows."""
         return residual_for(
@@ -116,6 +121,11 @@ class ScoreProblem:
     def n_train(self) -> int:
         """Rows outside the fold."""
         return len(self._rows)
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """Tokens of each training row; None for vectors."""
+        return _lengths(self._x, self._rows)
 
     def residual(self, rows: Tensor) -> nn.Module:
         """Networks for either side; their inner product is the residual."""
@@ -171,6 +181,10 @@ class ScoreProblem:
             x_features = _features(residual["x"], self._x, rows, device)
             values = values + x_features @ residual["y"](as_tensor(y).to(device)).T
         return values
+
+
+def _lengths(x: Tensor | HiddenStates, rows: Tensor) -> Tensor | None:
+    return x.mask[rows].sum(1) if isinstance(x, HiddenStates) else None
 
 
 def _features(

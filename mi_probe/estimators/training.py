@@ -64,14 +64,17 @@ def fit_residual(
     validation: Tensor,
     schedule: Schedule,
     generator: torch.Generator,
+    *,
     ceiling: float | None = None,
+    lengths: Tensor | None = None,
 ) -> Fit:
     """Maximise the objective, stop on the validation bound, keep the best weights.
 
     The residual is kept only if it beats T_0 on the validation rows by more than one
     standard error of the paired difference: the best of many epochs would otherwise always
     look better than none, also where Y is independent of X. At the ceiling H(Y) there is
-    nothing left to learn, and training stops.
+    nothing left to learn, and training stops. Where rows have lengths, a batch holds rows
+    of about one length: steps through time are what a sequence costs.
     """
     optimiser = torch.optim.AdamW(
         residual.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
@@ -87,10 +90,9 @@ def fit_residual(
                 score_rows,
                 objective,
                 bound,
-                train,
+                _batches(train, lengths, schedule, generator),
                 optimiser,
-                schedule,
-                generator,
+                schedule.clip_norm,
             )
         )
         terms = _terms(residual, score_rows, bound, validation)
@@ -123,23 +125,35 @@ def _epoch(
     score_rows: ScoreRows,
     objective: Callable[[Scores], Tensor],
     bound: Bound,
-    rows: Tensor,
+    batches: list[Tensor],
     optimiser: torch.optim.Optimizer,
-    schedule: Schedule,
-    generator: torch.Generator,
+    clip_norm: float,
 ) -> float:
     residual.train()
     total = 0.0
-    shuffled = rows[torch.randperm(len(rows), generator=generator)]
-    for batch in shuffled.tensor_split(schedule.batches(len(rows))):
+    for batch in batches:
         scores = score_rows(batch)
         optimiser.zero_grad()
         (-objective(scores)).backward()
-        nn.utils.clip_grad_norm_(residual.parameters(), schedule.clip_norm)
+        nn.utils.clip_grad_norm_(residual.parameters(), clip_norm)
         optimiser.step()
         with torch.no_grad():
             total += float(bound(scores).sum())
-    return total / len(rows)
+    return total / sum(map(len, batches))
+
+
+def _batches(
+    rows: Tensor, lengths: Tensor | None, schedule: Schedule, generator: torch.Generator
+) -> list[Tensor]:
+    shuffled = rows[torch.randperm(len(rows), generator=generator)]
+    count = schedule.batches(len(rows))
+    if lengths is None:
+        return list(shuffled.tensor_split(count))
+    # Lengths are blurred, so that no two rows always meet.
+    blur = 0.75 + 0.5 * torch.rand(len(rows), generator=generator)
+    sorted_rows = shuffled[torch.argsort(lengths[shuffled] * blur)]
+    parts = sorted_rows.tensor_split(count)
+    return [parts[i] for i in torch.randperm(count, generator=generator).tolist()]
 
 
 @torch.no_grad()

@@ -165,7 +165,8 @@ class Variational:
             torch.from_numpy(rows[chosen]),
             self.schedule,
             torch.Generator().manual_seed(_integer(next(streams))),
-            problem.ceiling,
+            ceiling=problem.ceiling,
+            lengths=problem.lengths,
         )
         residual.eval()
         with torch.no_grad():

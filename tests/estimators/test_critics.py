@@ -74,7 +74,7 @@ def fit(x: torch.Tensor, y: torch.Tensor, **settings):
         rows[len(x) * 3 // 4 :],
         Schedule(**settings),
         torch.Generator().manual_seed(0),
-        math.log(2),
+        ceiling=math.log(2),
     )
     return found
 
