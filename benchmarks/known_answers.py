@@ -1,7 +1,7 @@
 """Estimates against known answers, n = 10,000: `python benchmarks/known_answers.py`.
 
 Prints a table and writes benchmarks/known_answers.csv. Errors are in nats; seconds are of
-this process's CPU time. `--only TASK,...` runs some of the tasks, `--seeds 0,1` repeats.
+this process's CPU time. `--only TASK ...` runs some of the tasks, `--seeds 0,1` repeats.
 """
 
 import argparse
@@ -106,13 +106,11 @@ def measure(task: str, seed: int) -> list[dict[str, object]]:
 def main() -> None:
     """Run the tasks asked for and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default=",".join(TASKS), help="names, by commas")
+    parser.add_argument("--only", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--seeds", default="0")
     arguments = parser.parse_args()
-    # Names hold commas themselves: take those that the text names.
-    chosen = [t for t in TASKS if t in arguments.only]
     rows = []
-    for task in chosen:
+    for task in arguments.only:
         for seed in map(int, arguments.seeds.split(",")):
             rows += measure(task, seed)
     table = pd.DataFrame(rows)

@@ -22,7 +22,15 @@ from mi_probe.errors import InputError
 
 Settings = TypeVar("Settings")
 
-_USERS_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_USERS_DISK = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.ENAMETOOLONG,
+)
 
 
 def parse_settings(

@@ -59,6 +59,8 @@ class Row:
     estimator: str
     settings: str
     """The estimator's settings, as JSON."""
+    critic: str
+    """Whether the trained network, or only the closed form it starts from, was used."""
     seed: int
     value_nats: float | None
     stderr: float | None
@@ -151,8 +153,16 @@ class Results:
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"out must be a folder; {self.folder} is a file.")
+        try:
+            found = next(
+                p for p in (self.folder, *self.folder.absolute().parents) if p.exists()
+            )
+        except OSError as error:  # a name that no disk takes
+            raise InputError(f"out must be a folder's path: {error.strerror}.") from None
+        if not found.is_dir():
+            raise InputError(f"out must be a folder; {found} is a file.")
+        if not os.access(found, os.W_OK | os.X_OK):
+            raise InputError(f"out must be writable; {found} is not. Choose another.")
         if self.folder.is_dir() and not _is_results(self.folder):
             others = sorted(p.name for p in self.folder.iterdir())
             if others:

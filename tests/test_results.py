@@ -42,6 +42,7 @@ ROW = Row(
     checkpoint_step=None,
     estimator="mine",
     settings="{}",
+    critic="network kept in 1 of 5 folds",
     seed=0,
     value_nats=0.25,
     stderr=0.1,
@@ -75,7 +76,7 @@ def test_columns_are_the_contract():
     assert ",".join(COLUMNS) == (
         "schema_version,row_id,quantity,site,layer,n_layers,view,token_set,y_kind,"
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
-        "checkpoint_step,estimator,settings,seed,value_nats,stderr,ci_low,ci_high,"
+        "checkpoint_step,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,null_mean,null_high,n_permutations,p_value,H_Y_nats,status,"
         "gold_leak,seconds,code_version,config_sha,created"
     )

@@ -143,6 +143,7 @@ def tidy_row(
         checkpoint_step=subject.step,
         estimator=cell.estimator,
         settings=canonical(cell.key["settings"]),
+        critic=estimate.critic,
         seed=cell.seed,
         value_nats=estimate.nats,
         stderr=estimate.stderr,

@@ -1,5 +1,6 @@
 """Result rows, sizes and durations as a terminal shows them."""
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,10 +20,13 @@ def heading(model: str, task: Task, notes: Sequence[str]) -> str:
 
 
 def format_table(rows: pd.DataFrame) -> str:
-    """Result rows for a terminal: nats, with interval, null, share of H(Y), status."""
+    """Result rows for a terminal: nats, with interval, null, share of H(Y), status.
+
+    `network` says in how many folds the trained network was used, and not only its start.
+    """
     lines: list[tuple[str, ...]] = [
         ("site", "layer", "view", "estimator", "seed", "nats", "95% interval")
-        + ("null 95%", "p", "of H(Y)", "status")
+        + ("null high", "p", "of H(Y)", "network", "status")
     ]
     for row in rows.to_dict("records"):
         share = row["value_nats"] / row["H_Y_nats"]  # nan where either is
@@ -38,11 +42,12 @@ def format_table(rows: pd.DataFrame) -> str:
                 _number(row["null_high"]),
                 _number(row["p_value"]),
                 "-" if pd.isna(share) else f"{share:.0%}",
+                _network(row["critic"]),
                 str(row["status"]),
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = {0, 2, 3, 10}
+    left = {0, 2, 3, 11}
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i in left else cell.rjust(width)
@@ -50,6 +55,11 @@ def format_table(rows: pd.DataFrame) -> str:
         ).rstrip()
         for line in lines
     )
+
+
+def _network(critic: object) -> str:
+    """'1/5' of 'network kept in 1 of 5 folds'."""
+    return "/".join(re.findall(r"\d+", str(critic))) or "-"
 
 
 def _number(value: float) -> str:

@@ -178,10 +178,12 @@ def _null_words(panel: pd.DataFrame, peak: pd.Series | None) -> str:
             "labels is unknown."
         )
     highest = known["null_high"].max()
+    few = known["n_permutations"].max()
+    high = "95th percentile" if few >= 20 else f"maximum of {few:g}"
     text = (
         f"With Y permuted the same procedure gives {known['null_mean'].mean():.3f} on "
         f"average, and up to {highest:.3f} {known['unit'].iloc[0]} "
-        "(95th percentile, highest of all layers and views)"
+        f"({high}, highest of all layers and views)"
     )
     if peak is None:
         return f"{text}."

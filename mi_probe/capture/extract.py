@@ -219,8 +219,8 @@ def _name_non_finite(todo: Plan, batch: Batch) -> None:
         site, ids = next(iter(found.items()))
         raise InputError(
             f"states must be finite; at site '{site}' they are NaN or infinite in rows "
-            f"{listed(ids)} (and at {len(found) - 1} more sites). Load the model in "
-            "bfloat16 or float32, or drop the rows."
+            f"{listed(ids)} (and at {len(found) - 1} more sites). If half "
+            "precision overflowed, load the model in float32; else its weights are broken."
         )
 
 

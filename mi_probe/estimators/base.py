@@ -57,6 +57,12 @@ class Estimate:
         return self.nats / float(np.log(2))
 
     @property
+    def critic(self) -> str:
+        """What scored the held-out rows: how often the network beat its start."""
+        kept = [fold["residual_kept"] for fold in self.history if "residual_kept" in fold]
+        return f"network kept in {sum(kept)} of {len(kept)} folds" if kept else ""
+
+    @property
     def null_mean(self) -> float | None:
         """Mean of the permutation null, in nats; None where it was not run."""
         return float(np.mean(self.null)) if self.null else None

@@ -163,7 +163,12 @@ class _Fits:
     @property
     def bytes_held(self) -> int:
         """What keeping this costs."""
-        arrays = [self._x, *self._scores.values(), *(m.squares for m in self._moments)]
+        arrays = [
+            self._x,
+            *self._scores.values(),
+            *self._finals.values(),
+            *(m.squares for m in self._moments),
+        ]
         return sum(array.nbytes for array in arrays)
 
     def out_of_fold(self, held_out: int, family: Family) -> list[Float[np.ndarray, "m c"]]:
@@ -215,6 +220,7 @@ class _Fits:
         return logistic_path(whitening, x, y, within.log_prior)[places]
 
 
+# Outlives an estimate, up to `_MEMORY`; what it holds follows from the key alone.
 _kept: OrderedDict[bytes, _Fits] = OrderedDict()
 
 

@@ -7,7 +7,7 @@ critic of Z contains that of Z_p.
 """
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mi_probe.hidden import HiddenStates
@@ -19,13 +19,17 @@ class VectorResidual(nn.Module):
     centre: Tensor
     scale: Tensor
 
-    def __init__(self, x: Float[Tensor, "n d"], width: int, hidden: int) -> None:
+    def __init__(
+        self,
+        centre: Float[Tensor, " d"],
+        scale: Float[Tensor, " d"],
+        width: int,
+        hidden: int,
+    ) -> None:
         super().__init__()
-        centre, scale = x.mean(0), x.std(0, correction=0)
         self.register_buffer("centre", centre)
-        # A constant column tells nothing; its scale of 1 keeps it at 0.
-        self.register_buffer("scale", torch.where(scale > 0, scale, 1.0))
-        d = x.shape[1]
+        self.register_buffer("scale", scale)
+        d = len(centre)
         self.linear = _zeroed(nn.Linear(d, width))
         self.network = nn.Sequential(
             nn.Linear(d, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
@@ -48,12 +52,17 @@ class SequenceResidual(nn.Module):
     centre: Tensor
     scale: Tensor
 
-    def __init__(self, x: HiddenStates, width: int, hidden: int) -> None:
+    def __init__(
+        self,
+        centre: Float[Tensor, " d"],
+        scale: Float[Tensor, " d"],
+        width: int,
+        hidden: int,
+    ) -> None:
         super().__init__()
-        centre, scale = _token_moments(x)
         self.register_buffer("centre", centre)
-        self.register_buffer("scale", torch.where(scale > 0, scale, 1.0))
-        self.project = nn.Linear(x.values.shape[2], hidden)
+        self.register_buffer("scale", scale)
+        self.project = nn.Linear(len(centre), hidden)
         self.recurrent = nn.GRU(hidden, hidden, batch_first=True)
         self.network = nn.Sequential(nn.Linear(6 * hidden, hidden), nn.GELU())
         self.head = _zeroed(nn.Linear(hidden, width))
@@ -80,11 +89,12 @@ class SequenceResidual(nn.Module):
         return self.head(self.network(torch.cat(features, dim=1)))
 
 
-def residual_for(x: Tensor | HiddenStates, width: int, hidden: int) -> nn.Module:
-    """The residual that reads this x, standardised on it."""
-    if isinstance(x, HiddenStates):
-        return SequenceResidual(x, width, hidden)
-    return VectorResidual(x, width, hidden)
+def residual_for(
+    x: Tensor | HiddenStates, rows: Int[Tensor, " m"], width: int, hidden: int
+) -> nn.Module:
+    """The residual that reads this x, standardised on these rows of it."""
+    kind = SequenceResidual if isinstance(x, HiddenStates) else VectorResidual
+    return kind(*_moments(x, rows), width, hidden)
 
 
 def _zeroed(layer: nn.Linear) -> nn.Linear:
@@ -93,21 +103,22 @@ def _zeroed(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
-def _token_moments(x: HiddenStates) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the real tokens, without a copy of all of them."""
-    total = torch.zeros(x.values.shape[2], dtype=torch.float64)
-    squares, count = torch.zeros_like(total), 0
-    for start in range(0, len(x), 256):
-        part = x[start : start + 256]
-        tokens = part.values[part.mask].double()
-        total += tokens.sum(0).cpu()
-        squares += tokens.square().sum(0).cpu()
+def _moments(x: Tensor | HiddenStates, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and scale of the rows' (real) tokens, without a copy of all of them."""
+    total = squares = torch.zeros(())
+    count = 0
+    for part in rows.split(256):
+        chosen = x[part]
+        tokens = chosen.values[chosen.mask] if isinstance(chosen, HiddenStates) else chosen
+        tokens = tokens.double()
+        total = total + tokens.sum(0)
+        squares = squares + tokens.square().sum(0)
         count += len(tokens)
     mean = total / count
     variance = (squares / count - mean.square()).clamp(min=0)
-    # What rounding leaves of a constant column is not a scale.
-    variance[variance < 1e-10 * mean.square()] = 0
-    return mean.float(), variance.sqrt().float()
+    # A constant column (but for what rounding leaves) tells nothing; 1 keeps it at 0.
+    constant = variance <= 1e-10 * mean.square()
+    return mean.float(), torch.where(constant, 1.0, variance.sqrt()).float()
 
 
 def _packed_left(

@@ -74,12 +74,13 @@ class ClassProblem:
     @property
     def lengths(self) -> Tensor | None:
         """Tokens of each training row; None for vectors."""
-        return _lengths(self._x, self._rows)
+        x = self._x
+        return x.mask[self._rows].sum(1) if isinstance(x, HiddenStates) else None
 
     def residual(self, rows: Tensor) -> nn.Module:
         """A residual that gives one feature a class, standardised on these rows."""
         return residual_for(
-            self._x[self._rows[rows]], len(self._log_prior), self._settings.hidden
+            self._x, self._rows[rows], len(self._log_prior), self._settings.hidden
         )
 
     def train_scores(self, residual: nn.Module, rows: Tensor) -> Scores:
@@ -123,16 +124,20 @@ class ScoreProblem:
         return len(self._rows)
 
     @property
-    def lengths(self) -> Tensor | None:
-        """Tokens of each training row; None for vectors."""
-        return _lengths(self._x, self._rows)
+    def lengths(self) -> None:
+        """None, so that batches mix lengths.
+
+        A batch's rows are each other's negatives; negatives of about the same length
+        would hide from the critic what the length tells.
+        """
+        return None
 
     def residual(self, rows: Tensor) -> nn.Module:
         """Networks for either side; their inner product is the residual."""
         width, hidden = self._settings.pair_features, self._settings.hidden
         k = self.start.y_train.shape[1]
         y_side = nn.Sequential(nn.Linear(k, hidden), nn.GELU(), nn.Linear(hidden, width))
-        x_side = residual_for(self._x[self._rows[rows]], width, hidden)
+        x_side = residual_for(self._x, self._rows[rows], width, hidden)
         return nn.ModuleDict({"x": x_side, "y": y_side})
 
     def train_scores(self, residual: nn.Module, rows: Tensor) -> Scores:
@@ -181,10 +186,6 @@ class ScoreProblem:
             x_features = _features(residual["x"], self._x, rows, device)
             values = values + x_features @ residual["y"](as_tensor(y).to(device)).T
         return values
-
-
-def _lengths(x: Tensor | HiddenStates, rows: Tensor) -> Tensor | None:
-    return x.mask[rows].sum(1) if isinstance(x, HiddenStates) else None
 
 
 def _features(

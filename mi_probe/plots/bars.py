@@ -251,7 +251,7 @@ def _note_entries(points: pd.DataFrame) -> list[Entry]:
         entries.append((ceiling_handle(), ceiling_label(points)))
     if points["null_high"].notna().any():
         dots = Line2D([], [], color=INK, linestyle=(0, (1, 1)), linewidth=0.9)
-        entries.append((dots, null_label(points, "95th pct.")))
+        entries.append((dots, null_label(points, "", "95th pct.")))
     entries.append((interval_handle(), interval_label(points)))
     if (points["n_seeds"] > 1).any():
         dot = Line2D(

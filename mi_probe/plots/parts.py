@@ -58,11 +58,13 @@ def ceiling_label(points: pd.DataFrame) -> str:
     return f"$H(Y)${value}"
 
 
-def null_label(points: pd.DataFrame, what: str) -> str:
+def null_label(points: pd.DataFrame, what: str, percentile: str) -> str:
     """The permutation null, with the number of permutations where all share one."""
     counts = points.loc[points["null_high"].notna(), "n_permutations"].dropna().unique()
     times = f" {counts[0]:g}×" if len(counts) == 1 else ""
-    return f"$Y$ permuted{times}: {what}"
+    # Below 20 draws the 95th percentile is the largest one; say that.
+    high = "maximum" if len(counts) and counts.max() < 20 else percentile
+    return f"$Y$ permuted{times}: {what}{high}"
 
 
 def interval_label(points: pd.DataFrame) -> str:

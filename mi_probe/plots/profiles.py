@@ -265,7 +265,7 @@ def _note_entries(placed: pd.DataFrame) -> list[Entry]:
     if placed["ceiling"].notna().any():
         entries.append((ceiling_handle(), ceiling_label(placed)))
     if placed["null_high"].notna().any():
-        label = null_label(placed, "mean to 95th percentile")
+        label = null_label(placed, "mean to ", "95th percentile")
         entries.append((Patch(facecolor=NULL_FILL, edgecolor="0.72"), label))
     entries.append((_interval_handle(placed), interval_label(placed)))
     entries.append((flag_handle(), flag_label(placed)))

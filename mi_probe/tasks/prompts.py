@@ -37,7 +37,7 @@ def fill(
         (text, None if field is None else _whole(field, spec, conversion))
         for text, field, spec, conversion in parsed
     ]
-    known = sorted(rows[0]) if rows else []
+    known = sorted(set(rows[0]) - set(hidden)) if rows else []
     if not fields:
         raise InputError(
             "template must name at least one column as {column}, else every prompt is "

@@ -6,7 +6,7 @@ from torch import nn
 
 from mi_probe import HiddenStates
 from mi_probe.estimators.bounds import OBJECTIVES, Scores, barber_agakov
-from mi_probe.estimators.critics import SequenceResidual, VectorResidual
+from mi_probe.estimators.critics import residual_for
 from mi_probe.estimators.training import Schedule, fit_residual
 
 
@@ -27,13 +27,13 @@ def z() -> HiddenStates:
 
 
 def test_residuals_start_at_zero(z):
-    assert not SequenceResidual(z, 2, 8)(z).any()
+    assert not residual_for(z, torch.arange(4), 2, 8)(z).any()
     x = z.values[:, 0]
-    assert not VectorResidual(x, 2, 8)(x).any()
+    assert not residual_for(x, torch.arange(4), 2, 8)(x).any()
 
 
 def test_sequence_residual_reads_real_tokens_only(z):
-    residual = moved(SequenceResidual(z, 2, 8))
+    residual = moved(residual_for(z, torch.arange(4), 2, 8))
     reference = residual(z)
     assert reference.abs().min() > 0
     junk = torch.where(z.mask[..., None], z.values, 1e4)
@@ -46,7 +46,7 @@ def test_sequence_residual_reads_real_tokens_only(z):
 
 
 def test_sequence_residual_sees_order(z):
-    residual = moved(SequenceResidual(z, 2, 8))
+    residual = moved(residual_for(z, torch.arange(4), 2, 8))
     swapped = z.values.clone()
     swapped[0, [0, 1]] = swapped[0, [1, 0]]
     changed = residual(HiddenStates(swapped, z.mask)) - residual(z)
@@ -55,14 +55,14 @@ def test_sequence_residual_sees_order(z):
 
 
 def test_batch_mates_do_not_matter(z):
-    residual = moved(SequenceResidual(z, 2, 8))
+    residual = moved(residual_for(z, torch.arange(4), 2, 8))
     alone = torch.cat([residual(z[[i]]) for i in range(4)])
     assert torch.allclose(alone, residual(z), atol=1e-6)
 
 
 def fit(x: torch.Tensor, y: torch.Tensor, **settings):
     torch.manual_seed(0)
-    residual = VectorResidual(x, 2, 16)
+    residual = residual_for(x, torch.arange(len(x)), 2, 16)
     log_weights = torch.full((2,), math.log(0.5))
     rows = torch.arange(len(x))
     found = fit_residual(

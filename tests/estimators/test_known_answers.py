@@ -47,8 +47,8 @@ def test_gaussian_classes(estimator, d, c, separation, shared):
 
 
 def test_twenty_near_classes_in_64_dimensions_cost_what_they_must(estimator):
-    # 19 x 64 numbers must be learned from 8,000 rows: p/2n = 0.076 nats for any efficient
-    # fit (Wilks), so a held-out bound cannot be within 0.03 here.
+    # 19 x 64 numbers must be learned from 8,000 rows: p/2n = 0.076 nats is what any
+    # efficient fit loses in expectation (Wilks), so a held-out bound misses 0.03 here.
     known = class_gaussians(N, 64, 20, separation=3.0, seed=1)
     estimate = estimator.estimate(known.x, known.y)
     assert -0.12 < estimate.nats - known.nats < 2 * estimate.stderr

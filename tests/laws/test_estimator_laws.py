@@ -234,6 +234,15 @@ def test_sequences_hold_what_no_pooling_does():
     assert full.nats > 0.9 > 0.5 > pooled.nats
 
 
+def test_length_of_a_sequence_is_found_in_a_continuous_target():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(2, 9, size=900)
+    mask = torch.as_tensor(np.arange(8)[None] < lengths[:, None])
+    z = HiddenStates(torch.as_tensor(rng.normal(size=(900, 8, 4))).float(), mask)
+    y = lengths + 0.5 * rng.normal(size=900)
+    assert ESTIMATORS["mine"].estimate(z, y).nats > 0.5
+
+
 def test_null_is_near_zero_and_gives_a_p_value():
     known = class_gaussians(200, 3, 2, separation=6.0, seed=1)
     estimate = with_null(
