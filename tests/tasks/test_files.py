@@ -89,7 +89,7 @@ def test_template_ids_and_rows(tmp_path):
     assert task.prompts[0] == f"Q: {TEXTS[row]} {{?}}\nA:"
     with pytest.raises(InputError, match="give Y away"):
         read_file(path, template="{text} {label}")
-    with pytest.raises(InputError, match="key, label, odd name, text; got {txt}"):
+    with pytest.raises(InputError, match="key, odd name, text; got {txt}"):
         read_file(path, template="{txt}")
     with pytest.raises(InputError, match="1 ... 6.*got 7"):
         read_file(path, rows=7)
