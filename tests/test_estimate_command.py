@@ -97,7 +97,7 @@ def test_a_model_and_a_file_give_a_table_and_a_folder(model, data, out, capsys):
     printed = capsys.readouterr().out
     assert "n = 16; Y: column 'label' of mine.csv; H(Y) = 0.6" in printed
     lines = [" ".join(line.split()) for line in printed.splitlines()]
-    assert "embed 0 full fake 0 0.250 0.150 .. 0.350 - - 40% ok" in lines
+    assert "embed 0 full fake 0 0.250 0.150 .. 0.350 - - 40% - ok" in lines
     assert str(out / "results.csv") in printed
     table = read_results(out)
     assert list(table.columns) == list(COLUMNS)
