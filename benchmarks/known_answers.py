@@ -1,7 +1,8 @@
 """Estimates against known answers, n = 10,000: `python benchmarks/known_answers.py`.
 
-Prints a table; a run of all tasks writes benchmarks/known_answers.csv. Errors are in nats; seconds are of
-this process's CPU time. `--only TASK ...` runs some of the tasks, `--seeds 0,1` repeats.
+Prints a table; a run of all tasks writes benchmarks/known_answers.csv. Errors are in nats;
+seconds are of this process's CPU time. `--only TASK ...` runs some of the tasks,
+`--seeds 0,1` repeats.
 """
 
 import argparse
