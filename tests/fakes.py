@@ -9,7 +9,17 @@ from pathlib import Path
 import numpy as np
 
 from mi_probe.errors import InputError
-from mi_probe.estimators import Estimate
+from mi_probe.estimators import Estimate, Nature
+
+ANYTHING = Nature(
+    family="discriminative",
+    bound="lower bound",
+    takes=frozenset({"classes", "scores"}),
+    sequences=True,
+    ceiling="none",
+    summary="answers at once",
+    reference="",
+)
 
 
 @dataclass(frozen=True)
@@ -18,6 +28,9 @@ class Told:
 
     behaviour: str = ""
     """What to do with an odd seed: mistake, bug, die, or a file to wait for the end of."""
+
+    name = "told"
+    nature = ANYTHING
 
     def estimate(self, x, y, *, seed=0):
         if seed % 2 and self.behaviour:
@@ -29,7 +42,7 @@ class Told:
             pointwise=np.full(len(y), float(os.getpid())),
             entropy_y=None,
             status="ok",
-            is_lower_bound=True,
+            bound="lower bound",
             estimator=self,
             seed=seed,
         )

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fakes import Told
+from fakes import ANYTHING, Told
 from safetensors.torch import load_file, save_file
 from tiny import save_tiny
 
@@ -30,6 +30,9 @@ CALLS: list[int] = []
 class Fake:
     """Instant; counts its calls, and can fail at one of them."""
 
+    name = "fake"
+    nature = ANYTHING
+
     def estimate(self, x, y, *, seed=0):
         CALLS.append(seed)
         if len(CALLS) == Fake.fails_at:
@@ -41,7 +44,7 @@ class Fake:
             pointwise=np.full(len(y), 0.25),
             entropy_y=0.625 if np.asarray(y).dtype.kind == "i" else None,
             status="ok",
-            is_lower_bound=True,
+            bound="lower bound",
             estimator=self,
             seed=seed,
         )

@@ -108,8 +108,7 @@ def test_estimators_are_listed():
     rows = {re.findall(r"`([^`]+)`", row[0])[0]: row for row in table("name")}
     assert set(rows) == set(ESTIMATORS)
     for name, row in rows.items():
-        continuous = getattr(ESTIMATORS[name], "continuous", True)
-        assert ("real numbers" in row[2]) == continuous, name
+        assert ("scores" in row[2]) == ("scores" in ESTIMATORS[name].nature.takes), name
 
 
 def test_columns_exist():

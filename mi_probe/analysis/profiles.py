@@ -154,10 +154,11 @@ def check_task(task: Task, estimators: Mapping[str, Estimator] | None = None) ->
             f"test a critic; got {len(y)}. Take more rows."
         )
     for name, estimator in (estimators or {}).items():
-        if task.kind == "scores" and not getattr(estimator, "continuous", True):
+        if task.kind not in estimator.nature.takes:
             raise InputError(
-                f"estimator '{name}' takes classes; the labels of task '{task.name}' are "
-                "scores. Use 'mine', or make them classes (--label-kind classes)."
+                f"estimator '{name}' takes {' or '.join(sorted(estimator.nature.takes))}; "
+                f"the labels of task '{task.name}' are {task.kind}. Use 'auto' or 'mine', "
+                "or change what they are (--label-kind)."
             )
 
 

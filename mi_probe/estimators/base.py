@@ -8,13 +8,58 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from mi_probe.estimators.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
 
 Status: TypeAlias = Literal[
     "ok", "above_ceiling", "diverged", "not_converged", "too_few_rows"
 ]
 States: TypeAlias = np.ndarray | Tensor | HiddenStates
-Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float]
+Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float] | TokenSequences
+BoundKind: TypeAlias = Literal["lower bound", "upper bound", "neither"]
+YKind: TypeAlias = Literal["classes", "scores", "tokens"]
+Family: TypeAlias = Literal[
+    "discriminative", "generative", "non-parametric", "closed form", "recommended"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nature:
+    """What an estimator is and what it takes: the row that documents and guards it."""
+
+    family: Family
+    bound: BoundKind
+    """What ``nats`` is of I(Y;X), in expectation."""
+    takes: frozenset[YKind]
+    """The kinds of Y; others are refused with an error."""
+    sequences: bool
+    """Whether X may be `HiddenStates`; else it must be pooled to (n, d) first."""
+    ceiling: str
+    """The largest value that it can report, in words: ``H(Y)``, ``log n``, ``none``."""
+    summary: str
+    """What it does, in a few words for a table."""
+    reference: str
+    """The paper: authors, year and arXiv id or DOI."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extrapolation:
+    """The learning curve's value at n -> infinity, in nats: not a bound.
+
+    The same held-out rows are scored by critics that saw a quarter, a half and all of
+    the training rows; where the loss of learning falls like 1/n the curve gives the value
+    that endless rows would reach.
+    """
+
+    nats: float
+    ci: tuple[float, float]
+    """95 % interval, over examples and over the fit of the curve."""
+    reliable: bool
+    """False where the curve is not in the 1/n regime, or these rows cannot tell."""
+    reason: str
+    """Why it is not reliable; empty where it is."""
+    curve: tuple[tuple[int, float], ...]
+    """Training rows and the held-out value that they reached, in nats."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +75,19 @@ class Estimate:
     stderr: float
     """Standard error over examples and critics, in nats."""
     ci: tuple[float, float]
-    """95 % interval for the quantity that ``nats`` estimates (see ``is_lower_bound``)."""
+    """95 % interval for the quantity that ``nats`` estimates (see ``bound``)."""
     pointwise: Float[np.ndarray, " n"] = field(repr=False)
     """i(y; x) of each example, in nats; their mean is ``nats``."""
     entropy_y: float | None
     """H(Y) of the empirical classes, in nats, the ceiling; None for continuous Y."""
     status: Status
-    is_lower_bound: bool
-    """True: in expectation at most I(Y;X), so the interval is about the bound."""
+    bound: BoundKind
+    """What ``nats`` is of I(Y;X); the interval is about the bound."""
     estimator: "Estimator"
     """The settings that made it."""
     seed: int
+    extrapolated: Extrapolation | None = None
+    """The value at n -> infinity, never to be mixed up with the bound ``nats``."""
     history: tuple[dict[str, Any], ...] = field(repr=False, default=())
     """One record a fold: sizes, chosen settings, training curves."""
     gold_leak: bool = False
@@ -88,12 +135,22 @@ class Estimate:
 class Estimator(Protocol):
     """Anything that estimates I(Y;X); a frozen dataclass whose fields are settings."""
 
+    @property
+    def name(self) -> str:
+        """What `ESTIMATORS` and result rows call it."""
+        ...
+
+    @property
+    def nature(self) -> Nature:
+        """What it is and what it takes."""
+        ...
+
     def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
         """Estimate I(Y;X) in nats.
 
         Args:
             x: float array or tensor (n, d), or `HiddenStates`.
-            y: int classes (n,), or floats (n,) or (n, k).
+            y: int classes (n,), floats (n,) or (n, k), or `TokenSequences`.
             seed: of the folds, the critics and everything else that is drawn.
         """
         ...

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.base import Target
+from mi_probe.estimators.tokens import TokenSequences
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,15 @@ class Scores:
         return None
 
 
-def as_target(y: Target) -> Classes | Scores:
-    """Read Y: integers and booleans are classes, floats are scores.
+def as_target(y: Target) -> Classes | Scores | TokenSequences:
+    """Read Y: integers and booleans are classes, floats are scores, answers are tokens.
 
     Raises:
         InputError: for another shape or kind, NaN or infinite scores, a single class, or
             scores that do not vary.
     """
+    if isinstance(y, TokenSequences):
+        return y
     values = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]

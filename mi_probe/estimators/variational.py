@@ -11,7 +11,6 @@ the exact class sum makes free. That never lowers Donsker-Varadhan
 :math:`q(y|x) \propto p(y)e^T`, and so keeps it at or below H(Y) on every sample.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,24 +18,21 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import t as student_t
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.base import Estimate, States, Status, Target
+from mi_probe.estimators.admission import admitted
+from mi_probe.estimators.assembly import assembled
+from mi_probe.estimators.base import Estimate, Nature, States, Target
 from mi_probe.estimators.bounds import BOUNDS, OBJECTIVES
 from mi_probe.estimators.class_start import Family, class_starts
 from mi_probe.estimators.folds import assign_folds, choose_validation
 from mi_probe.estimators.problems import ClassProblem, ScoreProblem
 from mi_probe.estimators.score_start import score_starts
-from mi_probe.estimators.states import as_states, views_of
-from mi_probe.estimators.targets import Classes, as_target, as_tensor
+from mi_probe.estimators.states import views_of
+from mi_probe.estimators.targets import Classes, as_tensor
 from mi_probe.estimators.targets import Scores as ScoreTarget
 from mi_probe.estimators.training import Fit, Schedule, fit_residual
 from mi_probe.hidden import HiddenStates
-
-FEWEST_ROWS = 10
-"""Examples below which no estimate is made."""
-_FEW_ROWS, _FEW_A_CLASS = 50, 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +46,10 @@ class Variational:
     """
 
     name: str
+    summary: str = ""
+    """What it does, in a few words for a table."""
+    reference: str = ""
+    """The paper."""
     objective: Literal["mine", "cross_entropy"]
     """What is maximised in training."""
     bound: Literal["donsker_varadhan", "barber_agakov"]
@@ -78,9 +78,9 @@ class Variational:
             InputError: for fewer than 10 examples, and for what `as_target` and
                 `as_states` refuse.
         """
-        target = as_target(y)
-        states = as_states(x, len(target))
-        self._check(target)
+        states, target = admitted(self, x, y)
+        assert isinstance(target, Classes | ScoreTarget)
+        self._check(len(target))
         streams = iter(np.random.SeedSequence(seed).spawn(1 + 3 * self.n_folds))
         fold = assign_folds(target, self.n_folds, np.random.default_rng(next(streams)))
         pointwise, influence = np.empty(len(target)), np.empty(len(target))
@@ -91,43 +91,37 @@ class Variational:
             pointwise[rows], influence[rows] = terms, effect
             fits.append(fit)
             history.append(_record(fit, problem, rows))
-        nats = float(pointwise.mean())
-        stderr = _standard_error(influence, fold)
-        reach = float(student_t.ppf(0.975, len(target) - 1)) * stderr
-        return Estimate(
-            nats=nats,
-            stderr=stderr,
-            ci=(nats - reach, nats + reach),
-            pointwise=pointwise,
-            entropy_y=target.entropy,
-            status=_status(nats, pointwise, target, fits),
-            is_lower_bound=True,
-            estimator=self,
+        unfinished = sum(fit.kept and not fit.converged for fit in fits)
+        return assembled(
+            self,
+            states,
+            target,
             seed=seed,
-            history=tuple(history),
-            gold_leak=isinstance(states, HiddenStates) and states.has_gold,
+            pointwise=pointwise,
+            influence=influence,
+            fold=fold,
+            converged=unfinished * 2 <= len(fits),
+            history=history,
         )
 
-    def _check(self, target: Classes | ScoreTarget) -> None:
-        n = len(target)
-        if n < FEWEST_ROWS:
-            raise InputError(
-                f"x must hold at least {FEWEST_ROWS} examples to train and to test a "
-                f"critic; got {n}. Capture more rows."
-            )
+    @property
+    def nature(self) -> Nature:
+        """What it is and what it takes."""
+        return Nature(
+            family="discriminative",
+            bound="lower bound",
+            takes=frozenset({"classes", "scores"} if self.continuous else {"classes"}),
+            sequences=True,
+            ceiling="H(Y)",
+            summary=self.summary,
+            reference=self.reference,
+        )
+
+    def _check(self, n: int) -> None:
         if not 3 <= self.n_folds <= n // 2:
             raise InputError(
                 f"n_folds must lie in 3 ... {n // 2} for {n} examples: one fold is held "
                 f"out, one tests the start, one trains it; got {self.n_folds}."
-            )
-        if isinstance(target, ScoreTarget) and not self.continuous:
-            raise InputError(
-                f"estimator '{self.name}' takes classes (int y); got floats. "
-                "Use 'mine', or convert y to int if its values are classes."
-            )
-        if isinstance(target, Classes) and target.counts.max() < 2:
-            raise InputError(
-                f"y must repeat its classes; all {n} labels differ. Pass numbers as floats."
             )
 
     def _problems(
@@ -179,33 +173,6 @@ def _standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     """Columns of mean 0 and spread 1, so that float32 keeps the digits that vary."""
     spread = x.std(0)
     return (x - x.mean(0)) / np.where(spread > 0, spread, 1)
-
-
-def _standard_error(
-    influence: Float[np.ndarray, " n"], fold: Int[np.ndarray, " n"]
-) -> float:
-    """Of the mean: spread over examples, plus spread over the folds' critics."""
-    groups = [influence[fold == k] for k in range(int(fold.max()) + 1)]
-    within = float(influence.var(ddof=1)) / len(influence)
-    means = np.array([group.mean() for group in groups])
-    expected = np.mean([group.var(ddof=1) / len(group) for group in groups])
-    between = max(0.0, float(means.var(ddof=1) - expected)) / len(groups)
-    return math.sqrt(within + between)
-
-
-def _status(
-    nats: float, pointwise: np.ndarray, target: Classes | ScoreTarget, fits: list[Fit]
-) -> Status:
-    if not np.isfinite(pointwise).all() or nats < -0.5:
-        return "diverged"
-    if isinstance(target, Classes) and nats > target.entropy + 1e-6:
-        return "above_ceiling"
-    few = isinstance(target, Classes) and target.counts.min() < _FEW_A_CLASS
-    if few or len(target) < _FEW_ROWS:
-        return "too_few_rows"
-    if sum(fit.kept and not fit.converged for fit in fits) * 2 > len(fits):
-        return "not_converged"
-    return "ok"
 
 
 def _record(

@@ -1,9 +1,11 @@
 """Measuring: cells, rows, and refusals before anything long is started."""
 
+import dataclasses
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from fakes import ANYTHING
 
 from mi_probe.analysis.cells import cells, subject_of
 from mi_probe.analysis.profiles import check_task, choose_estimators, measure, profile
@@ -21,6 +23,8 @@ SEEN: list[tuple] = []
 class Fake:
     """Instant: remembers what it was given, and says how many dimensions that had."""
 
+    name = "fake"
+    nature = ANYTHING
     strength: float = 1.0
 
     def estimate(self, x, y, *, seed=0):
@@ -34,7 +38,7 @@ class Fake:
             pointwise=np.full(n, float(seed)),
             entropy_y=float(np.log(2)) if classes else None,
             status="ok",
-            is_lower_bound=True,
+            bound="lower bound",
             estimator=self,
             seed=seed,
         )
@@ -198,7 +202,7 @@ def test_labels_that_carry_nothing_are_refused_before_the_capture(
 
 def test_scores_are_refused_by_an_estimator_of_classes():
     class ClassesOnly(Fake):
-        continuous = False
+        nature = dataclasses.replace(ANYTHING, takes=frozenset({"classes"}))
 
     with pytest.raises(InputError, match="estimator 'strict' takes classes"):
         check_task(make_task(scores=True), {"strict": ClassesOnly()})

@@ -9,9 +9,7 @@ from mi_probe.estimators import ESTIMATORS, Estimator, Variational, with_null
 from mi_probe.synthetic import class_gaussians, gaussian_pair, independent, needle
 
 DISCRETE = sorted(ESTIMATORS)
-CONTINUOUS = sorted(
-    name for name, e in ESTIMATORS.items() if isinstance(e, Variational) and e.continuous
-)
+CONTINUOUS = sorted(name for name, e in ESTIMATORS.items() if "scores" in e.nature.takes)
 
 
 @pytest.fixture(params=DISCRETE)

@@ -1,0 +1,101 @@
+"""From held-out terms to an `Estimate`: mean, standard error, interval and status."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.stats import t as student_t
+
+from mi_probe.estimators.base import (
+    BoundKind,
+    Estimate,
+    Estimator,
+    Extrapolation,
+    Status,
+)
+from mi_probe.estimators.targets import Classes, Scores
+from mi_probe.estimators.tokens import TokenSequences
+from mi_probe.hidden import HiddenStates
+
+_FEW_ROWS, _FEW_A_CLASS = 50, 5
+
+
+def assembled(
+    estimator: Estimator,
+    states: Float[np.ndarray, "n d"] | HiddenStates,
+    target: Classes | Scores | TokenSequences,
+    *,
+    seed: int,
+    pointwise: Float[np.ndarray, " n"],
+    fold: Int[np.ndarray, " n"],
+    influence: Float[np.ndarray, " n"] | None = None,
+    bound: BoundKind | None = None,
+    converged: bool = True,
+    extrapolated: Extrapolation | None = None,
+    history: Sequence[dict[str, Any]] = (),
+) -> Estimate:
+    """The record of one cross-fitted estimate, in nats.
+
+    Args:
+        estimator: the settings that made it.
+        states: X as it was let in.
+        target: Y as it was let in.
+        seed: of everything that was drawn.
+        pointwise: held-out i(y; x); their mean is the estimate.
+        fold: in which fold each example was held out.
+        influence: of each example on the mean, where the terms are not independent; the
+            terms themselves by default.
+        bound: what the value is; what the estimator's nature says by default.
+        converged: False where training was still improving when it was stopped.
+        extrapolated: the learning curve's value.
+        history: one record a fold.
+    """
+    nats = float(pointwise.mean())
+    stderr = standard_error(pointwise if influence is None else influence, fold)
+    reach = float(student_t.ppf(0.975, len(target) - 1)) * stderr
+    return Estimate(
+        nats=nats,
+        stderr=stderr,
+        ci=(nats - reach, nats + reach),
+        pointwise=pointwise,
+        entropy_y=target.entropy,
+        status=_status(nats, pointwise, target, converged),
+        bound=bound or estimator.nature.bound,
+        estimator=estimator,
+        seed=seed,
+        extrapolated=extrapolated,
+        history=tuple(history),
+        gold_leak=isinstance(states, HiddenStates) and states.has_gold,
+    )
+
+
+def standard_error(
+    influence: Float[np.ndarray, " n"], fold: Int[np.ndarray, " n"]
+) -> float:
+    """Of the mean: spread over examples, plus spread over the folds' critics."""
+    groups = [influence[fold == k] for k in range(int(fold.max()) + 1)]
+    within = float(influence.var(ddof=1)) / len(influence)
+    if len(groups) < 2:
+        return math.sqrt(within)
+    means = np.array([group.mean() for group in groups])
+    expected = np.mean([group.var(ddof=1) / len(group) for group in groups])
+    between = max(0.0, float(means.var(ddof=1) - expected)) / len(groups)
+    return math.sqrt(within + between)
+
+
+def _status(
+    nats: float,
+    pointwise: np.ndarray,
+    target: Classes | Scores | TokenSequences,
+    converged: bool,
+) -> Status:
+    if not np.isfinite(pointwise).all() or nats < -0.5:
+        return "diverged"
+    if target.entropy is not None and nats > target.entropy + 1e-6:
+        return "above_ceiling"
+    few = isinstance(target, Classes) and target.counts.min() < _FEW_A_CLASS
+    if few or len(target) < _FEW_ROWS:
+        return "too_few_rows"
+    return "ok" if converged else "not_converged"
