@@ -7,7 +7,7 @@ from mi_probe.analysis.profiles import choose_estimators
 from mi_probe.capture import VIEWS
 from mi_probe.command_line import listed
 from mi_probe.errors import InputError
-from mi_probe.estimators import Estimator
+from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.tasks import TASKS, Task, load_task, read_file
 
 PROGRAM = "python -m mi_probe.estimate"
@@ -45,7 +45,7 @@ class Settings:
     pooling: str | list[str] = _about(
         f"views of the states, of {','.join(VIEWS)}; 'full' is I(Y;Z)", "full,mean,last"
     )
-    estimator: str | list[str] = _about("such as mine,classifier", "mine")
+    estimator: str | list[str] = _about(f"of {', '.join(ESTIMATORS)}", "auto")
     seeds: int | str | list[int] = _about("one estimate each", 0)
     permutations: int = _about("of Y for the null; each repeats the estimate", 0)
     max_tokens: int = _about("longer prompts are cut, and counted", 512)
@@ -103,6 +103,14 @@ class Choice:
         unknown = [view for view in views if view not in VIEWS]
         if unknown:
             raise InputError(f"pooling must be of {', '.join(VIEWS)}; got '{unknown[0]}'.")
+        estimators = choose_estimators(listed(settings.estimator, "estimator"))
+        vectors_only = [n for n, e in estimators.items() if not e.nature.sequences]
+        if "full" in views and vectors_only:
+            raise InputError(
+                f"estimator '{vectors_only[0]}' takes pooled vectors, not all tokens; got "
+                "pooling 'full'. Name poolings only, such as --pooling mean,last, or use "
+                "'auto', 'mine' or 'attention'."
+            )
         seeds = listed(settings.seeds, "seeds", int)
         if min(seeds) < 0:
             raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
@@ -111,7 +119,7 @@ class Choice:
             sites="all" if sites == ["all"] else sites,
             views=views,
             seeds=seeds,
-            estimators=choose_estimators(listed(settings.estimator, "estimator")),
+            estimators=estimators,
         )
 
 

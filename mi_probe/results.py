@@ -27,7 +27,7 @@ from safetensors.numpy import load_file, save
 
 from mi_probe.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,15 @@ class Row:
     ci_low: float | None
     ci_high: float | None
     ci_method: str
+    bound: str
+    """What the value is of the information: lower bound, upper bound or neither."""
+    extrapolated_nats: float | None
+    """The learning curve's value at n -> infinity; None where none was fitted."""
+    extrapolated_low: float | None
+    extrapolated_high: float | None
+    extrapolated_reliable: bool | None
+    extrapolated_reason: str | None
+    """Why the extrapolation is not reliable; None where it is."""
     null_mean: float | None
     null_high: float | None
     n_permutations: int
@@ -91,6 +100,7 @@ _DTYPES = {
     float: "float64",
     float | None: "float64",
     bool: "bool",
+    bool | None: "boolean",
 }
 
 

@@ -14,7 +14,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
     names = {0: "embed", n_layers: "final_norm"}
     site = more.pop("site", names.get(layer, f"block.{layer - 1:g}"))
     found = dict.fromkeys(COLUMNS, None) | {
-        "schema_version": 1,
+        "schema_version": 2,
         "quantity": "I_YZ" if view == "full" else "I_YZp",
         "site": site,
         "layer": layer,
@@ -37,6 +37,12 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
         "ci_low": value - 1.96 * stderr,
         "ci_high": value + 1.96 * stderr,
         "ci_method": "normal",
+        "bound": "lower bound",
+        "extrapolated_nats": value + 0.03,
+        "extrapolated_low": value + 0.01,
+        "extrapolated_high": value + 0.05,
+        "extrapolated_reliable": True,
+        "extrapolated_reason": None,
         "null_mean": 0.0,
         "null_high": 0.02,
         "n_permutations": 20,

@@ -1,5 +1,6 @@
 """The command: results, resumption, and one clear line with exit code 2."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -100,7 +101,7 @@ def test_a_model_and_a_file_give_a_table_and_a_folder(model, data, out, capsys):
     printed = capsys.readouterr().out
     assert "n = 16; Y: column 'label' of mine.csv; H(Y) = 0.6" in printed
     lines = [" ".join(line.split()) for line in printed.splitlines()]
-    assert "embed 0 full fake 0 0.250 0.150 .. 0.350 - - 40% - ok" in lines
+    assert "embed 0 full fake 0 0.250 0.150 .. 0.350 - - - 40% - ok" in lines
     assert str(out / "results.csv") in printed
     table = read_results(out)
     assert list(table.columns) == list(COLUMNS)
@@ -450,3 +451,18 @@ def test_help_and_no_import_by_the_package(capsys):
     assert "--permutations" in capsys.readouterr().out
     code = "import sys, mi_probe; sys.exit('mi_probe.estimate' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_estimator_of_vectors_is_refused_all_tokens_before_anything_starts(
+    model, data, out, capsys, monkeypatch
+):
+    class OfVectors(Fake):
+        nature = dataclasses.replace(ANYTHING, sequences=False)
+
+    monkeypatch.setitem(ESTIMATORS, "vectors", OfVectors())
+    given = (model, "--data", data, "--estimator", "vectors", "--out", out)
+    assert run(*given) == 2
+    error = capsys.readouterr().err
+    assert "estimator 'vectors' takes pooled vectors, not all tokens" in error
+    assert not out.exists()
+    assert run(*given, "--sites", "0", "--pooling", "mean") == 0

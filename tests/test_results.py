@@ -49,6 +49,12 @@ ROW = Row(
     ci_low=0.05,
     ci_high=0.45,
     ci_method="95 %",
+    bound="lower bound",
+    extrapolated_nats=0.3,
+    extrapolated_low=0.1,
+    extrapolated_high=0.5,
+    extrapolated_reliable=False,
+    extrapolated_reason="the curve is flat",
     null_mean=None,
     null_high=None,
     n_permutations=0,
@@ -77,7 +83,8 @@ def test_columns_are_the_contract():
         "schema_version,row_id,quantity,site,layer,n_layers,view,token_set,y_kind,"
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
         "checkpoint_step,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
-        "ci_method,null_mean,null_high,n_permutations,p_value,H_Y_nats,status,"
+        "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
+        "extrapolated_reliable,extrapolated_reason,null_mean,null_high,n_permutations,p_value,H_Y_nats,status,"
         "gold_leak,seconds,code_version,config_sha,created"
     )
 
@@ -197,8 +204,8 @@ def test_folders_that_hold_no_results(tmp_path):
     ("change", "message"),
     [
         (lambda text: text[: len(text) // 2], "damaged.*Remove it"),
-        (lambda text: text.replace('"schema_version": 1', '"schema_version": 9'), "9"),
-        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 1"),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 9'), "9"),
+        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 2"),
     ],
 )
 def test_rows_of_another_schema_or_damaged(tmp_path, change, message):

@@ -122,6 +122,7 @@ def tidy_row(
 ) -> Row:
     """The row of a finished cell, but for the time it took and the program's state."""
     low, high = estimate.ci
+    beyond = estimate.extrapolated
     return Row(
         row_id=cell.row_id,
         quantity="I_YZ" if cell.view == "full" else "I_YZp",
@@ -150,6 +151,12 @@ def tidy_row(
         ci_low=low,
         ci_high=high,
         ci_method="t interval over held-out examples and folds, 95 %",
+        bound=estimate.bound,
+        extrapolated_nats=beyond and beyond.nats,
+        extrapolated_low=beyond and beyond.ci[0],
+        extrapolated_high=beyond and beyond.ci[1],
+        extrapolated_reliable=beyond and beyond.reliable,
+        extrapolated_reason=(beyond and beyond.reason) or None,
         null_mean=estimate.null_mean,
         null_high=estimate.null_high,
         n_permutations=n_permutations,

@@ -1,7 +1,8 @@
 """Result rows, sizes and durations as a terminal shows them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,11 +23,13 @@ def heading(model: str, task: Task, notes: Sequence[str]) -> str:
 def format_table(rows: pd.DataFrame) -> str:
     """Result rows for a terminal: nats, with interval, null, share of H(Y), status.
 
-    `network` says in how many folds the trained network was used, and not only its start.
+    `n -> inf` is the learning curve's value, with a question mark where it is not
+    reliable; `network` says in how many folds the trained network was used, and not
+    only its start.
     """
     lines: list[tuple[str, ...]] = [
         ("site", "layer", "view", "estimator", "seed", "nats", "95% interval")
-        + ("null high", "p", "of H(Y)", "network", "status")
+        + ("n -> inf", "null high", "p", "of H(Y)", "network", "status")
     ]
     for row in rows.to_dict("records"):
         share = row["value_nats"] / row["H_Y_nats"]  # nan where either is
@@ -39,6 +42,7 @@ def format_table(rows: pd.DataFrame) -> str:
                 str(row["seed"]),
                 _number(row["value_nats"]),
                 f"{_number(row['ci_low'])} .. {_number(row['ci_high'])}",
+                _extrapolated(row),
                 _number(row["null_high"]),
                 _number(row["p_value"]),
                 "-" if pd.isna(share) else f"{share:.0%}",
@@ -47,7 +51,7 @@ def format_table(rows: pd.DataFrame) -> str:
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = {0, 2, 3, 11}
+    left = {0, 2, 3, 12}
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i in left else cell.rjust(width)
@@ -60,6 +64,12 @@ def format_table(rows: pd.DataFrame) -> str:
 def _network(critic: object) -> str:
     """'1/5' of 'network kept in 1 of 5 folds'."""
     return "/".join(re.findall(r"\d+", str(critic))) or "-"
+
+
+def _extrapolated(row: Mapping[Hashable, Any]) -> str:
+    value = _number(row["extrapolated_nats"])
+    known = value != "-"
+    return value + "?" * (known and str(row["extrapolated_reliable"]) != "True")
 
 
 def _number(value: float) -> str:

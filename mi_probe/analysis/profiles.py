@@ -168,7 +168,7 @@ def profile(
     *,
     sites: str | Sequence[int | str] = "all",
     views: Sequence[str] = ("full", "mean", "last"),
-    estimators: Sequence[str] | Mapping[str, Estimator] = ("mine",),
+    estimators: Sequence[str] | Mapping[str, Estimator] = ("auto",),
     seeds: Sequence[int] = (0,),
     n_permutations: int = 0,
     batch_size: int = 16,

@@ -93,7 +93,7 @@ def _peak_line(lines: pd.DataFrame, peak: pd.Series) -> str:
     share = _share(peak)
     if sites == 1:
         text = f"{what} at {_layer(peak)}, the only one measured: {_amount(peak)}{share}"
-        return f"{text}."
+        return f"{text}.{_beyond(peak)}"
     among = "layers" if lines["view"].nunique() == 1 else "layers, and over views"
     text = (
         f"{what} is largest at {_layer(peak)}: {_amount(peak)}{share}; chosen as the "
@@ -104,7 +104,19 @@ def _peak_line(lines: pd.DataFrame, peak: pd.Series) -> str:
     final = lines[lines["x"] == lines["x"].max()].sort_values("value").iloc[-1]
     if final["x"] != peak["x"]:
         text += f" ({_layer(final)}, the deepest and not so chosen: {_amount(final)})"
-    return f"{text}."
+    return f"{text}.{_beyond(peak)}"
+
+
+def _beyond(row: pd.Series) -> str:
+    """What endless rows would give, by the learning curve; empty where it is unknown."""
+    if pd.isna(row["extrapolated"]):
+        return ""
+    low, high = row["extrapolated_low"], row["extrapolated_high"]
+    text = (
+        f" With endless rows the learning curve says {row['extrapolated']:.3f} "
+        f"{row['unit']} [{low:.3f}, {high:.3f}]"
+    )
+    return f"{text}." if row["reliable"] else f"{text}, which is not reliable here."
 
 
 def _share(row: pd.Series) -> str:

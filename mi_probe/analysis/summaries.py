@@ -48,12 +48,14 @@ KEY = (
 NEEDED = (
     *(*KEY, "row_id", "seed", "value_nats", "stderr", "ci_low", "ci_high"),
     *("ci_method", "null_mean", "null_high", "n_permutations", "H_Y_nats", "status"),
+    *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
+    *("extrapolated_reliable", "bound"),
 )
 
 NUMBERS = (
     *("layer", "n_layers", "n", "n_classes", "checkpoint_step", "n_permutations"),
     *("value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
-    "H_Y_nats",
+    *("H_Y_nats", "extrapolated_nats", "extrapolated_low", "extrapolated_high"),
 )
 
 PANEL = ("model_label", "task_label", "stack", "estimator_label")
@@ -65,9 +67,12 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
 
     Adds to the columns that identify an estimate: `value`, `low`, `high` (95 %
     interval), `interval` (over what it is), `n_seeds`, `seed_values` (JSON),
-    `ceiling` (H(Y); empty for scores), `null_mean`, `null_high` (means over seeds of
-    the permutation null's mean and 95th percentile), `status` (`ok` only where every
-    seed is), `x` (place on the layer axis), `note`, and the four labels of a panel.
+    `extrapolated`, `extrapolated_low`, `extrapolated_high` (the learning curves' value at
+    n -> infinity; empty where none was fitted), `reliable` (True only where every seed's
+    curve is), `ceiling` (H(Y); empty for scores), `null_mean`, `null_high` (means over
+    seeds of the permutation null's mean and 95th percentile), `status` (`ok` only
+    where every seed is), `x` (place on the layer axis), `note`, and the four labels
+    of a panel.
 
     `x` is the hidden_states index. The last block before a final norm has none; it is
     placed at L - 0.5. Any other site without an index has an empty `x`.
@@ -112,7 +117,9 @@ def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
     group = group.sort_values("seed")
     found = group[np.isfinite(group["value_nats"])]
     flagged = group.loc[group["status"] != "ok", "status"]
-    low, high, interval = _interval(found)
+    low, high, interval = _interval(
+        *(found[name] for name in ("value_nats", "stderr", "ci_low", "ci_high", "n"))
+    )
     value = found["value_nats"].mean() if len(found) else math.nan
     seed_values = (found["value_nats"] * factor).tolist()
     return {
@@ -123,6 +130,7 @@ def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
         "ci_method": "; ".join(dict.fromkeys(group["ci_method"].dropna().astype(str))),
         "n_seeds": len(group),
         "seed_values": json.dumps(seed_values),
+        **_extrapolated(group, factor),
         "ceiling": group["H_Y_nats"].mean() * factor,
         "null_mean": group["null_mean"].mean() * factor,
         "null_high": group["null_high"].mean() * factor,
@@ -132,11 +140,30 @@ def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
     }
 
 
-def _interval(found: pd.DataFrame) -> tuple[float, float, str]:
+def _extrapolated(group: pd.DataFrame, factor: float) -> dict[str, Any]:
+    """The value at n -> infinity over seeds; empty unless every seed has one."""
+    names = ("extrapolated_nats", "extrapolated_low", "extrapolated_high")
+    value, low, high = (group[name].astype("float64") for name in names)
+    if value.isna().any():
+        empty = dict.fromkeys(("extrapolated", *names[1:]), math.nan)
+        return empty | {"reliable": None}
+    unknown = pd.Series(math.nan, index=group.index)
+    lowest, highest, _ = _interval(value, unknown, low, high, group["n"])
+    return {
+        "extrapolated": value.mean() * factor,
+        "extrapolated_low": lowest * factor,
+        "extrapolated_high": highest * factor,
+        "reliable": bool((group["extrapolated_reliable"].astype(str) == "True").all()),
+    }
+
+
+def _interval(
+    value: pd.Series, error: pd.Series, lowest: pd.Series, highest: pd.Series, n: pd.Series
+) -> tuple[float, float, str]:
     """The 95 % interval of the mean over seeds in nats, and over what it is taken."""
-    values = found["value_nats"].to_numpy(float)
-    low, high = found["ci_low"].to_numpy(float), found["ci_high"].to_numpy(float)
-    stderr = found["stderr"].to_numpy(float)
+    values = value.to_numpy(float)
+    low, high = lowest.to_numpy(float), highest.to_numpy(float)
+    stderr = error.to_numpy(float)
     stderr = np.where(np.isfinite(stderr), stderr, (high - low) / (2 * 1.96))
     stderr = stderr[np.isfinite(stderr)]
     m = len(values)
@@ -153,8 +180,8 @@ def _interval(found: pd.DataFrame) -> tuple[float, float, str]:
     over = f"over examples and {m} seeds" if len(stderr) else f"over {m} seeds"
     if spread == 0:
         return mean, mean, over
-    n = max(float(found["n"].iloc[0]), 2.0)
-    freedom = spread**2 / (between**2 / (m - 1) + within**2 / (n - 1))
+    rows = max(float(n.iloc[0]), 2.0)
+    freedom = spread**2 / (between**2 / (m - 1) + within**2 / (rows - 1))
     half = float(stdtrit(freedom, 0.975)) * math.sqrt(spread)
     return mean - half, mean + half, over
 

@@ -27,6 +27,8 @@ from mi_probe.plots.parts import (
     ceiling_handle,
     ceiling_label,
     check_points,
+    draw_extrapolated,
+    extrapolation_entries,
     figure_legends,
     flag_label,
     interval_handle,
@@ -49,7 +51,8 @@ def grouped_bars(
     """Draw one estimator's points of one layer: a group a task or model, a bar a view.
 
     Over each group H(Y) is a dashed segment; over each bar the dotted segment is the
-    95th percentile of its permutation null; dots are seeds. Flagged estimates have
+    95th percentile of its permutation null; dots are seeds; a diamond is the learning
+    curve's value at n -> infinity, hollow where not reliable. Flagged estimates have
     white bars with coloured outlines. Groups of different models compare different
     networks, which the data processing inequality says nothing about.
 
@@ -127,6 +130,8 @@ def _draw_bar(ax: Axes, row: pd.Series, at: float, width: float) -> None:
         ax.vlines(at, row["low"], row["high"], color=INK, linewidth=0.8, zorder=5)
         for end in (row["low"], row["high"]):
             ax.plot([at], [end], "_", color=INK, markersize=4, zorder=5)
+    beside = np.array([at + 0.28 * width])
+    draw_extrapolated(ax, beside, row.to_frame().T, look.colour)
     seeds = json.loads(row["seed_values"])
     if len(seeds) > 1:
         # Beside the error bar, in the order of seeds: no jitter, so no chance.
@@ -265,6 +270,7 @@ def _note_entries(points: pd.DataFrame) -> list[Entry]:
             linestyle="",
         )
         entries.append((dot, "one seed"))
+    entries += extrapolation_entries(points)
     entries.append((Patch(facecolor="white", edgecolor=INK), flag_label(points)))
     if points["value"].isna().any():
         cross = Line2D([], [], color=INK, marker="x", linestyle="", markersize=4)

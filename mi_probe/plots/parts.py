@@ -10,6 +10,7 @@ import textwrap
 from typing import TypeAlias
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -27,7 +28,10 @@ Entry: TypeAlias = tuple[Artist, str]
 LINE_SPACING = 0.95
 """STIX asks for a quarter of a line too much between lines."""
 
-DRAWN = ("value", "low", "high", "ceiling", "null_high", "unit", "x", "status")
+DRAWN = (
+    *("value", "low", "high", "ceiling", "null_high", "unit", "x", "status"),
+    *("extrapolated", "extrapolated_low", "extrapolated_high", "reliable"),
+)
 
 
 def check_points(points: pd.DataFrame) -> None:
@@ -110,6 +114,56 @@ def interval_handle() -> Line2D:
 def ceiling_handle() -> Line2D:
     """Legend entry of H(Y)."""
     return Line2D([], [], color=REFERENCE, linestyle=(0, (5, 2)), linewidth=0.9)
+
+
+def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str) -> None:
+    """The learning curve's value at n -> infinity: a diamond with its own interval.
+
+    A hollow one is not reliable. It is another number than the bound, so it is never
+    joined to it by a line.
+    """
+    known = points["extrapolated"].notna().to_numpy()
+    if not known.any():
+        return
+    points, x = points[known], np.asarray(x, float)[known]
+    value = points["extrapolated"].to_numpy(float)
+    ax.vlines(
+        x,
+        points["extrapolated_low"].to_numpy(float),
+        points["extrapolated_high"].to_numpy(float),
+        color=colour,
+        linewidth=0.5,
+        linestyle=(0, (2, 1)),
+        zorder=6.5,
+    )
+    sound = (points["reliable"].astype(str) == "True").to_numpy()
+    for chosen, face, edge in ((sound, colour, INK), (~sound, "white", colour)):
+        ax.plot(
+            x[chosen],
+            value[chosen],
+            "D",
+            markersize=2.4,
+            markerfacecolor=face,
+            markeredgecolor=edge,
+            markeredgewidth=0.4,
+            zorder=7,
+        )
+
+
+def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
+    """Legend of the diamonds: those that can be relied on, and those that cannot."""
+    known = points[points["extrapolated"].notna()]
+    sound = known["reliable"].astype(str) == "True"
+    entries: list[Entry] = []
+    for chosen, face, words in (
+        (sound, "0.5", "learning curve at $n \\to \\infty$"),
+        (~sound, "white", "the same, not reliable"),
+    ):
+        if chosen.any():
+            mark = Line2D([], [], marker="D", linestyle="", markersize=2.4, color="none")
+            mark.set(markerfacecolor=face, markeredgecolor=INK, markeredgewidth=0.4)
+            entries.append((mark, words))
+    return entries
 
 
 def figure_legends(figure: Figure, *blocks: list[Entry]) -> None:

@@ -26,6 +26,8 @@ from mi_probe.plots.parts import (
     ceiling_handle,
     ceiling_label,
     check_points,
+    draw_extrapolated,
+    extrapolation_entries,
     figure_legends,
     flag_handle,
     flag_label,
@@ -49,7 +51,8 @@ def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw one panel of `over_seeds`: a line a view, x = hidden_states index.
 
     H(Y) is the dashed line, named at the right edge; the grey band is the permutation
-    null, from its mean to its 95th percentile, the widest of the views. Flagged
+    null, from its mean to its 95th percentile, the widest of the views. Diamonds are the
+    learning curves' values at n -> infinity, hollow where not reliable. Flagged
     estimates have open markers; an estimate without a value is a cross on the axis.
     Nothing is clipped.
 
@@ -163,6 +166,8 @@ def _draw_view(
         markeredgewidth=0.9,
         zorder=top + 1,
     )
+    # Beside the line's own markers, which it would hide where the two agree.
+    draw_extrapolated(ax, x + 0.006 * (np.ptp(ax.get_xlim()) or 1.0), line, look.colour)
     if known.all():
         # Even an empty line that is not clipped takes room in the layout.
         return
@@ -268,6 +273,7 @@ def _note_entries(placed: pd.DataFrame) -> list[Entry]:
         label = null_label(placed, "mean to ", "95th percentile")
         entries.append((Patch(facecolor=NULL_FILL, edgecolor="0.72"), label))
     entries.append((_interval_handle(placed), interval_label(placed)))
+    entries += extrapolation_entries(placed)
     entries.append((flag_handle(), flag_label(placed)))
     if placed["value"].isna().any():
         cross = Line2D([], [], color="0.15", marker="x", linestyle="", markersize=4)

@@ -90,3 +90,13 @@ def test_one_reading_a_panel_with_its_sample():
 def test_a_leak_is_in_the_heading():
     (reading,) = readings(over_seeds(table(row(0.69, gold_leak=True))))
     assert "Z holds gold answer tokens" in reading.heading
+
+
+def test_the_learning_curve_is_a_second_number_and_its_doubts_are_said():
+    peak, _, _ = lines(row(0.3))
+    assert "0.300 nats [0.280, 0.320]" in peak
+    assert "With endless rows the learning curve says 0.330 nats [0.310, 0.350]." in peak
+    doubted, _, _ = lines(row(0.3, extrapolated_reliable=False))
+    assert doubted.endswith("[0.310, 0.350], which is not reliable here.")
+    none, _, _ = lines(row(0.3, extrapolated_nats=None))
+    assert "endless" not in none

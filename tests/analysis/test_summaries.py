@@ -158,3 +158,22 @@ def test_layer_by_index_or_site_and_the_decoder_of_two_stacks():
         at_layer(points, 5)
     rows = [row(0.3, site="enc.final_norm"), row(0.2, site="dec.final_norm")]
     assert at_layer(over_seeds(table(*rows)))["stack"].tolist() == ["dec"]
+
+
+def test_extrapolations_are_averaged_beside_the_bound_and_doubted_if_one_seed_is():
+    rows = [row(0.3, seed=0), row(0.5, seed=1, extrapolated_reliable=False)]
+    (point,) = over_seeds(table(*rows), unit="bits").to_dict("records")
+    assert point["value"] == pytest.approx(0.4 / math.log(2))
+    assert point["extrapolated"] == pytest.approx(0.43 / math.log(2))
+    assert point["extrapolated_low"] < 0.43 / math.log(2) < point["extrapolated_high"]
+    assert point["reliable"] is False
+    assert over_seeds(table(rows[0]))["reliable"].tolist() == [True]
+
+
+def test_a_seed_without_a_learning_curve_leaves_the_place_empty():
+    empty = dict.fromkeys(
+        f"extrapolated_{name}" for name in ("nats", "low", "high", "reliable", "reason")
+    )
+    (point,) = over_seeds(table(row(0.3), row(0.5, seed=1, **empty))).to_dict("records")
+    assert math.isnan(point["extrapolated"])
+    assert point["reliable"] is None

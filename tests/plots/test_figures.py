@@ -332,3 +332,30 @@ def test_a_failed_save_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch):
         save(layer_profiles(points), points, "f", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["f.pdf"]
     assert (tmp_path / "f.pdf").read_text() == "old"
+
+
+def diamonds(ax):
+    return [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
+
+
+@pytest.mark.parametrize("kind", ["profile", "bars"])
+def test_extrapolated_values_are_marks_of_their_own_hollow_where_doubted(kind):
+    given = grid(layers=(0, 3, 6), views=("full", "mean"))
+    given.loc[given["view"] == "mean", "extrapolated_reliable"] = False
+    points = over_seeds(given)
+    with style():
+        if kind == "profile":
+            figure = layer_profiles(points)
+        else:
+            points = at_layer(points)
+            figure = bar_figure(points, x="task")
+        (ax,) = figure.axes
+        drawn = {line.get_markerfacecolor() == "white": line for line in diamonds(ax)}
+    for doubted, view in ((False, "full"), (True, "mean")):
+        values = [v for line in diamonds(ax) for v in line.get_ydata()]
+        wanted = points.loc[points["view"] == view, "extrapolated"]
+        assert set(np.round(wanted, 9)) <= set(np.round(values, 9))
+        assert doubted in drawn
+    words = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert any("n \\to \\infty" in word for word in words)
+    assert "the same, not reliable" in words
