@@ -35,6 +35,7 @@ def assembled(
     converged: bool = True,
     extrapolated: Extrapolation | None = None,
     history: Sequence[dict[str, Any]] = (),
+    log_posterior: Float[np.ndarray, "n c"] | None = None,
 ) -> Estimate:
     """The record of one cross-fitted estimate, in nats.
 
@@ -51,6 +52,7 @@ def assembled(
         converged: False where training was still improving when it was stopped.
         extrapolated: the learning curve's value.
         history: one record a fold.
+        log_posterior: held-out log q(y|x) of every class, where there is one.
     """
     nats = float(pointwise.mean())
     stderr = standard_error(pointwise if influence is None else influence, fold)
@@ -68,6 +70,8 @@ def assembled(
         extrapolated=extrapolated,
         history=tuple(history),
         gold_leak=isinstance(states, HiddenStates) and states.has_gold,
+        fold=fold,
+        log_posterior=log_posterior,
     )
 
 

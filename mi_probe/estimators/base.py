@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.estimators.tokens import TokenSequences
@@ -94,6 +94,11 @@ class Estimate:
     """X held states of gold answer tokens, knowingly: I(Y;X) = H(Y) says nothing."""
     null: tuple[float, ...] = field(repr=False, default=())
     """Estimates of the whole procedure with Y permuted, in nats."""
+    fold: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
+    """In which fold each example was held out."""
+    log_posterior: Float[np.ndarray, "n c"] | None = field(repr=False, default=None)
+    """Held-out log q(y|x) of every class, normalised: ``pointwise`` is its value at the
+    example's own class minus log p(y). None where the estimator has no posterior."""
 
     def __float__(self) -> float:
         return self.nats

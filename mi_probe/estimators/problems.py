@@ -6,10 +6,12 @@ held-out terms are made from them.
 """
 
 import math
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds import Scores, barber_agakov, donsker_varadhan
@@ -42,6 +44,18 @@ class CriticSettings(Protocol):
     def device(self) -> str:
         """Where the residual is trained."""
         ...
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a critic says of the rows that it never saw, in nats."""
+
+    terms: Float[np.ndarray, " m"]
+    """i(y; x) of each row."""
+    influence: Float[np.ndarray, " m"]
+    """Of each row on the terms' mean."""
+    log_posterior: Float[np.ndarray, "m c"] | None = None
+    """The log q(y|x) of every class."""
 
 
 class ClassProblem:
@@ -87,13 +101,14 @@ class ClassProblem:
         """Scores of training rows, T_0 out of fold."""
         return self._scores(residual, self._rows[rows], self._offset[rows])
 
-    def held_out_terms(self, residual: nn.Module | None) -> tuple[np.ndarray, np.ndarray]:
-        """Held-out terms in nats, and each row's influence on their mean."""
+    def held_out(self, residual: nn.Module | None) -> HeldOut:
+        """Held-out terms, which are independent given the critic, and the posterior."""
         offset = as_tensor(self.start.test).to(self._settings.device)
         scores = self._scores(residual, self._held_out, offset)
         terms = barber_agakov(scores).double().cpu().numpy()
         terms = terms + self._shift[self._y[self._held_out].numpy()]
-        return terms, terms
+        posterior = torch.log_softmax((scores.values + scores.log_weights).double(), dim=1)
+        return HeldOut(terms, terms, posterior.cpu().numpy())
 
     def _scores(self, residual: nn.Module | None, rows: Tensor, offset: Tensor) -> Scores:
         device = self._settings.device
@@ -147,7 +162,7 @@ class ScoreProblem:
             residual, self._rows[rows], self.start.train[index], self.start.y_train[index]
         )
 
-    def held_out_terms(self, residual: nn.Module | None) -> tuple[np.ndarray, np.ndarray]:
+    def held_out(self, residual: nn.Module | None) -> HeldOut:
         """Held-out Donsker-Varadhan terms in nats, and each row's influence.
 
         The critic is first normalised over training rows' Y, which is allowed (they are
@@ -165,7 +180,7 @@ class ScoreProblem:
         log_z = torch.logsumexp(scores.log_partition, 0) - math.log(len(terms))
         pairs = torch.exp(scores.values + scores.log_weights - log_z)
         influence = terms - pairs.sum(1) - pairs.sum(0)
-        return terms.double().cpu().numpy(), influence.double().cpu().numpy()
+        return HeldOut(terms.double().cpu().numpy(), influence.double().cpu().numpy())
 
     def _scores(
         self, residual: nn.Module | None, rows: Tensor, f: np.ndarray, y: np.ndarray

@@ -26,7 +26,7 @@ from mi_probe.estimators.base import Estimate, Nature, States, Target
 from mi_probe.estimators.bounds import BOUNDS, OBJECTIVES
 from mi_probe.estimators.class_start import Family, class_starts
 from mi_probe.estimators.folds import assign_folds, choose_validation
-from mi_probe.estimators.problems import ClassProblem, ScoreProblem
+from mi_probe.estimators.problems import ClassProblem, HeldOut, ScoreProblem
 from mi_probe.estimators.score_start import score_starts
 from mi_probe.estimators.states import views_of
 from mi_probe.estimators.targets import Classes, as_tensor
@@ -84,11 +84,14 @@ class Variational:
         streams = iter(np.random.SeedSequence(seed).spawn(1 + 3 * self.n_folds))
         fold = assign_folds(target, self.n_folds, np.random.default_rng(next(streams)))
         pointwise, influence = np.empty(len(target)), np.empty(len(target))
+        posterior = _empty_posterior(target)
         history, fits = [], []
         for held_out, problem in enumerate(self._problems(states, target, fold)):
-            fit, terms, effect = self._solve(problem, streams)
+            fit, held = self._solve(problem, streams)
             rows = fold == held_out
-            pointwise[rows], influence[rows] = terms, effect
+            pointwise[rows], influence[rows] = held.terms, held.influence
+            if posterior is not None:
+                posterior[rows] = held.log_posterior
             fits.append(fit)
             history.append(_record(fit, problem, rows))
         unfinished = sum(fit.kept and not fit.converged for fit in fits)
@@ -102,6 +105,7 @@ class Variational:
             fold=fold,
             converged=unfinished * 2 <= len(fits),
             history=history,
+            log_posterior=posterior,
         )
 
     @property
@@ -143,7 +147,7 @@ class Variational:
         self,
         problem: ClassProblem | ScoreProblem,
         streams: Iterator[np.random.SeedSequence],
-    ) -> tuple[Fit, Float[np.ndarray, " m"], Float[np.ndarray, " m"]]:
+    ) -> tuple[Fit, HeldOut]:
         split = np.random.default_rng(next(streams))
         rows = np.arange(problem.n_train)
         chosen = choose_validation(rows, self.validation_share, split)
@@ -165,8 +169,15 @@ class Variational:
         )
         residual.eval()
         with torch.no_grad():
-            terms, influence = problem.held_out_terms(residual if fit.kept else None)
-        return fit, terms, influence
+            return fit, problem.held_out(residual if fit.kept else None)
+
+
+def _empty_posterior(
+    target: Classes | ScoreTarget,
+) -> Float[np.ndarray, "n c"] | None:
+    if not isinstance(target, Classes):
+        return None
+    return np.empty((len(target), target.n_classes))
 
 
 def _standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:

@@ -56,6 +56,11 @@ def test_record_is_consistent(estimator, gaussians):
     assert estimate.estimator == estimator
     assert estimate.seed == 5
     assert len(estimate.history) == estimator.n_folds
+    assert np.unique(estimate.fold).tolist() == list(range(len(estimate.history)))
+    if estimate.log_posterior is not None:
+        own = estimate.log_posterior[np.arange(600), gaussians.y] - np.log(p)[gaussians.y]
+        assert own == pytest.approx(estimate.pointwise, abs=1e-5)
+        assert np.exp(estimate.log_posterior).sum(1) == pytest.approx(1)
 
 
 def test_same_seed_same_number_and_global_generators_are_untouched(estimator):
