@@ -6,6 +6,15 @@ name            what it is                                Y                     
 ``mine``        lower bound: Donsker-Varadhan, gradient   classes, real numbers  H(Y)
                 corrected by a moving average; starts
                 from Gaussian discriminants
+``mine_f``      lower bound: E[T] + 1 - E[exp T] of    classes, real numbers  H(Y)
+                the critic as trained (MINE-f)
+``nwj``         the same, after normalising the critic  classes, real numbers  H(Y)
+``infonce``     lower bound: own Y among the others'    classes, real numbers  H(Y), else
+                                                                               log(n/folds)
+``smile``       neither: clipped Donsker-Varadhan of a  classes, real numbers  none
+                Jensen-Shannon critic
+``js``          lower bound: MINE-f's value of a        classes, real numbers  H(Y)
+                Jensen-Shannon critic
 ``classifier``  lower bound: H(Y) - CE (Barber-Agakov);   classes                H(Y)
                 starts from these and a logistic
                 regression
@@ -34,6 +43,41 @@ ESTIMATORS: dict[str, Estimator] = {
         reference="Belghazi et al. 2018, arXiv 1801.04062",
         objective="mine",
         bound="donsker_varadhan",
+    ),
+    "mine_f": Variational(
+        name="mine_f",
+        summary="f-divergence form E[T] - E[exp(T - 1)] of the critic as it was trained",
+        reference="Belghazi et al. 2018, arXiv 1801.04062; Nguyen et al. 2010",
+        objective="nwj",
+        bound="nwj_plain",
+    ),
+    "nwj": Variational(
+        name="nwj",
+        summary="the same form, the critic's own normaliser as its baseline",
+        reference="Nguyen et al. 2010; Poole et al. 2019, arXiv 1905.06922",
+        objective="nwj",
+        bound="nwj",
+    ),
+    "infonce": Variational(
+        name="infonce",
+        summary="own Y among the others' (all classes where Y is discrete)",
+        reference="van den Oord et al. 2018, arXiv 1807.03748",
+        objective="info_nce",
+        bound="info_nce",
+    ),
+    "smile": Variational(
+        name="smile",
+        summary="Jensen-Shannon trained; Donsker-Varadhan with a clipped second term",
+        reference="Song and Ermon 2020, arXiv 1910.06222",
+        objective="jensen_shannon",
+        bound="smile",
+    ),
+    "js": Variational(
+        name="js",
+        summary="Jensen-Shannon trained; valued by E[T] + 1 - E[exp T] (NWJ)",
+        reference="Hjelm et al. 2019, arXiv 1808.06670; Poole et al. 2019",
+        objective="jensen_shannon",
+        bound="nwj_plain",
     ),
     "classifier": Variational(
         name="classifier",

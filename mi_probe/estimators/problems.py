@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.bounds import Scores, barber_agakov, donsker_varadhan
+from mi_probe.estimators.bounds import Bound, Scores
 from mi_probe.estimators.class_start import ClassStart
 from mi_probe.estimators.critics import residual_for
 from mi_probe.estimators.score_start import ScoreStart
@@ -43,6 +43,16 @@ class CriticSettings(Protocol):
     @property
     def device(self) -> str:
         """Where the residual is trained."""
+        ...
+
+    @property
+    def value(self) -> Bound:
+        """What is reported, and watched on the validation rows."""
+        ...
+
+    @property
+    def tau(self) -> float:
+        """Of the clip in `smile`."""
         ...
 
 
@@ -102,13 +112,28 @@ class ClassProblem:
         return self._scores(residual, self._rows[rows], self._offset[rows])
 
     def held_out(self, residual: nn.Module | None) -> HeldOut:
-        """Held-out terms, which are independent given the critic, and the posterior."""
+        """Held-out terms and the posterior."""
         offset = as_tensor(self.start.test).to(self._settings.device)
         scores = self._scores(residual, self._held_out, offset)
-        terms = barber_agakov(scores).double().cpu().numpy()
-        terms = terms + self._shift[self._y[self._held_out].numpy()]
         posterior = torch.log_softmax((scores.values + scores.log_weights).double(), dim=1)
-        return HeldOut(terms, terms, posterior.cpu().numpy())
+        shift = torch.from_numpy(self._shift)[self._y[self._held_out]]
+        terms, influence = (
+            (part.double().cpu() + shift).numpy()
+            for part in self._settings.value.influence(
+                self._normalised(scores), self._settings.tau, paired_columns=False
+            )
+        )
+        return HeldOut(terms, influence, posterior.cpu().numpy())
+
+    def watched(self, scores: Scores) -> Tensor:
+        """Terms whose mean stops the training."""
+        terms = self._settings.value.terms(self._settings.tau)
+        return terms(self._normalised(scores))
+
+    def _normalised(self, scores: Scores) -> Scores:
+        if not self._settings.value.normalised:
+            return scores
+        return scores.lowered(scores.log_partition)
 
     def _scores(self, residual: nn.Module | None, rows: Tensor, offset: Tensor) -> Scores:
         device = self._settings.device
@@ -162,25 +187,28 @@ class ScoreProblem:
             residual, self._rows[rows], self.start.train[index], self.start.y_train[index]
         )
 
-    def held_out(self, residual: nn.Module | None) -> HeldOut:
-        """Held-out Donsker-Varadhan terms in nats, and each row's influence.
+    def watched(self, scores: Scores) -> Tensor:
+        """Terms whose mean stops the training."""
+        return self._settings.value.terms(self._settings.tau)(scores)
 
-        The critic is first normalised over training rows' Y, which is allowed (they are
-        independent of the held-out pairs) and keeps exp T near 1 on average, where plain
-        Donsker-Varadhan rests on a few enormous terms.
+    def held_out(self, residual: nn.Module | None) -> HeldOut:
+        """Held-out terms in nats, and each row's influence on their mean.
+
+        Where the bound asks for it, the critic is first normalised over training rows' Y,
+        which is allowed (they are independent of the held-out pairs) and keeps exp T near
+        1 on average, where a plain mean of exp T rests on a few enormous terms.
         """
-        start = self.start
+        start, value = self.start, self._settings.value
         scores = self._scores(residual, self._held_out, start.test, start.y_test)
-        columns = start.y_train[:: max(1, len(start.y_train) // _COLUMNS)]
-        log_mean = self._pairs(residual, self._held_out, start.test, columns)
-        log_mean = torch.logsumexp(log_mean, 1) - math.log(len(columns))
-        scores = Scores(scores.values - log_mean[:, None], scores.joint, scores.log_weights)
-        terms = donsker_varadhan(scores)
-        # The delta method on the logarithm of the mean over pairs, both sides of a pair.
-        log_z = torch.logsumexp(scores.log_partition, 0) - math.log(len(terms))
-        pairs = torch.exp(scores.values + scores.log_weights - log_z)
-        influence = terms - pairs.sum(1) - pairs.sum(0)
-        return HeldOut(terms.double().cpu().numpy(), influence.double().cpu().numpy())
+        if value.normalised:
+            columns = start.y_train[:: max(1, len(start.y_train) // _COLUMNS)]
+            log_mean = self._pairs(residual, self._held_out, start.test, columns)
+            scores = scores.lowered(torch.logsumexp(log_mean, 1) - math.log(len(columns)))
+        terms, influence = (
+            part.double().cpu().numpy()
+            for part in value.influence(scores, self._settings.tau, paired_columns=True)
+        )
+        return HeldOut(terms, influence)
 
     def _scores(
         self, residual: nn.Module | None, rows: Tensor, f: np.ndarray, y: np.ndarray

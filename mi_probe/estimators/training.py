@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.bounds import Bound, Scores
+from mi_probe.estimators.bounds import Scores, Terms
+from mi_probe.estimators.objectives import Objective
 
 ScoreRows = Callable[[Tensor], Scores]
 """Scores of the rows of the training set that a batch holds."""
@@ -58,8 +59,8 @@ class Fit:
 def fit_residual(
     residual: nn.Module,
     score_rows: ScoreRows,
-    objective: Callable[[Scores], Tensor],
-    bound: Bound,
+    objective: Objective,
+    watched: Terms,
     train: Tensor,
     validation: Tensor,
     schedule: Schedule,
@@ -68,7 +69,7 @@ def fit_residual(
     ceiling: float | None = None,
     lengths: Tensor | None = None,
 ) -> Fit:
-    """Maximise the objective, stop on the validation bound, keep the best weights.
+    """Maximise the objective, stop on the watched value, keep the best weights.
 
     The residual is kept only if it beats T_0 on the validation rows by more than one
     standard error of the paired difference: the best of many epochs would otherwise always
@@ -79,7 +80,7 @@ def fit_residual(
     optimiser = torch.optim.AdamW(
         residual.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    start = _terms(residual, score_rows, bound, validation)
+    start = _terms(residual, score_rows, watched, validation)
     best, best_epoch, progress_epoch, milestone = start, 0, 0, float(start.mean())
     weights = copy.deepcopy(residual.state_dict())
     train_values, values = [math.nan], [float(start.mean())]
@@ -89,13 +90,13 @@ def fit_residual(
                 residual,
                 score_rows,
                 objective,
-                bound,
+                watched,
                 _batches(train, lengths, schedule, generator),
                 optimiser,
                 schedule.clip_norm,
             )
         )
-        terms = _terms(residual, score_rows, bound, validation)
+        terms = _terms(residual, score_rows, watched, validation)
         values.append(float(terms.mean()))
         if not math.isfinite(values[-1]):
             break
@@ -123,8 +124,8 @@ def fit_residual(
 def _epoch(
     residual: nn.Module,
     score_rows: ScoreRows,
-    objective: Callable[[Scores], Tensor],
-    bound: Bound,
+    objective: Objective,
+    watched: Terms,
     batches: list[Tensor],
     optimiser: torch.optim.Optimizer,
     clip_norm: float,
@@ -138,7 +139,7 @@ def _epoch(
         nn.utils.clip_grad_norm_(residual.parameters(), clip_norm)
         optimiser.step()
         with torch.no_grad():
-            total += float(bound(scores).sum())
+            total += float(watched(scores).sum())
     return total / sum(map(len, batches))
 
 
@@ -160,8 +161,8 @@ def _batches(
 def _terms(
     residual: nn.Module,
     score_rows: ScoreRows,
-    bound: Bound,
+    watched: Terms,
     rows: Tensor,
 ) -> Float[np.ndarray, " n"]:
     residual.eval()
-    return bound(score_rows(rows)).double().cpu().numpy()
+    return watched(score_rows(rows)).double().cpu().numpy()

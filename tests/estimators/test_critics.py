@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from mi_probe import HiddenStates
-from mi_probe.estimators.bounds import OBJECTIVES, Scores, barber_agakov
+from mi_probe.estimators.bounds import Scores, barber_agakov
 from mi_probe.estimators.critics import residual_for
+from mi_probe.estimators.objectives import OBJECTIVES
 from mi_probe.estimators.training import Schedule, fit_residual
 
 
