@@ -28,7 +28,12 @@ class Settings:
             "(each of its checkpoint-*), or an embedded one; usually given bare"
         },
     )
-    task: str | None = _about(f"an embedded data set: {', '.join(TASKS)}")
+    task: str | None = _about(f"a declared data set: {', '.join(TASKS)}")
+    data_folder: str | None = _about(
+        "the folder, or a file, with the task's original files; not needed for the "
+        f"embedded: {', '.join(name for name, entry in TASKS.items() if entry.wheel)}"
+    )
+    split: str | None = _about("of the task; by default the one that papers report on")
     data: str | None = _about("your own .csv, .tsv, .jsonl, .json or .parquet file")
     text_column: str | None = _about("its column with the text ('text')")
     label_column: str = _about("its column with Y", "label")
@@ -124,7 +129,7 @@ class Choice:
 
 
 def read_task(settings: Settings) -> Task:
-    """The embedded task or the user's file.
+    """The declared task or the user's file.
 
     Raises:
         InputError: unless exactly one of the two is asked for; and as the readers do.
@@ -135,10 +140,21 @@ def read_task(settings: Settings) -> Task:
             f"one of task and data must be given; got {got}. --task is one of "
             f"{', '.join(TASKS)}; --data FILE is your own."
         )
+    for option in ("data_folder", "split"):
+        if settings.task is None and getattr(settings, option) is not None:
+            raise InputError(
+                f"{option.replace('_', '-')} belongs to a declared task, --task; with "
+                "--data FILE, that file is all there is. Leave it out."
+            )
     # A shell hands a backslash and an n on; nobody means these two by it.
     template = settings.template and settings.template.replace("\\n", "\n")
     if settings.task is not None:
-        task = load_task(settings.task, template=template)
+        task = load_task(
+            settings.task,
+            template=template,
+            split=settings.split,
+            data_folder=settings.data_folder,
+        )
     else:
         task = read_file(
             settings.data or "",

@@ -9,7 +9,8 @@ import pytest
 from nbclient import NotebookClient
 
 from mi_probe.backbones import EMBEDDED
-from mi_probe.tasks.embedded import TASKS
+from mi_probe.tasks import TASKS
+from mi_probe.tasks.entry import Wheel
 from tests.tiny import save_tiny
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
@@ -41,6 +42,12 @@ def settings(notebook: nbformat.NotebookNode) -> dict[str, object]:
         (name,) = statement.targets
         found[ast.unparse(name)] = ast.literal_eval(statement.value)
     return found
+
+
+def wheel_of(given) -> Wheel:
+    wheel = TASKS[str(given["TASK"])].wheel
+    assert wheel is not None, "a notebook runs on what is embedded"
+    return wheel
 
 
 def skip_without(*packages: str) -> None:
@@ -85,7 +92,7 @@ def test_it_calls_and_defines_nothing(path):
 def test_it_runs_on_a_tiny_model(path, tmp_path):
     notebook = read(path)
     given = settings(notebook)
-    skip_without(TASKS[str(given["TASK"])].package)
+    skip_without(wheel_of(given).package)
     small = {**SMALL, "MODEL": str(save_tiny(tmp_path / "tiny-model"))}
     assert set(small) <= set(given)
     smaller = "\n".join(f"{name} = {value!r}" for name, value in small.items())
@@ -104,5 +111,5 @@ def test_it_runs_as_it_is(path, tmp_path):
     notebook = read(path)
     given = settings(notebook)
     model = str(given["MODEL"]).partition(":")[0]
-    skip_without(EMBEDDED[model].distribution, TASKS[str(given["TASK"])].package)
+    skip_without(EMBEDDED[model].distribution, wheel_of(given).package)
     execute(notebook, tmp_path)

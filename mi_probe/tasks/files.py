@@ -4,11 +4,9 @@ Values stay what the file says they are: ``None``, ``null`` and ``NA`` in a CSV 
 text, never a missing value. Missing is an empty cell there, a null in the others.
 """
 
-import csv
 import difflib
 import hashlib
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,130 +15,33 @@ import numpy as np
 from mi_probe.errors import InputError
 from mi_probe.tasks.labels import classes_or_scores
 from mi_probe.tasks.prompts import fill
+from mi_probe.tasks.tables import (
+    Rows,
+    checked,
+    json_lines,
+    json_list,
+    parquet,
+    separated,
+)
 from mi_probe.tasks.task import Task
 
-Rows = list[dict[str, Any]]
-
-
-def _separated(path: Path, delimiter: str) -> Rows:
-    # Not pandas: it takes a row that is too long as an index, and guesses at types.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
-        header = next(reader, None)
-        if header is None:
-            return []
-        if len(set(header)) < len(header):
-            twice = ", ".join(sorted({n for n in header if header.count(n) > 1}))
-            raise InputError(
-                f"columns of {path} must have different names; {twice} come twice."
-            )
-        rows = []
-        for cells in reader:
-            if not cells:  # a blank line, often the last
-                continue
-            if len(cells) != len(header):
-                raise InputError(
-                    f"each row of {path} must have the header's {len(header)} cells; "
-                    f"line {reader.line_num} has {len(cells)}. A text that holds the "
-                    "delimiter or a line break needs quotation marks."
-                )
-            rows.append({k: c if c else None for k, c in zip(header, cells, strict=True)})
-        return rows
-
-
-def _objects(path: Path, found: Iterator[tuple[str, Any]]) -> Rows:
-    rows = []
-    for where, value in found:
-        if not isinstance(value, dict):
-            raise InputError(
-                f"{where} of {path} must be an object like "
-                f'{{"text": ..., "label": ...}}; got {type(value).__name__}.'
-            )
-        rows.append(value)
-    return rows
-
-
-def _json_lines(path: Path) -> Rows:
-    def lines() -> Iterator[tuple[str, Any]]:
-        with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    try:
-                        yield f"line {number}", json.loads(line)
-                    except json.JSONDecodeError as error:
-                        raise InputError(
-                            f"line {number} of {path} must be JSON; {error.msg} at "
-                            f"column {error.colno}."
-                        ) from None
-
-    return _objects(path, lines())
-
-
-def _json(path: Path) -> Rows:
-    text = path.read_text(encoding="utf-8-sig")
-    if not text.strip():
-        return []
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path} must be JSON; {error.msg} at line {error.lineno}. A file with one "
-            "object a line needs the ending .jsonl."
-        ) from None
-    if not isinstance(content, list):
-        raise InputError(
-            f"{path} must hold a list of objects; got {type(content).__name__}."
-        )
-    return _objects(path, ((f"entry {i}", value) for i, value in enumerate(content)))
-
-
-def _parquet(path: Path) -> Rows:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        return parquet.read_table(path).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        first_line = str(error).splitlines()[0]
-        raise InputError(f"{path} must be a Parquet file; {first_line}") from None
-
-
 READERS: dict[str, Callable[[Path], Rows]] = {
-    ".csv": lambda path: _separated(path, ","),
-    ".tsv": lambda path: _separated(path, "\t"),
-    ".jsonl": _json_lines,
-    ".json": _json,
-    ".parquet": _parquet,
+    ".csv": lambda path: separated(path, ","),
+    ".tsv": lambda path: separated(path, "\t"),
+    ".jsonl": json_lines,
+    ".json": json_list,
+    ".parquet": parquet,
 }
 
 
 def _rows(path: Path) -> Rows:
-    if not path.exists():
-        raise InputError(f"data must be a file that exists; there is no {path}.")
-    if not path.is_file():
-        raise InputError(f"data must be a file; {path} is a folder.")
     read = READERS.get(path.suffix.lower())
-    if read is None:
+    if read is None and path.is_file():
         raise InputError(
             f"data must end in {', '.join(READERS)}; got '{path.name}'. "
             "Convert it, or rename it if only the ending differs."
         )
-    if path.stat().st_size == 0:
-        raise InputError(f"data must hold rows; {path} is empty (0 bytes).")
-    try:
-        rows = read(path)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"data must be UTF-8; {path} is not, at byte {error.start}. "
-            "Save it as UTF-8 and try again."
-        ) from None
-    except csv.Error as error:
-        raise InputError(f"{path} must be a well-formed table; {error}.") from None
-    except PermissionError:
-        raise InputError(f"data must be readable; {path} is not. See `ls -l`.") from None
-    if not rows:
-        raise InputError(f"data must hold rows; {path} has none.")
-    return rows
+    return checked(path, read or json_list)
 
 
 def _column(rows: Rows, name: str, role: str, path: Path) -> list[Any]:

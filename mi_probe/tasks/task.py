@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from mi_probe.errors import InputError
+from mi_probe.tasks.answers import AnswerForm, Number, Parsed, Words, read_answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,10 @@ class Task:
     """Where the rows come from, with a version or hash."""
     notes: tuple[str, ...] = ()
     """What was done to the rows on reading ('56 duplicate texts dropped')."""
+    form: AnswerForm | None = None
+    """How answers are written and read; None: the classes' names, or a number."""
+    options: tuple[tuple[str, ...], ...] = ()
+    """The texts of each row's options, where rows have some."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -41,6 +46,20 @@ class Task:
     def kind(self) -> Literal["classes", "scores"]:
         """Whether Y is a class or a number."""
         return "scores" if self.label_names is None else "classes"
+
+    def parse(self, texts: Sequence[str]) -> Parsed:
+        """Y as a model wrote it after each prompt: NaN, and counted, where it did not.
+
+        Raises:
+            InputError: unless there is one text a row.
+        """
+        if len(texts) != len(self):
+            raise InputError(
+                f"texts must be one a row, {len(self)} for task '{self.name}'; got "
+                f"{len(texts)}."
+            )
+        form = self.form or (Words(self.label_names) if self.label_names else Number())
+        return read_answers(form, texts, self.options)
 
     def sha256(self) -> str:
         """Hash of what an estimate depends on: ids, prompts, labels and what Y is."""
@@ -61,6 +80,7 @@ class Task:
             prompts=tuple(self.prompts[i] for i in index),
             answers=tuple(self.answers[i] for i in index),
             ids=tuple(self.ids[i] for i in index),
+            options=tuple(self.options[i] for i in index) if self.options else (),
             labels=self.labels[index],
         )
 

