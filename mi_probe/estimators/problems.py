@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from mi_probe.estimators.bounds import Bound, Scores
 from mi_probe.estimators.class_start import ClassStart
 from mi_probe.estimators.critics import residual_for
+from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.score_start import ScoreStart
 from mi_probe.estimators.targets import Classes, as_tensor
 from mi_probe.hidden import HiddenStates
@@ -68,6 +69,18 @@ class HeldOut:
     """The log q(y|x) of every class."""
 
 
+class ClassVectors(nn.Module):
+    """Features of x to scores of classes: a product with a vector for each class."""
+
+    def __init__(self, n_classes: int, width: int) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.randn(n_classes, width) / math.sqrt(width))
+
+    def forward(self, features: Float[Tensor, "b w"]) -> Float[Tensor, "b c"]:
+        """The score of each class."""
+        return features @ self.vectors.T
+
+
 class ClassProblem:
     """One fold of a discrete target: scores are examples against all classes."""
 
@@ -85,9 +98,8 @@ class ClassProblem:
         self._y = torch.from_numpy(target.index)
         self._log_prior = as_tensor(start.log_prior).to(settings.device)
         self._offset = as_tensor(start.train).to(settings.device)
-        # log p(y) of the training rows against that of all: the ceiling is of all rows.
-        self._shift = start.log_prior - target.log_prior
-
+        self._log_shares = as_tensor(target.log_prior).to(settings.device)
+        self._many = target.n_classes > MANY
         self.ceiling = target.entropy
 
     @property
@@ -102,10 +114,14 @@ class ClassProblem:
         return x.mask[self._rows].sum(1) if isinstance(x, HiddenStates) else None
 
     def residual(self, rows: Tensor) -> nn.Module:
-        """A residual that gives one feature a class, standardised on these rows."""
-        return residual_for(
-            self._x, self._rows[rows], len(self._log_prior), self._settings.hidden
-        )
+        """A residual that gives one feature a class, standardised on these rows.
+
+        Of many classes each has a vector instead, whose product with x's features counts.
+        """
+        c, hidden = len(self._log_prior), self._settings.hidden
+        width = self._settings.pair_features if self._many else c
+        x_side = residual_for(self._x, self._rows[rows], width, hidden)
+        return nn.Sequential(x_side, ClassVectors(c, width)) if self._many else x_side
 
     def train_scores(self, residual: nn.Module, rows: Tensor) -> Scores:
         """Scores of training rows, T_0 out of fold."""
@@ -115,14 +131,17 @@ class ClassProblem:
         """Held-out terms and the posterior."""
         offset = as_tensor(self.start.test).to(self._settings.device)
         scores = self._scores(residual, self._held_out, offset)
-        posterior = torch.log_softmax((scores.values + scores.log_weights).double(), dim=1)
-        shift = torch.from_numpy(self._shift)[self._y[self._held_out]]
+        # Against p(y) of all rows, as H(Y) is: a critic that knows nothing is at 0.
+        scores = Scores(scores.values, scores.joint, self._log_shares)
         terms, influence = (
-            (part.double().cpu() + shift).numpy()
+            part.double().cpu().numpy()
             for part in self._settings.value.influence(
                 self._normalised(scores), self._settings.tau, paired_columns=False
             )
         )
+        if self._many:  # rows times classes would be larger than all else
+            return HeldOut(terms, influence)
+        posterior = torch.log_softmax((scores.values + scores.log_weights).double(), dim=1)
         return HeldOut(terms, influence, posterior.cpu().numpy())
 
     def watched(self, scores: Scores) -> Tensor:

@@ -27,6 +27,7 @@ from mi_probe.estimators.base import Estimate, Nature, States, Target
 from mi_probe.estimators.bounds import BOUNDS, Bound
 from mi_probe.estimators.class_start import Family, class_starts
 from mi_probe.estimators.folds import assign_folds, choose_validation
+from mi_probe.estimators.many_classes import MANY, NestedMeans, many_class_starts
 from mi_probe.estimators.objectives import OBJECTIVES
 from mi_probe.estimators.problems import ClassProblem, HeldOut, ScoreProblem
 from mi_probe.estimators.score_start import score_starts
@@ -149,7 +150,16 @@ class Variational:
         views = views_of(x) if self.start else {}
         tensors = x if isinstance(x, HiddenStates) else as_tensor(_standardised(x))
         if isinstance(target, Classes):
-            for k, start in enumerate(class_starts(views, target, fold, self.start)):
+            starts = (
+                many_class_starts(
+                    {name: NestedMeans(view, fold) for name, view in views.items()},
+                    target,
+                    fold,
+                )
+                if target.n_classes > MANY
+                else class_starts(views, target, fold, self.start)
+            )
+            for k, start in enumerate(starts):
                 yield ClassProblem(self, tensors, target, fold != k, start)
         else:
             for k, start in enumerate(score_starts(views, target.values, fold)):
@@ -187,7 +197,7 @@ class Variational:
 def _empty_posterior(
     target: Classes | ScoreTarget,
 ) -> Float[np.ndarray, "n c"] | None:
-    if not isinstance(target, Classes):
+    if not isinstance(target, Classes) or target.n_classes > MANY:
         return None
     return np.empty((len(target), target.n_classes))
 
