@@ -1,0 +1,130 @@
+"""Y depends on the first and the last token together."""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import log_ndtr, ndtr
+from scipy.stats import binom
+
+from mi_probe.hidden import HiddenStates
+from mi_probe.synthetic.known import Known, binary_entropy
+from mi_probe.synthetic.mixture import Mixture
+from mi_probe.synthetic.parity import parity_posterior
+from mi_probe.synthetic.token_source import (
+    Drawn,
+    TokenSource,
+    drawn_mask,
+    known_tokens,
+    lengths_between,
+    mean_mixture,
+    truths,
+)
+
+
+def parity_of_ends(
+    n: int,
+    t: int = 16,
+    d: int = 16,
+    *,
+    noise: float = 0.3,
+    flips: float = 0.0,
+    vary: bool = True,
+    seed: int = 0,
+) -> Known:
+    """Each token is +1 or -1 along a direction; Y tells whether first and last agree.
+
+    Either end alone tells nothing. The mean tells a little: agreeing ends push it out.
+
+    Args:
+        n: examples.
+        t: most tokens.
+        d: dimensions.
+        noise: standard deviation of a token's coordinates.
+        flips: share of labels drawn anew.
+        vary: lengths between t/2 and t, instead of t.
+        seed: of the direction and of the sample.
+    """
+    settings = (t, noise, flips, vary)
+    return known_tokens(_parity_source(*settings), _parity_truths(*settings), n, d, seed)
+
+
+def first_against_last(
+    n: int,
+    t: int = 16,
+    d: int = 16,
+    *,
+    noise: float = 0.0,
+    vary: bool = True,
+    seed: int = 0,
+) -> Known:
+    r"""Every token has a height; Y tells whether the first is higher than the last.
+
+    With a, b the heights, standard normal, and label noise :math:`\tau`,
+    :math:`p(y=1|z) = \Phi((a - b)/\tau)`. Without noise I(Y;Z) = ln 2 and
+    :math:`I(Y;Z_{first}) = I(Y;Z_{last}) = \ln 2 - 1/2` exactly; I(Y;Z_mean) = 0, because
+    the mean does not change when the ends change places.
+
+    Args:
+        n: examples.
+        t: most tokens.
+        d: dimensions; all but one are noise.
+        noise: standard deviation of what is added to a - b before Y is read off.
+        vary: lengths between t/2 and t, instead of t.
+        seed: of the direction and of the sample.
+    """
+    rng = np.random.default_rng(seed)
+    mask = drawn_mask(rng, n, t, lengths_between(t, vary))
+    values = rng.normal(size=(n, t, d)).astype(np.float32)
+    direction = np.linalg.qr(rng.normal(size=(d, 1)))[0].astype(np.float32)
+    height = (values @ direction)[..., 0]
+    difference = height[:, 0] - height[np.arange(n), mask.sum(1) - 1]
+    y = (difference + noise * rng.normal(size=n) > 0).astype(np.int64)
+    sign = np.where(y == 1, 1.0, -1.0)
+    log_p = log_ndtr(sign * difference / noise) if noise else np.zeros(n)
+    one_end = _probit_nats(1 / np.sqrt(1 + noise**2))
+    return Known(
+        HiddenStates(values * mask[..., None], mask),
+        y,
+        _probit_nats(np.sqrt(2) / noise) if noise else float(np.log(2)),
+        pooled_nats={"mean": 0.0, "first": one_end, "last": one_end},
+        pointwise=log_p + np.log(2),
+    )
+
+
+def _probit_nats(slope: float) -> float:
+    """I(Y;a) where p(y=1|a) = ndtr(slope a), a standard normal: ln 2 - E h(p)."""
+    a = np.linspace(-10, 10, 20_001)
+    density = np.exp(-0.5 * a**2) / np.sqrt(2 * np.pi)
+    return float(np.log(2) - np.trapezoid(density * binary_entropy(ndtr(slope * a)), a))
+
+
+def _parity_source(t: int, noise: float, flips: float, vary: bool) -> TokenSource:
+    lengths = lengths_between(t, vary)
+
+    def draw(rng: np.random.Generator, n: int) -> Drawn:
+        mask = drawn_mask(rng, n, t, lengths)
+        codes = rng.choice([-1.0, 1.0], size=(n, t, 1)) * mask[..., None]
+        last = codes[np.arange(n), mask.sum(1) - 1, 0]
+        return codes, mask, (codes[:, 0, 0] * last > 0).astype(int)
+
+    def log_likelihood(z: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        last = z[np.arange(len(z)), mask.sum(1) - 1, 0]
+        return parity_posterior(np.stack([z[:, 0, 0], last], axis=1) / noise**2)
+
+    totals = []
+    for length in lengths:
+        count = np.arange(length + 1)
+        inner = length - 2
+        agree = (binom.pmf(count, inner, 0.5) + binom.pmf(count - 2, inner, 0.5)) / 2
+        weights = np.stack([binom.pmf(count - 1, inner, 0.5), agree], axis=1)
+        totals.append((int(length), (2.0 * count - length)[:, None], weights))
+    nothing = Mixture(np.zeros((1, 1)), np.ones(1), np.ones((1, 2)))
+    views = {"mean": mean_mixture(totals, noise, 2), "first": nothing, "last": nothing}
+    return TokenSource(2, draw, noise, log_likelihood, views, flips)
+
+
+@lru_cache
+def _parity_truths(
+    t: int, noise: float, flips: float, vary: bool
+) -> dict[str, tuple[float, float]]:
+    return truths(_parity_source(t, noise, flips, vary))
