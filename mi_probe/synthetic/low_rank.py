@@ -53,13 +53,15 @@ def low_rank(
         parts = [even_function(n, noise=noise, seed=draw + j) for j in range(rank)]
         x, y = np.empty((2, n, rank))
         for j, part in enumerate(parts):
-            x[:, j : j + 1], y[:, j : j + 1] = part.x, part.y
+            assert isinstance(part.x, np.ndarray)
+            x[:, j], y[:, j] = part.x[:, 0], part.y[:, 0]
         known = Known(x, y, sum(part.nats for part in parts))
     else:
         known = paired_normals(n, rank, rank, np.full(rank, correlation), seed=draw)
+        assert isinstance(known.x, np.ndarray)
         if kind == "non-linear":
-            assert isinstance(known.x, np.ndarray)
             known = replace(known, x=known.x**3, y=np.sinh(known.y))
+    assert isinstance(known.x, np.ndarray)
     others = rng.normal(size=(2, n, d - rank))
     sides = [
         np.concatenate([latent, other], axis=1) @ basis
@@ -79,6 +81,7 @@ def _noisy(
     rng: np.random.Generator,
 ) -> Known:
     known = paired_normals(n, rank, rank, np.full(rank, correlation), seed=seed)
+    assert isinstance(known.x, np.ndarray)
     signal = d / rank
     sides = [
         np.sqrt(signal) * latent @ basis[:rank] + noise * rng.normal(size=(n, d))
