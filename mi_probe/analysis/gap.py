@@ -1,0 +1,165 @@
+"""The DPI gap as one quantity: I(Y;Z) - I(Y;Z_p) = I(Y;Z|Z_p)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from mi_probe.analysis.randomisation import Randomisation
+from mi_probe.analysis.verdict import Reading, gap_verdict, reading_of
+from mi_probe.errors import InputError
+from mi_probe.estimators import Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """I(Y;Z|Z_p) for one pooling, in nats; ``float(gap)`` is ``nats``.
+
+    Neither bound: it is the difference of two lower bounds. Not to be trusted as an amount
+    where either critic is far from its best, which `Estimate.extrapolated` and
+    `capacity_ladder` tell; a critic of Z_p that misses something widens it.
+    """
+
+    pooling: str
+    """The name of g in Z_p = g(Z)."""
+    nats: float
+    """Mean paired difference of held-out pointwise information."""
+    stderr: float
+    ci: tuple[float, float]
+    """95 % interval of the paired difference."""
+    full: Estimate = field(repr=False)
+    """I(Y;Z), by the estimator's critic stacked with the pooled ones."""
+    pooled: Estimate = field(repr=False)
+    """I(Y;Z_p)."""
+    test: Randomisation | None
+    """The conditional randomisation test; None where it was not run."""
+    sigma: float = 0.0
+    """Of the noise added before pooling, in units of the states' root mean square."""
+
+    def __float__(self) -> float:
+        return self.nats
+
+    @property
+    def pointwise(self) -> Float[np.ndarray, " n"]:
+        """The paired difference of each example, in nats."""
+        return self.full.pointwise - self.pooled.pointwise
+
+    @property
+    def p_value(self) -> float | None:
+        """Of Y independent of Z given Z_p; None where the test was not run."""
+        return None if self.test is None else self.test.p_value
+
+    @property
+    def extrapolated(self) -> float | None:
+        """Difference of the learning curves' values, where both can be relied on."""
+        curves = (self.full.extrapolated, self.pooled.extrapolated)
+        if any(curve is None or not curve.reliable for curve in curves):
+            return None
+        full, pooled = (curve.nats for curve in curves if curve is not None)
+        return full - pooled
+
+    @property
+    def reading(self) -> Reading:
+        """What a gap is of, by whether noise was added."""
+        return reading_of(self.sigma)
+
+    @property
+    def verdict(self) -> str:
+        """Whether a gap is shown, how large, and on which reading it rests."""
+        flagged = {self.full.status, self.pooled.status} - {"ok"}
+        return gap_verdict(
+            self.pooling,
+            self.nats,
+            self.ci,
+            p_value=self.p_value,
+            n_draws=0 if self.test is None else self.test.n_draws,
+            entropy_y=self.full.entropy_y,
+            sigma=self.sigma,
+            flagged=tuple(sorted(flagged)),
+        )
+
+    def table(self) -> pd.DataFrame:
+        """One tidy row, in nats."""
+        return pd.DataFrame([_row(self)])
+
+    def _repr_html_(self) -> str:
+        return _html(self.table(), (self.verdict,))
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The gaps of several poolings, which share the estimate of I(Y;Z)."""
+
+    gaps: tuple[Gap, ...]
+
+    def __getitem__(self, pooling: str) -> Gap:
+        for gap in self.gaps:
+            if gap.pooling == pooling:
+                return gap
+        names = ", ".join(gap.pooling for gap in self.gaps)
+        raise InputError(f"pooling must be one of {names}; got '{pooling}'.")
+
+    def __iter__(self) -> Iterator[Gap]:
+        return iter(self.gaps)
+
+    def __len__(self) -> int:
+        return len(self.gaps)
+
+    @property
+    def full(self) -> Estimate:
+        """I(Y;Z), in nats."""
+        return self.gaps[0].full
+
+    @property
+    def verdict(self) -> str:
+        """One paragraph a pooling."""
+        return "\n".join(gap.verdict for gap in self.gaps)
+
+    def table(self) -> pd.DataFrame:
+        """One tidy row a pooling, in nats; ``p_holm`` is corrected for their number."""
+        table = pd.DataFrame([_row(gap) for gap in self.gaps])
+        place = list(table.columns).index("p_value") + 1
+        table.insert(place, "p_holm", _holm([gap.p_value for gap in self.gaps]))
+        return table
+
+    def _repr_html_(self) -> str:
+        return _html(self.table(), tuple(gap.verdict for gap in self.gaps))
+
+
+def _row(gap: Gap) -> dict[str, object]:
+    return {
+        "pooling": gap.pooling,
+        "sigma": gap.sigma,
+        "full": gap.full.nats,
+        "pooled": gap.pooled.nats,
+        "gap": gap.nats,
+        "stderr": gap.stderr,
+        "low": gap.ci[0],
+        "high": gap.ci[1],
+        "p_value": np.nan if gap.p_value is None else gap.p_value,
+        "gap_extrapolated": np.nan if gap.extrapolated is None else gap.extrapolated,
+        "H_Y": np.nan if gap.full.entropy_y is None else gap.full.entropy_y,
+        "status": gap.full.status if gap.full.status != "ok" else gap.pooled.status,
+        "reading": gap.reading,
+    }
+
+
+def _holm(p_values: list[float | None]) -> np.ndarray:
+    """Holm's step-down correction: the chance of one false gap among all is kept."""
+    p = np.array([np.nan if one is None else one for one in p_values])
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(stepped, 1.0)
+    return corrected
+
+
+def _html(table: pd.DataFrame, verdicts: tuple[str, ...]) -> str:
+    constant = [c for c in ("H_Y", "sigma", "reading", "stderr") if c in table]
+    shown = table.drop(columns=constant)
+    drawn = shown.to_html(index=False, float_format=lambda v: f"{v:.3f}", na_rep="-")
+    words = "".join(f"<p>{escape(verdict)}</p>" for verdict in verdicts)
+    return f"{drawn}<p>All values in nats.</p>{words}"

@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+import torch
+
+from mi_probe import HiddenStates, InputError
+from mi_probe.analysis import Gap, Gaps, dpi_gap
+from mi_probe.analysis.dpi import pooled_views
+from mi_probe.estimators import ESTIMATORS, TokenSequences, Variational
+from mi_probe.pooling import pool
+from mi_probe.synthetic import mean_sufficient, order
+
+# Quick critics without a network; `auto` in the slow tests.
+CLOSED = Variational(
+    name="closed",
+    objective="cross_entropy",
+    bound="barber_agakov",
+    schedule=ESTIMATORS["mine"].schedule.__class__(max_epochs=0),
+)
+
+
+@pytest.fixture(scope="module")
+def late():
+    """Y is in the last token alone; the mean holds a little of it."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=400)
+    values = rng.normal(size=(400, 5, 4)).astype(np.float32)
+    values[:, -1, 0] += 3 * y
+    return HiddenStates(values, np.ones((400, 5), bool)), y
+
+
+def test_gap_is_the_paired_difference_of_estimates_that_share_folds(late):
+    z, y = late
+    gap = dpi_gap(z, y, estimator=CLOSED, seed=3)
+    assert isinstance(gap, Gap)
+    assert float(gap) == gap.nats == pytest.approx(gap.full.nats - gap.pooled.nats)
+    assert gap.nats == pytest.approx(gap.pointwise.mean())
+    assert np.array_equal(gap.full.fold, gap.pooled.fold)
+    assert gap.pooled.nats == CLOSED.estimate(pool(z, "mean"), y, seed=3).nats
+    # The pair shares its noise: its interval is narrower than either estimate's.
+    apart = np.hypot(gap.full.stderr, gap.pooled.stderr)
+    assert gap.stderr < apart
+    assert gap.nats > 0.2
+    assert gap.p_value == pytest.approx(1 / 200)
+    assert "A gap is shown" in gap.verdict
+    assert "usable information at this capacity" in gap.verdict
+    assert dpi_gap(z, y, estimator=CLOSED, seed=3).p_value == gap.p_value
+
+
+def test_nothing_is_lost_where_the_last_token_holds_it(late):
+    z, y = late
+    gap = dpi_gap(z, y, pooling="last", estimator=CLOSED)
+    assert gap.nats == pytest.approx(0, abs=0.01)
+    assert gap.p_value > 0.05
+    assert "No gap is shown" in gap.verdict
+
+
+def test_several_poolings_share_the_full_estimate(late):
+    z, y = late
+    gaps = dpi_gap(z, y, pooling=["mean", "last", "mean+last"], estimator=CLOSED)
+    assert isinstance(gaps, Gaps)
+    assert [gap.pooling for gap in gaps] == ["mean", "last", "mean+last"]
+    assert all(gap.full is gaps.full for gap in gaps)
+    assert gaps["mean+last"].nats < gaps["mean"].nats
+    # A concatenation's critic contains its parts', so it does not fall behind them.
+    assert gaps["mean+last"].pooled.nats > gaps["last"].pooled.nats - 0.01
+    table = gaps.table()
+    assert list(table.pooling) == ["mean", "last", "mean+last"]
+    assert table.gap.tolist() == [gap.nats for gap in gaps]
+    assert (table.p_holm >= table.p_value).all()
+    html = gaps._repr_html_()
+    assert "<table" in html
+    assert html.count("<p>") == 4
+    with pytest.raises(InputError, match="one of mean, last, mean.last; got 'first'"):
+        gaps["first"]
+
+
+def test_concatenation_is_side_by_side(late):
+    z, _ = late
+    both = pooled_views(z, "mean+last")
+    assert np.array_equal(both[:, :4], pool(z, "mean").double().numpy())
+    assert np.array_equal(both[:, 4:], pool(z, "last").double().numpy())
+
+
+def test_vectors_of_your_own_by_name():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(500, 3))
+    y = (x[:, 0] + x[:, 1] + 0.5 * rng.normal(size=500) > 0).astype(int)
+    gaps = dpi_gap(x, y, pooling={"first column": x[:, :1]}, estimator=CLOSED)
+    assert gaps["first column"].nats > 0.1
+    assert gaps["first column"].p_value <= 0.01
+    same = dpi_gap(x, y, pooling={"all": x @ np.diag([1.0, 2.0, 3.0])}, estimator=CLOSED)
+    assert abs(same["all"].nats) < 0.005
+    assert same["all"].p_value > 0.05
+
+
+def test_real_numbers():
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(400, 4, 3)).astype(np.float32)
+    z = HiddenStates(values, np.ones((400, 4), bool))
+    told = values[:, 0, 0] + 0.3 * rng.normal(size=400)
+    gap = dpi_gap(z, told, pooling="mean", estimator="mine")
+    assert gap.p_value <= 0.01
+    assert gap.full.entropy_y is None
+    assert "% of H(Y)" not in gap.verdict
+    kept = values.mean((1, 2)) + 0.1 * rng.normal(size=400)
+    assert dpi_gap(z, kept, pooling="mean", estimator="mine").p_value > 0.05
+
+
+def test_noise_changes_the_reading(late):
+    z, y = late
+    gap = dpi_gap(z, y, estimator=CLOSED, sigma=0.5)
+    assert gap.reading == "noise-smoothed Shannon information"
+    assert 0.05 < gap.nats < dpi_gap(z, y, estimator=CLOSED).nats
+    assert "noise of 0.5 times" in gap.verdict
+
+
+def test_no_test_is_said(late):
+    z, y = late
+    gap = dpi_gap(z, y, estimator=CLOSED, n_draws=0)
+    assert gap.p_value is None
+    assert np.isnan(gap.table().p_value[0])
+    assert "no conditional test was run" in gap.verdict
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"pooling": "middle"}, "made of mean, last, first, max.* got 'middle'"),
+        ({"pooling": []}, "at least one Z_p; got none"),
+        ({"estimator": "guess"}, "estimator must be one of .* got 'guess'"),
+        ({"n_draws": -1}, "n_draws must be 0 or more; got -1"),
+        ({"sigma": -1.0}, "sigma must be 0 or more"),
+        (
+            {"sigma": 0.1, "pooling": {"a": np.zeros((400, 2))}},
+            "sigma must be 0 for vectors",
+        ),
+        ({"z": np.zeros((400, 2))}, "z must be HiddenStates for a pooling by name"),
+    ],
+)
+def test_wrong_arguments_are_named(late, change, message):
+    z, y = late
+    arguments = {"z": z, "y": y, "estimator": CLOSED, **change}
+    with pytest.raises(InputError, match=message):
+        dpi_gap(**arguments)
+
+
+def test_token_sequences_have_no_test(late):
+    z, _ = late
+    y = TokenSequences(torch.randint(5, (400, 3)), torch.ones(400, 3, dtype=torch.bool))
+    with pytest.raises(InputError, match="Pass n_draws=0"):
+        dpi_gap(z, y)
+
+
+@pytest.mark.slow
+def test_auto_on_order_and_on_a_sufficient_mean():
+    known = order(1000, seed=1)
+    gap = dpi_gap(known.x, known.y)
+    assert gap.p_value <= 0.01
+    assert gap.nats == pytest.approx(np.log(2), abs=0.05)
+    known = mean_sufficient(2000, seed=1)
+    gap = dpi_gap(known.x, known.y)
+    assert abs(gap.nats) < 0.01
+    assert gap.full.nats >= gap.pooled.nats - 0.005
+    assert "No gap is shown" in gap.verdict
