@@ -1,35 +1,42 @@
 """Estimators of I(Y;X), by the name that the command line knows them by.
 
-==============  ========================================  =====================  =========
-name            what it is                                Y                      ceiling
-==============  ========================================  =====================  =========
-``mine``        lower bound: Donsker-Varadhan, gradient   classes, real numbers  H(Y)
-                corrected by a moving average; starts
-                from Gaussian discriminants
-``mine_f``      lower bound: E[T] + 1 - E[exp T] of    classes, real numbers  H(Y)
-                the critic as trained (MINE-f)
-``nwj``         the same, after normalising the critic  classes, real numbers  H(Y)
-``infonce``     lower bound: own Y among the others'    classes, real numbers  H(Y), else
-                                                                               log(n/folds)
-``smile``       neither: clipped Donsker-Varadhan of a  classes, real numbers  none
-                Jensen-Shannon critic
-``js``          lower bound: MINE-f's value of a        classes, real numbers  H(Y)
-                Jensen-Shannon critic
-``classifier``  lower bound: H(Y) - CE (Barber-Agakov);   classes                H(Y)
-                starts from these and a logistic
-                regression
-==============  ========================================  =====================  =========
+=================  =================================================================
+name               what it is
+=================  =================================================================
+``auto``           lower bound: a cross-validated stack, the recommended one
+``mine``           lower bound: Donsker-Varadhan, gradient corrected by a moving
+                   average; starts from Gaussian discriminants
+``mine_f``         lower bound: E[T] + 1 - E[exp T] of the critic as trained (MINE-f)
+``nwj``            the same, after normalising the critic
+``infonce``        lower bound: own Y among the others'
+``smile``          neither: clipped Donsker-Varadhan of a Jensen-Shannon critic
+``js``             lower bound: MINE-f's value of a Jensen-Shannon critic
+``classifier``     lower bound: H(Y) - CE (Barber-Agakov); starts from these and a
+                   logistic regression
+``linear``         probe: logistic regression; ridge regression for scores
+``svm``            probe: support vector machine, calibrated
+``random_forest``  probe: random forest, calibrated
+``boosting``       probe: histogram gradient boosting
+``naive_bayes``    generative: independent Gaussian columns
+``lda``            generative: Gaussian classes, one covariance
+``qda``            generative: Gaussian classes, covariances of their own
+=================  =================================================================
 
-Both score every row by a critic that never saw it. They share the discriminants they start
-from, so they check each other's training and the logistic fit, not that common part. A
-critic that shares nothing with it is `Variational(..., start=())`: the network alone, from
-zero, as in papers; it is far lower where rows are few and dimensions many.
+``docs/estimators.md`` has the whole table: kinds of Y and X, bounds, ceilings, papers.
+
+All score every row by a critic that never saw it. ``mine`` and ``classifier`` share the
+discriminants they start from, so they check each other's training and the logistic fit, not
+that common part. A critic that shares nothing with it is `Variational(..., start=())`: the
+network alone, from zero, as in papers; it is far lower where rows are few and dimensions
+many.
 """
 
 from mi_probe.estimators.admission import FEWEST_ROWS
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.base import Estimate, Estimator, Extrapolation, Nature
 from mi_probe.estimators.null import with_null
+from mi_probe.estimators.posterior import Posterior
+from mi_probe.estimators.posteriors import GENERATIVE, PROBES
 from mi_probe.estimators.tokens import TokenSequences
 from mi_probe.estimators.training import Schedule
 from mi_probe.estimators.variational import Variational
@@ -88,6 +95,8 @@ ESTIMATORS: dict[str, Estimator] = {
         continuous=False,
         start=("linear", "quadratic", "logistic"),
     ),
+    **{estimator.name: estimator for estimator in PROBES},
+    **{estimator.name: estimator for estimator in GENERATIVE},
 }
 
 __all__ = [
@@ -98,6 +107,7 @@ __all__ = [
     "Estimator",
     "Extrapolation",
     "Nature",
+    "Posterior",
     "Schedule",
     "TokenSequences",
     "Variational",

@@ -9,11 +9,30 @@ from mi_probe.estimators import ESTIMATORS, Estimator, Variational, with_null
 from mi_probe.synthetic import class_gaussians, gaussian_pair, independent, needle
 
 DISCRETE = sorted(ESTIMATORS)
+SEQUENCES = sorted(name for name, e in ESTIMATORS.items() if e.nature.sequences)
+VECTORS_ONLY = sorted(set(DISCRETE) - set(SEQUENCES))
 CONTINUOUS = sorted(name for name, e in ESTIMATORS.items() if "scores" in e.nature.takes)
+# Dozens of small fits an estimate: held to the laws that ask for many estimates when there
+# is time, and to all others always.
+COSTLY = {"svm", "random_forest", "boosting"}
+IN_DEPTH = [
+    pytest.param(name, marks=pytest.mark.slow if name in COSTLY else ())
+    for name in DISCRETE
+]
 
 
 @pytest.fixture(params=DISCRETE)
 def estimator(request: pytest.FixtureRequest) -> Estimator:
+    return ESTIMATORS[request.param]
+
+
+@pytest.fixture(params=IN_DEPTH)
+def any_estimator(request: pytest.FixtureRequest) -> Estimator:
+    return ESTIMATORS[request.param]
+
+
+@pytest.fixture(params=SEQUENCES)
+def sequence_estimator(request: pytest.FixtureRequest) -> Estimator:
     return ESTIMATORS[request.param]
 
 
@@ -66,51 +85,53 @@ def test_record_is_consistent(estimator, gaussians):
         assert np.exp(estimate.log_posterior).sum(1) == pytest.approx(1)
 
 
-def test_same_seed_same_number_and_global_generators_are_untouched(estimator):
+def test_same_seed_same_number_and_global_generators_are_untouched(any_estimator):
     known = class_gaussians(200, 3, 2, separation=2.0)
     torch.manual_seed(11)
     np.random.seed(11)  # noqa: NPY002
     before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first = estimator.estimate(known.x, known.y, seed=4)
+    first = any_estimator.estimate(known.x, known.y, seed=4)
     assert torch.equal(before[0], torch.random.get_rng_state())
     assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
-    again = estimator.estimate(known.x, known.y, seed=4)
+    again = any_estimator.estimate(known.x, known.y, seed=4)
     assert np.array_equal(first.pointwise, again.pointwise)
-    other = estimator.estimate(known.x, known.y, seed=5)
+    other = any_estimator.estimate(known.x, known.y, seed=5)
     assert not np.array_equal(first.pointwise, other.pointwise)
 
 
-def test_names_of_classes_do_not_matter(estimator):
+def test_names_of_classes_do_not_matter(any_estimator):
     known = class_gaussians(150, 3, 3, separation=3.0)
     renamed = np.array([-7, 40, 1000])[known.y]
-    assert estimator.estimate(known.x, renamed).nats == pytest.approx(
-        estimator.estimate(known.x, known.y).nats, abs=1e-12
+    assert any_estimator.estimate(known.x, renamed).nats == pytest.approx(
+        any_estimator.estimate(known.x, known.y).nats, abs=1e-12
     )
 
 
-def test_scale_and_useless_columns_do_not_matter(estimator, gaussians):
-    plain = estimator.estimate(gaussians.x, gaussians.y)
+def test_scale_and_useless_columns_do_not_matter(any_estimator, gaussians):
+    plain = any_estimator.estimate(gaussians.x, gaussians.y)
     x = gaussians.x * np.array([1e6, 1e-6, 1, 1]) + np.array([0, 0, 1e4, 0])
-    scaled = estimator.estimate(x, gaussians.y)
+    scaled = any_estimator.estimate(x, gaussians.y)
     assert scaled.nats == pytest.approx(plain.nats, abs=0.02)
     wide = np.concatenate([gaussians.x, np.full((600, 2), 3.0), gaussians.x[:, :1]], axis=1)
-    assert estimator.estimate(wide, gaussians.y).nats == pytest.approx(plain.nats, abs=0.04)
+    assert any_estimator.estimate(wide, gaussians.y).nats == pytest.approx(
+        plain.nats, abs=0.04
+    )
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64 tensor"])
-def test_kinds_of_x(estimator, kind):
+def test_kinds_of_x(any_estimator, kind):
     known = class_gaussians(200, 3, 2, separation=4.0)
     x = {
         "float16": lambda: torch.as_tensor(known.x).half(),
         "bfloat16": lambda: torch.as_tensor(known.x).bfloat16(),
         "float64 tensor": lambda: torch.as_tensor(known.x),
     }[kind]()
-    reference = estimator.estimate(known.x, known.y).nats
-    estimate = estimator.estimate(x, torch.as_tensor(known.y))
+    reference = any_estimator.estimate(known.x, known.y).nats
+    estimate = any_estimator.estimate(x, torch.as_tensor(known.y))
     assert estimate.nats == pytest.approx(reference, abs=0.03)
 
 
-def test_longer_padding_changes_nothing(estimator):
+def test_longer_padding_changes_nothing(sequence_estimator):
     z = sequences()
     y = np.arange(40) % 2
     n, t, d = z.values.shape
@@ -119,21 +140,21 @@ def test_longer_padding_changes_nothing(estimator):
     mask = torch.zeros(n, t + 3, dtype=torch.bool)
     mask[:, :t] = z.mask
     padded = HiddenStates(values, mask)
-    assert estimator.estimate(padded, y).pointwise == pytest.approx(
-        estimator.estimate(z, y).pointwise, abs=1e-4
+    assert sequence_estimator.estimate(padded, y).pointwise == pytest.approx(
+        sequence_estimator.estimate(z, y).pointwise, abs=1e-4
     )
 
 
-def test_gold_positions_are_refused_unless_acknowledged(estimator):
+def test_gold_positions_are_refused_unless_acknowledged(sequence_estimator):
     z = sequences()
     roles = torch.where(z.mask, Role.PROMPT, Role.PAD).to(torch.int8)
     roles[:, 1] = Role.GOLD
     z = HiddenStates(z.values, z.mask, roles=roles)
     y = np.arange(40) % 2
     with pytest.raises(InputError, match="gold answer tokens"):
-        estimator.estimate(z, y)
-    assert estimator.estimate(z.acknowledge_gold(), y).gold_leak
-    assert not estimator.estimate(z.keep(Role.PROMPT), y).gold_leak
+        sequence_estimator.estimate(z, y)
+    assert sequence_estimator.estimate(z.acknowledge_gold(), y).gold_leak
+    assert not sequence_estimator.estimate(z.keep(Role.PROMPT), y).gold_leak
 
 
 @pytest.mark.parametrize(
@@ -154,18 +175,24 @@ def test_wrong_inputs_are_named(estimator, x, y, message):
         estimator.estimate(x, y)
 
 
-def test_nan_states_name_the_site(estimator):
+@pytest.mark.parametrize("name", VECTORS_ONLY)
+def test_estimators_of_vectors_refuse_sequences(name):
+    with pytest.raises(InputError, match=f"'{name}' takes vectors .* Pool them first"):
+        ESTIMATORS[name].estimate(sequences(), np.arange(40) % 2)
+
+
+def test_nan_states_name_the_site(sequence_estimator):
     z = sequences()
     z.values[7, 0, 0] = torch.nan
     broken = HiddenStates(z.values, z.mask, site="block.3")
     with pytest.raises(InputError, match=r"block\.3 .* 1 of 40 .* row 7"):
-        estimator.estimate(broken, np.arange(40) % 2)
+        sequence_estimator.estimate(broken, np.arange(40) % 2)
 
 
-def test_nan_under_the_mask_is_no_matter(estimator):
+def test_nan_under_the_mask_is_no_matter(sequence_estimator):
     z = sequences()
     z.values[~z.mask] = torch.nan
-    assert np.isfinite(estimator.estimate(z, np.arange(40) % 2).nats)
+    assert np.isfinite(sequence_estimator.estimate(z, np.arange(40) % 2).nats)
 
 
 def test_few_rows_say_so(estimator):

@@ -1,0 +1,1 @@
+"""Models of p(x|y), turned into q(y|x) by Bayes' rule."""
