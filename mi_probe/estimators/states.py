@@ -12,8 +12,8 @@ from mi_probe.estimators.base import States
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 
-_CHUNK = 512
-"""Examples read at a time, so that a check never doubles the memory."""
+_CHUNK_BYTES = 128 * 2**20
+"""Float32 states read at a time, so that nothing doubles the memory of Z."""
 
 
 def as_states(x: States, n: int) -> Float[np.ndarray, "n d"] | HiddenStates:
@@ -45,6 +45,13 @@ def as_states(x: States, n: int) -> Float[np.ndarray, "n d"] | HiddenStates:
     return values
 
 
+def chunks(z: HiddenStates) -> list[slice]:
+    """Slices that cover all examples, each of few enough to be held twice."""
+    _, t, d = z.values.shape
+    size = max(1, _CHUNK_BYTES // max(1, 4 * t * d))
+    return [slice(start, start + size) for start in range(0, len(z), size)]
+
+
 def views_of(
     x: Float[np.ndarray, "n d"] | HiddenStates,
 ) -> dict[str, Float[np.ndarray, "n d"]]:
@@ -52,9 +59,11 @@ def views_of(
     if isinstance(x, np.ndarray):
         return {"x": x}
     pooled = {name: [] for name in POOLINGS}
-    for start in range(0, len(x), _CHUNK):
-        part = x[start : start + _CHUNK]
-        values = part.values.float()
+    for rows in chunks(x):
+        part = x[rows]
+        # Widened once for all poolings; float64 states keep their digits.
+        wide = part.values.dtype == torch.float64
+        values = part.values if wide else part.values.float()
         for name, pooling in POOLINGS.items():
             pooled[name].append(pooling(values, part.mask))
     return {name: torch.cat(parts).double().cpu().numpy() for name, parts in pooled.items()}
@@ -88,6 +97,6 @@ def _check_sequences(x: HiddenStates) -> None:
         )
     broken = [
         ~(part.values.isfinite().all(-1) | ~part.mask).all(1)
-        for part in (x[i : i + _CHUNK] for i in range(0, len(x), _CHUNK))
+        for part in (x[rows] for rows in chunks(x))
     ]
     _check_finite(torch.cat(broken).cpu().numpy(), f"x{f' at {x.site}' * bool(x.site)}")
