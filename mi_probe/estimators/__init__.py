@@ -20,6 +20,9 @@ name               what it is
 ``naive_bayes``    generative: independent Gaussian columns
 ``lda``            generative: Gaussian classes, one covariance
 ``qda``            generative: Gaussian classes, covariances of their own
+``gaussian``       neither: canonical correlations of normal scores, held out
+``ksg``            neither: distances to nearest neighbours (Kraskov et al.)
+``ross``           the same for classes (Ross)
 =================  =================================================================
 
 ``docs/estimators.md`` has the whole table: kinds of Y and X, bounds, ceilings, papers.
@@ -34,6 +37,8 @@ many.
 from mi_probe.estimators.admission import FEWEST_ROWS
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.base import Estimate, Estimator, Extrapolation, Nature
+from mi_probe.estimators.gaussian import GaussianCopula
+from mi_probe.estimators.knn import NearestNeighbours
 from mi_probe.estimators.null import with_null
 from mi_probe.estimators.posterior import Posterior
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
@@ -97,6 +102,9 @@ ESTIMATORS: dict[str, Estimator] = {
     ),
     **{estimator.name: estimator for estimator in PROBES},
     **{estimator.name: estimator for estimator in GENERATIVE},
+    "gaussian": GaussianCopula(),
+    "ksg": NearestNeighbours(name="ksg"),
+    "ross": NearestNeighbours(name="ross"),
 }
 
 __all__ = [
@@ -106,7 +114,9 @@ __all__ = [
     "Estimate",
     "Estimator",
     "Extrapolation",
+    "GaussianCopula",
     "Nature",
+    "NearestNeighbours",
     "Posterior",
     "Schedule",
     "TokenSequences",
