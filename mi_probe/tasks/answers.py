@@ -141,10 +141,11 @@ def _begins(given: str, option: str) -> bool:
 _SIGN = r"[+\-\u2212]"
 _PLAIN = rf"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE]{_SIGN}?\d+)?"
 # A part of something else is no number: 3.8.2, 1,000 (or is it 1.000?), 1-based.
+_BEFORE = rf"(?<![\d.,])(?<!\d[eE])(?<!\d[eE]{_SIGN})"
 _AFTER = rf"(?!\d|\.\d|,\d|[eE]{_SIGN}?\d)"
-_NUMBER = re.compile(rf"(?<![\d.,]){_SIGN}?{_PLAIN}{_AFTER}")
+_NUMBER = re.compile(rf"{_BEFORE}{_SIGN}?{_PLAIN}{_AFTER}")
 _RANGE = re.compile(
-    rf"(?<![\d.,])({_SIGN}?{_PLAIN})\s*(?:-|\u2013|\u2014|\bto\b)\s*"
+    rf"({_SIGN}?{_PLAIN})\s*(?:-|\u2013|\u2014|\bto\b)\s*"
     rf"({_SIGN}?{_PLAIN}){_AFTER}"
 )
 

@@ -21,6 +21,14 @@ _REPORTED = {"train": "train", "test": "validation"}
 _CHOICES = "Question: {question}\n{choices}\nAnswer:"
 
 
+def _lines(
+    name: str, take: choices.FromRows, rows: int, labels: str | None = None
+) -> Files:
+    """A file of JSON lines, with its labels in a second file or not."""
+    names = (name,) if labels is None else (name, labels)
+    return Files(names, choices.lines(name, take, labels), rows=rows)
+
+
 def _options(n: int, what: str, **more) -> Entry:
     letters = tuple("ABCDEFGH"[:n])
     return Entry(
@@ -36,8 +44,7 @@ def _science(folder: str, official: str, train: int, test: int) -> Entry:
     """ARC, one of its two parts."""
 
     def ways(split: str, rows: int) -> tuple[Files, ...]:
-        name = f"{official}-{split}.jsonl"
-        own = Files((name,), choices.lines(name, choices.science), rows=rows)
+        own = _lines(f"{official}-{split}.jsonl", choices.science, rows)
         if split == "Dev":
             return (own,)
         return (own, Files((f"{split.lower()}.json",), choices.packed, rows=rows))
@@ -66,8 +73,7 @@ def _science(folder: str, official: str, train: int, test: int) -> Entry:
 
 
 def _winogrande(size: str, rows: int) -> tuple[Files, ...]:
-    name = f"train_{size}.jsonl"
-    return (Files((name,), choices.lines(name, choices.winogrande), rows=rows),)
+    return (_lines(f"train_{size}.jsonl", choices.winogrande, rows),)
 
 
 CLASSIFICATION_TASKS: dict[str, Entry] = {
@@ -156,7 +162,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
             "boolq",
             {
                 split: (
-                    Files((own,), choices.lines(own, choices.boolq), rows=rows),
+                    _lines(own, choices.boolq, rows),
                     Files(
                         (f"{split}.json",),
                         choices.packed_boolq,
@@ -182,24 +188,10 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
         original=Original(
             "piqa",
             {
-                "train": (
-                    Files(
-                        ("train.jsonl", "train-labels.lst"),
-                        choices.lines("train.jsonl", choices.piqa, "train-labels.lst"),
-                        rows=16_113,
-                    ),
-                ),
+                "train": (_lines("train.jsonl", choices.piqa, 16_113, "train-labels.lst"),),
                 "test": (
-                    Files(
-                        ("dev.jsonl", "dev-labels.lst"),
-                        choices.lines("dev.jsonl", choices.piqa, "dev-labels.lst"),
-                        rows=1_838,
-                    ),
-                    Files(
-                        ("valid.jsonl", "valid-labels.lst"),
-                        choices.lines("valid.jsonl", choices.piqa, "valid-labels.lst"),
-                        rows=1_838,
-                    ),
+                    _lines("dev.jsonl", choices.piqa, 1_838, "dev-labels.lst"),
+                    _lines("valid.jsonl", choices.piqa, 1_838, "valid-labels.lst"),
                     Files(("test.json",), choices.packed, rows=1_838),
                 ),
             },
@@ -217,11 +209,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
             "siqa",
             {
                 split: (
-                    Files(
-                        (f"{name}.jsonl", f"{name}-labels.lst"),
-                        choices.lines(f"{name}.jsonl", choices.siqa, f"{name}-labels.lst"),
-                        rows=rows,
-                    ),
+                    _lines(f"{name}.jsonl", choices.siqa, rows, f"{name}-labels.lst"),
                     Files((f"{split}.json",), choices.packed, rows=rows),
                 )
                 for split, name, rows in (
@@ -243,19 +231,9 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
         original=Original(
             "hellaswag",
             {
-                "train": (
-                    Files(
-                        ("hellaswag_train.jsonl",),
-                        choices.lines("hellaswag_train.jsonl", choices.hellaswag),
-                        rows=39_905,
-                    ),
-                ),
+                "train": (_lines("hellaswag_train.jsonl", choices.hellaswag, 39_905),),
                 "test": (
-                    Files(
-                        ("hellaswag_val.jsonl",),
-                        choices.lines("hellaswag_val.jsonl", choices.hellaswag),
-                        rows=10_042,
-                    ),
+                    _lines("hellaswag_val.jsonl", choices.hellaswag, 10_042),
                     Files(
                         ("hellaswag_val_full.txt",), choices.hellaswag_blocks, rows=10_042
                     ),
@@ -279,11 +257,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
                 "train_s": _winogrande("s", 640),
                 "train_xs": _winogrande("xs", 160),
                 "test": (
-                    Files(
-                        ("dev.jsonl",),
-                        choices.lines("dev.jsonl", choices.winogrande),
-                        rows=1_267,
-                    ),
+                    _lines("dev.jsonl", choices.winogrande, 1_267),
                     Files(("test.json",), choices.packed, rows=1_267),
                 ),
             },
@@ -301,11 +275,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
             "obqa",
             {
                 split: (
-                    Files(
-                        (f"{name}.jsonl",),
-                        choices.lines(f"{name}.jsonl", choices.science),
-                        rows=rows,
-                    ),
+                    _lines(f"{name}.jsonl", choices.science, rows),
                     Files((f"{name}.tsv",), choices.obqa_table, rows=rows),
                     Files((f"{name}.json",), choices.packed, rows=rows),
                 )

@@ -14,7 +14,7 @@ from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.cut import SHARES, cut
 from mi_probe.tasks.entry import Entry, Table
 from mi_probe.tasks.hub import has_datasets, read_hub
-from mi_probe.tasks.originals import find_files, split_of, splits_there
+from mi_probe.tasks.originals import LACKING, find_files, split_of, splits_there
 from mi_probe.tasks.prompts import fill
 from mi_probe.tasks.task import Task
 from mi_probe.tasks.wheels import locate
@@ -111,6 +111,7 @@ def _read(name: str, entry: Entry, split: str | None, folder: str | Path | None)
     ):
         raise InputError(
             f"split of task '{name}' must be one of {', '.join(known)}; got '{split}'."
+            + LACKING.get(split, "")
         )
     if hub is not None and wanted in hub.splits and has_datasets():
         table, source = read_hub(name, hub, wanted)

@@ -6,6 +6,11 @@ from pathlib import Path
 from mi_probe.errors import InputError
 from mi_probe.tasks.entry import Files, Original
 
+LACKING = {
+    "validation": " load_splits(...) cuts a validation split out of the training rows."
+}
+"""What to say of a split that is asked for where there is no official one."""
+
 _PACKED = ("", ".gz", ".bz2")
 
 
@@ -35,19 +40,22 @@ def find_files(
     if split not in original.splits:
         raise InputError(
             f"split of task '{name}' must be one of {', '.join(original.splits)}; got "
-            f"'{split}'."
+            f"'{split}'." + LACKING.get(split, "")
         )
-    if place.is_file():
+    ways, bases = original.splits[split], _bases(place, original.folder)
+    if place.is_file():  # of several ways and places, the one that was pointed at
+        ways = tuple(files for files in ways if _holds(files, place))
         place = place.parent
-    for base in _bases(place, original.folder):
-        for files in original.splits[split]:
+        bases = [place]
+    for base in bases:
+        for files in ways:
             found = _all_of(files, base)
             if found is not None:
                 _refuse_others(name, original, base, others)
                 return files, found
     raise InputError(
         f"split '{split}' of task '{name}' is read from "
-        f"{' or '.join(_described(files) for files in original.splits[split])}; "
+        f"{' or '.join(_described(files) for files in ways)}; "
         f"{place} holds {_there(original, place)}."
     )
 
@@ -58,19 +66,19 @@ def split_of(name: str, original: Original, file: Path) -> str:
     Raises:
         InputError: if the task has no file of this name.
     """
-    known: dict[str, str] = {}
     for split, ways in original.splits.items():
         for files in ways:
-            for official in files.names:
-                known.setdefault(official, split)
-    for ending in _PACKED:
-        split = known.get(file.name.removesuffix(ending))
-        if split is not None:
-            return split
+            if _holds(files, file) and (files.fits is None or files.fits(file.parent)):
+                return split
+    known = dict.fromkeys(n for w in original.splits.values() for f in w for n in f.names)
     raise InputError(
         f"file of task '{name}' must have its official name, one of {', '.join(known)}; "
         f"got '{file.name}'. Rename it, or read it as your own: --data FILE."
     )
+
+
+def _holds(files: Files, file: Path) -> bool:
+    return any(file.name.removesuffix(ending) in files.names for ending in _PACKED)
 
 
 def splits_there(original: Original, place: Path) -> list[str]:

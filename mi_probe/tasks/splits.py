@@ -33,7 +33,7 @@ def load_splits(
 
     Args:
         name: one of `TASKS`.
-        data_folder: as `load_task` takes it.
+        data_folder: as `load_task` takes it; a file stands for its folder.
         template: as `load_task` takes it.
         answer: as `load_task` takes it.
         without_train: ``cut`` cuts the labelled rows that are there, where the training
@@ -43,12 +43,14 @@ def load_splits(
     Raises:
         InputError: as `load_task` does; or if there is no training split.
     """
+    if data_folder is not None and Path(data_folder).is_file():
+        data_folder = Path(data_folder).parent
+    there = _there(name, data_folder)
     how: dict[str, Any] = {
         "data_folder": data_folder,
         "template": template,
         "answer": answer,
     }
-    there = _there(name, data_folder)
     if "all" in there:
         parts = cut(load_task(name, split="all", **how), SHARES, seed=seed)
     elif {"train", "test"} <= set(there):
