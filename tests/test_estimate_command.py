@@ -119,6 +119,26 @@ def test_a_model_and_a_file_give_a_table_and_a_folder(model, data, out, capsys):
     assert (store / "manifest.jsonl").is_file()
 
 
+def test_a_task_is_read_from_its_original_files(model, tmp_path, out, capsys):
+    rows = "".join(f"{i}\ta {i}\tb\t{1 + i % 5}\n" for i in range(16))
+    head = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\n"
+    for name in ("SICK_train.txt", "SICK_trial.txt"):
+        (tmp_path / name).write_text(head + rows, encoding="utf-8")
+    code = run(
+        *(model, "--task", "sick", "--data-folder", tmp_path, "--split", "validation"),
+        *("--estimator", "fake", "--sites", "0", "--pooling", "mean", "--out", out),
+    )
+    assert code == 0
+    printed = capsys.readouterr().out
+    assert "on sick: n = 16; Y: mean relatedness of the two sentences, 1 to 5" in printed
+    assert "note: 16 rows, where 500 are published" in printed
+    table = read_results(out)
+    assert table.split.tolist() == ["validation"]
+    assert table.y_kind.tolist() == ["scores"]
+    (record,) = json.loads((out / "provenance.json").read_text())["runs"]
+    assert record["task"]["source"].startswith("SICK_trial.txt, sha256 ")
+
+
 def test_a_second_call_computes_nothing(model, data, out, capsys, monkeypatch):
     given = (model, "--data", data, "--estimator", "fake", "--sites", "0", "--out", out)
     assert run(*given) == 0
@@ -354,6 +374,9 @@ def test_a_file_of_scores_and_a_template(tmp_path, model, out):
         ([], "checkpoints must name at least one model"),
         (["MODEL"], "one of task and data must be given; got neither"),
         (["MODEL", "--data", "DATA", "--task", "sst2"], "got both"),
+        (["MODEL", "--data", "DATA", "--split", "test"], "split belongs to a declared"),
+        (["MODEL", "--data", "DATA", "--data-folder", "x"], "data-folder belongs to a"),
+        (["MODEL", "--task", "sick", "--data-folder", "nowhere"], "there is no nowhere"),
         (["MODEL", "--task", "sst3"], "task must be one of"),
         (["MODEL", "--data", "nowhere.csv"], "there is no nowhere.csv"),
         (["MODEL", "--data", "DATA", "--label-column", "y"], "got 'y'"),

@@ -67,8 +67,9 @@ def load_task(
             column that is not there.
     """
     entry = _entry(name)
+    form = _form(name, entry, answer)
     copy = _read(name, entry, split, data_folder)
-    task = _built(name, entry, copy, template, _form(name, entry, answer))
+    task = _built(name, entry, copy, template, form)
     if split is not None and copy.split != split:
         task = cut(task, SHARES)[split]
     return task if rows is None else task.sample(rows, seed=seed)

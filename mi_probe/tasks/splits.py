@@ -41,7 +41,8 @@ def load_splits(
         seed: of what is cut.
 
     Raises:
-        InputError: as `load_task` does; or if there is no training split.
+        InputError: as `load_task` does; or if there is no training split, or none of its
+            rows is its own.
     """
     if data_folder is not None and Path(data_folder).is_file():
         data_folder = Path(data_folder).parent
@@ -91,6 +92,11 @@ def _disjoint(parts: dict[str, Task]) -> dict[str, Task]:
         part = ordered[name]
         taken = {prompt for other in later for prompt in ordered[other].prompts}
         kept = [i for i, prompt in enumerate(part.prompts) if prompt not in taken]
+        if not kept:
+            raise InputError(
+                f"split '{name}' of task '{part.name}' must have rows of its own; all "
+                f"{len(part)} prompts are in {' or '.join(later)} too. Is a file copied?"
+            )
         if len(kept) < len(part):
             note = (
                 f"{len(part) - len(kept)} rows dropped: their prompt is in "
