@@ -7,20 +7,19 @@ differences
 
 .. math:: D_1 = I(m) - I(m/2), \qquad D_2 = I(m/2) - I(m/4), \qquad r = D_2 / D_1
 
-are paired, so their noise is far smaller than that of a value. In the 1/n regime r = 2 and
-the loss that is left is :math:`D_1`. Where regularised critics in many dimensions are not
-quite there yet, the curve is better described by the rational function
-:math:`(A + Bh)/(1 + kh)` of h = 1/m, which goes through all three points and leaves
+are paired, so their noise is far smaller than that of a value. In the 1/n regime both
+:math:`D_1` and :math:`D_2 / 2` are the loss that is left. They are averaged by what each is
+worth: :math:`D_2 / 2` has less noise, and :math:`D_1` is nearer to the regime.
 
-.. math:: I_\infty - I(m) = D_1 \frac{r + 1}{2r - 1}.
-
-r is a ratio of small numbers: it is shrunk towards 2 by a normal prior of spread 0.5, as
-far as its own noise asks, and what stays unknown of it widens the interval. Nothing is
-constrained to be positive, so that noise stays centred on 0 where there is nothing to find.
+Where hundreds of dimensions are learned from thousands of rows, r lies between 1.2 and 1.7
+and yet the loss that is left was 0.7 to 1.1 times :math:`D_1` (Gaussian classes, d = 768):
+a bend does not tell on which side of the law the curve is, so none is fitted, and a quarter
+of the correction is added to its error. Nothing is constrained to be positive, so that
+noise stays centred on 0 where there is nothing to find.
 
 References:
     Abdelaleem, Martini and Nemenman 2025, arXiv 2506.00330 (extrapolation in 1/n).
-    Bulirsch and Stoer 1964 (rational extrapolation).
+    Wilks 1938 (the loss of p/2m).
 """
 
 import math
@@ -37,8 +36,8 @@ from mi_probe.estimators.base import Extrapolation
 PARTS = (4, 2, 1)
 """The training rows are divided by these; each part holds the one before it."""
 
-_SPREAD = 0.5
-"""Of the prior for r, around 2."""
+_SPREAD = 0.25
+"""Of the loss that is left, relative to what either step says of it."""
 _SMALL = 0.01
 """Nats below which a step of the curve is not argued about."""
 
@@ -145,11 +144,11 @@ def extrapolation(
     steps = np.stack([terms[2] - terms[1], terms[1] - terms[0]])
     covariance = np.cov(steps) / terms.shape[1] + 1e-12 * np.eye(2)
     last, before = float(means[2] - means[1]), float(means[1] - means[0])
-    rest, unknown = _rest(last, before, covariance)
-    # One row's influence on the value, to first order: the error over examples and folds.
-    slopes = _slopes(last, before, covariance)
-    influence = terms[2] + slopes[0] * steps[0] + slopes[1] * steps[1]
-    error = math.hypot(standard_error(influence, fold), unknown)
+    shares = _worth(last, covariance)
+    rest = float(shares @ [last, before / 2])
+    # One row's influence on the value: the error over examples and folds.
+    influence = terms[2] + shares[0] * steps[0] + shares[1] * steps[1] / 2
+    error = math.hypot(standard_error(influence, fold), _SPREAD * rest)
     nats = float(means[2]) + rest
     reach = float(student_t.ppf(0.975, terms.shape[1] - 1)) * error
     reason = doubt or _objection(float(means[2]), last, before, rest, covariance)
@@ -162,37 +161,16 @@ def extrapolation(
     )
 
 
-def _rest(
-    last: float, before: float, covariance: Float[np.ndarray, "k k"]
-) -> tuple[float, float]:
-    """What is left to gain after the last step, and the spread of what is unknown of it.
+def _worth(last: float, covariance: Float[np.ndarray, "k k"]) -> Float[np.ndarray, " k"]:
+    """Shares of the last step, and of half the one before, in what is left to gain.
 
-    The last step and half the one before it measure the same number, but for noise and for
-    r - 2; so they are averaged by what each is worth, and r takes from their contrast the
-    share that is not noise.
+    Both measure it with noise; the second also departs from it by as much as the curve is
+    not in the 1/n regime.
     """
     halved = np.diag([1.0, 0.5])
     noise = halved @ covariance @ halved
-    bend = (0.5 * _SPREAD * last) ** 2
-    weights = np.linalg.solve(noise + np.diag([0.0, bend]), np.ones(2))
-    step = float(weights @ [last, before / 2] / weights.sum())
-    contrast = noise[0, 0] + noise[1, 1] - 2 * noise[0, 1]
-    share = bend / (bend + contrast)
-    ratio = max(1.0, 2 + share * (before / last - 2)) if last > 0 else 2.0
-    unknown = abs(step) * _SPREAD * math.sqrt(1 - share) / 3
-    return step * (ratio + 1) / (2 * ratio - 1), unknown
-
-
-def _slopes(
-    last: float, before: float, covariance: Float[np.ndarray, "k k"]
-) -> tuple[float, float]:
-    """How the rest moves with either step."""
-    reach = np.sqrt(np.diag(covariance)) / 2
-    along_last = _rest(last + reach[0], before, covariance)[0]
-    along_last -= _rest(last - reach[0], before, covariance)[0]
-    along_before = _rest(last, before + reach[1], covariance)[0]
-    along_before -= _rest(last, before - reach[1], covariance)[0]
-    return along_last / (2 * reach[0]), along_before / (2 * reach[1])
+    weights = np.linalg.solve(noise + np.diag([0.0, (2 * _SPREAD * last) ** 2]), np.ones(2))
+    return weights / weights.sum()
 
 
 def _objection(
@@ -206,7 +184,7 @@ def _objection(
     error = math.sqrt(covariance[0, 0])
     if last < -max(_SMALL, 3 * error):
         return f"twice the rows made the value worse, by {-last:.3f} nats"
-    if last > max(_SMALL, 3 * error) and before < 1.2 * last:
+    if last > max(_SMALL, 3 * error) and before < 1.1 * last:
         return (
             f"the gain from twice the rows does not shrink yet: {before:.3f}, then "
             f"{last:.3f} nats"

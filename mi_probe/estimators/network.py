@@ -1,0 +1,146 @@
+r"""Small networks on shared coordinates, many of them as one batched problem.
+
+Each problem is a set of rows that one network may learn from; all problems read the same
+coordinates and labels. A network is
+
+.. math:: \log q(y|u) = \mathrm{softmax}(W_3 s(W_2 s(W_1 P^\top u)))
+
+with s = SiLU. P holds a few directions that tell something (`telling`) and is trained too,
+slowly, so that what the moments found is refined. There is no early stopping, so no row is
+spent on it: the averaged weights after several numbers of epochs are places of a path, and
+the path is chosen like a ridge, on rows that the network never saw.
+
+The problems are one stack of matrix products: on a GPU that is what fills it, and on one
+CPU core it is 2 to 3.5 times as fast as a loop, since these networks are so small that most
+of a step is overhead. The numbers are those of a loop but for rounding: every problem draws
+from a generator of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+SNAPSHOTS = (4, 10, 24)
+"""Epochs after which the averaged weights are kept."""
+_BATCH = 128
+_LEAST_STEPS = 12
+"""Steps an epoch at least, so that few rows still train."""
+_HIDDEN = 48
+_RATE, _DIRECTION_RATE = 4e-3, 1e-3
+_DECAY = 1e-2
+_AVERAGE = 0.98
+"""Of the moving average of the weights."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What one network learns from."""
+
+    rows: Int[np.ndarray, " m"]
+    directions: Float[np.ndarray, "d q"]
+    """Where P starts."""
+    log_prior: Float[np.ndarray, " c"]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Trained networks: averaged weights by snapshot, stacked over problems."""
+
+    snapshots: tuple[dict[str, Tensor], ...]
+
+    @torch.no_grad()
+    def scores(
+        self, u: Float[Tensor, "n d"], rows: Int[np.ndarray, " m"], problem: int, place: int
+    ) -> Float[np.ndarray, "m c"]:
+        """Unnormalised log posteriors of rows by one problem's network."""
+        weights = {k: v[problem : problem + 1] for k, v in self.snapshots[place].items()}
+        index = torch.as_tensor(rows, device=u.device)
+        return _forward(weights, u[index][None])[0].double().cpu().numpy()
+
+
+def train_networks(
+    u: Float[Tensor, "n d"], y: Int[Tensor, " n"], problems: Sequence[Problem]
+) -> Networks:
+    """The problems' networks, trained as one stack of matrix products."""
+    weights = _initial(problems, u.device)
+    for value in weights.values():
+        value.requires_grad_()
+    directions = [weights["directions"]]
+    others = [value for name, value in weights.items() if name != "directions"]
+    optimiser = torch.optim.AdamW(
+        [
+            {"params": directions, "lr": _DIRECTION_RATE, "weight_decay": 0.0},
+            {"params": others, "lr": _RATE, "weight_decay": _DECAY},
+        ],
+        betas=(0.9, 0.98),
+        fused=True,
+    )
+    average = {name: value.detach().clone() for name, value in weights.items()}
+    orders = [np.random.default_rng([problem.seed, 1]) for problem in problems]
+    fewest = min(len(problem.rows) for problem in problems)
+    batch = min(_BATCH, max(16, fewest // _LEAST_STEPS), fewest)
+    found, step = [], 0
+    for epoch in range(1, SNAPSHOTS[-1] + 1):
+        drawn = np.stack(
+            [
+                rng.permutation(problem.rows)[: fewest - fewest % batch]
+                for rng, problem in zip(orders, problems, strict=True)
+            ]
+        )
+        for index in torch.as_tensor(drawn, device=u.device).split(batch, dim=1):
+            scores = _forward(weights, u[index])
+            loss = torch.nn.functional.cross_entropy(
+                scores.flatten(0, 1), y[index].flatten(), reduction="sum"
+            )
+            optimiser.zero_grad()
+            (loss / batch).backward()
+            optimiser.step()
+            step += 1
+            rate = min(_AVERAGE, step / (step + 10))
+            with torch.no_grad():
+                torch._foreach_lerp_(
+                    list(average.values()), list(weights.values()), 1 - rate
+                )
+        if epoch in SNAPSHOTS:
+            found.append({name: value.clone() for name, value in average.items()})
+    return Networks(tuple(found))
+
+
+def _forward(
+    weights: dict[str, Tensor], u: Float[Tensor, "p b d"]
+) -> Float[Tensor, "p b c"]:
+    silu = torch.nn.functional.silu
+    z = torch.bmm(u, weights["directions"])
+    z = silu(torch.baddbmm(weights["bias_1"], z, weights["layer_1"]))
+    z = silu(torch.baddbmm(weights["bias_2"], z, weights["layer_2"]))
+    return torch.baddbmm(weights["bias_3"], z, weights["layer_3"])
+
+
+def _initial(problems: Sequence[Problem], device: torch.device) -> dict[str, Tensor]:
+    """Weights for each problem from its own generator; the last layer says the prior."""
+    made = []
+    for problem in problems:
+        rng = np.random.default_rng([problem.seed, 0])
+        q, c = problem.directions.shape[1], len(problem.log_prior)
+        made.append(
+            {
+                "directions": problem.directions,
+                "layer_1": rng.normal(size=(q, _HIDDEN)) * 1.5 / np.sqrt(q),
+                "bias_1": rng.normal(size=(1, _HIDDEN)),
+                "layer_2": rng.normal(size=(_HIDDEN, _HIDDEN)) * np.sqrt(2 / _HIDDEN),
+                "bias_2": np.zeros((1, _HIDDEN)),
+                "layer_3": np.zeros((_HIDDEN, c)),
+                "bias_3": problem.log_prior[None],
+            }
+        )
+    return {
+        name: torch.as_tensor(
+            np.stack([weights[name] for weights in made]), dtype=torch.float32
+        ).to(device)
+        for name in made[0]
+    }

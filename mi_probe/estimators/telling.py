@@ -1,0 +1,99 @@
+r"""Directions in which classes differ: in their means, covariances or third moments.
+
+In whitened coordinates u, with class shares :math:`p_c`, class means :math:`m_c`,
+covariances :math:`S_c` and third-moment tensors :math:`T_c` (all as differences from those
+of all rows), the leading eigenvectors of
+
+.. math:: \sum_c p_c m_c m_c^\top + \tfrac12 \sum_c p_c (S_c - S)^2, \qquad
+          \sum_c p_c T_{c(1)} T_{c(1)}^\top
+
+with :math:`T_{(1)}` the tensor unfolded to a d x d(d+1)/2 matrix. The first finds means,
+variances and the parity of two signs; the second the parity of three, which neither means
+nor covariances show. The third moments of d dimensions are d^3/6 numbers, so they are read
+up to `CUBIC_LIMIT` dimensions only.
+
+References:
+    Cook and Weisberg 1991 (sliced average variance); Kolda and Bader 2009 (unfolding).
+"""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+FULL_LIMIT = 128
+"""Dimensions up to which the matrices are formed; above, subspace iteration."""
+CUBIC_LIMIT = 100
+_BLOCK, _ROUNDS, _FEWEST = 40, 3, 8
+_CHUNK = 1024
+
+
+def second_order(
+    u: Float[np.ndarray, "n d"],
+    y: Int[np.ndarray, " n"],
+    n_classes: int,
+) -> Float[np.ndarray, "d m"]:
+    """Directions, best first, by differences of means and covariances."""
+    n, d = u.shape
+    centre = u.mean(0)
+    parts = [u[y == c] for c in range(n_classes)]
+    parts = [part for part in parts if len(part)]
+    means = np.stack([part.mean(0) - centre for part in parts])
+    shares = np.array([len(part) / n for part in parts], dtype=u.dtype)
+    # A covariance from a handful of rows says nothing, and many classes cost much.
+    told = [
+        (share, part - part.mean(0))
+        for share, part in zip(shares, parts, strict=True)
+        if len(part) >= _FEWEST and len(parts) <= 64
+    ]
+
+    def spread(vectors: np.ndarray) -> np.ndarray:
+        total = (means.T * shares) @ (means @ vectors)
+        for share, part in told:
+            excess = vectors
+            for _ in range(2):
+                excess = part.T @ (part @ excess) / len(part) - excess
+            total += 0.5 * share * excess
+        return total
+
+    if d <= FULL_LIMIT:
+        matrix = (means.T * shares) @ means
+        for share, part in told:
+            excess = part.T @ part / len(part) - np.eye(d, dtype=u.dtype)
+            matrix += 0.5 * share * (excess @ excess)
+        return np.linalg.eigh(matrix)[1][:, ::-1]
+    # Subspace iteration: directions that tell something stand out and converge in a
+    # few rounds; how the noise below them is ordered does not matter.
+    block = np.random.default_rng(0).normal(size=(d, _BLOCK)).astype(u.dtype)
+    block[:, : min(len(means), _BLOCK // 2)] = means[: _BLOCK // 2].T
+    for _ in range(_ROUNDS):
+        block = spread(np.linalg.qr(block)[0])
+    basis = np.linalg.qr(block)[0]
+    small = basis.T @ spread(basis)
+    order = np.linalg.eigh((small + small.T) / 2)[1][:, ::-1]
+    return basis @ order
+
+
+def third_order(
+    u: Float[np.ndarray, "n d"],
+    y: Int[np.ndarray, " n"],
+    n_classes: int,
+    width: int,
+) -> Float[np.ndarray, "d m"]:
+    """Directions, best first, by differences of third moments."""
+    n, d = u.shape
+    first, second = np.triu_indices(d)
+    # Orthonormal Hermite products: what the second moments say stays out.
+    scale = np.where(first == second, np.sqrt(0.5), 1.0).astype(u.dtype)
+    one_hot = np.zeros((n, n_classes), dtype=u.dtype)
+    one_hot[np.arange(n), y] = 1
+    counts = np.maximum(one_hot.sum(0), 1)
+    weights = one_hot / np.sqrt(counts * n)
+    # Against all rows: the part of each class that the others do not share.
+    weights -= (np.sqrt(counts / n) / n)[None]
+    tensors = np.zeros((n_classes, d, len(first)), dtype=u.dtype)
+    for start in range(0, n, _CHUNK):
+        part = u[start : start + _CHUNK]
+        pairs = (part[:, first] * part[:, second] - (first == second)) * scale
+        for c in range(n_classes):
+            tensors[c] += (part * weights[start : start + _CHUNK, c : c + 1]).T @ pairs
+    gram = np.einsum("cip,cjp->ij", tensors, tensors, optimize=True)
+    return np.linalg.eigh(gram)[1][:, ::-1][:, :width]

@@ -1,0 +1,55 @@
+r"""Coordinates that all members of a stack share: whitened once, without looking at Y.
+
+:math:`u = ((1-\lambda) S + \lambda I)^{-1/2} (x - \bar x)` with S the covariance of *all*
+rows, in standardised columns, and :math:`\lambda = d/(d + n)`.
+
+The rows that are reported take part in :math:`S`. That does not loosen the bound: given
+every x, whatever was made of them, and the labels of the other rows, the label of a
+held-out row still follows p(y|x), and Gibbs' inequality holds for each x by itself. What
+may never be used to train or to choose are its *labels*.
+"""
+
+import numpy as np
+from jaxtyping import Float
+
+_HEAVY = 12.0
+"""Kurtosis of a column above which a second, squashed view is made (Gaussian: 3)."""
+_LEAST = 1e-7
+"""Share of the largest eigenvalue below which a direction is rounding."""
+
+
+def whitened(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
+    """The shared coordinates, float32; constant and duplicated columns drop out."""
+    x = _standardised(x)
+    n, d = x.shape
+    if n > d:
+        values, vectors = np.linalg.eigh((x.T @ x).astype(np.float64) / n)
+        kept = values > _LEAST * max(values[-1], 1e-30)
+        values, scores = values[kept], x @ vectors[:, kept].astype(np.float32)
+    else:
+        left, singular, _ = np.linalg.svd(x, full_matrices=False)
+        kept = singular**2 > _LEAST * max(singular[0] ** 2, 1e-30)
+        values, scores = singular[kept] ** 2 / n, left[:, kept] * singular[kept]
+    shrinkage = d / (d + n)
+    u = scores / np.sqrt((1 - shrinkage) * values + shrinkage)
+    return u.astype(np.float32)
+
+
+def views_of_vectors(x: Float[np.ndarray, "n d"]) -> dict[str, Float[np.ndarray, "n d"]]:
+    """x itself; with heavy tails also squashed, arcsinh of robustly scaled columns."""
+    z = _standardised(x)
+    heavy = np.einsum("ij,ij->j", z * z, z * z) / len(z) > _HEAVY
+    if not heavy.any():
+        return {"x": x}
+    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75], axis=0)
+    spread = (high - low) / 1.349
+    spread = np.where(spread > 0, spread, np.where(x.std(0) > 0, x.std(0), 1))
+    return {"x": x, "squashed x": np.arcsinh((x - middle) / spread)}
+
+
+def _standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+    """Float32 columns of mean 0 and spread 1, without those that are constant."""
+    centred = x - x.mean(0)
+    spread = centred.std(0)
+    varies = spread > 1e-6 * np.maximum(np.abs(x).max(0), 1e-30)
+    return (centred[:, varies] / spread[varies]).astype(np.float32)
