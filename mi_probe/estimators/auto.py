@@ -1,8 +1,13 @@
 """The recommended estimator: what Y and X are decides which parts it is made of."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
 
 from mi_probe.estimators.admission import admitted
+from mi_probe.estimators.auto_classes import drawn_rows, vector_estimate
 from mi_probe.estimators.base import Estimate, Nature, States, Target
 from mi_probe.estimators.targets import Classes
 from mi_probe.estimators.variational import Variational
@@ -31,14 +36,41 @@ class Auto:
             reference="",
         )
 
-    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+    def estimate(
+        self,
+        x: States,
+        y: Target,
+        *,
+        seed: int = 0,
+        hints: Sequence[Mapping[str, Any]] | None = None,
+    ) -> Estimate:
         """Estimate I(Y;X), in nats; see `Estimator.estimate`.
+
+        Args:
+            x: float array or tensor (n, d), or `HiddenStates`.
+            y: int classes (n,), or floats (n,) or (n, k).
+            seed: of everything that is drawn.
+            hints: `Estimate.history` of a like X with the same Y and seed, such as the
+                layer before: only what it used, and what lies beside that, is tried.
 
         Raises:
             InputError: for what `admitted` refuses.
         """
-        _, target = admitted(self, x, y)
+        states, target = admitted(self, x, y)
         classes = isinstance(target, Classes)
+        if classes and isinstance(states, np.ndarray):
+            fold, part = drawn_rows(target, self.n_folds, seed)
+            return vector_estimate(
+                self,
+                states,
+                target,
+                fold,
+                part,
+                seed=seed,
+                device=self.device,
+                extrapolate=self.extrapolate,
+                hints=hints,
+            )
         part = Variational(
             name=self.name,
             objective="cross_entropy" if classes else "mine",

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
+from mi_probe.errors import InputError
 from mi_probe.estimators.assembly import assembled
 from mi_probe.estimators.base import Estimate, Estimator
 from mi_probe.estimators.class_stack import (
@@ -50,7 +51,17 @@ _USED = 0.02
 def drawn_rows(
     target: Classes, n_folds: int, seed: int
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Each example's fold, and the level of the learning curve that first learns from it."""
+    """Each example's fold, and the level of the learning curve that first learns from it.
+
+    Raises:
+        InputError: for fewer than 3 folds, or more than half as many as examples.
+    """
+    n = len(target)
+    if not 3 <= n_folds <= n // 2:
+        raise InputError(
+            f"n_folds must lie in 3 ... {n // 2} for {n} examples: one fold is held out, "
+            f"one weighs the members, the others train them; got {n_folds}."
+        )
     rng = np.random.default_rng(seed)
     fold = assign_folds(target, n_folds, rng)
     part = np.empty(len(target), dtype=np.int64)
@@ -150,6 +161,8 @@ def _hint(record: Mapping[str, Any], fits: Mapping[str, CrossFits]) -> Hint:
             if told is None:
                 continue
             share = weights[known] + weights.get("product", 0.0) * told.get("power", 0.0)
+            # A member that was tempered to nothing has any weight.
+            share *= min(1.0, told["temperature"])
             if share > _USED:
                 place = told["place"]
                 found[known] = range(max(0, place - 1), min(len(path), place + 2))

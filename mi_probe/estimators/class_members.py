@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.linalg import cho_solve
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from mi_probe.estimators.network import SNAPSHOTS, Networks, Problem, train_networks
 from mi_probe.estimators.telling import CUBIC_LIMIT, second_order, third_order
@@ -44,6 +44,7 @@ _NEAR_DIMENSIONS = 6
 """Dimensions up to which near means something."""
 _BOTTLENECK = 12
 _ANY = 10**9
+"""Dimensions that no data have."""
 
 
 @dataclass
@@ -59,8 +60,8 @@ class Shared:
     def neighbours(self) -> Int[np.ndarray, "n k"]:
         """Nearest rows of each row, itself left out."""
         count = min(_NEIGHBOURS, len(self.u) - 1)
-        tree = cKDTree(self.u)
-        found = tree.query(self.u, count + 1)[1]
+        tree = KDTree(self.u)
+        found = np.asarray(tree.query(self.u, count + 1)[1])
         # With duplicated rows a row need not come first in its own list.
         own = found == np.arange(len(found))[:, None]
         own[~own.any(1), -1] = True
@@ -303,7 +304,9 @@ def _quadratic_path(shared: Shared) -> list[dict[str, float]]:
         return []
     enough = next((w for w in QUADRATIC_WIDTHS if w >= d), QUADRATIC_WIDTHS[-2])
     widths = [min(w, d) for w in QUADRATIC_WIDTHS if w <= enough]
-    return [{"width": w, "shrinkage": s} for w in widths for s in QUADRATIC_SHRINKAGE]
+    return [
+        {"width": float(w), "shrinkage": s} for w in widths for s in QUADRATIC_SHRINKAGE
+    ]
 
 
 def _logistic_path(shared: Shared) -> list[dict[str, float]]:
@@ -315,11 +318,11 @@ def _logistic_path(shared: Shared) -> list[dict[str, float]]:
 def _neighbours_path(shared: Shared) -> list[dict[str, float]]:
     if shared.u.shape[1] > _NEAR_DIMENSIONS:
         return []
-    return [{"neighbours": k} for k in NEIGHBOURS_PATH]
+    return [{"neighbours": float(k)} for k in NEIGHBOURS_PATH]
 
 
 def _network_path(shared: Shared) -> list[dict[str, float]]:
-    return [{"epochs": e} for e in SNAPSHOTS]
+    return [{"epochs": float(e)} for e in SNAPSHOTS]
 
 
 MEMBERS: dict[str, Member] = {

@@ -46,6 +46,8 @@ _BEND = 2e-3
 _CELLS = 200_000
 """Rows times classes on which temperatures and weights are found, at most."""
 
+_MEANS = {name for name, member in MEMBERS.items() if member.finds_means}
+
 Hint: TypeAlias = Mapping[str, Sequence[int]]
 """Places to try by member: ``view:member``."""
 
@@ -166,7 +168,7 @@ def stacked(
             known = f"{view}:{name}"
             if hint is not None and known not in hint:
                 continue
-            if MEMBERS[name].late(fit.dimensions) and not stack.bends:
+            if name in MEMBERS and MEMBERS[name].late(fit.dimensions) and not stack.bends:
                 continue
             places = range(len(path)) if hint is None else hint[known]
             stack.add(known, fit.scores(name, level, k), path, places)
@@ -215,7 +217,7 @@ class _Stack:
     def bends(self) -> bool:
         """Whether anything but differences of means shows so far."""
         evidence = {n: q[self._weigh] for n, q in self._members.items() if n != "prior"}
-        means = [q for n, q in evidence.items() if MEMBERS[n.split(":")[1]].finds_means]
+        means = [q for n, q in evidence.items() if n.split(":")[1] in _MEANS]
         least = [self._product_likelihood(q) for q in (means, list(evidence.values()))]
         return least[1] - least[0] > _BEND
 

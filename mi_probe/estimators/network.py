@@ -103,9 +103,8 @@ def train_networks(
             step += 1
             rate = min(_AVERAGE, step / (step + 10))
             with torch.no_grad():
-                torch._foreach_lerp_(
-                    list(average.values()), list(weights.values()), 1 - rate
-                )
+                for name, value in weights.items():
+                    average[name].lerp_(value, 1 - rate)
         if epoch in SNAPSHOTS:
             found.append({name: value.clone() for name, value in average.items()})
     return Networks(tuple(found))

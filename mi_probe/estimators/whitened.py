@@ -22,6 +22,8 @@ def whitened(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
     """The shared coordinates, float32; constant and duplicated columns drop out."""
     x = _standardised(x)
     n, d = x.shape
+    if not d:
+        return x
     if n > d:
         values, vectors = np.linalg.eigh((x.T @ x).astype(np.float64) / n)
         kept = values > _LEAST * max(values[-1], 1e-30)
@@ -36,7 +38,7 @@ def whitened(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
 
 
 def views_of_vectors(x: Float[np.ndarray, "n d"]) -> dict[str, Float[np.ndarray, "n d"]]:
-    """x itself; with heavy tails also squashed, arcsinh of robustly scaled columns."""
+    """X itself; with heavy tails also squashed, arcsinh of robustly scaled columns."""
     z = _standardised(x)
     heavy = np.einsum("ij,ij->j", z * z, z * z) / len(z) > _HEAVY
     if not heavy.any():
