@@ -39,7 +39,7 @@ def lines(name: str, take: FromRows, labels: str | None = None) -> Reader:
     def read(files: Mapping[str, Path]) -> Table:
         rows = checked(files[name], json_lines)
         if labels is not None:
-            found = lines_of(files[labels])
+            found = [row["line"] for row in checked(files[labels], _line_rows)]
             if len(found) != len(rows):
                 raise InputError(
                     f"{labels} must have a label for each of the {len(rows)} rows of "
@@ -49,6 +49,10 @@ def lines(name: str, take: FromRows, labels: str | None = None) -> Reader:
         return take(rows, files[name])
 
     return read
+
+
+def _line_rows(path: Path) -> Rows:
+    return [{"line": line} for line in lines_of(path)]
 
 
 def boolq(rows: Rows, path: Path | str = "boolq") -> Table:
@@ -143,8 +147,7 @@ def hellaswag_blocks(files: Mapping[str, Path]) -> Table:
         InputError: if the lines are no whole number of blocks.
     """
     (path,) = files.values()
-    found = checked(path, lambda p: [{"line": line} for line in lines_of(p)])
-    text = [row["line"] for row in found]
+    text = [row["line"] for row in checked(path, _line_rows)]
     if len(text) % 6:
         raise InputError(
             f"{path.name} must hold blocks of six lines; it has {len(text)}, which is no "

@@ -10,7 +10,6 @@ import csv
 import gzip
 import io
 import json
-import lzma
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -66,7 +65,7 @@ def checked(path: Path, read: Callable[[Path], Rows]) -> Rows:
         raise InputError(f"{path} must be a well-formed table; {error}.") from None
     except PermissionError:
         raise InputError(f"data must be readable; {path} is not. See `ls -l`.") from None
-    except (EOFError, BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+    except (EOFError, BadZipFile, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{path} must be whole; {error}. Get it again.") from None
     except OSError as error:
         if error.errno is not None:  # the disk's; bz2 gives none for broken content

@@ -18,7 +18,7 @@ def first_sheet(path: Path) -> Rows:
     """The rows under the header line, all values as text; an empty cell is None.
 
     Raises:
-        InputError: if the file is no workbook.
+        InputError: if the file is no workbook, or a broken one.
     """
     with ZipFile(path) as archive:
         names = archive.namelist()
@@ -26,9 +26,9 @@ def first_sheet(path: Path) -> Rows:
             raise InputError(f"{path} must be an .xlsx workbook; it holds no {_SHEET}.")
         shared: list[str] = []
         if "xl/sharedStrings.xml" in names:
-            strings = ElementTree.fromstring(archive.read("xl/sharedStrings.xml"))
+            strings = _parsed(path, archive.read("xl/sharedStrings.xml"))
             shared = [_text(item) for item in strings.iter(_NAMES + "si")]
-        sheet = ElementTree.fromstring(archive.read(_SHEET))
+        sheet = _parsed(path, archive.read(_SHEET))
     lines = [_cells(row, shared) for row in sheet.iter(_NAMES + "row")]
     if not lines:
         return []
@@ -36,6 +36,13 @@ def first_sheet(path: Path) -> Rows:
     return [
         {name: line.get(place) for place, name in header.items()} for line in rest if line
     ]
+
+
+def _parsed(path: Path, content: bytes) -> ElementTree.Element:
+    try:
+        return ElementTree.fromstring(content)
+    except ElementTree.ParseError as error:
+        raise InputError(f"{path} must be an .xlsx workbook; {error}.") from None
 
 
 def _cells(row: ElementTree.Element, shared: list[str]) -> dict[str, str]:

@@ -44,6 +44,10 @@ def test_what_is_no_workbook_is_refused(tmp_path):
     path = write(tmp_path / "a.xlsx", other="<a/>")
     with pytest.raises(InputError, match="must be an .xlsx workbook"):
         checked(path, first_sheet)
+    with ZipFile(path, "w") as archive:
+        archive.writestr("xl/worksheets/sheet1.xml", SHEET[:-20])
+    with pytest.raises(InputError, match="must be an .xlsx workbook; .*line"):
+        checked(path, first_sheet)
     path.write_bytes(b"ID,Excerpt\n")
     with pytest.raises(InputError, match="must be whole"):
         checked(path, first_sheet)
