@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from mi_probe.estimators.admission import admitted
 from mi_probe.estimators.auto_classes import drawn_rows, vector_estimate
 from mi_probe.estimators.base import Estimate, Nature, States, Target
+from mi_probe.estimators.permutation import permuted_gains
 from mi_probe.estimators.targets import Classes
 from mi_probe.estimators.variational import Variational
 
@@ -80,3 +82,13 @@ class Auto:
             device=self.device,
         )
         return replace(part.estimate(x, y, seed=seed), estimator=self)
+
+    def permuted(
+        self, x: States, y: Target, orders: Int[np.ndarray, "p n"], seed: int
+    ) -> Float[np.ndarray, " p"] | None:
+        """`permuted_gains` of classes and vectors, in nats; None for other X or Y."""
+        states, target = admitted(self, x, y)
+        if not isinstance(states, np.ndarray) or not isinstance(target, Classes):
+            return None
+        rng = np.random.default_rng(np.random.SeedSequence([seed, 3]))
+        return permuted_gains(states, target, orders, rng)

@@ -93,7 +93,10 @@ class Estimate:
     gold_leak: bool = False
     """X held states of gold answer tokens, knowingly: I(Y;X) = H(Y) says nothing."""
     null: tuple[float, ...] = field(repr=False, default=())
-    """Estimates of the whole procedure with Y permuted, in nats."""
+    """The statistic with Y permuted, in nats."""
+    statistic: float | None = field(repr=False, default=None)
+    """What ``null`` is compared with, in nats, where that is not ``nats``: a cheaper
+    statistic of dependence, no estimate of I(Y;X)."""
     fold: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
     """In which fold each example was held out."""
     log_posterior: Float[np.ndarray, "n c"] | None = field(repr=False, default=None)
@@ -126,14 +129,26 @@ class Estimate:
 
     @property
     def p_value(self) -> float | None:
-        """(1 + #{null >= nats}) / (1 + #null); its least value is 1 / (1 + #null)."""
+        """(1 + #{null > value} + ties before it) / (1 + #null), ties in random order.
+
+        The value is ``statistic``, or ``nats`` where there is none. The order of ties is
+        drawn from the seed, so that a statistic that is often the same (exactly 0, where a
+        stack finds nothing) still rejects as often as it says.
+        """
         if not self.null:
             return None
-        return (1 + sum(value >= self.nats for value in self.null)) / (1 + len(self.null))
+        value = self.nats if self.statistic is None else self.statistic
+        above = sum(other > value for other in self.null)
+        ties = sum(other == value for other in self.null)
+        rng = np.random.default_rng([self.seed, 2])
+        before = int(rng.integers(ties + 1))
+        return (1 + above + before) / (1 + len(self.null))
 
-    def with_null(self, null: Sequence[float]) -> "Estimate":
-        """The same estimate with a permutation null."""
-        return replace(self, null=tuple(null))
+    def with_null(
+        self, null: Sequence[float], *, statistic: float | None = None
+    ) -> "Estimate":
+        """The same estimate with a permutation null, and what it is compared with."""
+        return replace(self, null=tuple(null), statistic=statistic)
 
 
 @runtime_checkable

@@ -1,11 +1,25 @@
 """The permutation null: what an estimator says where there is nothing to find."""
 
+from typing import Protocol, runtime_checkable
+
 import numpy as np
-import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.base import Estimate, Estimator, States, Target
+from mi_probe.estimators.tokens import TokenSequences
+
+
+@runtime_checkable
+class Permutable(Protocol):
+    """An estimator with a cheaper statistic for permutation tests."""
+
+    def permuted(
+        self, x: States, y: Target, orders: Int[np.ndarray, "p n"], seed: int
+    ) -> Float[np.ndarray, " p"] | None:
+        """The statistic for Y in each of these orders; None where it has none."""
+        ...
 
 
 def with_null(
@@ -16,10 +30,14 @@ def with_null(
     n_permutations: int,
     seed: int = 0,
 ) -> Estimate:
-    """The estimate, with the whole procedure repeated on permuted Y beside it.
+    """The estimate, with the same statistic of permuted Y beside it.
 
-    A permutation keeps both margins and breaks the pairing, so each repeat estimates 0
-    nats with this n, d and these classes. A p-value of 0.05 needs at least 19 of them.
+    A permutation keeps both margins and breaks the pairing. The statistic is the estimate
+    itself, by the same seed for every Y, or the estimator's own cheaper one
+    (`Estimate.statistic`); either way it is one function of (X, Y) and independent pairs
+    are exchangeable with permuted ones, so `Estimate.p_value`, which breaks ties at random,
+    is exact: with 19 permutations it is at most 0.05 in exactly 5 % of independent data
+    sets. A p-value of 0.05 needs at least 19 of them.
 
     Raises:
         InputError: for a negative number of permutations.
@@ -30,12 +48,18 @@ def with_null(
             "19 or more give a p-value of 0.05."
         )
     estimate = estimator.estimate(x, y, seed=seed)
-    values = y.detach().cpu() if isinstance(y, Tensor) else torch.as_tensor(np.asarray(y))
-    null = []
-    for stream in np.random.SeedSequence([seed, 1]).spawn(n_permutations):
-        order = np.random.default_rng(stream).permutation(len(values))
-        shuffled = values[torch.from_numpy(order)]
-        null.append(
-            estimator.estimate(x, shuffled, seed=int(stream.generate_state(1)[0])).nats
-        )
-    return estimate.with_null(null)
+    if not n_permutations:
+        return estimate
+    n = len(estimate.pointwise)
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
+    orders = np.stack([np.arange(n), *(rng.permutation(n) for _ in range(n_permutations))])
+    if isinstance(estimator, Permutable):
+        values = estimator.permuted(x, y, orders, seed)
+        if values is not None:
+            return estimate.with_null(
+                [float(value) for value in values[1:]], statistic=float(values[0])
+            )
+    given = y if isinstance(y, TokenSequences | Tensor) else np.asarray(y)
+    return estimate.with_null(
+        [estimator.estimate(x, given[order], seed=seed).nats for order in orders[1:]]
+    )
