@@ -10,8 +10,11 @@ from jaxtyping import Float, Int
 from mi_probe.estimators.admission import admitted
 from mi_probe.estimators.auto_classes import drawn_rows, vector_estimate
 from mi_probe.estimators.base import Estimate, Nature, States, Target
+from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.permutation import permuted_gains
 from mi_probe.estimators.targets import Classes
+from mi_probe.estimators.token_start import distinct_answers
+from mi_probe.estimators.tokens import TokenSequences
 from mi_probe.estimators.variational import Variational
 
 
@@ -31,7 +34,7 @@ class Auto:
         return Nature(
             family="recommended",
             bound="lower bound",
-            takes=frozenset({"classes", "scores"}),
+            takes=frozenset({"classes", "scores", "tokens"}),
             sequences=True,
             ceiling="H(Y)",
             summary="cross-validated stack of both families",
@@ -60,7 +63,12 @@ class Auto:
         """
         states, target = admitted(self, x, y)
         classes = isinstance(target, Classes)
-        if classes and isinstance(states, np.ndarray):
+        if isinstance(target, TokenSequences) and (answers := distinct_answers(target)):
+            found = self.estimate(x, answers.index, seed=seed, hints=hints)
+            route = {"route": "distinct answers as classes"}
+            return replace(found, history=tuple(route | fold for fold in found.history))
+        few = classes and target.n_classes <= MANY
+        if few and isinstance(states, np.ndarray):
             fold, part = drawn_rows(target, self.n_folds, seed)
             return vector_estimate(
                 self,
@@ -73,9 +81,12 @@ class Auto:
                 extrapolate=self.extrapolate,
                 hints=hints,
             )
+        # Answers: an own Y among others' is the least noisy gradient of a pair's critic.
+        other = "info_nce" if isinstance(target, TokenSequences) else "mine"
+        objective = "cross_entropy" if classes else other
         part = Variational(
             name=self.name,
-            objective="cross_entropy" if classes else "mine",
+            objective=objective,
             bound="barber_agakov" if classes else "donsker_varadhan",
             start=("linear", "quadratic", "logistic"),
             n_folds=self.n_folds,

@@ -4,10 +4,11 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from mi_probe.estimators.targets import Classes, Scores
+from mi_probe.estimators.tokens import TokenSequences
 
 
 def assign_folds(
-    target: Classes | Scores, n_folds: int, rng: np.random.Generator
+    target: Classes | Scores | TokenSequences, n_folds: int, rng: np.random.Generator
 ) -> Int[np.ndarray, " n"]:
     """A fold 0 ... n_folds-1 for each example; classes are spread evenly over them."""
     shuffled = rng.permutation(len(target))

@@ -1,8 +1,8 @@
 """One held-out fold as a training problem: whose rows are scored, and against what.
 
-Both kinds of Y give the training loop the same thing, `Scores` of a batch of rows; they
-differ in the columns of Y's marginal (all classes, or other rows' values) and in how the
-held-out terms are made from them.
+All kinds of Y give the training loop the same thing, `Scores` of a batch of rows; they
+differ in the columns of Y's marginal (all classes here, other rows' Y in `pair_problem`)
+and in how the held-out terms are made from them.
 """
 
 import math
@@ -18,13 +18,10 @@ from mi_probe.estimators.bounds import Bound, Scores
 from mi_probe.estimators.class_start import ClassStart
 from mi_probe.estimators.critics import residual_for
 from mi_probe.estimators.many_classes import MANY
-from mi_probe.estimators.score_start import ScoreStart
 from mi_probe.estimators.targets import Classes, as_tensor
 from mi_probe.hidden import HiddenStates
 
 _CHUNK = 512
-_COLUMNS = 2048
-"""Training rows whose Y normalise a critic of continuous Y."""
 
 
 @runtime_checkable
@@ -157,102 +154,15 @@ class ClassProblem:
     def _scores(self, residual: nn.Module | None, rows: Tensor, offset: Tensor) -> Scores:
         device = self._settings.device
         if residual is not None:
-            offset = offset + _features(residual, self._x, rows, device)
+            offset = offset + features_of(residual, self._x, rows, device)
         return Scores(offset, self._y[rows].to(device), self._log_prior)
 
 
-class ScoreProblem:
-    """One fold of a continuous target: scores are examples against each other's Y."""
-
-    ceiling = None
-
-    def __init__(
-        self,
-        settings: "CriticSettings",
-        x: Tensor | HiddenStates,
-        train: np.ndarray,
-        start: ScoreStart,
-    ) -> None:
-        self._settings, self._x, self.start = settings, x, start
-        self._rows = torch.from_numpy(np.flatnonzero(train))
-        self._held_out = torch.from_numpy(np.flatnonzero(~train))
-
-    @property
-    def n_train(self) -> int:
-        """Rows outside the fold."""
-        return len(self._rows)
-
-    @property
-    def lengths(self) -> None:
-        """None, so that batches mix lengths.
-
-        A batch's rows are each other's negatives; negatives of about the same length
-        would hide from the critic what the length tells.
-        """
-        return None
-
-    def residual(self, rows: Tensor) -> nn.Module:
-        """Networks for either side; their inner product is the residual."""
-        width, hidden = self._settings.pair_features, self._settings.hidden
-        k = self.start.y_train.shape[1]
-        y_side = nn.Sequential(nn.Linear(k, hidden), nn.GELU(), nn.Linear(hidden, width))
-        x_side = residual_for(self._x, self._rows[rows], width, hidden)
-        return nn.ModuleDict({"x": x_side, "y": y_side})
-
-    def train_scores(self, residual: nn.Module, rows: Tensor) -> Scores:
-        """Scores of training rows, T_0 out of fold; each is the others' negative."""
-        index = rows.numpy()
-        return self._scores(
-            residual, self._rows[rows], self.start.train[index], self.start.y_train[index]
-        )
-
-    def watched(self, scores: Scores) -> Tensor:
-        """Terms whose mean stops the training."""
-        return self._settings.value.terms(self._settings.tau)(scores)
-
-    def held_out(self, residual: nn.Module | None) -> HeldOut:
-        """Held-out terms in nats, and each row's influence on their mean.
-
-        Where the bound asks for it, the critic is first normalised over training rows' Y,
-        which is allowed (they are independent of the held-out pairs) and keeps exp T near
-        1 on average, where a plain mean of exp T rests on a few enormous terms.
-        """
-        start, value = self.start, self._settings.value
-        scores = self._scores(residual, self._held_out, start.test, start.y_test)
-        if value.normalised:
-            columns = start.y_train[:: max(1, len(start.y_train) // _COLUMNS)]
-            log_mean = self._pairs(residual, self._held_out, start.test, columns)
-            scores = scores.lowered(torch.logsumexp(log_mean, 1) - math.log(len(columns)))
-        terms, influence = (
-            part.double().cpu().numpy()
-            for part in value.influence(scores, self._settings.tau, paired_columns=True)
-        )
-        return HeldOut(terms, influence)
-
-    def _scores(
-        self, residual: nn.Module | None, rows: Tensor, f: np.ndarray, y: np.ndarray
-    ) -> Scores:
-        values = self._pairs(residual, rows, f, y)
-        log_weights = torch.full_like(values, -math.log(len(values) - 1))
-        log_weights.fill_diagonal_(-math.inf)
-        joint = torch.arange(len(values), device=values.device)
-        return Scores(values, joint, log_weights)
-
-    def _pairs(
-        self, residual: nn.Module | None, rows: Tensor, f: np.ndarray, y: np.ndarray
-    ) -> Tensor:
-        device = self._settings.device
-        values = as_tensor(self.start.ratio(f, y)).to(device)
-        if residual is not None:
-            assert isinstance(residual, nn.ModuleDict)
-            x_features = _features(residual["x"], self._x, rows, device)
-            values = values + x_features @ residual["y"](as_tensor(y).to(device)).T
-        return values
-
-
-def _features(
+def features_of(
     residual: nn.Module, x: Tensor | HiddenStates, rows: Tensor, device: str
 ) -> Tensor:
+    """The residual's features of some rows of x."""
+
     def batch(part: Tensor) -> Tensor | HiddenStates:
         return x[part].to(device)
 

@@ -63,8 +63,8 @@ def as_target(y: Target) -> Classes | Scores | TokenSequences:
     """Read Y: integers and booleans are classes, floats are scores, answers are tokens.
 
     Raises:
-        InputError: for another shape or kind, NaN or infinite scores, a single class, or
-            scores that do not vary.
+        InputError: for another shape or kind, NaN or infinite scores, one-hot rows, a
+            single class, or scores that do not vary.
     """
     if isinstance(y, TokenSequences):
         return y
@@ -99,6 +99,12 @@ def _scores(values: np.ndarray) -> Scores:
         raise InputError(
             f"y must be finite; {int(broken.sum())} of {len(values)} rows hold NaN or "
             f"infinity (first: row {int(np.argmax(broken))})."
+        )
+    binary = values.shape[1] > 1 and np.isin(values, (0, 1)).all()
+    if binary and (values.sum(1) == 1).all():
+        raise InputError(
+            f"y must not be one-hot rows; got floats 0 and 1 of shape {values.shape}, one 1 "
+            "a row. Pass the classes: y.argmax(1)."
         )
     spread = values.std(0)
     if len(values) and (spread == 0).any():

@@ -18,24 +18,30 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.admission import admitted
 from mi_probe.estimators.assembly import assembled
-from mi_probe.estimators.base import Estimate, Nature, States, Target
+from mi_probe.estimators.base import Estimate, Nature, States, Target, YKind
 from mi_probe.estimators.bounds import BOUNDS, Bound
-from mi_probe.estimators.class_start import Family, class_starts
+from mi_probe.estimators.class_start import Family
+from mi_probe.estimators.fold_problems import Problem, fold_problems
 from mi_probe.estimators.folds import assign_folds, choose_validation
-from mi_probe.estimators.many_classes import MANY, NestedMeans, many_class_starts
+from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.objectives import OBJECTIVES
-from mi_probe.estimators.problems import ClassProblem, HeldOut, ScoreProblem
-from mi_probe.estimators.score_start import score_starts
-from mi_probe.estimators.states import views_of
-from mi_probe.estimators.targets import Classes, as_tensor
-from mi_probe.estimators.targets import Scores as ScoreTarget
+from mi_probe.estimators.problems import ClassProblem, HeldOut
+from mi_probe.estimators.targets import Classes, Scores
+from mi_probe.estimators.token_start import distinct_answers
+from mi_probe.estimators.tokens import TokenSequences
 from mi_probe.estimators.training import Fit, Schedule, fit_residual
-from mi_probe.hidden import HiddenStates
+
+_ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})
+_ROUTES = {
+    Classes: "classes",
+    Scores: "pairs of x and numbers",
+    TokenSequences: "pairs of x and answers",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +66,7 @@ class Variational:
     ]
     """What is reported, and watched on the validation rows: a row of `BOUNDS`."""
     continuous: bool = True
-    """Whether it takes continuous Y."""
+    """Whether it takes Y without classes: real numbers, answers in tokens."""
     start: tuple[Family, ...] = ("linear", "quadratic")
     """Closed-form and convex fits that T_0 stacks; () trains the network alone, from
     zero, as papers do (for continuous Y any name stands for the ridge regression)."""
@@ -77,6 +83,11 @@ class Variational:
     """SMILE's clip, in nats. The paper's 5 overshoots from about 4 nats on; the critic is
     normalised here, so that less clipping is needed to keep the variance small."""
     schedule: Schedule = field(default_factory=Schedule)
+    """Of a critic of classes."""
+    pair_schedule: Schedule = field(
+        default_factory=lambda: Schedule(learning_rate=5e-3, patience=6)
+    )
+    """Of a critic of pairs: two networks must find each other, and are slow to begin."""
     device: str = "cpu"
 
     def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
@@ -87,21 +98,23 @@ class Variational:
                 `as_states` refuse.
         """
         states, target = admitted(self, x, y)
-        assert isinstance(target, Classes | ScoreTarget)
+        route = _ROUTES[type(target)]
+        if isinstance(target, TokenSequences) and (classes := distinct_answers(target)):
+            target, route = classes, "distinct answers as classes"
         self._check(len(target))
         streams = iter(np.random.SeedSequence(seed).spawn(1 + 3 * self.n_folds))
         fold = assign_folds(target, self.n_folds, np.random.default_rng(next(streams)))
         pointwise, influence = np.empty(len(target)), np.empty(len(target))
         posterior = _empty_posterior(target)
         history, fits = [], []
-        for held_out, problem in enumerate(self._problems(states, target, fold)):
+        for held_out, problem in enumerate(fold_problems(self, states, target, fold)):
             fit, held = self._solve(problem, streams)
             rows = fold == held_out
             pointwise[rows], influence[rows] = held.terms, held.influence
             if posterior is not None:
                 posterior[rows] = held.log_posterior
             fits.append(fit)
-            history.append(_record(fit, problem, rows))
+            history.append({"route": route} | _record(fit, problem, rows))
         unfinished = sum(fit.kept and not fit.converged for fit in fits)
         return assembled(
             self,
@@ -122,7 +135,7 @@ class Variational:
         return Nature(
             family="discriminative",
             bound=self.value.kind,
-            takes=frozenset({"classes", "scores"} if self.continuous else {"classes"}),
+            takes=_ALL if self.continuous else frozenset({"classes"}),
             sequences=True,
             ceiling=self.value.ceiling,
             summary=self.summary,
@@ -141,33 +154,9 @@ class Variational:
                 f"out, one tests the start, one trains it; got {self.n_folds}."
             )
 
-    def _problems(
-        self,
-        x: Float[np.ndarray, "n d"] | HiddenStates,
-        target: Classes | ScoreTarget,
-        fold: Int[np.ndarray, " n"],
-    ) -> Iterator[ClassProblem | ScoreProblem]:
-        views = views_of(x) if self.start else {}
-        tensors = x if isinstance(x, HiddenStates) else as_tensor(_standardised(x))
-        if isinstance(target, Classes):
-            starts = (
-                many_class_starts(
-                    {name: NestedMeans(view, fold) for name, view in views.items()},
-                    target,
-                    fold,
-                )
-                if target.n_classes > MANY
-                else class_starts(views, target, fold, self.start)
-            )
-            for k, start in enumerate(starts):
-                yield ClassProblem(self, tensors, target, fold != k, start)
-        else:
-            for k, start in enumerate(score_starts(views, target.values, fold)):
-                yield ScoreProblem(self, tensors, fold != k, start)
-
     def _solve(
         self,
-        problem: ClassProblem | ScoreProblem,
+        problem: Problem,
         streams: Iterator[np.random.SeedSequence],
     ) -> tuple[Fit, HeldOut]:
         split = np.random.default_rng(next(streams))
@@ -184,7 +173,7 @@ class Variational:
             problem.watched,
             torch.from_numpy(rows[~chosen]),
             torch.from_numpy(rows[chosen]),
-            self.schedule,
+            self.schedule if isinstance(problem, ClassProblem) else self.pair_schedule,
             torch.Generator().manual_seed(_integer(next(streams))),
             ceiling=problem.ceiling,
             lengths=problem.lengths,
@@ -195,22 +184,14 @@ class Variational:
 
 
 def _empty_posterior(
-    target: Classes | ScoreTarget,
+    target: Classes | Scores | TokenSequences,
 ) -> Float[np.ndarray, "n c"] | None:
     if not isinstance(target, Classes) or target.n_classes > MANY:
         return None
     return np.empty((len(target), target.n_classes))
 
 
-def _standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-    """Columns of mean 0 and spread 1, so that float32 keeps the digits that vary."""
-    spread = x.std(0)
-    return (x - x.mean(0)) / np.where(spread > 0, spread, 1)
-
-
-def _record(
-    fit: Fit, problem: ClassProblem | ScoreProblem, rows: np.ndarray
-) -> dict[str, Any]:
+def _record(fit: Fit, problem: Problem, rows: np.ndarray) -> dict[str, Any]:
     return {
         "n_train": int((~rows).sum()),
         "n_test": int(rows.sum()),
