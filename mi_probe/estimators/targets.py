@@ -103,8 +103,8 @@ def _scores(values: np.ndarray) -> Scores:
     binary = values.shape[1] > 1 and np.isin(values, (0, 1)).all()
     if binary and (values.sum(1) == 1).all():
         raise InputError(
-            f"y must not be one-hot rows; got floats 0 and 1 of shape {values.shape}, one 1 "
-            "a row. Pass the classes: y.argmax(1)."
+            f"y must not be one-hot rows; got floats of shape {values.shape} with a single "
+            "1 a row and else 0. Pass the classes: y.argmax(1)."
         )
     spread = values.std(0)
     if len(values) and (spread == 0).any():

@@ -36,9 +36,9 @@ _PAIRED_ROWS, _PAIRED_COLUMNS = 1000, 400
 class TokenStart:
     """T_0 for one held-out fold, and the answers as the network reads them."""
 
-    train: list[Float[np.ndarray, "n c"]]
+    train: list[Float[np.ndarray, "n _"]]
     """Of the rows outside the fold, a block each: log q(y_b|x) - log q(y_b)."""
-    test: list[Float[np.ndarray, "m c"]]
+    test: list[Float[np.ndarray, "m _"]]
     codes_train: list[Int[np.ndarray, " n"]]
     """Each answer's value of the block."""
     codes_test: list[Int[np.ndarray, " m"]]
