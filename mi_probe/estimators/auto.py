@@ -67,8 +67,8 @@ class Auto:
             found = self.estimate(x, answers.index, seed=seed, hints=hints)
             route = {"route": "distinct answers as classes"}
             return replace(found, history=tuple(route | fold for fold in found.history))
-        few = classes and target.n_classes <= MANY
-        if few and isinstance(states, np.ndarray):
+        vectors = isinstance(states, np.ndarray)
+        if vectors and isinstance(target, Classes) and target.n_classes <= MANY:
             fold, part = drawn_rows(target, self.n_folds, seed)
             return vector_estimate(
                 self,
