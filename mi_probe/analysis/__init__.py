@@ -10,7 +10,10 @@ from typing import Any
 _HOMES = {
     "Gap": "gap",
     "Gaps": "gap",
+    "Ladder": "ladder",
+    "capacity_ladder": "capacity",
     "dpi_gap": "dpi",
+    "noise_ladder": "noise_levels",
     "with_noise": "noise",
 }
 """The module that each name comes from."""

@@ -14,12 +14,14 @@ Reading: TypeAlias = Literal[
     "usable information at this capacity", "noise-smoothed Shannon information"
 ]
 
-_LEVEL = 0.05
-_CAVEAT = (
+LEVEL = 0.05
+"""At or below which a p-value shows a gap."""
+CAVEAT = (
     "the states of a causal language model almost surely determine the text, the last "
     "token's and a generic mean too, so this is no proof that pooling loses Shannon "
     "information"
 )
+"""What a gap of usable information does not say."""
 
 
 def reading_of(sigma: float) -> Reading:
@@ -65,7 +67,7 @@ def gap_verdict(
     if p_value is None:
         shown, test = ci[0] > 0, "the interval alone, as no conditional test was run"
     else:
-        shown = p_value <= _LEVEL and ci[0] > 0
+        shown = p_value <= LEVEL and ci[0] > 0
         # A p-value never falls below 1 / (1 + draws), however strong the evidence.
         test = f"conditional randomisation p = {p_value:.3g} with {n_draws} draws"
     if shown:
@@ -87,7 +89,7 @@ def _reading_sentence(sigma: float) -> str:
             "is strict. Both sides are held-out values of critics: a pooled critic that "
             "misses something widens the gap."
         )
-    return f"Reading: {reading_of(sigma)}; {_CAVEAT}."
+    return f"Reading: {reading_of(sigma)}; {CAVEAT}."
 
 
 def _why_not(ci: tuple[float, float], p_value: float | None) -> str:
@@ -96,7 +98,7 @@ def _why_not(ci: tuple[float, float], p_value: float | None) -> str:
             "Z_p is a function of Z and cannot hold more, so the critic of Z is the "
             "weaker one: give it more rows or more capacity."
         )
-    if p_value is not None and p_value <= _LEVEL:
+    if p_value is not None and p_value <= LEVEL:
         return (
             "The test finds that Z tells something beyond Z_p, but its amount is not "
             "told from 0: more rows would."

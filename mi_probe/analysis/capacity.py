@@ -1,0 +1,183 @@
+"""The gap against the critic's capacity: from linear to a network over all tokens.
+
+A gap between critics is one of usable information: what a critic of that capacity extracts
+(Xu et al. 2020, arXiv 2002.10689). It is worth the name only along a ladder, on which it
+first changes and then saturates. Every rung is scored on held-out rows with the same folds.
+A rung's critic contains those of the rungs below it (`nested`), of Z as of Z_p, so that
+more capacity is never less. The rung that is reported for a fold's rows is chosen on the
+other folds' rows.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from mi_probe.analysis.dpi import pooled_views
+from mi_probe.analysis.ladder import Ladder
+from mi_probe.analysis.nested import nested, paired_mean
+from mi_probe.analysis.verdict import CAVEAT
+from mi_probe.errors import InputError
+from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, Schedule, Variational
+from mi_probe.estimators.base import Target
+from mi_probe.estimators.targets import Classes, as_target
+from mi_probe.hidden import HiddenStates
+
+Rungs: TypeAlias = Mapping[str, Estimator]
+
+_NEGLIGIBLE = 0.01
+"""Nats, or a hundredth of H(Y) where that is more: a last step below it is saturation."""
+
+
+def _critic(name: str, hidden: int, *start: str) -> Variational:
+    return Variational(
+        name=name,
+        objective="cross_entropy",
+        bound="barber_agakov",
+        continuous=False,
+        start=start,  # pyright: ignore[reportArgumentType]
+        hidden=max(hidden, 1),
+        # No epoch: the closed forms alone.
+        schedule=Schedule() if hidden else Schedule(max_epochs=0),
+    )
+
+
+RUNGS: Rungs = MappingProxyType(
+    {
+        "linear on views": _critic("linear on views", 0, "linear"),
+        "quadratic on views": _critic("quadratic on views", 0, "linear", "quadratic"),
+        "network of 16": _critic("network of 16", 16, "linear", "quadratic"),
+        "network of 48": _critic("network of 48", 48, "linear", "quadratic"),
+        "recommended": ESTIMATORS["auto"],
+    }
+)
+"""From linear to the recommended stack. Views are the poolings of Z together, or Z_p alone;
+a network reads all tokens in order of Z, and the vector of Z_p."""
+
+
+def capacity_ladder(
+    z: HiddenStates,
+    y: Target,
+    *,
+    pooling: str = "mean",
+    seed: int = 0,
+    rungs: Rungs = RUNGS,
+) -> Ladder:
+    """I(Y;Z), I(Y;Z_p) and their gap, in nats, by critics of rising capacity.
+
+    Args:
+        z: the states of all tokens.
+        y: classes.
+        pooling: a name, or names joined by ``+``.
+        seed: of the folds and the critics.
+        rungs: estimators in the order of their capacity; with the same number of folds.
+
+    Returns:
+        A `Ladder`. Its table has a row a rung: ``full``, ``pooled``, ``gap``, the gap's
+        interval, and ``step``, what the rung adds to I(Y;Z) over the one below, with its
+        interval.
+
+    Raises:
+        InputError: for another Y than classes, no rung, or an unknown pooling.
+    """
+    target = as_target(y)
+    if not isinstance(target, Classes):
+        raise InputError(
+            "capacity_ladder stacks posteriors, so y must be int classes; got floats or "
+            "token sequences. Use dpi_gap with estimators of your choice."
+        )
+    if not rungs:
+        raise InputError("rungs must hold at least one estimator; got none.")
+    x = pooled_views(z, pooling)
+    pooled = _climbed([one.estimate(x, y, seed=seed) for one in rungs.values()], [])
+    own = [one.estimate(z, y, seed=seed) for one in rungs.values()]
+    full = _climbed(own, pooled)
+    rows = []
+    for i, name in enumerate(rungs):
+        gap, error, ci = paired_mean(full[i].pointwise - pooled[i].pointwise, full[i])
+        row = {
+            "rung": name,
+            "full": full[i].nats,
+            "pooled": pooled[i].nats,
+            "gap": gap,
+            "stderr": error,
+            "low": ci[0],
+            "high": ci[1],
+            "step": np.nan,
+            "step_low": np.nan,
+            "step_high": np.nan,
+        }
+        if i:
+            step, _, reach = paired_mean(full[i].pointwise - full[i - 1].pointwise, full[i])
+            row |= {"step": step, "step_low": reach[0], "step_high": reach[1]}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    chosen, terms = _selected(list(rungs), full, pooled)
+    nats, _, ci = paired_mean(terms, full[0])
+    negligible = max(_NEGLIGIBLE, 0.01 * target.entropy)
+    saturated = len(rows) > 1 and bool(rows[-1]["step_high"] < negligible)
+    return Ladder(
+        table=table,
+        chosen=chosen,
+        saturated=saturated,
+        nats=nats,
+        ci=ci,
+        verdict=_verdict(pooling, chosen, nats, ci, saturated, rows),
+    )
+
+
+def _climbed(estimates: list[Estimate], below: list[Estimate]) -> list[Estimate]:
+    """Each rung's critic stacked with those of the rungs under it, and with others."""
+    return [
+        nested(estimates[i], estimates[:i] + below[: i + 1]) for i in range(len(estimates))
+    ]
+
+
+def _selected(
+    names: list[str], full: list[Estimate], pooled: list[Estimate]
+) -> tuple[str, Float[np.ndarray, " n"]]:
+    """The gap of each fold's rows at the rung that is best for Z on the other folds'."""
+    fold = full[0].fold
+    if fold is None:
+        fold = np.arange(len(full[0].pointwise)) % 5
+    values = np.stack([one.pointwise for one in full])
+    gaps = values - np.stack([one.pointwise for one in pooled])
+    terms, picks = np.empty(len(fold)), []
+    for k in range(int(fold.max()) + 1):
+        best = int(values[:, fold != k].mean(1).argmax())
+        picks.append(best)
+        terms[fold == k] = gaps[best, fold == k]
+    # The lowest of the rungs picked most often.
+    counts = Counter(picks)
+    most = max(counts.values())
+    return names[min(i for i, count in counts.items() if count == most)], terms
+
+
+def _verdict(
+    pooling: str,
+    chosen: str,
+    nats: float,
+    ci: tuple[float, float],
+    saturated: bool,
+    rows: list[dict[str, Any]],
+) -> str:
+    amount = f"{nats:.3f} nats [{ci[0]:.3f}, {ci[1]:.3f}]"
+    shown = "A gap remains" if ci[0] > 0 else "No gap is shown"
+    if saturated:
+        end = f"The last rung adds at most {rows[-1]['step_high']:.3f} nats: saturated."
+    elif len(rows) > 1:
+        end = (
+            f"The last rung adds {rows[-1]['step']:.3f} nats "
+            f"[{rows[-1]['step_low']:.3f}, {rows[-1]['step_high']:.3f}]: not known to be "
+            "saturated."
+        )
+    else:
+        end = "One rung says nothing of saturation."
+    return (
+        f"{shown} between Z and Z_{pooling} at the chosen capacity, {chosen}: {amount}. "
+        f"{end} Reading: usable information at this capacity; {CAVEAT}."
+    )
