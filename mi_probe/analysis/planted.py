@@ -148,7 +148,7 @@ def _channel(
         right = 1 - share + wrong
         return float(np.log(c) + xlogy(right, right) + (c - 1) * xlogy(wrong, wrong))
 
-    share = brentq(lambda s: told(s) - nats, 0.0, 1.0)
+    share = float(brentq(lambda s: told(s) - nats, 0.0, 1.0))  # pyright: ignore[reportArgumentType]
     clean = rng.integers(c, size=n)
     return clean, np.where(rng.random(n) < share, rng.integers(c, size=n), clean)
 
