@@ -14,7 +14,8 @@ VECTORS_ONLY = sorted(name for name, e in ESTIMATORS.items() if not e.nature.seq
 CONTINUOUS = sorted(name for name, e in ESTIMATORS.items() if "scores" in e.nature.takes)
 # Dozens of small fits an estimate: held to the laws that ask for many estimates when there
 # is time, and to all others always.
-COSTLY = {"svm", "random_forest", "boosting"}
+COSTLY = {"svm", "random_forest", "boosting", "mlp", "attention", "gmm", "flow", "vae"}
+COSTLY |= {"diffusion"}
 IN_DEPTH = [
     pytest.param(name, marks=pytest.mark.slow if name in COSTLY else ())
     for name in DISCRETE
