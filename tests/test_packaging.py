@@ -20,7 +20,11 @@ from mi_probe.backbones.embedded import EMBEDDED
 from mi_probe.tasks import TASKS
 
 ROOT = Path(__file__).parents[1]
-LOCAL = {"mi_probe", "tests", *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+LOCAL = {
+    *("mi_probe", "tests", "comparing"),
+    *(path.stem for path in (ROOT / "tests").rglob("*.py")),
+    *(path.stem for path in (ROOT / "benchmarks").glob("*.py")),
+}
 # Imported by a name that no installed distribution claims, or that several do.
 ASKED_FOR = {"yaml": "pyyaml"}
 

@@ -1,4 +1,4 @@
-"""Known answers at n = 10,000, as benchmarks/known_answers.py prints them."""
+"""Known answers at n = 10,000, as benchmarks/compare.py compares them."""
 
 import numpy as np
 import pytest
