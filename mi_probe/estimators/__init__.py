@@ -17,9 +17,15 @@ name               what it is
 ``svm``            probe: support vector machine, calibrated
 ``random_forest``  probe: random forest, calibrated
 ``boosting``       probe: histogram gradient boosting
+``mlp``            probe: network of two hidden layers
+``attention``      probe: self-attention over all tokens
 ``naive_bayes``    generative: independent Gaussian columns
 ``lda``            generative: Gaussian classes, one covariance
 ``qda``            generative: Gaussian classes, covariances of their own
+``gmm``            generative: a Gaussian mixture a class
+``flow``           generative: neural spline flow, difference of entropies
+``vae``            generative: class-conditional autoencoder
+``diffusion``      generative: denoiser with and without Y (MINDE)
 ``gaussian``       neither: canonical correlations of normal scores, held out
 ``ksg``            neither: distances to nearest neighbours (Kraskov et al.)
 ``ross``           the same for classes (Ross)

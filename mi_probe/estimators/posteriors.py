@@ -1,12 +1,18 @@
 """The rows of the engine: probes and generative models, by name."""
 
+from mi_probe.estimators.generative.diffusion import ClassDiffusion, ScoreDiffusion
+from mi_probe.estimators.generative.flow import ClassFlow, ScoreFlow
 from mi_probe.estimators.generative.gaussian_classes import (
     NaiveBayes,
     OwnCovariances,
     SharedCovariance,
 )
+from mi_probe.estimators.generative.gmm import GaussianMixtures
+from mi_probe.estimators.generative.vae import Vae
 from mi_probe.estimators.posterior import Posterior
+from mi_probe.estimators.probes.attention import Attention
 from mi_probe.estimators.probes.linear import GaussianRidge, Logistic
+from mi_probe.estimators.probes.mlp import Mlp
 from mi_probe.estimators.probes.svm import Svm
 from mi_probe.estimators.probes.trees import Boosting, RandomForest
 
@@ -44,6 +50,25 @@ PROBES = (
         reference="Friedman 2001, doi 10.1214/aos/1013203451",
         classes=Boosting(),
     ),
+    Posterior(
+        name="mlp",
+        family="discriminative",
+        summary="network of two hidden layers, stopped on other rows",
+        reference="Pimentel et al. 2020, arXiv 2004.03061",
+        classes=Mlp(),
+        watched_share=0.25,
+        refit=False,
+    ),
+    Posterior(
+        name="attention",
+        family="discriminative",
+        summary="self-attention over all tokens and their places, stopped on other rows",
+        reference="Vaswani et al. 2017, arXiv 1706.03762",
+        classes=Attention(),
+        sequences=True,
+        watched_share=0.25,
+        refit=False,
+    ),
 )
 """Models of q(y|x)."""
 
@@ -71,6 +96,43 @@ GENERATIVE = (
         reference="Friedman 1989, doi 10.1080/01621459.1989.10478752",
         classes=OwnCovariances(),
         extrapolate=True,
+    ),
+    Posterior(
+        name="gmm",
+        family="generative",
+        summary="a Gaussian mixture a class, components chosen on other rows",
+        reference="Hastie and Tibshirani 1996, doi 10.1111/j.2517-6161.1996.tb02073.x",
+        classes=GaussianMixtures(),
+    ),
+    Posterior(
+        name="flow",
+        family="generative",
+        summary="spline flow of x given the class; of y given x for scores",
+        reference="Durkan et al. 2019, arXiv 1906.04032; McAllester and Stratos 2020",
+        classes=ClassFlow(),
+        scores=ScoreFlow(),
+        watched_share=0.25,
+        refit=False,
+    ),
+    Posterior(
+        name="vae",
+        family="generative",
+        summary="autoencoder of x given the class, importance-weighted",
+        reference="Kingma and Welling 2014, arXiv 1312.6114",
+        classes=Vae(),
+        watched_share=0.25,
+        refit=False,
+    ),
+    Posterior(
+        name="diffusion",
+        family="generative",
+        summary="denoiser of x given the class; of y given x for scores (neither bound)",
+        reference="Franzese et al. 2024, arXiv 2310.09031",
+        classes=ClassDiffusion(),
+        scores=ScoreDiffusion(),
+        one_column="neither",
+        watched_share=0.25,
+        refit=False,
     ),
 )
 """Models of p(x|y)."""

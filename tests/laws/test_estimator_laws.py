@@ -14,11 +14,15 @@ VECTORS_ONLY = sorted(name for name, e in ESTIMATORS.items() if not e.nature.seq
 CONTINUOUS = sorted(name for name, e in ESTIMATORS.items() if "scores" in e.nature.takes)
 # Dozens of small fits an estimate: held to the laws that ask for many estimates when there
 # is time, and to all others always.
-COSTLY = {"svm", "random_forest", "boosting"}
-IN_DEPTH = [
-    pytest.param(name, marks=pytest.mark.slow if name in COSTLY else ())
-    for name in DISCRETE
-]
+COSTLY = {"svm", "random_forest", "boosting", "mlp", "attention", "gmm", "flow", "vae"}
+COSTLY |= {"diffusion"}
+
+
+def in_depth(names: list[str]) -> list:
+    return [
+        pytest.param(name, marks=pytest.mark.slow if name in COSTLY else ())
+        for name in names
+    ]
 
 
 @pytest.fixture(params=DISCRETE)
@@ -26,7 +30,7 @@ def estimator(request: pytest.FixtureRequest) -> Estimator:
     return ESTIMATORS[request.param]
 
 
-@pytest.fixture(params=IN_DEPTH)
+@pytest.fixture(params=in_depth(DISCRETE))
 def any_estimator(request: pytest.FixtureRequest) -> Estimator:
     return ESTIMATORS[request.param]
 
@@ -211,7 +215,7 @@ def test_a_class_missing_from_folds_is_no_matter(estimator):
     assert 0 < estimate.nats <= estimate.entropy_y
 
 
-@pytest.mark.parametrize("name", CONTINUOUS)
+@pytest.mark.parametrize("name", in_depth(CONTINUOUS))
 def test_recovers_a_gaussian_pair(name):
     known = gaussian_pair(800, 2, 0.8, seed=2)
     estimate = ESTIMATORS[name].estimate(known.x, known.y)
@@ -219,13 +223,13 @@ def test_recovers_a_gaussian_pair(name):
     assert 0.6 * known.nats < estimate.nats < known.nats + 3 * estimate.stderr
 
 
-@pytest.mark.parametrize("name", CONTINUOUS)
+@pytest.mark.parametrize("name", in_depth(CONTINUOUS))
 def test_continuous_independence_is_near_zero(name):
     known = gaussian_pair(800, 3, 0.0, seed=2)
     assert abs(ESTIMATORS[name].estimate(known.x, known.y).nats) < 0.02
 
 
-@pytest.mark.parametrize("name", CONTINUOUS)
+@pytest.mark.parametrize("name", in_depth(CONTINUOUS))
 def test_monotone_maps_of_y_do_not_matter(name):
     known = gaussian_pair(300, 1, 0.8)
     plain = ESTIMATORS[name].estimate(known.x, known.y[:, 0])

@@ -1,0 +1,63 @@
+"""What density models of classes share: coordinates around each class's mean.
+
+The telling directions of whitened x are those in which the classes' variances differ. So a
+Gaussian class, around its own mean and by its own spreads along them, is about standard
+normal: a model that starts as one starts near a quadratic discriminant; it learns the rest.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mi_probe.estimators.conditional import ClassRows
+from mi_probe.estimators.subspace import Subspace, telling_subspace
+from mi_probe.estimators.targets import as_tensor
+
+_STEADY = 10
+"""Rows of variance 1 that are added to each class, so that few rows claim little."""
+
+
+@dataclass(frozen=True)
+class ClassCoordinates:
+    """x -> its place relative to a class's mean, in spreads of that class."""
+
+    subspace: Subspace
+    means: Float[np.ndarray, "c m"]
+    spreads: Float[np.ndarray, "c m"]
+    offsets: Float[np.ndarray, " c"]
+    """log p(y), minus the logarithm of the volume that the spreads span."""
+
+    @classmethod
+    def of(cls, rows: ClassRows, width: int) -> "ClassCoordinates":
+        """Found on these rows; a class of few has its mean drawn to that of all."""
+        subspace = telling_subspace(rows, width)
+        u = subspace(rows.vectors)
+        counts = np.bincount(rows.y, minlength=rows.n_classes)[:, None]
+        sums, squares = np.zeros((2, rows.n_classes, subspace.width))
+        np.add.at(sums, rows.y, u)
+        means = sums / (counts + 1)
+        np.add.at(squares, rows.y, (u - means[rows.y]) ** 2)
+        spreads = np.sqrt((squares + _STEADY) / (counts + _STEADY))
+        return cls(subspace, means, spreads, rows.log_prior - np.log(spreads).sum(1))
+
+    @property
+    def n_classes(self) -> int:
+        """Classes, with rows or without."""
+        return len(self.means)
+
+    def own(self, rows: ClassRows) -> tuple[Tensor, Tensor]:
+        """Each row around its own class's mean, and its class as a one-hot row."""
+        around = (self.subspace(rows.vectors) - self.means[rows.y]) / self.spreads[rows.y]
+        return as_tensor(around), self.one_hot(rows.y)
+
+    def around(self, x: Float[np.ndarray, "n d"], c: int) -> tuple[Tensor, Tensor]:
+        """Each row around one class's mean, and that class as one-hot rows."""
+        around = (self.subspace(x) - self.means[c]) / self.spreads[c]
+        return as_tensor(around), self.one_hot(np.full(len(x), c))
+
+    def one_hot(self, y: np.ndarray) -> Tensor:
+        """Classes as rows of 0 and 1."""
+        return torch.eye(self.n_classes)[torch.from_numpy(y)]
