@@ -26,9 +26,11 @@ SEED = 1
 HEAD = """# Self-consistency of the estimators
 
 Song and Ermon (2020, arXiv 1910.06222) ask of an estimator what must hold whatever the
-information is: 0 for permuted Y; no more for [X, g(X)] or for [X, noise] than for X (a
-ratio of 1); twice as much for two independent pairs (a ratio of 2). "yes" means that the
-two sides differ by no more than 0.02 nats and two standard errors. A test that an estimator
+information is: 0 for permuted Y; as much for [X, g(X)] and for [X, noise] as for X; twice
+as much for two independent pairs. A cell gives the ratio to what must be said (x 1.00 is
+right; for permuted Y the value itself) and whether it holds: the two sides differ by no
+more than 0.02 nats and two standard errors. The product of four classes is sixteen, so
+additivity asks four times as much learning of the same rows. A test that an estimator
 passes by saying little is no merit: compare *I(Y;X)* with the truth.
 `mi_probe.analysis.consistency` runs the same tests on your own data.
 
