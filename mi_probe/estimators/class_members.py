@@ -28,7 +28,12 @@ from scipy.linalg import cho_solve
 from scipy.spatial import KDTree
 
 from mi_probe.estimators.network import SNAPSHOTS, Networks, Problem, train_networks
-from mi_probe.estimators.telling import CUBIC_LIMIT, second_order, third_order
+from mi_probe.estimators.telling import (
+    CUBIC_CLASSES,
+    CUBIC_LIMIT,
+    second_order,
+    third_order,
+)
 
 Predict = Callable[[Int[np.ndarray, " k"]], Float[np.ndarray, "k c"]]
 
@@ -114,7 +119,7 @@ class Sample:
         if d <= _BOTTLENECK:
             return np.eye(d, dtype=np.float32)
         chosen = self.directions[:, :_BOTTLENECK]
-        if d <= CUBIC_LIMIT:
+        if d <= CUBIC_LIMIT and self.shared.n_classes <= CUBIC_CLASSES:
             half = _BOTTLENECK // 2
             third = third_order(self.u, self.y, self.shared.n_classes, half)
             chosen = np.concatenate([self.directions[:, :half], third], axis=1)
@@ -220,7 +225,8 @@ def _fit_networks(
         Problem(sample.rows, sample.bottleneck, sample.log_prior, sample.seed)
         for sample in samples
     ]
-    networks = train_networks(shared.u_tensor, shared.y_tensor, problems)
+    epochs = int(max(place["epochs"] for place in path))
+    networks = train_networks(shared.u_tensor, shared.y_tensor, problems, epochs)
     places = [SNAPSHOTS.index(int(place["epochs"])) for place in path]
     return [
         [_network(shared, networks, number, place) for place in places]
@@ -322,7 +328,9 @@ def _neighbours_path(shared: Shared) -> list[dict[str, float]]:
 
 
 def _network_path(shared: Shared) -> list[dict[str, float]]:
-    return [{"epochs": float(e)} for e in SNAPSHOTS]
+    # Where directions are learned in hundreds of dimensions, few epochs are best.
+    many = shared.u.shape[1] > CUBIC_LIMIT
+    return [{"epochs": float(e)} for e in SNAPSHOTS[: 2 if many else None]]
 
 
 MEMBERS: dict[str, Member] = {

@@ -64,7 +64,10 @@ class Networks:
 
 
 def train_networks(
-    u: Float[Tensor, "n d"], y: Int[Tensor, " n"], problems: Sequence[Problem]
+    u: Float[Tensor, "n d"],
+    y: Int[Tensor, " n"],
+    problems: Sequence[Problem],
+    epochs: int = SNAPSHOTS[-1],
 ) -> Networks:
     """The problems' networks, trained as one stack of matrix products."""
     weights = _initial(problems, u.device)
@@ -85,7 +88,7 @@ def train_networks(
     fewest = min(len(problem.rows) for problem in problems)
     batch = min(_BATCH, max(16, fewest // _LEAST_STEPS), fewest)
     found, step = [], 0
-    for epoch in range(1, SNAPSHOTS[-1] + 1):
+    for epoch in range(1, epochs + 1):
         drawn = np.stack(
             [
                 rng.permutation(problem.rows)[: fewest - fewest % batch]

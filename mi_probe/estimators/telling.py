@@ -22,6 +22,8 @@ from jaxtyping import Float, Int
 FULL_LIMIT = 128
 """Dimensions up to which the matrices are formed; above, subspace iteration."""
 CUBIC_LIMIT = 100
+CUBIC_CLASSES = 32
+"""Classes up to which third moments are compared."""
 _BLOCK, _ROUNDS, _FEWEST = 40, 3, 8
 _CHUNK = 1024
 
@@ -80,20 +82,22 @@ def third_order(
 ) -> Float[np.ndarray, "d m"]:
     """Directions, best first, by differences of third moments."""
     n, d = u.shape
+    n = max(n, 1)
     first, second = np.triu_indices(d)
     # Orthonormal Hermite products: what the second moments say stays out.
     scale = np.where(first == second, np.sqrt(0.5), 1.0).astype(u.dtype)
-    one_hot = np.zeros((n, n_classes), dtype=u.dtype)
-    one_hot[np.arange(n), y] = 1
-    counts = np.maximum(one_hot.sum(0), 1)
-    weights = one_hot / np.sqrt(counts * n)
-    # Against all rows: the part of each class that the others do not share.
-    weights -= (np.sqrt(counts / n) / n)[None]
     tensors = np.zeros((n_classes, d, len(first)), dtype=u.dtype)
-    for start in range(0, n, _CHUNK):
-        part = u[start : start + _CHUNK]
-        pairs = (part[:, first] * part[:, second] - (first == second)) * scale
-        for c in range(n_classes):
-            tensors[c] += (part * weights[start : start + _CHUNK, c : c + 1]).T @ pairs
+    for c in range(n_classes):
+        own = u[y == c]
+        for start in range(0, len(own), _CHUNK):
+            part = own[start : start + _CHUNK]
+            pairs = (part[:, first] * part[:, second] - (first == second)) * scale
+            tensors[c] += part.T @ pairs
+    counts = np.bincount(y, minlength=n_classes).astype(u.dtype)
+    # As differences from all rows, each weighed by the square root of its share.
+    everything = tensors.sum(0) / n
+    for c in range(n_classes):
+        tensors[c] /= max(counts[c], 1)
+        tensors[c] = np.sqrt(counts[c] / n) * (tensors[c] - everything)
     gram = np.einsum("cip,cjp->ij", tensors, tensors, optimize=True)
     return np.linalg.eigh(gram)[1][:, ::-1][:, :width]
