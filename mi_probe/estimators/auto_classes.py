@@ -114,6 +114,8 @@ def vector_estimate(
             ratios[fold == k] = chosen.test
             records.append(chosen.record)
         size = round(float(np.mean([record["n_train"] for record in records])))
+        for fit in fits.values():
+            fit.release(level)
         curve[size] = held_out_terms(ratios, target.index, target.log_prior)
     terms = curve[max(curve)]
     value = float(terms.mean())

@@ -37,6 +37,8 @@ from mi_probe.estimators.telling import (
 
 Predict = Callable[[Int[np.ndarray, " k"]], Float[np.ndarray, "k c"]]
 
+MANY = 64
+"""Classes above which members and places are few, so that their scores fit in memory."""
 LINEAR_PATH = (0.003, 0.05, 0.2, 0.5, 0.9)
 """Shrinkage of the covariance within classes towards I."""
 QUADRATIC_WIDTHS = (2, 6, 16, 40, 100)
@@ -301,12 +303,14 @@ def _network(shared: Shared, networks: Networks, number: int, place: int) -> Pre
 
 
 def _linear_path(shared: Shared) -> list[dict[str, float]]:
-    return [{"shrinkage": s} for s in LINEAR_PATH]
+    # Scores of every place are held: with many classes, of few places.
+    places = LINEAR_PATH if shared.n_classes <= MANY else LINEAR_PATH[1:4:2]
+    return [{"shrinkage": s} for s in places]
 
 
 def _quadratic_path(shared: Shared) -> list[dict[str, float]]:
     d = shared.u.shape[1]
-    if shared.n_classes > 64:
+    if shared.n_classes > MANY:
         return []
     enough = next((w for w in QUADRATIC_WIDTHS if w >= d), QUADRATIC_WIDTHS[-2])
     widths = [min(w, d) for w in QUADRATIC_WIDTHS if w <= enough]
@@ -322,13 +326,15 @@ def _logistic_path(shared: Shared) -> list[dict[str, float]]:
 
 
 def _neighbours_path(shared: Shared) -> list[dict[str, float]]:
-    if shared.u.shape[1] > _NEAR_DIMENSIONS:
+    if shared.u.shape[1] > _NEAR_DIMENSIONS or shared.n_classes > MANY:
         return []
     return [{"neighbours": float(k)} for k in NEIGHBOURS_PATH]
 
 
 def _network_path(shared: Shared) -> list[dict[str, float]]:
     # Where directions are learned in hundreds of dimensions, few epochs are best.
+    if shared.n_classes > MANY:
+        return [{"epochs": float(SNAPSHOTS[1])}]
     many = shared.u.shape[1] > CUBIC_LIMIT
     return [{"epochs": float(e)} for e in SNAPSHOTS[: 2 if many else None]]
 

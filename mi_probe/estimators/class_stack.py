@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax, logsumexp
 
-from mi_probe.estimators.class_members import MEMBERS, Sample, Shared
+from mi_probe.estimators.class_members import MANY, MEMBERS, Sample, Shared
 from mi_probe.estimators.stacking import (
     best_temperature,
     log_likelihood,
@@ -45,6 +45,8 @@ _BEND = 2e-3
 """Nats by which other members must add to those of means before a costly one is tried."""
 _CELLS = 200_000
 """Rows times classes on which temperatures and weights are found, at most."""
+_FEWEST = 1000
+"""Rows that are used whatever the number of classes."""
 
 _MEANS = {name for name, member in MEMBERS.items() if member.finds_means}
 
@@ -108,6 +110,11 @@ class CrossFits:
         if (member, level) not in self._scores:
             self._scores[member, level] = self._fitted(member, level)
         return self._scores[member, level][k]
+
+    def release(self, level: int) -> None:
+        """Forget a level's scores where there are so many classes that they are large."""
+        if self._shared.n_classes > MANY:
+            self._scores = {k: v for k, v in self._scores.items() if k[1] != level}
 
     def _fitted(self, member: str, level: int) -> Float[np.ndarray, "k p n c"]:
         path, n_folds = self.members[member], int(self._fold.max()) + 1
@@ -188,7 +195,8 @@ class _Stack:
         n: int,
     ) -> None:
         self._log_prior, self._usable = log_prior, usable
-        self._weigh = usable[:: max(1, len(usable) * len(log_prior) // _CELLS)]
+        rows = max(_FEWEST, _CELLS // len(log_prior))
+        self._weigh = usable[:: max(1, len(usable) // rows)]
         self._y = y[self._weigh]
         self._members = {"prior": np.broadcast_to(log_prior, (n, len(log_prior)))}
         self._record: dict[str, dict[str, Any]] = {}
