@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from mi_probe.estimators.admission import admitted
 from mi_probe.estimators.auto_classes import drawn_rows, vector_estimate
+from mi_probe.estimators.auto_sequences import sequence_estimate
 from mi_probe.estimators.base import Estimate, Nature, States, Target
 from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.permutation import permuted_gains
@@ -67,20 +68,17 @@ class Auto:
             found = self.estimate(x, answers.index, seed=seed, hints=hints)
             route = {"route": "distinct answers as classes"}
             return replace(found, history=tuple(route | fold for fold in found.history))
-        vectors = isinstance(states, np.ndarray)
-        if vectors and isinstance(target, Classes) and target.n_classes <= MANY:
+        if isinstance(target, Classes) and target.n_classes <= MANY:
             fold, part = drawn_rows(target, self.n_folds, seed)
-            return vector_estimate(
-                self,
-                states,
-                target,
-                fold,
-                part,
-                seed=seed,
-                device=self.device,
-                extrapolate=self.extrapolate,
-                hints=hints,
-            )
+            settings: dict[str, Any] = {
+                "seed": seed,
+                "device": self.device,
+                "extrapolate": self.extrapolate,
+                "hints": hints,
+            }
+            if isinstance(states, np.ndarray):
+                return vector_estimate(self, states, target, fold, part, **settings)
+            return sequence_estimate(self, states, target, fold, part, **settings)
         # Answers: an own Y among others' is the least noisy gradient of a pair's critic.
         other = "info_nce" if isinstance(target, TokenSequences) else "mine"
         objective = "cross_entropy" if classes else other

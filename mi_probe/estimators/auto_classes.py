@@ -22,6 +22,7 @@ from mi_probe.estimators.class_stack import (
     Chosen,
     CrossFits,
     Hint,
+    ViewFits,
     held_out_terms,
     stacked,
 )
@@ -109,7 +110,7 @@ def vector_estimate(
     for level in range(top + 1) if extrapolate else [top]:
         records = []
         for k in range(n_folds):
-            hint = None if hints is None else _hint(hints[k], fits)
+            hint = None if hints is None else hint_of(hints[k], fits)
             chosen = stacked(fits, target, fold, part, level, k, hint)
             ratios[fold == k] = chosen.test
             records.append(chosen.record)
@@ -126,7 +127,7 @@ def vector_estimate(
         seed=seed,
         pointwise=terms,
         fold=fold,
-        extrapolated=extrapolation(curve, fold, doubt=_doubt(value, fits, max(curve)))
+        extrapolated=extrapolation(curve, fold, doubt=doubt_about(value, fits, max(curve)))
         if extrapolate
         else None,
         history=records,
@@ -134,7 +135,7 @@ def vector_estimate(
     )
 
 
-def _doubt(value: float, fits: Mapping[str, CrossFits], rows: int) -> str:
+def doubt_about(value: float, fits: Mapping[str, ViewFits], rows: int) -> str:
     """Why finding nothing says little here; empty where it says much, or much was found.
 
     The covariance of two whitened coordinates differs between classes by at most 1; from m
@@ -153,7 +154,7 @@ def _doubt(value: float, fits: Mapping[str, CrossFits], rows: int) -> str:
     )
 
 
-def _hint(record: Mapping[str, Any], fits: Mapping[str, CrossFits]) -> Hint:
+def hint_of(record: Mapping[str, Any], fits: Mapping[str, ViewFits]) -> Hint:
     """The used members' places and those beside them."""
     weights, found = record["weights"], {}
     for view, fit in fits.items():

@@ -20,7 +20,7 @@ say that more than class means differ.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -68,6 +68,25 @@ class Chosen:
     """Places, temperatures and weights."""
 
 
+@runtime_checkable
+class ViewFits(Protocol):
+    """One view's cross-fitted members: of vectors here, of tokens in `token_fits`."""
+
+    @property
+    def members(self) -> Mapping[str, Sequence[dict[str, float]]]:
+        """Each member's path."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Of the coordinates that the members read."""
+        ...
+
+    def scores(self, member: str, level: int, k: int) -> Float[np.ndarray, "p n c"]:
+        """See `CrossFits.scores`."""
+        ...
+
+
 class CrossFits:
     """Every member's scores of two folds by fits without both, for one view."""
 
@@ -83,7 +102,7 @@ class CrossFits:
         u = whitened(x)
         self._shared = Shared(u, target.index, target.n_classes, device)
         self._fold, self._part, self._seed = fold, part, seed
-        self.members: dict[str, list[dict[str, float]]] = {
+        self.members: Mapping[str, Sequence[dict[str, float]]] = {
             name: path
             for name, member in MEMBERS.items()
             if u.shape[1] and (path := member.path(self._shared))
@@ -146,7 +165,7 @@ class CrossFits:
 
 
 def stacked(
-    fits: Mapping[str, CrossFits],
+    fits: Mapping[str, ViewFits],
     target: Classes,
     fold: Int[np.ndarray, " n"],
     part: Int[np.ndarray, " n"],

@@ -39,6 +39,11 @@ class TokenFits:
         }
         self._scores: dict[int, np.ndarray] = {}
 
+    @property
+    def dimensions(self) -> int:
+        """Of a token's coordinates."""
+        return self._tokens.values.shape[2]
+
     def scores(self, member: str, level: int, k: int) -> Float[np.ndarray, "p n c"]:
         """Log posteriors of all rows for a held-out fold, by place of the path.
 
