@@ -28,8 +28,10 @@ def as_states(x: States, n: int) -> Float[np.ndarray, "n d"] | HiddenStates:
         _check_sequences(x)
         return x
     if isinstance(x, Tensor):
-        # NumPy has no bfloat16.
-        x = x.detach().cpu().float().numpy() if x.is_floating_point() else x.numpy()
+        x = x.detach().cpu()
+        # NumPy has no bfloat16; float64 keeps its digits.
+        narrow = x.is_floating_point() and x.dtype != torch.float64
+        x = (x.float() if narrow else x).numpy()
     values = np.asarray(x)
     if values.ndim == 1:
         values = values[:, None]
