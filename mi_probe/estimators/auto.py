@@ -95,9 +95,11 @@ class Auto:
     def permuted(
         self, x: States, y: Target, orders: Int[np.ndarray, "p n"], seed: int
     ) -> Float[np.ndarray, " p"] | None:
-        """`permuted_gains` of classes and vectors, in nats; None for other X or Y."""
+        """`permuted_gains` of a few classes and vectors, in nats; None for other X or Y."""
         states, target = admitted(self, x, y)
         if not isinstance(states, np.ndarray) or not isinstance(target, Classes):
+            return None
+        if target.n_classes > MANY:
             return None
         rng = np.random.default_rng(np.random.SeedSequence([seed, 3]))
         return permuted_gains(states, target, orders, rng)

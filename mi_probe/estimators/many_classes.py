@@ -121,9 +121,13 @@ class NestedMeans:
 
 
 def many_class_starts(
-    fits: Mapping[str, NestedMeans], target: Classes, fold: Int[np.ndarray, " n"]
+    fits: Mapping[str, NestedMeans],
+    target: Classes,
+    fold: Int[np.ndarray, " n"],
+    used: Bool[np.ndarray, " n"] | None = None,
 ) -> Iterator[ClassStart]:
-    """T_0 for each fold in turn, of the rows outside it that the fits may use."""
+    """T_0 for each fold in turn, of the rows outside it that are ``used`` (all)."""
+    used = np.ones(len(fold), dtype=bool) if used is None else used
     y, c, n_folds = target.index, target.n_classes, int(fold.max()) + 1
     left_out = [*combinations(range(n_folds), 2), *((k,) for k in range(n_folds))]
     made = {
@@ -132,7 +136,6 @@ def many_class_starts(
         for folds in left_out
     }
     for k in range(n_folds):
-        used = next(iter(fits.values())).used if fits else np.ones(len(y), dtype=bool)
         train, test = (fold != k) & used, fold == k
         counts = np.bincount(y[train], minlength=c) + 0.5
         log_prior = np.log(counts / counts.sum())

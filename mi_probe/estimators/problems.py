@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds import Bound, Scores
@@ -86,12 +86,13 @@ class ClassProblem:
         settings: "CriticSettings",
         x: Tensor | HiddenStates,
         target: Classes,
-        train: np.ndarray,
+        train: Bool[np.ndarray, " n"],
+        test: Bool[np.ndarray, " n"],
         start: ClassStart,
     ) -> None:
         self._settings, self._x, self.start = settings, x, start
         self._rows = torch.from_numpy(np.flatnonzero(train))
-        self._held_out = torch.from_numpy(np.flatnonzero(~train))
+        self._held_out = torch.from_numpy(np.flatnonzero(test))
         self._y = torch.from_numpy(target.index)
         self._log_prior = as_tensor(start.log_prior).to(settings.device)
         self._offset = as_tensor(start.train).to(settings.device)
@@ -101,7 +102,7 @@ class ClassProblem:
 
     @property
     def n_train(self) -> int:
-        """Rows outside the fold."""
+        """Rows that are learned from."""
         return len(self._rows)
 
     @property

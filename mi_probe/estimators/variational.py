@@ -14,7 +14,7 @@ sample. What then tells the rows apart is what their critics were trained by.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -23,11 +23,13 @@ from jaxtyping import Float
 from mi_probe.errors import InputError
 from mi_probe.estimators.admission import admitted
 from mi_probe.estimators.assembly import assembled
-from mi_probe.estimators.base import Estimate, Nature, States, Target, YKind
+from mi_probe.estimators.auto_classes import cross_fits, doubt_about, drawn_rows
+from mi_probe.estimators.base import Estimate, Extrapolation, Nature, States, Target, YKind
 from mi_probe.estimators.bounds import BOUNDS, Bound
 from mi_probe.estimators.class_start import Family
-from mi_probe.estimators.fold_problems import Problem, fold_problems
+from mi_probe.estimators.fold_problems import TOP, Drawn, Problem, fold_problems, has_levels
 from mi_probe.estimators.folds import assign_folds, choose_validation
+from mi_probe.estimators.learning_curve import extrapolation
 from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.objectives import OBJECTIVES
 from mi_probe.estimators.problems import ClassProblem, HeldOut
@@ -35,6 +37,7 @@ from mi_probe.estimators.targets import Classes, Scores
 from mi_probe.estimators.token_start import distinct_answers
 from mi_probe.estimators.tokens import TokenSequences
 from mi_probe.estimators.training import Fit, Schedule, fit_residual
+from mi_probe.hidden import HiddenStates
 
 _ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})
 _ROUTES = {
@@ -68,9 +71,13 @@ class Variational:
     continuous: bool = True
     """Whether it takes Y without classes: real numbers, answers in tokens."""
     start: tuple[Family, ...] = ("linear", "quadratic")
-    """Closed-form and convex fits that T_0 stacks; () trains the network alone, from
-    zero, as papers do (for continuous Y any name stands for the ridge regression)."""
+    """Closed-form and convex fits that T_0 stacks for classes of sequences; () trains the
+    network alone, from zero, as papers do. Elsewhere any name stands for the start of that
+    kind of Y: the stack of `auto` (classes of vectors), `many_classes`, `score_start`."""
     n_folds: int = 5
+    extrapolate: bool = True
+    """Also fit the learning curve, `Estimate.extrapolated`: for classes on vectors, and for
+    many classes. Elsewhere each level would cost another training of the networks."""
     hidden: int = 48
     """Width of the residual network."""
     pair_features: int = 32
@@ -102,12 +109,13 @@ class Variational:
         if isinstance(target, TokenSequences) and (classes := distinct_answers(target)):
             target, route = classes, "distinct answers as classes"
         self._check(len(target))
-        streams = iter(np.random.SeedSequence(seed).spawn(1 + 3 * self.n_folds))
-        fold = assign_folds(target, self.n_folds, np.random.default_rng(next(streams)))
+        streams = iter(np.random.SeedSequence(seed).spawn(1 + 9 * self.n_folds))
+        drawn = self._drawn(target, seed, next(streams))
+        fold = drawn.fold
         pointwise, influence = np.empty(len(target)), np.empty(len(target))
         posterior = _empty_posterior(target)
         history, fits = [], []
-        for held_out, problem in enumerate(fold_problems(self, states, target, fold)):
+        for held_out, problem in enumerate(fold_problems(self, states, target, drawn)):
             fit, held = self._solve(problem, streams)
             rows = fold == held_out
             pointwise[rows], influence[rows] = held.terms, held.influence
@@ -125,6 +133,7 @@ class Variational:
             influence=influence,
             fold=fold,
             converged=unfinished * 2 <= len(fits),
+            extrapolated=self._curve(states, target, drawn, fits, pointwise, streams),
             history=history,
             log_posterior=posterior,
         )
@@ -146,6 +155,53 @@ class Variational:
     def value(self) -> Bound:
         """The row of `BOUNDS` that is reported."""
         return BOUNDS[self.bound]
+
+    def _drawn(
+        self,
+        target: Classes | Scores | TokenSequences,
+        seed: int,
+        stream: np.random.SeedSequence,
+    ) -> Drawn:
+        if isinstance(target, Classes):
+            return Drawn(*drawn_rows(target, self.n_folds, seed), seed)
+        fold = assign_folds(target, self.n_folds, np.random.default_rng(stream))
+        return Drawn(fold, np.full(len(target), TOP), seed)
+
+    def _curve(
+        self,
+        states: Float[np.ndarray, "n d"] | HiddenStates,
+        target: Classes | Scores | TokenSequences,
+        drawn: Drawn,
+        fits: list[Fit],
+        full: Float[np.ndarray, " n"],
+        streams: Iterator[np.random.SeedSequence],
+    ) -> Extrapolation | None:
+        """The value at n -> infinity; a network is trained where one was kept."""
+        if not self.extrapolate or not has_levels(states, target):
+            return None
+        curve: dict[int, np.ndarray] = {}
+        sizes = np.zeros(TOP + 1)
+        for k in range(self.n_folds):
+            for level in range(TOP + 1):
+                sizes[level] += ((drawn.fold != k) & drawn.used(level)).sum()
+        for level in range(TOP):
+            terms = np.empty(len(target))
+            problems = fold_problems(self, states, target, drawn, level)
+            for k, problem in enumerate(problems):
+                if fits[k].kept:
+                    held = self._solve(problem, streams)[1]
+                else:
+                    with torch.no_grad():
+                        held = problem.held_out(None)
+                terms[drawn.fold == k] = held.terms
+            curve[round(sizes[level] / self.n_folds)] = terms
+        curve[round(sizes[TOP] / self.n_folds)] = full
+        doubt = ""
+        if isinstance(states, np.ndarray) and _few(target) and self.start:
+            arguments = drawn.fold, drawn.part, drawn.seed, self.device
+            views = cross_fits(states, target, *arguments)
+            doubt = doubt_about(float(full.mean()), views, max(curve))
+        return extrapolation(curve, drawn.fold, doubt=doubt)
 
     def _check(self, n: int) -> None:
         if not 3 <= self.n_folds <= n // 2:
@@ -183,10 +239,14 @@ class Variational:
             return fit, problem.held_out(residual if fit.kept else None)
 
 
+def _few(target: Classes | Scores | TokenSequences) -> TypeGuard[Classes]:
+    return isinstance(target, Classes) and target.n_classes <= MANY
+
+
 def _empty_posterior(
     target: Classes | Scores | TokenSequences,
 ) -> Float[np.ndarray, "n c"] | None:
-    if not isinstance(target, Classes) or target.n_classes > MANY:
+    if not _few(target):
         return None
     return np.empty((len(target), target.n_classes))
 

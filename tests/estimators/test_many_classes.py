@@ -78,9 +78,9 @@ def test_only_the_rows_to_be_used_are_learned_from():
     fold = assign_folds(target, 4, np.random.default_rng(0))
     used = np.arange(600) % 2 == 0
     fits = {"x": NestedMeans(x, fold, used)}
-    found = next(many_class_starts(fits, target, fold))
+    found = next(many_class_starts(fits, target, fold, used))
     index = np.where(used, target.index, target.index[::-1])
-    again = next(many_class_starts(fits, Classes(index, target.names), fold))
+    again = next(many_class_starts(fits, Classes(index, target.names), fold, used))
     assert np.array_equal(found.test, again.test)
     assert len(found.train) == (used & (fold != 0)).sum()
 
