@@ -3,7 +3,8 @@
 The bound is H(Y) minus the held-out cross-entropy; the interval is the bound's. Not to be
 trusted as the *value* where a critic must be learned from few rows in many dimensions (0.1
 nats low at d = 768, four classes, n = 10,000): there read `Estimate.extrapolated`, which is
-about 0.01 off, and see whether it is reliable.
+about 0.01 off, and see whether it is reliable. Nor where an example occurs more than once:
+its copies lie in other folds, where they are known by heart. Drop copies first.
 """
 
 from collections import OrderedDict
@@ -43,6 +44,8 @@ __all__ = [
 
 _MEMORY = 512 * 2**20
 """Bytes of fits that are kept for the next estimate on the same vectors."""
+_CURVE_ROWS = 40
+"""Examples below which a quarter of them teaches nothing, so that there is no curve."""
 _NOTHING, _HIDDEN = 0.01, 0.1
 """Nats: what counts as nothing found, and what may not stay hidden without a word."""
 _USED = 0.02
@@ -66,11 +69,10 @@ def drawn_rows(
     rng = np.random.default_rng(seed)
     fold = assign_folds(target, n_folds, rng)
     part = np.empty(len(target), dtype=np.int64)
-    for k in range(n_folds):
-        # The largest first: the smaller ones lie inside it.
-        parts = nested_parts(np.flatnonzero(fold == k), target.index, rng)
-        for level in reversed(range(len(PARTS))):
-            part[parts[level]] = level
+    parts = nested_parts(np.arange(n), target.index, rng)
+    # The largest first: the smaller ones lie inside it.
+    for level in reversed(range(len(PARTS))):
+        part[parts[level]] = level
     return fold, part
 
 
@@ -96,11 +98,12 @@ def vector_estimate(
         part: at which level of the learning curve each example is first learned from.
         seed: of the networks.
         device: where the networks are trained.
-        extrapolate: also make the learning curve.
+        extrapolate: also make the learning curve, from 40 examples on.
         hints: the `Estimate.history` of an estimate with the same Y and seed: members
             that it did not use are left out, and only its places and those beside them
             are tried. A fold's hints are that fold's: they never saw its labels.
     """
+    extrapolate = extrapolate and len(target) >= _CURVE_ROWS
     fits = cross_fits(x, target, fold, part, seed, device)
     n_folds = int(fold.max()) + 1
     top = len(PARTS) - 1

@@ -132,7 +132,7 @@ def extrapolation(
     """
     sizes = sorted(curve)
     if len(sizes) != 3 or any(
-        abs(larger / max(smaller, 1) - 2) > 0.6
+        abs(larger - 2 * smaller) > 0.6 * smaller + 2
         for smaller, larger in zip(sizes[:-1], sizes[1:], strict=True)
     ):
         raise InputError(

@@ -128,6 +128,19 @@ def test_hints_give_the_same_answer_from_fewer_members():
     assert len(again.history[0]["members"]) < len(first.history[0]["members"])
 
 
+@pytest.mark.parametrize(("n", "d"), [(10, 3), (13, 2), (30, 200)])
+def test_a_handful_of_rows_gives_a_number_without_a_curve(n, d):
+    rng = np.random.default_rng(0)
+    estimate = Auto().estimate(rng.normal(size=(n, d)), np.arange(n) % 3)
+    assert estimate.status == "too_few_rows"
+    assert estimate.ci[0] < estimate.nats < estimate.ci[1]
+    assert estimate.extrapolated is None
+    rows = np.arange(40)
+    more = Auto().estimate(rng.normal(size=(40, d)), rows % 3).extrapolated
+    assert more is not None
+    assert len(more.curve) == 3
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(
