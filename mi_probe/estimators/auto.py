@@ -9,11 +9,12 @@ from jaxtyping import Float, Int
 
 from mi_probe.estimators.admission import admitted
 from mi_probe.estimators.auto_classes import drawn_rows, vector_estimate
+from mi_probe.estimators.auto_scores import ScoreSettings, as_codes, estimate_scores
 from mi_probe.estimators.auto_sequences import sequence_estimate
 from mi_probe.estimators.base import Estimate, Nature, States, Target
 from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.permutation import permuted_gains
-from mi_probe.estimators.targets import Classes
+from mi_probe.estimators.targets import Classes, Scores
 from mi_probe.estimators.token_start import distinct_answers
 from mi_probe.estimators.tokens import TokenSequences
 from mi_probe.estimators.variational import Variational
@@ -68,6 +69,13 @@ class Auto:
             found = self.estimate(x, answers.index, seed=seed, hints=hints)
             route = {"route": "distinct answers as classes"}
             return replace(found, history=tuple(route | fold for fold in found.history))
+        if isinstance(target, Scores) and (codes := as_codes(target)) is not None:
+            found = self.estimate(x, codes, seed=seed, hints=hints)
+            route = {"route": "few different values as classes"}
+            return replace(found, history=tuple(route | fold for fold in found.history))
+        if isinstance(target, Scores) and isinstance(states, np.ndarray):
+            shape = ScoreSettings(n_folds=self.n_folds)
+            return estimate_scores(self, shape, states, target, seed=seed)
         if isinstance(target, Classes) and target.n_classes <= MANY:
             fold, part = drawn_rows(target, self.n_folds, seed)
             settings: dict[str, Any] = {

@@ -44,6 +44,10 @@ class Side:
     def __len__(self) -> int:
         return len(self.variates)
 
+    def leading(self, m: int) -> "Side":
+        """The first m of the coordinates."""
+        return Side(self.variates[:, :m], self.radius)
+
 
 @dataclass(frozen=True)
 class EllipticalRatio:

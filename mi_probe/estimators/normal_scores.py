@@ -9,9 +9,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import ndtri
 
-FEW_VALUES = 50
-"""A column with fewer different values than this is a code rather than a measurement."""
-
 
 def varying(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
     """The columns that vary, each different column once; one of zeros if none does."""
