@@ -14,14 +14,21 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from mi_probe.analysis.cells import Cell, cells, subject_of
+from mi_probe.analysis.cells import Cell, anchor_of, cells, subject_of
 from mi_probe.analysis.printed import (
     format_bytes,
     format_duration,
     format_table,
     heading,
 )
-from mi_probe.analysis.profiles import Measured, check_task, keep, measure
+from mi_probe.analysis.profiles import (
+    Measured,
+    anchored,
+    check_task,
+    in_network_order,
+    keep,
+    measure,
+)
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.timing import Timing, time_estimators
 from mi_probe.analysis.workers import Workers
@@ -129,6 +136,8 @@ class Run:
             "seeds": choice.seeds,
             "n_permutations": settings.permutations,
         }
+        sites = wanted["sites"]
+        wanted["anchor"] = anchor_of(sites, choice.estimators)
         todo = cells(planned.fingerprint, task, **wanted)
         missing = [cell for cell in todo if cell.row_id not in self.results]
         print(heading(backbone.name, task, planned.notes))
@@ -146,6 +155,7 @@ class Run:
             extract(backbone, task, store=store, batch_size=batch, **capture)
             del backbone, planned  # estimating needs its memory more
             wanted["sites"] = list(dict.fromkeys(cell.site for cell in missing))
+            wanted["histories"] = anchored(self.results, missing)
             wanted["done"] = {c.row_id for c in todo} - {c.row_id for c in missing}
             with tqdm(total=len(missing), unit="estimate", disable=None) as bar:
                 for measured in self._estimates(store, wanted):
@@ -156,9 +166,7 @@ class Run:
                 self.stores.append(store)
             else:
                 shutil.rmtree(store)
-        table = self.results.table()
-        table = table.set_index("row_id", drop=False).loc[[c.row_id for c in todo]]
-        print(format_table(table))
+        print(format_table(in_network_order(self.results.table(), todo, sites)))
         if len(missing) < len(todo):
             print(f"{len(todo) - len(missing)} of {len(todo)} were finished before.")
         print()
@@ -183,7 +191,14 @@ class Run:
     def _estimates(self, store: Path, wanted: dict[str, Any]) -> Iterator[Measured]:
         wanted = {**wanted, "config_sha": self.config_sha}
         if self.workers.jobs > 1:
-            yield from self.workers.measure(store, self.task, **wanted)
+            # All others wait for the anchor, whose choices they take.
+            anchor = [site for site in wanted["sites"] if site == wanted["anchor"]]
+            others = [site for site in wanted["sites"] if site != wanted["anchor"]]
+            for sites in filter(None, (anchor, others)):
+                order = {**wanted, "sites": sites}
+                for measured in self.workers.measure(store, self.task, **order):
+                    wanted["histories"][measured.row.row_id] = measured.estimate.history
+                    yield measured
             return
         with limited_threads(self.workers.threads):
             yield from measure(load_activations(store), self.task, **wanted)

@@ -218,6 +218,10 @@ class Results:
         )
         self._rows[row.row_id] = content
 
+    def history(self, row_id: str) -> list[dict[str, Any]]:
+        """The estimator's own record of a finished row."""
+        return self._rows[row_id]["history"]
+
     def record(self, run: Mapping[str, Any]) -> None:
         """Add a run to ``provenance.json``, or renew the one that began as it did."""
         path = self.folder / "provenance.json"

@@ -53,8 +53,16 @@ class Cell:
     view: str
     estimator: str
     seed: int
+    hints_from: str | None
+    """The row whose choices narrow this one's search; None where all is searched."""
     key: Mapping[str, Any] = field(repr=False)
     row_id: str
+
+
+def anchor_of(sites: Sequence[str], estimators: Mapping[str, Estimator]) -> str | None:
+    """The deepest site, where an estimator takes hints; it stays when others are added."""
+    takes = any(estimator.nature.hints for estimator in estimators.values())
+    return sites[-1] if takes and len(sites) > 1 else None
 
 
 def cells(
@@ -68,8 +76,13 @@ def cells(
     seeds: Sequence[int] = (0,),
     n_permutations: int = 0,
     token_set: str = "prompt",
+    anchor: str | None = None,
 ) -> list[Cell]:
     """The estimates that `measure` would make, known before anything is captured.
+
+    With an anchor, what its estimates chose (penalties, widths, members) narrows the
+    search at all other sites, which saves most of the work of a profile. It is one site
+    for all, so that numbers depend neither on the order nor on the processes.
 
     Args:
         fingerprint: of the states: ``plan(...).fingerprint`` before a capture,
@@ -82,6 +95,8 @@ def cells(
         seeds: one estimate each.
         n_permutations: of Y, for the null.
         token_set: what the positions hold: ``prompt``, ``generated`` or ``all``.
+        anchor: the site whose choices narrow the search at the others; its cells come
+            first. None searches everywhere.
     """
     states = {k: v for k, v in fingerprint.items() if k not in _NOT_OF_A_STATE}
     common = {
@@ -94,9 +109,9 @@ def cells(
         "token_set": token_set,
         "n_permutations": n_permutations,
     }
-    found = []
+    found: list[Cell] = []
     # Sites outermost: one site's states are in memory at a time.
-    for site in sites:
+    for site in sorted(sites, key=lambda site: site != anchor):
         for view in views:
             for name, estimator in estimators.items():
                 for seed in seeds:
@@ -108,7 +123,12 @@ def cells(
                         "settings": settings_of(estimator),
                         "seed": seed,
                     }
-                    found.append(Cell(site, view, name, seed, key, digest(key)))
+                    hints_from = None
+                    if anchor not in (None, site) and estimator.nature.hints:
+                        hints_from = digest({**key, "site": anchor})
+                        key["hints_from"] = hints_from
+                    cell = Cell(site, view, name, seed, hints_from, key, digest(key))
+                    found.append(cell)
     return found
 
 

@@ -7,14 +7,14 @@ command, which keeps every row as soon as it is finished.
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from mi_probe.analysis.cells import Subject, cells, subject_of, tidy_row
+from mi_probe.analysis.cells import Cell, Subject, anchor_of, cells, subject_of, tidy_row
 from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.capture import VIEWS, Activations, extract
 from mi_probe.capture.extract import plan
@@ -30,6 +30,9 @@ from mi_probe.hidden import HiddenStates
 from mi_probe.provenance import code_version
 from mi_probe.results import Results, Row, table_of
 from mi_probe.tasks import Task, load_task
+
+History: TypeAlias = Sequence[Mapping[str, Any]]
+"""`Estimate.history`: one record a fold."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ def measure(
     token_set: str = "prompt",
     config_sha: str = "",
     done: Container[str] = (),
+    anchor: str | None = None,
+    histories: Mapping[str, History] | None = None,
 ) -> Iterator[Measured]:
     """Estimate I(Y;Z) or I(Y;Z_p) in nats, one cell after another.
 
@@ -69,6 +74,8 @@ def measure(
         token_set: what the positions hold: ``prompt``, ``generated`` or ``all``.
         config_sha: the hash of the run's settings, for its rows.
         done: row ids that are left out, because they are finished.
+        anchor: the site whose choices narrow the search at the others (see `cells`).
+        histories: ``Estimate.history`` of finished rows of the anchor, by row id.
 
     Raises:
         InputError: if the states are of other rows than the task's, a site or view was
@@ -91,7 +98,9 @@ def measure(
         seeds=seeds,
         n_permutations=n_permutations,
         token_set=token_set,
+        anchor=anchor,
     )
+    chosen = dict(histories or {})
     version = code_version()
     held: tuple[str, str] | None = None
     states: Tensor | HiddenStates = torch.empty(0)
@@ -104,17 +113,20 @@ def measure(
             held = (cell.site, cell.view)
         began = time.perf_counter()
         estimator = estimators[cell.estimator]
-        estimate = (
-            with_null(
-                estimator,
-                states,
-                task.labels,
-                n_permutations=n_permutations,
-                seed=cell.seed,
-            )
-            if n_permutations
-            else estimator.estimate(states, task.labels, seed=cell.seed)
-        )
+        given: dict[str, Any] = {"seed": cell.seed}
+        if cell.hints_from is not None:
+            if cell.hints_from not in chosen:
+                raise InputError(
+                    f"anchor must be measured before the other sites; '{anchor}' is not "
+                    "among them. Add it to sites, give its histories, or leave it out."
+                )
+            given["hints"] = chosen[cell.hints_from]
+        if n_permutations:
+            given["n_permutations"] = n_permutations
+            estimate = with_null(estimator, states, task.labels, **given)
+        else:
+            estimate = estimator.estimate(states, task.labels, **given)
+        chosen[cell.row_id] = estimate.history
         row = tidy_row(cell, estimate, task, subject, n_permutations, token_set)
         row = replace(
             row,
@@ -204,7 +216,12 @@ def profile(
     backbone = load_backbone(model) if isinstance(model, str) else model
     subject = subject_of(backbone)
     planned = plan(backbone, task, sites=sites, views=views, max_tokens=max_tokens)
-    settings = {"seeds": seeds, "n_permutations": n_permutations, "subject": subject}
+    settings = {
+        "seeds": seeds,
+        "n_permutations": n_permutations,
+        "subject": subject,
+        "anchor": anchor_of([site.name for site in planned.sites], chosen),
+    }
     todo = cells(
         planned.fingerprint,
         task,
@@ -225,18 +242,33 @@ def profile(
             max_tokens=max_tokens,
             progress=progress,
         )
+        histories = anchored(results, todo) if results is not None else None
         for measured in measure(
-            activations, task, estimators=chosen, done=finished, **settings
+            activations,
+            task,
+            estimators=chosen,
+            done=finished,
+            histories=histories,
+            **settings,
         ):
             rows.append(measured.row)
             if results is not None:
                 keep(results, measured, task)
     if results is None:
-        return table_of(rows)
-    results.write_table()
-    table = results.table()
-    asked = table.row_id.isin([cell.row_id for cell in todo])
-    return table.loc[asked].reset_index(drop=True)
+        table = table_of(rows)
+    else:
+        results.write_table()
+        table = results.table()
+    return in_network_order(table, todo, [site.name for site in planned.sites])
+
+
+def in_network_order(
+    table: pd.DataFrame, todo: Sequence[Cell], sites: Sequence[str]
+) -> pd.DataFrame:
+    """The rows of these cells, by site as the network has them."""
+    shown = sorted(todo, key=lambda cell: sites.index(cell.site))
+    by_id = table.set_index("row_id", drop=False)
+    return by_id.loc[[cell.row_id for cell in shown]].reset_index(drop=True)
 
 
 def choose_estimators(
@@ -256,6 +288,12 @@ def choose_estimators(
             f"got {', '.join(map(repr, unknown)) or 'none'}."
         )
     return {name: ESTIMATORS[name] for name in chosen}
+
+
+def anchored(results: Results, todo: Sequence[Cell]) -> dict[str, History]:
+    """The histories of the anchor's rows that are finished already."""
+    wanted = {cell.hints_from for cell in todo if cell.hints_from in results}
+    return {row_id: results.history(row_id) for row_id in wanted if row_id is not None}
 
 
 def keep(results: Results, measured: Measured, task: Task) -> None:

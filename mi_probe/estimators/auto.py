@@ -38,6 +38,7 @@ class Auto:
             bound="lower bound",
             takes=frozenset({"classes", "scores", "tokens"}),
             sequences=True,
+            hints=True,
             ceiling="H(Y)",
             summary="cross-validated stack of both families",
             reference="",

@@ -34,6 +34,8 @@ class Nature:
     """The kinds of Y; others are refused with an error."""
     sequences: bool
     """Whether X may be `HiddenStates`; else it must be pooled to (n, d) first."""
+    hints: bool = False
+    """Whether ``estimate`` takes ``hints``, the history of a like X's estimate."""
     ceiling: str
     """The largest value that it can report, in words: ``H(Y)``, ``log n``, ``none``."""
     summary: str

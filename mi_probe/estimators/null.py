@@ -1,6 +1,6 @@
 """The permutation null: what an estimator says where there is nothing to find."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +29,7 @@ def with_null(
     *,
     n_permutations: int,
     seed: int = 0,
+    **more: Any,
 ) -> Estimate:
     """The estimate, with the same statistic of permuted Y beside it.
 
@@ -39,6 +40,14 @@ def with_null(
     is exact: with 19 permutations it is at most 0.05 in exactly 5 % of independent data
     sets. A p-value of 0.05 needs at least 19 of them.
 
+    Args:
+        estimator: the whole procedure.
+        x: the states.
+        y: what is permuted.
+        n_permutations: how often.
+        seed: of the permutations and of every estimate.
+        more: the estimator's own further arguments, such as ``hints``.
+
     Raises:
         InputError: for a negative number of permutations.
     """
@@ -47,7 +56,7 @@ def with_null(
             f"n_permutations must be 0 or more; got {n_permutations}. "
             "19 or more give a p-value of 0.05."
         )
-    estimate = estimator.estimate(x, y, seed=seed)
+    estimate = estimator.estimate(x, y, seed=seed, **more)
     if not n_permutations:
         return estimate
     n = len(estimate.pointwise)
@@ -61,5 +70,8 @@ def with_null(
             )
     given = y if isinstance(y, TokenSequences | Tensor) else np.asarray(y)
     return estimate.with_null(
-        [estimator.estimate(x, given[order], seed=seed).nats for order in orders[1:]]
+        [
+            estimator.estimate(x, given[order], seed=seed, **more).nats
+            for order in orders[1:]
+        ]
     )

@@ -222,3 +222,49 @@ def test_unknown_names():
         choose_estimators(["mime"])
     with pytest.raises(InputError, match="task must be one of"):
         profile("anything", "sst3")
+
+
+class Hinted(Fake):
+    """Its history names its own site's number of dimensions and what it was told."""
+
+    nature = dataclasses.replace(ANYTHING, hints=True)
+
+    def estimate(self, x, y, *, seed=0, hints=None):
+        TOLD.append(hints)
+        made = super().estimate(x, y, seed=seed)
+        return replace(made, history=({"place": len(TOLD)},))
+
+
+TOLD: list = []
+
+
+def test_the_deepest_site_is_measured_first_and_narrows_the_search_at_the_others(
+    tiny_backbone, tmp_path
+):
+    backbone, task = tiny_backbone("llama"), make_task()
+    given = {"sites": [0, 2, "final_norm"], "views": ("mean",), "progress": False}
+    given |= {"estimators": {"hinted": Hinted()}, "out": str(tmp_path / "out")}
+    TOLD.clear()
+    table = profile(backbone, task, **given)
+    assert TOLD == [None, ({"place": 1},), ({"place": 1},)]
+    assert len(table) == 3
+    # More sites: the anchor's history is read back, and only the new one is measured.
+    TOLD.clear()
+    more = profile(backbone, task, **{**given, "sites": [0, 1, 2, "final_norm"]})
+    assert TOLD == [[{"place": 1}]]
+    assert more.site.tolist() == ["embed", "block.0", "block.1", "final_norm"]
+
+
+def test_an_anchor_that_is_not_measured_is_named(tiny_backbone):
+    backbone, task = tiny_backbone("llama"), make_task()
+    states = extract(backbone, task, sites=[0, 1], views=("mean",), progress=False)
+    asked = measure(
+        states,
+        task,
+        subject=subject_of(backbone),
+        estimators={"hinted": Hinted()},
+        sites=["embed"],
+        anchor="block.0",
+    )
+    with pytest.raises(InputError, match=r"anchor must be measured .* 'block\.0'"):
+        next(asked)
