@@ -7,7 +7,7 @@ is finished is not computed again. Prints a table on stdout; everything else on 
 import dataclasses
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from mi_probe.analysis.cells import Cell, anchor_of, cells, subject_of
-from mi_probe.analysis.printed import (
-    format_bytes,
-    format_duration,
-    format_table,
-    heading,
-)
-from mi_probe.analysis.profiles import (
+from mi_probe.analysis.measuring import (
     Measured,
     anchored,
     check_task,
@@ -29,8 +23,16 @@ from mi_probe.analysis.profiles import (
     keep,
     measure,
 )
+from mi_probe.analysis.printed import (
+    format_bytes,
+    format_duration,
+    format_table,
+    format_timings,
+    heading,
+)
+from mi_probe.analysis.self_test import self_test_at
 from mi_probe.analysis.threads import limited_threads
-from mi_probe.analysis.timing import Timing, time_estimators
+from mi_probe.analysis.timing import time_estimators
 from mi_probe.analysis.workers import Workers
 from mi_probe.backbones import Backbone, expand_checkpoints, load_backbone
 from mi_probe.backbones.folders import find_folder, split_layers
@@ -141,6 +143,8 @@ class Run:
         todo = cells(planned.fingerprint, task, **wanted)
         missing = [cell for cell in todo if cell.row_id not in self.results]
         print(heading(backbone.name, task, planned.notes))
+        if settings.self_test:
+            self._test_itself(backbone, capture)
         if settings.dry_run:
             self._forecast(backbone, capture, todo, missing)
             return
@@ -203,6 +207,29 @@ class Run:
         with limited_threads(self.workers.threads):
             yield from measure(load_activations(store), self.task, **wanted)
 
+    def _test_itself(self, backbone: Backbone, capture: dict[str, Any]) -> None:
+        """How much of known information each estimator recovers at this run's size."""
+        found = forecast(
+            backbone, self.task, batch_size=self.settings.batch_size, **capture
+        )
+        tests = []
+        for kind, shape in _largest(found["shapes"]).items():
+            for name, estimator in self.choice.estimators.items():
+                print(f"  self-test of {name} on {kind} states", flush=True)
+                with limited_threads(self.workers.threads):
+                    test = self_test_at(estimator, self.task, shape[1:])
+                print(f"    {test.sentence}")
+                tests.append(
+                    {
+                        "estimator": name,
+                        "states": kind,
+                        "shape": shape,
+                        "sentence": test.sentence,
+                        "table": test.table.to_dict("records"),
+                    }
+                )
+        self.record["self_tests"] = tests
+
     def _forecast(
         self,
         backbone: Backbone,
@@ -228,43 +255,30 @@ class Run:
             f"finished; {len(missing) * runs} runs of an estimator"
         )
         if missing:
-            # One timing for all poolings, and one for all sites: the largest.
-            largest: dict[str, tuple[int, ...]] = {}
-            for name, shape in shapes.items():
-                kind = _kind(name.partition("/")[0])
-                largest[kind] = max(largest.get(kind, ()), shape)
             with limited_threads(self.workers.threads):
-                timings = time_estimators(self.choice.estimators, self.task, largest)
-            self._say_time(timings, missing)
-
-    def _say_time(
-        self, timings: dict[tuple[str, str], Timing | None], missing: list[Cell]
-    ) -> None:
-        n, jobs = len(self.task), self.settings.jobs
-        known = {pair: timing for pair, timing in timings.items() if timing}
-        for name, kind in timings.keys() - known.keys():
-            print(f"    {name}, {kind}: cannot be timed on a part of the rows")
-        for (name, kind), timing in known.items():
-            how = (
-                "timed"
-                if timing.timed_rows == n
-                else f"from {timing.timed_rows} of {n} rows"
-            )
+                timings = time_estimators(
+                    self.choice.estimators, self.task, _largest(shapes)
+                )
             print(
-                f"    {name}, {kind}: about {format_duration(timing.seconds)} a run ({how})"
+                format_timings(
+                    timings,
+                    [(cell.estimator, _kind(cell.view)) for cell in missing],
+                    rows=len(self.task),
+                    runs=1 + self.settings.permutations,
+                    # A site is one worker's, so more workers than sites are no help.
+                    jobs=min(self.settings.jobs, len({cell.site for cell in missing})),
+                    threads=self.workers.threads,
+                )
             )
-        pairs = [(cell.estimator, _kind(cell.view)) for cell in missing]
-        total = sum(known[pair].seconds for pair in pairs if pair in known)
-        # A site is one worker's, so more workers than sites are no help.
-        at_once = min(jobs, len({cell.site for cell in missing}))
-        total *= (1 + self.settings.permutations) / at_once
-        print(
-            f"    together about {format_duration(total)} with {at_once} "
-            f"job{'s' * (at_once > 1)} of {self.workers.threads} "
-            f"thread{'s' * (self.workers.threads > 1)}; assumes that real states take as "
-            "long as random ones, that jobs do not slow each other, and that nothing is "
-            "shared between estimates"
-        )
+
+
+def _largest(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """One shape for all poolings, and one for all sites."""
+    largest: dict[str, tuple[int, ...]] = {}
+    for name, shape in shapes.items():
+        kind = _kind(name.partition("/")[0])
+        largest[kind] = max(largest.get(kind, ()), tuple(shape))
+    return largest
 
 
 def _kind(view: str) -> str:

@@ -68,6 +68,11 @@ class Settings:
     )
     out: str = _about("the results folder; finished rows in it are kept", "results")
     keep_activations: bool = _about("leave the hidden states in OUT/activations", True)
+    self_test: bool = _about(
+        "first say how much of known information the estimators recover at this run's n, "
+        "d or (t, d) and classes",
+        False,
+    )
     dry_run: bool = _about("say what it would take, and write nothing", False)
 
 

@@ -489,3 +489,22 @@ def test_an_estimator_of_vectors_is_refused_all_tokens_before_anything_starts(
     assert "estimator 'vectors' takes pooled vectors, not all tokens" in error
     assert not out.exists()
     assert run(*given, "--sites", "0", "--pooling", "mean") == 0
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run", "true")])
+def test_the_self_test_speaks_first_and_is_recorded(more, model, data, out, capsys):
+    given = (model, "--data", data, "--estimator", "fake", "--sites", "0", "--out", out)
+    assert run(*given, "--self-test", "true", *more) == 0
+    printed = capsys.readouterr().out
+    assert "self-test of fake on full states" in printed
+    assert "At n = 16, d = " in printed
+    assert "fake says 0.250 nats where there is nothing" in printed
+    if more:
+        assert not out.exists()
+        return
+    (recorded,) = json.loads((out / "provenance.json").read_text())["runs"]
+    kinds = {(test["estimator"], test["states"]) for test in recorded["self_tests"]}
+    assert kinds == {("fake", "full"), ("fake", "pooled")}
+    levels = {row["true"] for row in recorded["self_tests"][0]["table"]}
+    assert 0.0 in levels
+    assert max(levels) > 0.3

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mi_probe.analysis.timing import Timing
 from mi_probe.tasks import Task
 
 
@@ -89,3 +90,42 @@ def format_duration(seconds: int | float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
+def format_timings(
+    timings: Mapping[tuple[str, str], Timing | None],
+    wanted: Sequence[tuple[str, str]],
+    *,
+    rows: int,
+    runs: int,
+    jobs: int,
+    threads: int,
+) -> str:
+    """What estimates will take: a line an estimator and kind of states, and the sum.
+
+    Args:
+        timings: by estimator and kind of states.
+        wanted: the same pair of each estimate to be made.
+        rows: of the task.
+        runs: of the estimator, an estimate.
+        jobs: processes at once.
+        threads: of each.
+    """
+    known = {pair: timing for pair, timing in timings.items() if timing}
+    lines = [
+        f"    {name}, {kind}: cannot be timed on a part of the rows"
+        for name, kind in timings.keys() - known.keys()
+    ]
+    for (name, kind), timing in known.items():
+        few = timing.timed_rows < rows
+        how = f"from {timing.timed_rows} of {rows} rows" if few else "timed"
+        duration = format_duration(timing.seconds)
+        lines.append(f"    {name}, {kind}: about {duration} a run ({how})")
+    total = sum(known[pair].seconds for pair in wanted if pair in known)
+    lines.append(
+        f"    together about {format_duration(total * runs / jobs)} with {jobs} "
+        f"job{'s' * (jobs > 1)} of {threads} thread{'s' * (threads > 1)}; assumes that "
+        "real states take as long as random ones, that jobs do not slow each other, and "
+        "that nothing is shared between estimates"
+    )
+    return "\n".join(lines)

@@ -20,6 +20,7 @@ import pandas as pd
 from mi_probe.analysis import planted
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
+from mi_probe.tasks import Task
 
 YKind: TypeAlias = Literal["classes", "scores"]
 
@@ -105,6 +106,36 @@ def self_test(
     table = pd.DataFrame(rows)
     return SelfTest(
         table=table, sentence=_sentence(chosen.name, n, size, n_classes, y_kind, rows)
+    )
+
+
+def self_test_at(
+    estimator: Estimator, task: Task, shape: Sequence[int], *, seed: int = 0
+) -> SelfTest:
+    """`self_test` at the size of a run: a task's rows and classes, states of a shape.
+
+    Sequences are tried at half of H(Y) only, because they are dear; classes beyond those
+    that the rows can hold are left out.
+
+    Args:
+        estimator: to be tried.
+        task: whose rows and kind of Y.
+        shape: (d,) or (t, d) of one example.
+        seed: of the data and of the estimates.
+    """
+    classes = task.kind == "classes"
+    n_classes = len(np.unique(task.labels)) if classes else 1
+    if task.labels.ndim > 1:
+        n_classes = task.labels.shape[1]
+    level = (LEVELS if classes else SCORE_NATS)[1]
+    return self_test(
+        estimator,
+        n=len(task),
+        shape=shape,
+        n_classes=min(n_classes, len(task) // 2),
+        y_kind="classes" if classes else "scores",
+        levels=[level] if len(shape) > 1 else None,
+        seed=seed,
     )
 
 

@@ -20,7 +20,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from mi_probe.analysis.profiles import Measured, measure
+from mi_probe.analysis.measuring import Measured, measure
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.capture import load_activations
 from mi_probe.errors import InputError
@@ -55,7 +55,7 @@ class Workers:
         done: Set[str] = frozenset(),
         **settings: Any,
     ) -> Iterator[Measured]:
-        """What `mi_probe.analysis.profiles.measure` yields, as each is finished.
+        """What `mi_probe.analysis.measuring.measure` yields, as each is finished.
 
         Args:
             store: the folder of a finished capture of the task's rows.

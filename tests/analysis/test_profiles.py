@@ -8,7 +8,8 @@ import pytest
 from fakes import ANYTHING
 
 from mi_probe.analysis.cells import cells, subject_of
-from mi_probe.analysis.profiles import check_task, choose_estimators, measure, profile
+from mi_probe.analysis.measuring import check_task, measure
+from mi_probe.analysis.profiles import choose_estimators, profile
 from mi_probe.capture import extract
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate

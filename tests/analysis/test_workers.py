@@ -7,7 +7,7 @@ import torch
 from fakes import Told
 
 from mi_probe.analysis.cells import subject_of
-from mi_probe.analysis.profiles import measure
+from mi_probe.analysis.measuring import measure
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.workers import Workers
 from mi_probe.capture import extract, load_activations
