@@ -209,7 +209,7 @@ class Run:
 
     def _test_itself(self, backbone: Backbone, capture: dict[str, Any]) -> None:
         """How much of known information each estimator recovers at this run's size."""
-        found = forecast(
+        found: dict[str, Any] = forecast(
             backbone, self.task, batch_size=self.settings.batch_size, **capture
         )
         tests = []
@@ -272,7 +272,7 @@ class Run:
             )
 
 
-def _largest(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+def _largest(shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
     """One shape for all poolings, and one for all sites."""
     largest: dict[str, tuple[int, ...]] = {}
     for name, shape in shapes.items():

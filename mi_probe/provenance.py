@@ -17,7 +17,7 @@ import mi_probe
 
 PACKAGES = (
     *("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy"),
-    *("scipy", "scikit-learn", "pandas", "pyarrow"),
+    *("scipy", "scikit-learn", "pandas", "pyarrow", "zuko"),
 )
 """Packages whose version can change a number."""
 

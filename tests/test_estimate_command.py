@@ -491,10 +491,10 @@ def test_an_estimator_of_vectors_is_refused_all_tokens_before_anything_starts(
     assert run(*given, "--sites", "0", "--pooling", "mean") == 0
 
 
-@pytest.mark.parametrize("more", [(), ("--dry-run", "true")])
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
 def test_the_self_test_speaks_first_and_is_recorded(more, model, data, out, capsys):
     given = (model, "--data", data, "--estimator", "fake", "--sites", "0", "--out", out)
-    assert run(*given, "--self-test", "true", *more) == 0
+    assert run(*given, "--self-test", *more) == 0
     printed = capsys.readouterr().out
     assert "self-test of fake on full states" in printed
     assert "At n = 16, d = " in printed

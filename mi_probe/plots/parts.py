@@ -125,7 +125,8 @@ def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str
     known = points["extrapolated"].notna().to_numpy()
     if not known.any():
         return
-    points, x = points[known], np.asarray(x, float)[known]
+    points = points.loc[known]
+    x = np.asarray(x, float)[known]
     value = points["extrapolated"].to_numpy(float)
     ax.vlines(
         x,
