@@ -136,9 +136,9 @@ def randomisation_test(
     statistic = standard.max(0)
     ties = rng.random(n_sets)
     real = (statistic[0], ties[0])
-    as_large = sum(pair >= real for pair in zip(statistic[1:], ties[1:], strict=True))
+    as_large = sum(bool(pair >= real) for pair in zip(statistic[1:], ties[1:], strict=True))
     return Randomisation(
-        p_value=(1 + as_large) / n_sets,
+        p_value=float(1 + as_large) / n_sets,
         n_draws=n_sets - 1,
         statistic=float(statistic[0]),
         strongest=list(found)[int(standard[:, 0].argmax())].split(",")[0],
