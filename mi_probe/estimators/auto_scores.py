@@ -11,7 +11,7 @@ thousands of other rows' Y. Two cases leave it, and say ``bound='neither'``:
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -120,7 +120,6 @@ def estimate_scores(
             }
         sampled[test] = held_out_terms(rows, towers)
         closed[test] = start.ratio.paired(start.x_test, start.y_test)
-        gaussian[test] = starts[0].ratio.paired(starts[0].x_test, starts[0].y_test)
         history.append(
             {
                 "n_train": len(train),
@@ -136,7 +135,26 @@ def estimate_scores(
     terms, bound, route = _valued(settings, x, y, sampled, closed, history, streams)
     for entry in history:
         entry["route"] = route
-    pairs = sorted(len(view_start.ratio.correlations) for view_start in nested[0])
+    # The limit is of the Gaussian critic that most folds start from; none of the others
+    # has one, so the value then stays as it was learned.
+    names = [entry["start"] for entry in history]
+    place = max(range(len(views)), key=lambda v: names.count(views[v].name))
+    linear = views[place].normalised and math.isinf(views[place].degrees)
+    for k, begun in enumerate(nested[place]):
+        gaussian[fold == k] = begun.ratio.paired(begun.x_test, begun.y_test)
+    pairs = sorted(len(begun.ratio.correlations) for begun in nested[place])
+    limit = canonical_limit(
+        views[place].x,
+        views[place].y,
+        fold,
+        pairs[len(pairs) // 2] if linear else 0,
+        held_out=float(gaussian.mean()),
+        learned=float(terms.mean()),
+        stderr=float(terms.std()) / math.sqrt(n),
+    )
+    if not linear:
+        reason = "no limit is known for a start that is not Gaussian"
+        limit = replace(limit, reliable=False, reason=reason)
     unfinished = sum(fit.kept and not fit.converged for fit in fits)
     return assembled(
         estimator,
@@ -148,15 +166,7 @@ def estimate_scores(
         bound=bound,
         converged=unfinished * 2 <= len(fits),
         history=history,
-        extrapolated=canonical_limit(
-            views[0].x,
-            views[0].y,
-            fold,
-            pairs[len(pairs) // 2],
-            held_out=float(gaussian.mean()),
-            learned=float(terms.mean()),
-            stderr=float(terms.std()) / math.sqrt(n),
-        ),
+        extrapolated=limit,
     )
 
 
