@@ -110,11 +110,11 @@ def vector_estimate(
     curve: dict[int, np.ndarray] = {}
     ratios = np.empty((len(fold), target.n_classes))
     records: list[dict[str, Any]] = []
+    told = None if hints is None else [hint_of(record, fits) for record in hints]
     for level in range(top + 1) if extrapolate else [top]:
         records = []
         for k in range(n_folds):
-            hint = None if hints is None else hint_of(hints[k], fits)
-            chosen = stacked(fits, target, fold, part, level, k, hint)
+            chosen = stacked(fits, target, fold, part, level, k, told)
             ratios[fold == k] = chosen.test
             records.append(chosen.record)
         size = round(float(np.mean([record["n_train"] for record in records])))
@@ -157,8 +157,10 @@ def doubt_about(value: float, fits: Mapping[str, ViewFits], rows: int) -> str:
     )
 
 
-def hint_of(record: Mapping[str, Any], fits: Mapping[str, ViewFits]) -> Hint:
-    """The used members' places and those beside them."""
+def hint_of(record: Mapping[str, Any] | None, fits: Mapping[str, ViewFits]) -> Hint:
+    """The used members' places and those beside them; none of a stack that was not made."""
+    if record is None:
+        return {}
     weights, found = record["weights"], {}
     for view, fit in fits.items():
         for name, path in fit.members.items():

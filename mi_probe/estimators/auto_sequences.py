@@ -84,15 +84,16 @@ class Reading:
         """
         found = {}
         for name, fits in self.views.items():
-            hint = None
             if name not in self.pooled and above and _share(above, name) <= _USED:
                 continue
+            told = None
             if self.hints is not None:
-                whole = self.hints[k]["whole"]
-                if name not in self.pooled and _share(whole, name) <= _USED:
+                wholes = [record["whole"] for record in self.hints]
+                if name not in self.pooled and _share(wholes[k], name) <= _USED:
                     continue
-                hint = hint_of(whole["stacks"][name], fits)
-            found[name] = stacked(fits, self.target, self.fold, self.part, level, k, hint)
+                # One fit serves several folds, so it makes the places of all of them.
+                told = [hint_of(w["stacks"].get(name), fits) for w in wholes]
+            found[name] = stacked(fits, self.target, self.fold, self.part, level, k, told)
         return found
 
 

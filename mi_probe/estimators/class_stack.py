@@ -82,7 +82,9 @@ class ViewFits(Protocol):
         """Of the coordinates that the members read."""
         ...
 
-    def scores(self, member: str, level: int, k: int) -> Float[np.ndarray, "p n c"]:
+    def scores(
+        self, member: str, level: int, k: int, places: Sequence[int]
+    ) -> Float[np.ndarray, "p n c"]:
         """See `CrossFits.scores`."""
         ...
 
@@ -107,7 +109,7 @@ class CrossFits:
             for name, member in MEMBERS.items()
             if u.shape[1] and (path := member.path(self._shared))
         }
-        self._scores: dict[tuple[str, int], np.ndarray] = {}
+        self._scores: dict[tuple[str, int, tuple[int, ...]], np.ndarray] = {}
         self._held: dict[int, list[Sample]] = {}
 
     @property
@@ -120,23 +122,30 @@ class CrossFits:
         """What keeping this costs."""
         return self._shared.u.nbytes + sum(s.nbytes for s in self._scores.values())
 
-    def scores(self, member: str, level: int, k: int) -> Float[np.ndarray, "p n c"]:
-        """Log posteriors of all rows for a held-out fold, by place of the path.
+    def scores(
+        self, member: str, level: int, k: int, places: Sequence[int]
+    ) -> Float[np.ndarray, "p n c"]:
+        """Log posteriors of all rows for a held-out fold, at these places of the path.
 
         Rows outside the fold by fits without it and their own fold; rows of the fold by
         the average of these.
         """
-        if (member, level) not in self._scores:
-            self._scores[member, level] = self._fitted(member, level)
-        return self._scores[member, level][k]
+        # Fits of some places alone need not be those of all: a path is warm-started.
+        key = (member, level, tuple(places))
+        if key not in self._scores:
+            self._scores[key] = self._fitted(*key)
+        return self._scores[key][k]
 
     def release(self, level: int) -> None:
         """Forget a level's scores where there are so many classes that they are large."""
         if self._shared.n_classes > MANY:
             self._scores = {k: v for k, v in self._scores.items() if k[1] != level}
 
-    def _fitted(self, member: str, level: int) -> Float[np.ndarray, "k p n c"]:
-        path, n_folds = self.members[member], int(self._fold.max()) + 1
+    def _fitted(
+        self, member: str, level: int, chosen: tuple[int, ...]
+    ) -> Float[np.ndarray, "k p n c"]:
+        path = [self.members[member][place] for place in chosen]
+        n_folds = int(self._fold.max()) + 1
         shape = (n_folds, len(path), len(self._fold), self._shared.n_classes)
         scores = np.zeros(shape, dtype=np.float32)
         pairs = list(combinations(range(n_folds), 2))
@@ -171,7 +180,7 @@ def stacked(
     part: Int[np.ndarray, " n"],
     level: int,
     k: int,
-    hint: Hint | None = None,
+    hints: Sequence[Hint] | None = None,
 ) -> Chosen:
     """The stack of all members of all views for one held-out fold.
 
@@ -182,7 +191,7 @@ def stacked(
         part: at which level of the learning curve each example is first learned from.
         level: of the learning curve.
         k: the fold that is held out.
-        hint: the places to try, by member; all by default.
+        hints: for each fold the places to try, by member; all by default.
     """
     train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
     usable = train[part[train] <= level]
@@ -192,15 +201,23 @@ def stacked(
     for view, fit in fits.items():
         for name, path in fit.members.items():
             known = f"{view}:{name}"
-            if hint is not None and known not in hint:
+            if hints is not None and known not in hints[k]:
                 continue
             if name in MEMBERS and MEMBERS[name].late(fit.dimensions) and not stack.bends:
                 continue
-            places = range(len(path)) if hint is None else hint[known]
-            stack.add(known, fit.scores(name, level, k), path, places)
+            fitted = _asked(known, len(path), hints)
+            tried = fitted if hints is None else hints[k][known]
+            stack.add(known, fit.scores(name, level, k, fitted), path, fitted, tried)
     mixture, record = stack.combined()
     record = {"n_train": len(usable), "n_test": len(test), **record}
     return Chosen(mixture[train] - log_prior, mixture[test] - log_prior, log_prior, record)
+
+
+def _asked(known: str, length: int, hints: Sequence[Hint] | None) -> list[int]:
+    """The places that any fold tries, since one fit serves several folds."""
+    if hints is None:
+        return list(range(length))
+    return sorted({place for hint in hints for place in hint.get(known, ())})
 
 
 class _Stack:
@@ -225,12 +242,14 @@ class _Stack:
         name: str,
         scores: Float[np.ndarray, "p n c"],
         path: Sequence[dict[str, float]],
-        places: Iterable[int],
+        fitted: Sequence[int],
+        tried: Iterable[int],
     ) -> None:
-        """The best of these places of a member's path, tempered."""
-        likelihood = {p: log_likelihood(scores[p][self._weigh], self._y) for p in places}
+        """The best of the places tried, of those fitted on a member's path; tempered."""
+        found = dict(zip(fitted, scores, strict=True))
+        likelihood = {p: log_likelihood(found[p][self._weigh], self._y) for p in tried}
         place = max(likelihood, key=lambda p: likelihood[p])
-        chosen = scores[place].astype(np.float64)
+        chosen = found[place].astype(np.float64)
         temperature = best_temperature(chosen[self._weigh], self._log_prior, self._y)
         self._members[name] = tempered(chosen, self._log_prior, temperature)
         self._record[name] = {

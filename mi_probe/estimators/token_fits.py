@@ -44,8 +44,10 @@ class TokenFits:
         """Of a token's coordinates."""
         return self._tokens.values.shape[2]
 
-    def scores(self, member: str, level: int, k: int) -> Float[np.ndarray, "p n c"]:
-        """Log posteriors of all rows for a held-out fold, by place of the path.
+    def scores(
+        self, member: str, level: int, k: int, places: Sequence[int]
+    ) -> Float[np.ndarray, "p n c"]:
+        """Log posteriors of all rows for a held-out fold, at these places of the path.
 
         Rows outside the fold by networks without it and their own fold; rows of the fold
         by the average of these.
@@ -53,7 +55,8 @@ class TokenFits:
         del member  # there is one
         if level not in self._scores:
             self._scores[level] = self._fitted(level)
-        return self._scores[level][k]
+        # The places are epochs of one training: all of them come at once.
+        return self._scores[level][k][list(places)]
 
     def _fitted(self, level: int) -> Float[np.ndarray, "k p n c"]:
         n_folds = int(self._fold.max()) + 1
