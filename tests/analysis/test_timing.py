@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fakes import ANYTHING
 
 from mi_probe.analysis import timing
 from mi_probe.analysis.timing import time_estimators
@@ -12,6 +13,9 @@ from mi_probe.tasks import Task
 
 class Clocked:
     """Takes 1 s and 10 ms a row, of a clock of its own."""
+
+    name = "clocked"
+    nature = ANYTHING
 
     def __init__(self, monkeypatch, refuse=False):
         self.now, self.seen, self.refuse = 0.0, [], refuse

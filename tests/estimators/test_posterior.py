@@ -75,7 +75,7 @@ def test_the_best_of_the_path_is_chosen_and_calibrated(known):
     plain = posterior(Recorder([])).estimate(known.x, known.y)
     assert {fold["chosen"] for fold in plain.history} == {"means"}
     wild = posterior(Recorder([], factor=20.0)).estimate(known.x, known.y)
-    assert wild.nats == pytest.approx(plain.nats, abs=1e-3)
+    assert wild.nats == pytest.approx(plain.nats, abs=3e-3)
     ratio = plain.history[0]["temperature"] / wild.history[0]["temperature"]
     assert ratio == pytest.approx(20, rel=0.1)
 

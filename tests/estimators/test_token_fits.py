@@ -6,6 +6,8 @@ from mi_probe.estimators.targets import Classes
 from mi_probe.estimators.token_coordinates import TokenCoordinates
 from mi_probe.estimators.token_fits import TokenFits
 
+PLACES = range(len(SNAPSHOTS))
+
 
 def fits(y: np.ndarray, seed: int = 0) -> TokenFits:
     n = len(y)
@@ -18,16 +20,18 @@ def fits(y: np.ndarray, seed: int = 0) -> TokenFits:
 
 def test_a_folds_labels_reach_nothing_that_scores_it():
     y = np.random.default_rng(0).integers(3, size=80)
-    reference = fits(y).scores("evidence", 2, 1, [0, 1])
+    reference = fits(y).scores("evidence", 2, 1, PLACES)
     assert reference.shape == (len(SNAPSHOTS), 80, 3)
     changed = np.where(np.arange(80) % 4 == 1, 2 - y, y)
-    assert np.array_equal(fits(changed).scores("evidence", 2, 1, [0, 1]), reference)
-    assert not np.array_equal(fits(changed).scores("evidence", 2, 0, [0, 1]), reference)
+    assert np.array_equal(fits(changed).scores("evidence", 2, 1, PLACES), reference)
+    assert not np.array_equal(fits(changed).scores("evidence", 2, 0, PLACES), reference)
 
 
 def test_a_level_learns_from_its_own_rows_only():
     y = np.random.default_rng(0).integers(3, size=80)
     changed = np.where(np.arange(80) < 40, y, 2 - y)
     for level, same in ((0, True), (1, True), (2, False)):
-        one, two = (fits(labels).scores("evidence", level, 0, [0, 1]) for labels in (y, changed))
+        one, two = (
+            fits(labels).scores("evidence", level, 0, PLACES) for labels in (y, changed)
+        )
         assert np.array_equal(one, two) is same
