@@ -2,7 +2,8 @@
 
 A member is a row of `MEMBERS`: a path of places (shrinkage, ridge, width, epochs) and a
 function that fits the whole path to a `Sample` and gives, for each place, a function from
-rows to unnormalised log posteriors. All read the shared coordinates of `whitened`.
+rows to unnormalised log posteriors. All read the shared coordinates of `whitened`, but
+for trees, which read axes (`trees`).
 
 ============== ============== =========================================================
 member         family         finds
@@ -12,6 +13,8 @@ quadratic      generative     variances and pairs: own covariances in telling di
 logistic       discriminative means: multinomial logistic regression
 neighbours     non-parametric anything, in few dimensions
 network        discriminative anything, in a few (refined) telling directions
+mixtures       generative     clusters: Gaussian mixtures in a few telling directions
+trees          discriminative edges: boosted trees on X's own and on independent axes
 ============== ============== =========================================================
 """
 
@@ -27,6 +30,9 @@ from jaxtyping import Float, Int
 from scipy.linalg import cho_solve
 from scipy.spatial import KDTree
 
+from mi_probe.estimators.axes import independent_axes
+from mi_probe.estimators.boosted_trees import fit_trees
+from mi_probe.estimators.class_mixtures import fit_mixtures
 from mi_probe.estimators.network import SNAPSHOTS, Networks, Problem, train_networks
 from mi_probe.estimators.telling import (
     CUBIC_CLASSES,
@@ -49,6 +55,13 @@ NEIGHBOURS_PATH = (10, 30, 80)
 _NEIGHBOURS = 200
 _NEAR_DIMENSIONS = 6
 """Dimensions up to which near means something."""
+MIXTURES_PATH = ((2, 3), (2, 10))
+"""Telling directions, and Gaussians a class."""
+_MIXTURE_LIMIT, _MIXTURE_CLASSES = 32, 16
+TREES_PATH = (10, 25, 60)
+"""Rounds of boosting."""
+TREE_LIMIT, _TREE_CLASSES, _TREES = 64, 4, 75
+"""Dimensions, classes and trees at most; with two classes a round is one tree."""
 _BOTTLENECK = 12
 _ANY = 10**9
 """Dimensions that no data have."""
@@ -62,6 +75,14 @@ class Shared:
     y: Int[np.ndarray, " n"]
     n_classes: int
     device: str = "cpu"
+    columns: Float[np.ndarray, "n k"] | None = None
+    """X's own, standardised, where trees may cut them; else they cut the coordinates."""
+
+    @cached_property
+    def cuts(self) -> Float[np.ndarray, "n k"]:
+        """Columns that trees cut: X's own, and independent axes where these are sought."""
+        own = self.u if self.columns is None else self.columns
+        return np.concatenate([own, independent_axes(self.u)], axis=1)
 
     @cached_property
     def neighbours(self) -> Int[np.ndarray, "n k"]:
@@ -141,6 +162,8 @@ class Member:
     """Its places in these coordinates; none where it has no use."""
     fit: Callable[[Sequence[Sample], Sequence[dict[str, float]]], list[list[Predict]]]
     """The whole path for each sample."""
+    piloted: bool = False
+    """Whether more rows are spent on it only where a quarter of them shows that it adds."""
 
     def late(self, dimensions: int) -> bool:
         """Whether it is tried only where more than means differ."""
@@ -234,6 +257,27 @@ def _fit_networks(
         [_network(shared, networks, number, place) for place in places]
         for number in range(len(samples))
     ]
+
+
+def _fit_mixtures(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
+    z = sample.shared.u @ sample.directions[:, : int(max(p["width"] for p in path))]
+    return [
+        fit_mixtures(
+            z[:, : int(place["width"])],
+            sample.y,
+            sample.rows,
+            sample.log_prior,
+            int(place["parts"]),
+            sample.seed,
+        )
+        for place in path
+    ]
+
+
+def _fit_trees(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
+    rounds = [int(place["rounds"]) for place in path]
+    cuts, prior = sample.shared.cuts, sample.log_prior
+    return fit_trees(cuts, sample.y, sample.rows, prior, rounds, sample.seed)
 
 
 def _each(fit: Callable[[Sample, Sequence[dict[str, float]]], list[Predict]]) -> Any:
@@ -339,10 +383,27 @@ def _network_path(shared: Shared) -> list[dict[str, float]]:
     return [{"epochs": float(e)} for e in SNAPSHOTS[: 2 if many else None]]
 
 
+def _mixtures_path(shared: Shared) -> list[dict[str, float]]:
+    d = shared.u.shape[1]
+    if d > _MIXTURE_LIMIT or shared.n_classes > _MIXTURE_CLASSES:
+        return []
+    sizes = dict.fromkeys((min(width, d), parts) for width, parts in MIXTURES_PATH)
+    return [{"width": float(w), "parts": float(p)} for w, p in sizes]
+
+
+def _trees_path(shared: Shared) -> list[dict[str, float]]:
+    if shared.u.shape[1] > TREE_LIMIT or shared.n_classes > _TREE_CLASSES:
+        return []
+    a_round = 1 if shared.n_classes == 2 else shared.n_classes
+    return [{"rounds": float(r)} for r in TREES_PATH if r * a_round <= _TREES]
+
+
 MEMBERS: dict[str, Member] = {
     "linear": Member(True, _ANY, _linear_path, _each(_fit_linear)),
     "quadratic": Member(False, _ANY, _quadratic_path, _each(_fit_quadratic)),
     "logistic": Member(True, _ANY, _logistic_path, _each(_fit_logistic)),
     "neighbours": Member(False, _ANY, _neighbours_path, _each(_fit_neighbours)),
     "network": Member(False, CUBIC_LIMIT, _network_path, _fit_networks),
+    "mixtures": Member(False, 0, _mixtures_path, _each(_fit_mixtures), True),
+    "trees": Member(False, 0, _trees_path, _each(_fit_trees), True),
 }

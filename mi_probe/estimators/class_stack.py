@@ -14,7 +14,8 @@ knows nothing.
 
 All of it is repeated with a quarter and a half of the rows (`learning_curve`). In many
 dimensions the network is costly; there it is tried for fold k only if the other folds' rows
-say that more than class means differ.
+say that more than class means differ. So are mixtures and trees in any number of
+dimensions, and on more than a quarter of the rows only if they add something there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +27,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax, logsumexp
 
-from mi_probe.estimators.class_members import MANY, MEMBERS, Sample, Shared
+from mi_probe.estimators.class_members import MANY, MEMBERS, TREE_LIMIT, Sample, Shared
 from mi_probe.estimators.stacking import (
     best_temperature,
     log_likelihood,
@@ -37,12 +38,15 @@ from mi_probe.estimators.stacking import (
     tempered,
 )
 from mi_probe.estimators.targets import Classes
-from mi_probe.estimators.whitened import whitened
+from mi_probe.estimators.whitened import standardised, whitened
 
 _EVIDENCE = 3.0
 """Nats of total log likelihood that a stack must win over the prior to be believed."""
 _BEND = 2e-3
-"""Nats by which other members must add to those of means before a costly one is tried."""
+"""Nats by which other members must add to those of means before a costly one is tried, and
+a piloted one to all others."""
+_PILOT_ROWS = 100
+"""Rows of a pilot, a quarter of all, below which nothing that needs one is tried."""
 _CELLS = 200_000
 """Rows times classes on which temperatures and weights are found, at most."""
 _FEWEST = 1000
@@ -102,7 +106,8 @@ class CrossFits:
         device: str,
     ) -> None:
         u = whitened(x)
-        self._shared = Shared(u, target.index, target.n_classes, device)
+        columns = standardised(x) if x.shape[1] <= TREE_LIMIT else None
+        self._shared = Shared(u, target.index, target.n_classes, device, columns)
         self._fold, self._part, self._seed = fold, part, seed
         self.members: Mapping[str, Sequence[dict[str, float]]] = {
             name: path
@@ -194,10 +199,27 @@ def stacked(
         hints: for each fold the places to try, by member; all by default.
     """
     train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-    usable = train[part[train] <= level]
+    stack = _gathered(fits, target, fold, part, level, k, hints)
+    mixture, record = stack.combined()
+    record = {"n_train": stack.rows, "n_test": len(test), **record}
+    ratio, log_prior = mixture - stack.log_prior, stack.log_prior
+    return Chosen(ratio[train], ratio[test], log_prior, record)
+
+
+def _gathered(
+    fits: Mapping[str, ViewFits],
+    target: Classes,
+    fold: Int[np.ndarray, " n"],
+    part: Int[np.ndarray, " n"],
+    level: int,
+    k: int,
+    hints: Sequence[Hint] | None,
+) -> "_Stack":
+    """The members that are worth a try, each at its best place."""
+    usable = np.flatnonzero((fold != k) & (part <= level))
     counts = np.bincount(target.index[usable], minlength=target.n_classes) + 0.5
-    log_prior = np.log(counts / counts.sum())
-    stack = _Stack(log_prior, target.index, usable, len(fold))
+    stack = _Stack(np.log(counts / counts.sum()), target.index, usable, len(fold))
+    pilot: _Stack | None = None
     for view, fit in fits.items():
         for name, path in fit.members.items():
             known = f"{view}:{name}"
@@ -205,12 +227,18 @@ def stacked(
                 continue
             if name in MEMBERS and MEMBERS[name].late(fit.dimensions) and not stack.bends:
                 continue
+            if hints is None and name in MEMBERS and MEMBERS[name].piloted:
+                if np.count_nonzero((fold != k) & (part == 0)) < _PILOT_ROWS:
+                    continue
+                # The same fold is held out of the pilot.
+                if level and pilot is None:
+                    pilot = _gathered(fits, target, fold, part, 0, k, None)
+                if pilot is not None and not pilot.gains_by(known):
+                    continue
             fitted = _asked(known, len(path), hints)
             tried = fitted if hints is None else hints[k][known]
             stack.add(known, fit.scores(name, level, k, fitted), path, fitted, tried)
-    mixture, record = stack.combined()
-    record = {"n_train": len(usable), "n_test": len(test), **record}
-    return Chosen(mixture[train] - log_prior, mixture[test] - log_prior, log_prior, record)
+    return stack
 
 
 def _asked(known: str, length: int, hints: Sequence[Hint] | None) -> list[int]:
@@ -230,7 +258,7 @@ class _Stack:
         usable: Int[np.ndarray, " m"],
         n: int,
     ) -> None:
-        self._log_prior, self._usable = log_prior, usable
+        self.log_prior, self.rows = log_prior, len(usable)
         rows = max(_FEWEST, _CELLS // len(log_prior))
         self._weigh = usable[:: max(1, len(usable) // rows)]
         self._y = y[self._weigh]
@@ -250,8 +278,8 @@ class _Stack:
         likelihood = {p: log_likelihood(found[p][self._weigh], self._y) for p in tried}
         place = max(likelihood, key=lambda p: likelihood[p])
         chosen = found[place].astype(np.float64)
-        temperature = best_temperature(chosen[self._weigh], self._log_prior, self._y)
-        self._members[name] = tempered(chosen, self._log_prior, temperature)
+        temperature = best_temperature(chosen[self._weigh], self.log_prior, self._y)
+        self._members[name] = tempered(chosen, self.log_prior, temperature)
         self._record[name] = {
             **path[place],
             "place": place,
@@ -267,20 +295,29 @@ class _Stack:
         least = [self._product_likelihood(q) for q in (means, list(evidence.values()))]
         return least[1] - least[0] > _BEND
 
+    def gains_by(self, name: str) -> bool:
+        """Whether this member adds to all others."""
+        if name not in self._record:
+            return False
+        every = {n: q[self._weigh] for n, q in self._members.items() if n != "prior"}
+        rest = [q for n, q in every.items() if n != name]
+        gain = self._product_likelihood(list(every.values()))
+        return gain - self._product_likelihood(rest) > _BEND
+
     def combined(self) -> tuple[Float[np.ndarray, "n c"], dict[str, Any]]:
         """The mixture of all members and of the product of their evidence."""
         members, prior = dict(self._members), self._members["prior"]
         evidence = [q for name, q in members.items() if name != "prior"]
         if len(evidence) > 1:
             powers = log_linear_weights(
-                [q[self._weigh] for q in evidence], self._log_prior, self._y
+                [q[self._weigh] for q in evidence], self.log_prior, self._y
             )
-            members["product"] = pooled(evidence, self._log_prior, powers)
+            members["product"] = pooled(evidence, self.log_prior, powers)
             for name, power in zip(self._record, powers, strict=True):
                 self._record[name]["power"] = float(power)
         weights = mixture_weights([q[self._weigh] for q in members.values()], self._y)
         mixture = mix(list(members.values()), weights)
-        won = len(self._usable) * self._gain(mixture)
+        won = self.rows * self._gain(mixture)
         believed = max(0.0, 1 - _EVIDENCE / max(won, 1e-9))
         mixture = mix([prior, mixture], np.array([1 - believed, believed]))
         held = {
@@ -296,8 +333,8 @@ class _Stack:
     def _product_likelihood(self, evidence: list[Float[np.ndarray, "w c"]]) -> float:
         if not evidence:
             return log_likelihood(self._members["prior"][self._weigh], self._y)
-        powers = log_linear_weights(evidence, self._log_prior, self._y)
-        return log_likelihood(pooled(evidence, self._log_prior, powers), self._y)
+        powers = log_linear_weights(evidence, self.log_prior, self._y)
+        return log_likelihood(pooled(evidence, self.log_prior, powers), self._y)
 
 
 def held_out_terms(

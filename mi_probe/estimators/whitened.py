@@ -20,7 +20,7 @@ _LEAST = 1e-7
 
 def whitened(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
     """The shared coordinates, float32; constant and duplicated columns drop out."""
-    x = _standardised(x)
+    x = standardised(x)
     n, d = x.shape
     if not d:
         return x
@@ -39,7 +39,7 @@ def whitened(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
 
 def views_of_vectors(x: Float[np.ndarray, "n d"]) -> dict[str, Float[np.ndarray, "n d"]]:
     """X itself; with heavy tails also squashed, arcsinh of robustly scaled columns."""
-    z = _standardised(x)
+    z = standardised(x)
     heavy = np.einsum("ij,ij->j", z * z, z * z) / len(z) > _HEAVY
     if not heavy.any():
         return {"x": x}
@@ -49,7 +49,7 @@ def views_of_vectors(x: Float[np.ndarray, "n d"]) -> dict[str, Float[np.ndarray,
     return {"x": x, "squashed x": np.arcsinh((x - middle) / spread)}
 
 
-def _standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
+def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
     """Float32 columns of mean 0 and spread 1, without those that are constant."""
     centred = x - x.mean(0)
     spread = centred.std(0)
