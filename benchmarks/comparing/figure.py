@@ -1,5 +1,7 @@
 """The figure: absolute error of every cell, a panel a group, a line a method."""
 
+import textwrap
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -38,10 +40,11 @@ def drawn_errors(cells: pd.DataFrame, table: pd.DataFrame) -> Figure:
                 ax.plot(12.0, place, "x", color=REFERENCE, markersize=3)
         ax.set_xscale("log")
         ax.set_xlim(0.8 * _FLOOR, 20)
-        ax.set_title(GROUPS[group].replace(", ", ",\n", 1), loc="left", fontsize=7)
+        ax.set_title(textwrap.fill(GROUPS[group], 24), loc="left", fontsize=7)
+        ax.tick_params(axis="y", labelsize=6)
         ax.grid(axis="x", color="0.9", linewidth=0.5)
         ax.axhline(len(ours) - 0.5, color=INK, linewidth=0.4)
-    axes[0].set_yticks(range(len(names)), [f"{p} {e}" for p, e in names], fontsize=6)
+    axes[0].set_yticks(range(len(names)), [f"{p} {e}" for p, e in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     figure.supxlabel("absolute error (nats); bar: median, cross: failure", fontsize=8)
     return figure
