@@ -56,5 +56,5 @@ def _errors(cells: pd.DataFrame, group: str, package: str, estimator: str) -> pd
         (cells.group == group) & (cells.package == package) & (cells.estimator == name)
     ]
     if extrapolated:
-        part = part[part.extrapolated.notna()].assign(error=part.extrapolated_error)
+        part = part.assign(error=part.extrapolated_error)[part.extrapolated.notna()]
     return part
