@@ -22,6 +22,7 @@ class Contradictory(Variational):
         return super().estimate(x if x.shape[1] > 3 else 0 * x, y, seed=seed)
 
 
+@pytest.mark.slow
 def test_classes_hold():
     known = class_gaussians(1000, 3, 2, separation=2.0, seed=1)
     table = consistency(known.x, known.y, estimator=CLOSED)

@@ -43,7 +43,13 @@ def quantised_truth(correlation: float, bins: int) -> float:
     return float(weight @ terms)
 
 
-@pytest.mark.parametrize("name", TAKERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "auto" else pytest.param(name, marks=pytest.mark.slow)
+        for name in TAKERS
+    ],
+)
 def test_digits_of_a_number_by_pairs(name):
     truth = quantised_truth(0.9, 1000)
     assert 0.8 < truth < 0.8304  # just below the Gaussian pair's
@@ -88,6 +94,7 @@ def test_length_alone_can_tell():
     assert estimate.nats == pytest.approx(math.log(4), abs=0.12)
 
 
+@pytest.mark.slow
 def test_order_of_tokens_is_read_by_the_network():
     # Each token alone tells about 0.2 nats; whether they rise or fall tells log 2, but for
     # ties.

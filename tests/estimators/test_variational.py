@@ -10,7 +10,13 @@ from mi_probe.estimators import ESTIMATORS, Variational
 ROWS = sorted(name for name, e in ESTIMATORS.items() if isinstance(e, Variational))
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "mine" else pytest.param(name, marks=pytest.mark.slow)
+        for name in ROWS
+    ],
+)
 def test_each_objective_learns_parity_from_zero(name):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(900, 2))
