@@ -37,6 +37,7 @@ __all__ = [
     "CrossFits",
     "cross_fits",
     "drawn_rows",
+    "forget_fits",
     "held_out_terms",
     "stacked",
     "vector_estimate",
@@ -48,7 +49,7 @@ _CURVE_ROWS = 40
 """Examples below which a quarter of them teaches nothing, so that there is no curve."""
 _NOTHING, _HIDDEN = 0.01, 0.1
 """Nats: what counts as nothing found, and what may not stay hidden without a word."""
-_USED = 0.02
+_USED = 0.1
 """Weight from which a member counts as used."""
 
 
@@ -209,6 +210,11 @@ def cross_fits(
     while len(_kept) > 1 and sum(map(_bytes, _kept.values())) > _MEMORY:
         _kept.popitem(last=False)
     return _kept[name]
+
+
+def forget_fits() -> None:
+    """Let go of the fits that are kept for the next estimate on the same vectors."""
+    _kept.clear()
 
 
 def _bytes(fits: dict[str, CrossFits]) -> int:

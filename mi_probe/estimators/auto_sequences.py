@@ -49,7 +49,7 @@ WHOLE = "whole"
 
 Fits: TypeAlias = Mapping[str, ViewFits]
 
-_USED = 0.02
+_USED = 0.1
 """Weight from which a view counts as used, for hints."""
 
 
