@@ -66,10 +66,20 @@ def test_the_first_result_is_short_and_near_the_truth(capsys):
     assert f"true {known.nats:.3f}, estimated {found.nats:.3f}" in printed
 
 
-@pytest.mark.parametrize("block", blocks("python")[1:])
-def test_the_other_blocks_run(block, users_folder, capsys):
-    exec(compile(block, "README.md", "exec"), {})
+@pytest.mark.slow
+def test_the_block_of_ones_own_model_runs(users_folder, capsys):
+    exec(compile(blocks("python")[1], "README.md", "exec"), {})
     assert "final_norm" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_block_of_the_gap_finds_the_order(capsys):
+    place: dict = {}
+    exec(compile(blocks("python")[2], "README.md", "exec"), place)
+    gap = place["gaps"]["mean"]
+    assert gap.nats > 0.6
+    assert gap.p_value < 0.05
+    assert gap.verdict in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("arguments", commands("estimate"), ids=" ".join)

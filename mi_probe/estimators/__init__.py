@@ -5,14 +5,14 @@ name               what it is
 =================  =================================================================
 ``auto``           lower bound: a cross-validated stack, the recommended one
 ``mine``           lower bound: Donsker-Varadhan, gradient corrected by a moving
-                   average; starts from Gaussian discriminants
+                   average; starts from the stack of ``auto``
 ``mine_f``         lower bound: E[T] + 1 - E[exp T] of the critic as trained (MINE-f)
 ``nwj``            the same, after normalising the critic
 ``infonce``        lower bound: own Y among the others'
 ``smile``          neither: clipped Donsker-Varadhan of a Jensen-Shannon critic
 ``js``             lower bound: MINE-f's value of a Jensen-Shannon critic
-``classifier``     lower bound: H(Y) - CE (Barber-Agakov); starts from these and a
-                   logistic regression
+``classifier``     lower bound: H(Y) - CE (Barber-Agakov); starts from the
+                   same stack
 ``linear``         probe: logistic regression; ridge regression for scores
 ``svm``            probe: support vector machine, calibrated
 ``random_forest``  probe: random forest, calibrated
@@ -33,11 +33,12 @@ name               what it is
 
 ``docs/estimators.md`` has the whole table: kinds of Y and X, bounds, ceilings, papers.
 
-All score every row by a critic that never saw it. ``mine`` and ``classifier`` share the
-discriminants they start from, so they check each other's training and the logistic fit, not
-that common part. A critic that shares nothing with it is `Variational(..., start=())`: the
-network alone, from zero, as in papers; it is far lower where rows are few and dimensions
-many.
+All score every row by a critic that never saw it. For classes the bounds from ``mine`` to
+``classifier`` start from the stack of ``auto``, and their network is kept only where it
+beats that start: where it is not, they are one number under several names and check
+nothing. Probes and generative ones share nothing with it, nor does `Variational(...,
+start=())`: the network alone, from zero, as in papers, and far lower where rows are few
+and dimensions many.
 """
 
 from mi_probe.estimators.admission import FEWEST_ROWS
@@ -56,8 +57,8 @@ ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),
     "mine": Variational(
         name="mine",
-        summary="Donsker-Varadhan, gradient corrected by a moving average; starts from "
-        "Gaussian discriminants",
+        summary="Donsker-Varadhan, gradient corrected by a moving average; for classes "
+        "it starts from auto's stack",
         reference="Belghazi et al. 2018, arXiv 1801.04062",
         objective="mine",
         bound="donsker_varadhan",
@@ -99,7 +100,7 @@ ESTIMATORS: dict[str, Estimator] = {
     ),
     "classifier": Variational(
         name="classifier",
-        summary="H(Y) - cross-entropy; starts from these and a logistic regression",
+        summary="H(Y) - cross-entropy; starts from the same stack",
         reference="Barber and Agakov 2003",
         objective="cross_entropy",
         bound="barber_agakov",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from mi_probe.estimators.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
 
 _FEW_ROWS, _FEW_A_CLASS = 50, 5
+_ROUNDING = 1e-6
+"""Nats by which H(Y) may be passed without a flag."""
 
 
 def assembled(
@@ -56,6 +59,10 @@ def assembled(
         log_posterior: held-out log q(y|x) of every class, where there is one.
     """
     nats, n = float(pointwise.mean()), len(target)
+    ceiling = target.entropy
+    if extrapolated and ceiling is not None and extrapolated.nats > ceiling + _ROUNDING:
+        above = f"it lies {extrapolated.nats - ceiling:.3f} nats above H(Y)"
+        extrapolated = replace(extrapolated, reliable=False, reason=above)
     stderr = standard_error(pointwise if influence is None else influence, fold)
     # Near the ceiling the terms are all alike but for a few that are far below, and those
     # may be missing by chance. So the interval allows for one row more, which is as wrong
@@ -110,7 +117,7 @@ def _status(
 ) -> Status:
     if not np.isfinite(pointwise).all() or nats < -0.5:
         return "diverged"
-    if target.entropy is not None and nats > target.entropy + 1e-6:
+    if target.entropy is not None and nats > target.entropy + _ROUNDING:
         return "above_ceiling"
     few = isinstance(target, Classes) and target.counts.min() < _FEW_A_CLASS
     if few or len(target) < _FEW_ROWS:

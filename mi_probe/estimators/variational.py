@@ -53,8 +53,7 @@ class Variational:
 
     Not to be trusted as the *value* of I(Y;X) where the critic must be learned from few
     rows in many dimensions: a fit of p numbers to n rows loses about p/2n nats, so the
-    bound is low by that (benchmarks/known_answers.csv: 0.04 to 0.07 at d = 768, four
-    classes, n = 10,000).
+    bound is low by that (benchmarks/known_answers.csv: 0.075 at d = 768, n = 10,000).
     """
 
     name: str

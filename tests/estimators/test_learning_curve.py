@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 from mi_probe import InputError
+from mi_probe.estimators import ESTIMATORS, Extrapolation
+from mi_probe.estimators.assembly import assembled
 from mi_probe.estimators.learning_curve import (
     extrapolation,
     learning_curve,
     nested_parts,
 )
+from mi_probe.estimators.targets import as_target
 
 N = 4000
 FOLD = np.arange(N) % 5
@@ -110,3 +113,21 @@ def test_any_fit_makes_a_curve_on_rows_that_it_never_saw():
     assert sorted(seen) == [40] * 5 + [80] * 5 + [160] * 5
     known = learning_curve(score, fold, np.random.default_rng(1), full=values)
     assert np.array_equal(known[160], values)
+
+
+def test_a_value_above_the_ceiling_is_kept_and_not_relied_on():
+    y = np.arange(60) % 2
+    target = as_target(y)
+    beyond = Extrapolation(nats=0.8, ci=(0.7, 0.9), reliable=True, reason="", curve=())
+    estimate = assembled(
+        ESTIMATORS["auto"],
+        np.zeros((60, 1)),
+        target,
+        seed=0,
+        pointwise=np.full(60, 0.5),
+        fold=np.arange(60) % 5,
+        extrapolated=beyond,
+    )
+    assert estimate.extrapolated.nats == 0.8
+    assert not estimate.extrapolated.reliable
+    assert estimate.extrapolated.reason == "it lies 0.107 nats above H(Y)"
