@@ -29,6 +29,8 @@ class Auto:
     extrapolate: bool = True
     """Also fit the learning curve, `Estimate.extrapolated`."""
     device: str = "cpu"
+    """Where the networks of classes and of token answers are trained; those of scores, two
+    small towers, stay on the CPU."""
 
     @property
     def nature(self) -> Nature:
@@ -40,7 +42,8 @@ class Auto:
             sequences=True,
             hints=True,
             ceiling="H(Y)",
-            summary="cross-validated stack of both families",
+            summary="cross-validated stack of both families; of scores a copula with "
+            "networks, or neighbours or its own densities (then neither bound)",
             reference="",
         )
 
@@ -76,7 +79,8 @@ class Auto:
             return replace(found, history=tuple(route | fold for fold in found.history))
         if isinstance(target, Scores) and isinstance(states, np.ndarray):
             shape = ScoreSettings(n_folds=self.n_folds)
-            return estimate_scores(self, shape, states, target, seed=seed)
+            found = estimate_scores(self, shape, states, target, seed=seed)
+            return found if self.extrapolate else replace(found, extrapolated=None)
         if isinstance(target, Classes) and target.n_classes <= MANY:
             fold, part = drawn_rows(target, self.n_folds, seed)
             settings: dict[str, Any] = {

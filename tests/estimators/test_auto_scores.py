@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mi_probe.estimators import ESTIMATORS
+from mi_probe.estimators import ESTIMATORS, Auto
 from mi_probe.estimators.auto_scores import ScoreSettings, estimate_scores
 from mi_probe.estimators.canonical import NestedCanonical
 from mi_probe.estimators.elliptical import EllipticalRatio, Side, likeliest_degrees
@@ -214,3 +214,13 @@ def test_settings_reach_the_folds():
     target = as_target(known.y)
     estimate = estimate_scores(AUTO, ScoreSettings(n_folds=4), known.x, target, seed=0)
     assert len(estimate.history) == 4
+
+
+def test_without_extrapolation_the_value_is_the_same_and_has_no_limit():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 2))
+    y = x[:, 0] + rng.normal(size=120)
+    plain, bare = (Auto(extrapolate=e).estimate(x, y) for e in (True, False))
+    assert plain.extrapolated is not None
+    assert bare.extrapolated is None
+    assert bare.nats == plain.nats
