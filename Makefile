@@ -52,7 +52,7 @@ check: $(STAMP)  ## formatting, lint, import contracts, types
 	else echo "pyright skipped: it needs node, and fetches itself once"; fi
 
 test: check  ## every check and every test but the slow ones
-	$(BIN)/python -m pytest -q -m "not slow and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 -m "not slow and not gpu"
 
 test-slow: $(STAMP)  ## known answers at n = 10,000 and whole commands
 	$(BIN)/python -m pytest -q -m "slow"
