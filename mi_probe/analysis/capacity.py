@@ -84,6 +84,11 @@ def capacity_ladder(
     Raises:
         InputError: for another Y than classes, no rung, or an unknown pooling.
     """
+    if not isinstance(pooling, str):
+        raise InputError(
+            f"pooling of a ladder must be one name, or names joined by '+'; got {pooling}. "
+            "Make a ladder for each, or use dpi_gap for several."
+        )
     target = as_target(y)
     if not isinstance(target, Classes):
         raise InputError(

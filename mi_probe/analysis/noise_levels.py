@@ -49,6 +49,11 @@ def noise_ladder(
     Raises:
         InputError: for no sigma above 0, and what `dpi_gap` refuses.
     """
+    if not isinstance(pooling, str):
+        raise InputError(
+            f"pooling of a ladder must be one name, or names joined by '+'; got {pooling}. "
+            "Make a ladder for each, or use dpi_gap for several."
+        )
     if not any(sigma > 0 for sigma in sigmas):
         raise InputError(
             f"sigmas must hold a value above 0; got {list(sigmas)}. Without noise, "

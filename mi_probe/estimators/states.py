@@ -1,5 +1,6 @@
 """X as the estimators see it: checked once, float32, with a view for each pooling."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ _CHUNK_BYTES = 128 * 2**20
 """Float32 states read at a time, so that nothing doubles the memory of Z."""
 
 
-def as_states(x: States, n: int) -> Float[np.ndarray, "n d"] | HiddenStates:
+def as_states(x: States | Sequence[Any], n: int) -> Float[np.ndarray, "n d"] | HiddenStates:
     """Read X: vectors become a float64 array, `HiddenStates` stay as they are.
 
     Raises:
@@ -32,7 +33,13 @@ def as_states(x: States, n: int) -> Float[np.ndarray, "n d"] | HiddenStates:
         # NumPy has no bfloat16; float64 keeps its digits.
         narrow = x.is_floating_point() and x.dtype != torch.float64
         x = (x.float() if narrow else x).numpy()
-    values = np.asarray(x)
+    try:
+        values = np.asarray(x)
+    except ValueError:
+        raise InputError(
+            "x must have rows of one length; got ragged ones. Wrap sequences in "
+            "HiddenStates(values, mask)."
+        ) from None
     if values.ndim == 1:
         values = values[:, None]
     if values.ndim != 2 or values.dtype.kind not in "biuf":

@@ -1,6 +1,8 @@
 """Y as the estimators see it: classes with a ceiling H(Y), or real numbers without one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,7 +61,7 @@ class Scores:
         return None
 
 
-def as_target(y: Target) -> Classes | Scores | TokenSequences:
+def as_target(y: Target | Sequence[Any]) -> Classes | Scores | TokenSequences:
     """Read Y: integers and booleans are classes, floats are scores, answers are tokens.
 
     Raises:
@@ -68,13 +70,27 @@ def as_target(y: Target) -> Classes | Scores | TokenSequences:
     """
     if isinstance(y, TokenSequences):
         return y
-    values = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+    if isinstance(y, np.ma.MaskedArray):
+        raise InputError(
+            "y must hold a value for every example; got a masked array. Leave the masked "
+            "rows out of x and y."
+        )
+    try:
+        values = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+    except ValueError:
+        raise InputError(
+            "y must have rows of one length; got ragged ones. For token sequences pass "
+            "TokenSequences(ids, mask)."
+        ) from None
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim not in (1, 2) or values.dtype.kind not in "biuf":
+        words = " Number them: np.unique(y, return_inverse=True)[1]."
         raise InputError(
             "y must be int classes (n,), or floats (n,) or (n, k); "
             f"got {values.dtype} of shape {values.shape}."
+            + words
+            * (values.dtype.kind in "UO")
         )
     if np.issubdtype(values.dtype, np.floating):
         return _scores(values)

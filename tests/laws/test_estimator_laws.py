@@ -6,6 +6,8 @@ import torch
 
 from mi_probe import HiddenStates, InputError, Role
 from mi_probe.estimators import ESTIMATORS, Estimator, Variational, with_null
+from mi_probe.estimators.states import as_states
+from mi_probe.estimators.targets import as_target
 from mi_probe.synthetic import class_gaussians, gaussian_pair, independent, needle
 
 DISCRETE = sorted(name for name, e in ESTIMATORS.items() if "classes" in e.nature.takes)
@@ -307,3 +309,21 @@ def test_folds_that_cannot_nest_are_refused():
     two = Variational(name="two", objective="mine", bound="barber_agakov", n_folds=2)
     with pytest.raises(InputError, match=r"n_folds must lie in 3 \.\.\. 20 .* got 2"):
         two.estimate(known.x, known.y)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (
+            np.zeros((20, 2)),
+            np.ma.masked_array(np.arange(20) % 2, np.arange(20) < 3),
+            "mask",
+        ),
+        (np.zeros((20, 2)), [[1], [1, 2]] * 10, "y must have rows of one length"),
+        ([[1.0], [1.0, 2.0]] * 10, np.arange(20) % 2, "x must have rows of one length"),
+        (np.zeros((20, 2)), np.array(["a", "b"] * 10), r"Number them: np\.unique"),
+    ],
+)
+def test_what_numpy_would_misread_is_refused(x, y, message):
+    with pytest.raises(InputError, match=message):
+        as_states(x, len(as_target(y)))
