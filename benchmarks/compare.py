@@ -7,7 +7,7 @@ refusal are rows too.
 
     python benchmarks/compare.py                 # the default tasks, seed 0
     python benchmarks/compare.py --full          # every task, view and estimator, two seeds
-    python benchmarks/compare.py --packages mi_probe --tasks order --n 2000 --out /tmp/x.csv
+    python benchmarks/compare.py --packages mi_probe --tasks order --n 2000 --out trial.csv
 """
 
 import argparse
