@@ -35,6 +35,7 @@ _NUMBERS = (
     *("seed", "value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
     *("n_permutations", "p_value", "H_Y_nats", "seconds"),
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
+    *("metric_value", "parse_failure_rate"),
 )
 
 
@@ -91,6 +92,8 @@ def _read_csv(path: Path | None) -> pd.DataFrame:
         table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
         for column in table.columns.intersection(list(_NUMBERS)):
             table[column] = pd.to_numeric(table[column])
+        if "objective" in table:  # an empty text there is a value, and not a gap
+            table["objective"] = table["objective"].fillna("")
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise InputError(

@@ -10,146 +10,43 @@
 again, and two runs with other settings can share a folder.
 """
 
-import dataclasses
-import hashlib
 import json
-import math
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors.numpy import load_file, save
 
+from mi_probe.atomic import write_atomically
 from mi_probe.errors import InputError
+from mi_probe.rows import (
+    COLUMNS,
+    SCHEMA_VERSION,
+    Row,
+    canonical,
+    digest,
+    plain,
+    settings_of,
+    table_of,
+    typed,
+)
 
-SCHEMA_VERSION = 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One estimate. Values are in nats; None is an empty cell."""
-
-    schema_version: int = SCHEMA_VERSION
-    row_id: str
-    quantity: str
-    """``I_YZ`` for all token states, ``I_YZp`` for a pooled vector."""
-    site: str
-    layer: int | None
-    """Index into Hugging Face's hidden_states; None where the site equals none."""
-    n_layers: int
-    view: str
-    token_set: str
-    y_kind: str
-    target: str
-    """What Y is, in words."""
-    task: str
-    split: str
-    n: int
-    n_classes: int | None
-    model: str
-    revision: str | None
-    adapter: str | None
-    adapter_sha: str | None
-    checkpoint_step: int | None
-    estimator: str
-    settings: str
-    """The estimator's settings, as JSON."""
-    critic: str
-    """Whether the trained network, or only the closed form it starts from, was used."""
-    seed: int
-    value_nats: float | None
-    stderr: float | None
-    ci_low: float | None
-    ci_high: float | None
-    ci_method: str
-    bound: str
-    """What the value is of the information: lower bound, upper bound or neither."""
-    extrapolated_nats: float | None
-    """The learning curve's value at n -> infinity; None where none was fitted."""
-    extrapolated_low: float | None
-    extrapolated_high: float | None
-    extrapolated_reliable: bool | None
-    extrapolated_reason: str | None
-    """Why the extrapolation is not reliable; None where it is."""
-    null_mean: float | None
-    null_high: float | None
-    n_permutations: int
-    p_value: float | None
-    H_Y_nats: float | None
-    """The ceiling; None for scores, which have none."""
-    status: str
-    gold_leak: bool
-    seconds: float
-    code_version: str
-    config_sha: str
-    created: str
-
-
-COLUMNS = tuple(field.name for field in fields(Row))
-
-_DTYPES = {
-    str: "str",
-    str | None: "str",
-    int: "int64",
-    int | None: "Int64",
-    float: "float64",
-    float | None: "float64",
-    bool: "bool",
-    bool | None: "boolean",
-}
-
-
-def canonical(content: Any) -> str:
-    """JSON that is the same for equal contents: sorted keys, no NaN, no NumPy types."""
-    return json.dumps(_plain(content), sort_keys=True, allow_nan=False)
-
-
-def digest(content: Any) -> str:
-    """16 hexadecimal digits that stand for the content."""
-    return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
-
-
-def settings_of(estimator: object) -> dict[str, Any]:
-    """An estimator's class and fields, as plain values."""
-    kind = {"class": type(estimator).__name__}
-    return {**kind, **_plain(estimator)} if dataclasses.is_dataclass(estimator) else kind
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(v) for v in value]
-    if isinstance(value, np.ndarray | np.generic | torch.Tensor):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        # JSON knows no NaN; an empty cell says "no value" too.
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    return getattr(value, "__name__", None) or str(value)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """The file appears whole or not at all, even if the machine stops."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+__all__ = [
+    "COLUMNS",
+    "SCHEMA_VERSION",
+    "Results",
+    "Row",
+    "canonical",
+    "digest",
+    "read_pointwise",
+    "read_results",
+    "settings_of",
+    "table_of",
+    "write_atomically",
+]
 
 
 class Results:
@@ -202,9 +99,9 @@ class Results:
         """
         content = {
             "schema_version": SCHEMA_VERSION,
-            "row": _plain(row),
-            "key": _plain(key),
-            "history": _plain(history),
+            "row": plain(row),
+            "key": plain(key),
+            "history": plain(history),
         }
         kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         write_atomically(
@@ -227,7 +124,7 @@ class Results:
         path = self.folder / "provenance.json"
         runs = json.loads(path.read_text())["runs"] if path.is_file() else []
         runs = [r for r in runs if r.get("run_id") != run["run_id"]]
-        content = {"schema_version": SCHEMA_VERSION, "runs": [*runs, _plain(run)]}
+        content = {"schema_version": SCHEMA_VERSION, "runs": [*runs, plain(run)]}
         write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
 
     def table(self) -> pd.DataFrame:
@@ -313,14 +210,4 @@ def _table(rows: Mapping[str, Any]) -> pd.DataFrame:
         same = best.setdefault(digest(key), content["row"])
         if content["row"]["n_permutations"] > same["n_permutations"]:
             best[digest(key)] = content["row"]
-    return _typed(list(best.values()))
-
-
-def table_of(rows: Iterable[Row]) -> pd.DataFrame:
-    """Rows as a tidy table, in the order given."""
-    return _typed([_plain(row) for row in rows])
-
-
-def _typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({f.name: _DTYPES[f.type] for f in fields(Row)})  # type: ignore[index]
+    return typed(list(best.values()))

@@ -14,7 +14,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
     names = {0: "embed", n_layers: "final_norm"}
     site = more.pop("site", names.get(layer, f"block.{layer - 1:g}"))
     found = dict.fromkeys(COLUMNS, None) | {
-        "schema_version": 2,
+        "schema_version": 3,
         "quantity": "I_YZ" if view == "full" else "I_YZp",
         "site": site,
         "layer": layer,
@@ -28,6 +28,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
         "n": 1234,
         "n_classes": 2,
         "model": "lab/tiny",
+        "objective": "",
         "estimator": "mine",
         "settings": '{"hidden": 64}',
         "critic": "network kept in 5 of 5 folds",

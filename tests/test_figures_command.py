@@ -83,7 +83,7 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
         ("row_id,seed\n", "has none"),
         ("row_id,seed\na,0\n", "lack the columns"),
         ("row_id,seed\na,x\n", "must be a table of estimates"),
-        ("row_id,schema_version\na,7\n", "schema_version must be 2, this program's"),
+        ("row_id,schema_version\na,7\n", "schema_version must be 3, this program's"),
     ],
 )
 def test_a_folder_that_is_no_result_is_one_line(tmp_path, capsys, content, words):

@@ -40,6 +40,7 @@ ROW = Row(
     adapter=None,
     adapter_sha=None,
     checkpoint_step=None,
+    objective="predgen",
     estimator="mine",
     settings="{}",
     critic="network kept in 1 of 5 folds",
@@ -60,6 +61,9 @@ ROW = Row(
     n_permutations=0,
     p_value=None,
     H_Y_nats=0.69,
+    metric="accuracy",
+    metric_value=0.75,
+    parse_failure_rate=None,
     status="ok",
     gold_leak=False,
     seconds=1.0,
@@ -82,9 +86,10 @@ def test_columns_are_the_contract():
     assert ",".join(COLUMNS) == (
         "schema_version,row_id,quantity,site,layer,n_layers,view,token_set,y_kind,"
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
-        "checkpoint_step,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
+        "checkpoint_step,objective,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
-        "extrapolated_reliable,extrapolated_reason,null_mean,null_high,n_permutations,p_value,H_Y_nats,status,"
+        "extrapolated_reliable,extrapolated_reason,null_mean,null_high,n_permutations,p_value,H_Y_nats,"
+        "metric,metric_value,parse_failure_rate,status,"
         "gold_leak,seconds,code_version,config_sha,created"
     )
 
@@ -112,7 +117,9 @@ def test_the_csv_is_the_table(tmp_path):
     text = results.write_table().read_text()
     assert text.splitlines()[0] == ",".join(COLUMNS)
     assert ",block.1,2,3,mean," in text
-    assert ",None,,4,2,org/model,,,,,mine" in text  # 'None' is a task, empty is none
+    assert (
+        ",None,,4,2,org/model,,,,,predgen,mine" in text
+    )  # 'None' is a task, empty is none
 
 
 def test_a_folder_is_made_by_the_first_row_only(tmp_path):
@@ -204,8 +211,8 @@ def test_folders_that_hold_no_results(tmp_path):
     ("change", "message"),
     [
         (lambda text: text[: len(text) // 2], "damaged.*Remove it"),
-        (lambda text: text.replace('"schema_version": 2', '"schema_version": 9'), "9"),
-        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 2"),
+        (lambda text: text.replace('"schema_version": 3', '"schema_version": 9'), "9"),
+        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 3"),
     ],
 )
 def test_rows_of_another_schema_or_damaged(tmp_path, change, message):

@@ -30,6 +30,12 @@ class Subject:
     adapter: str | None = None
     adapter_sha: str | None = None
     step: int | None = None
+    objective: str = ""
+    """How it was trained, where a checkpoint says so."""
+    metric: str | None = None
+    """Of its own answers on the measured rows, where it gave some."""
+    metric_value: float | None = None
+    parse_failure_rate: float | None = None
 
 
 def subject_of(backbone: Backbone) -> Subject:
@@ -162,6 +168,7 @@ def tidy_row(
         adapter=subject.adapter,
         adapter_sha=subject.adapter_sha,
         checkpoint_step=subject.step,
+        objective=subject.objective,
         estimator=cell.estimator,
         settings=canonical(cell.key["settings"]),
         critic=estimate.critic,
@@ -182,6 +189,9 @@ def tidy_row(
         n_permutations=n_permutations,
         p_value=estimate.p_value,
         H_Y_nats=estimate.entropy_y,
+        metric=subject.metric,
+        metric_value=subject.metric_value,
+        parse_failure_rate=subject.parse_failure_rate,
         status=estimate.status,
         gold_leak=estimate.gold_leak,
         seconds=0.0,

@@ -18,7 +18,9 @@ import pandas as pd
 VIEWS = ("full", "mean", "last", "first", "max", "head")
 """Order in which views are listed everywhere; others follow in order of appearance."""
 
-MODEL_KEY = ("model", "revision", "adapter", "adapter_sha", "checkpoint_step")
+MODEL_KEY = (
+    *("model", "revision", "adapter", "adapter_sha", "checkpoint_step", "objective"),
+)
 TASK_KEY = ("task", "target", "split", "token_set", "y_kind", "n", "gold_leak")
 ESTIMATOR_KEY = ("estimator", "settings")
 
@@ -67,7 +69,7 @@ def model_labels(table: pd.DataFrame) -> pd.Series:
     label = label + adapter.map(lambda text: f" + {text}" if text else "")
     step = table["checkpoint_step"].map(_text)
     label = label + step.map(lambda text: f", step {text}" if text else "")
-    for column in ("revision", "adapter_sha", "adapter"):
+    for column in ("objective", "revision", "adapter_sha", "adapter"):
         label = _tell_apart(label, table, column, MODEL_KEY)
     return label
 

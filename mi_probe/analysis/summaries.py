@@ -49,13 +49,14 @@ NEEDED = (
     *(*KEY, "row_id", "seed", "value_nats", "stderr", "ci_low", "ci_high"),
     *("ci_method", "null_mean", "null_high", "n_permutations", "H_Y_nats", "status"),
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
-    *("extrapolated_reliable", "bound"),
+    *("extrapolated_reliable", "bound", "metric", "metric_value", "parse_failure_rate"),
 )
 
 NUMBERS = (
     *("layer", "n_layers", "n", "n_classes", "checkpoint_step", "n_permutations"),
     *("value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
     *("H_Y_nats", "extrapolated_nats", "extrapolated_low", "extrapolated_high"),
+    *("metric_value", "parse_failure_rate"),
 )
 
 PANEL = ("model_label", "task_label", "stack", "estimator_label")
@@ -71,8 +72,9 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
     n -> infinity; empty where none was fitted), `reliable` (True only where every seed's
     curve is), `ceiling` (H(Y); empty for scores), `null_mean`, `null_high` (means over
     seeds of the permutation null's mean and 95th percentile), `status` (`ok` only
-    where every seed is), `x` (place on the layer axis), `note`, and the four labels
-    of a panel.
+    where every seed is), `metric`, `metric_value`, `parse_failure_rate` (of the model's
+    own answers on these rows, in the metric's own unit), `x` (place on the layer axis),
+    `note`, and the four labels of a panel.
 
     `x` is the hidden_states index. The last block before a final norm has none; it is
     placed at L - 0.5. Any other site without an index has an empty `x`.
@@ -135,6 +137,10 @@ def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
         "null_mean": group["null_mean"].mean() * factor,
         "null_high": group["null_high"].mean() * factor,
         "n_permutations": group["n_permutations"].max(),
+        # Of the model and the rows, whatever the estimator's seed.
+        "metric": group["metric"].iloc[0],
+        "metric_value": group["metric_value"].iloc[0],
+        "parse_failure_rate": group["parse_failure_rate"].iloc[0],
         "status": flagged.iloc[0] if len(flagged) else "ok",
         "n_flagged": len(flagged),
     }
