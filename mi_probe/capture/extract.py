@@ -9,14 +9,14 @@ from tqdm import tqdm
 
 from mi_probe.backbones import Backbone, Site
 from mi_probe.capture.activations import READ_BY_POOLING, Activations, MemoryShard
-from mi_probe.capture.forward import Batch, evaluating, make_batch, run
+from mi_probe.capture.forward import Batch, Stream, evaluating, make_batch, run
 from mi_probe.capture.padding import check_padding
 from mi_probe.capture.plan import Plan, StoreDtype, plan
 from mi_probe.capture.sequences import Sequences, listed, token_limit
 from mi_probe.capture.sizes import roomy
 from mi_probe.capture.store import open_store
 from mi_probe.errors import InputError
-from mi_probe.hidden import HiddenStates
+from mi_probe.hidden import HiddenStates, Role
 from mi_probe.pooling import POOLINGS, pool
 from mi_probe.tasks.task import Task
 
@@ -156,10 +156,15 @@ def capture_batch(
     """
     device = todo.backbone.device
     half = todo.store_dtype == "bfloat16"
-    masks = {key: s.mask.to(device) for key, s in batch.streams.items()}
-    readable = torch.tensor([int(r) for r in READ_BY_POOLING], dtype=torch.int8)
+    kept = todo.data.kept
+    own_masks = {
+        key: s.mask if kept is None else s.mask & _of(s, kept)
+        for key, s in batch.streams.items()
+    }
+    masks = {key: mask.to(device) for key, mask in own_masks.items()}
     pooled_masks = {
-        key: torch.isin(s.roles, readable).to(device) for key, s in batch.streams.items()
+        key: (own_masks[key] & _of(s, READ_BY_POOLING)).to(device)
+        for key, s in batch.streams.items()
     }
     if todo.views != ("full",):
         for stack in {site.stack for site in todo.sites}:
@@ -173,8 +178,7 @@ def capture_batch(
         sums.append(values.sum(dtype=torch.float32))
         for view in todo.views:
             if view == "full":
-                kept = values[mask]
-                part = kept.bfloat16() if half else kept
+                part = values[mask].bfloat16() if half else values[mask]
             elif view == "head":
                 z = HiddenStates(values=values, mask=mask)
                 part = pool(z, "head", positions=stream.head)
@@ -187,12 +191,16 @@ def capture_batch(
         _name_non_finite(todo, batch)
     for key, stream in batch.streams.items():
         stack = key or "text"
-        pieces[f"lengths/{stack}"] = stream.lengths.int()
+        pieces[f"lengths/{stack}"] = own_masks[key].sum(1).int()
         pieces[f"position/{stack}"] = stream.head.int()
         if tokens_too:
-            pieces[f"tokens/{stack}"] = stream.token_ids[stream.mask].int()
-            pieces[f"roles/{stack}"] = stream.roles[stream.mask]
+            pieces[f"tokens/{stack}"] = stream.token_ids[own_masks[key]].int()
+            pieces[f"roles/{stack}"] = stream.roles[own_masks[key]]
     return pieces
+
+
+def _of(stream: Stream, roles: Sequence[Role]) -> Tensor:
+    return torch.isin(stream.roles, torch.tensor([int(r) for r in roles], dtype=torch.int8))
 
 
 def _check_poolable(ids: Sequence[str], mask: Tensor) -> None:

@@ -8,7 +8,7 @@ from mi_probe.capture.extract import capture_batch
 from mi_probe.capture.forward import evaluating, make_batch
 from mi_probe.capture.plan import StoreDtype, plan
 from mi_probe.capture.sequences import Sequences
-from mi_probe.capture.sizes import bytes_on_disk, token_ids
+from mi_probe.capture.sizes import bytes_on_disk
 from mi_probe.tasks.task import Task
 
 
@@ -60,7 +60,7 @@ def forecast(
     for name, piece in pieces.items():
         kind, _, site = name.partition("/")
         if kind == "full":
-            longest = max(map(len, token_ids(todo)[todo.stacks[site]]))
+            longest = max(data.kept_lengths(todo.stacks[site]))
             shapes[name] = (n, longest, piece.shape[1])
         elif site in todo.stacks:
             shapes[name] = (n, piece.shape[1])

@@ -9,6 +9,7 @@ from mi_probe.capture.activations import VIEWS
 from mi_probe.capture.sequences import Sequences, as_sequences, listed
 from mi_probe.capture.store import SCHEMA
 from mi_probe.errors import InputError
+from mi_probe.hidden import Role
 from mi_probe.pooling import head_positions
 from mi_probe.tasks.task import Task
 
@@ -71,10 +72,21 @@ def plan(
                 f"reads; {len(lost)} rows have none: "
                 f"{listed([data.ids[int(i)] for i in lost])}. Use another view."
             )
+        if data.kept is not None and Role.PROMPT not in data.kept:
+            raise InputError(
+                "view 'head' must find the prompt, which the architecture's classifier "
+                "reads; these sequences keep other states. Use another view."
+            )
     # In the model's own order: the last one is where the forward may stop.
     in_order = tuple(site for site in backbone.sites if site.name in chosen)
     if not in_order:
         raise InputError(f"sites must name at least one site; got {sites!r}.")
+    for stack in {site.stack or "text": site for site in in_order}:
+        if 0 in (lengths := data.kept_lengths(stack)):
+            raise InputError(
+                f"sites must hold a position that is kept in each row; in stack '{stack}' "
+                f"{lengths.count(0)} of {len(data)} rows have none. Name other sites."
+            )
     fingerprint: dict[str, object] = {
         "schema": SCHEMA,
         **{f"model.{key}": value for key, value in backbone.fingerprint.items()},

@@ -30,6 +30,9 @@ class Sequences:
     decoder_ids: Ids | None = None
     """What an encoder-decoder's decoder reads; None: its start token alone."""
     decoder_roles: Ids | None = None
+    kept: tuple[Role, ...] | None = None
+    """Whose states are captured, of all that is read: ``(Role.GENERATED,)`` leaves the
+    prompt's out. None: all."""
     notes: tuple[str, ...] = ()
     """What was done to the rows ('3 of 40 texts cut to 512 tokens')."""
 
@@ -71,11 +74,28 @@ class Sequences:
         def plain(table: Ids | None) -> list[list[int]] | None:
             return None if table is None else [[int(x) for x in row] for row in table]
 
-        return {
+        hashes = {
             "data.ids": digest(self.ids),
             "data.tokens": digest([plain(self.input_ids), plain(self.decoder_ids)]),
             "data.roles": digest([plain(self.roles), plain(self.decoder_roles)]),
         }
+        if self.kept is not None:
+            hashes["data.kept"] = digest(sorted(int(role) for role in self.kept))
+        return hashes
+
+    def kept_lengths(self, stack: str) -> list[int]:
+        """How many positions of each row are captured in a stack (``text, enc, dec``)."""
+        decoder = stack == "dec"
+        ids = self.decoder_ids if decoder else self.input_ids
+        if ids is None:  # the start token alone
+            ids = [[0]] * len(self)
+        roles = self.decoder_roles if decoder else self.roles
+        if self.kept is None:
+            return [*map(len, ids)]
+        if roles is None:
+            return [len(row) if Role.PROMPT in self.kept else 0 for row in ids]
+        wanted = {int(role) for role in self.kept}
+        return [sum(int(role) in wanted for role in row) for row in roles]
 
 
 def as_sequences(
@@ -186,6 +206,7 @@ def _shifted(backbone: Backbone, given: Sequences) -> Sequences:
         decoder_roles=None
         if given.roles is None
         else [[int(Role.PROMPT), *roles[:-1]] for roles in given.roles],
+        kept=given.kept,
         notes=(
             *given.notes,
             "the decoder read the prompt shifted right by one, as the architecture's "

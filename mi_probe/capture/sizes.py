@@ -32,21 +32,11 @@ def bytes_on_disk(
     total = n_shards * HEADER_BYTES * len(pieces)
     for name, piece in pieces.items():
         kind, _, site = name.partition("/")
-        ids = token_ids(todo)[todo.stacks.get(site, site)]
         per_token = kind in ("full", "tokens", "roles")
-        count = sum(len(ids[row]) for row in rows) if per_token else len(rows)
+        lengths = todo.data.kept_lengths(todo.stacks.get(site, site)) if per_token else []
+        count = sum(lengths[row] for row in rows) if per_token else len(rows)
         total += count * piece[0].nbytes
     return total
-
-
-def token_ids(todo: Plan) -> dict[str, Sequence[Sequence[int]]]:
-    """Token ids of each row, by the stack whose positions they are."""
-    data = todo.data
-    return {
-        "text": data.input_ids,
-        "enc": data.input_ids,
-        "dec": data.decoder_ids or [[0]] * len(data),
-    }
 
 
 def free_bytes(folder: str | Path) -> int:

@@ -1,5 +1,6 @@
 import gc
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mi_probe.capture import Sequences, capture, check_padding, extract, forecas
 from mi_probe.capture.sequences import as_sequences
 from mi_probe.errors import InputError
 from mi_probe.hidden import Role
+from mi_probe.pooling import pool
 from mi_probe.tasks.task import Task
 from tests.capture.models import PROMPTS, VIRTUAL, tiny_backbone
 from tests.tiny import tiny_model, tiny_tokenizer
@@ -188,6 +190,40 @@ def test_roles_are_kept_and_gold_is_never_pooled():
         extract(backbone, data, views=("head",), progress=False)
 
 
+@pytest.mark.parametrize("store", [False, True])
+def test_only_the_kept_roles_are_captured(store, tmp_path):
+    backbone = tiny_backbone("llama")
+    prompt, generated = int(Role.PROMPT), int(Role.GENERATED)
+    read: dict = {
+        "ids": ("a", "b"),
+        "input_ids": [[5, 6, 7, 8], [9, 10]],
+        "roles": [[prompt, prompt, generated, generated], [prompt, generated]],
+    }
+    views = ("full", "mean", "last", "first")
+    how = {"views": views, "progress": False, "padding_check": False}
+    whole = extract(backbone, Sequences(**read), **how)
+    kept = Sequences(**read, kept=(Role.GENERATED,))
+    folder = {"store": tmp_path / "store"} if store else {}
+    found = extract(backbone, kept, **how, **folder)
+    assert found.fingerprint["data.kept"] != whole.fingerprint.get("data.kept")
+    z = found.hidden("block.1")
+    assert z.roles is not None
+    assert z.token_ids is not None
+    assert z.roles.tolist() == [[generated, generated], [generated, 0]]
+    assert z.token_ids.tolist() == [[7, 8], [10, 0]]
+    # They were read after the prompt, and are what they are there.
+    expected = whole.hidden("block.1").keep(Role.GENERATED)
+    torch.testing.assert_close(z.values[0], expected.values[0, 2:])
+    torch.testing.assert_close(z.values[1, :1], expected.values[1, 1:2])
+    for view in ("mean", "last", "first"):
+        torch.testing.assert_close(found.pooled("block.1", view), pool(expected, view))
+    with pytest.raises(InputError, match="view 'head' must find the prompt"):
+        extract(backbone, kept, views=("head",), progress=False)
+    none = Sequences(ids=("a",), input_ids=[[5, 6]], kept=(Role.GENERATED,))
+    with pytest.raises(InputError, match="1 of 1 rows have none"):
+        extract(backbone, none, progress=False)
+
+
 def test_decoder_of_an_encoder_decoder():
     backbone = tiny_backbone("t5")
     start = extract(backbone, PROMPTS, progress=False)
@@ -206,6 +242,11 @@ def test_decoder_of_an_encoder_decoder():
     z = extract(backbone, answers, progress=False).hidden("dec.block.0")
     assert z.roles is not None
     assert z.roles.tolist() == [[1, 2, 2]]
+    kept = replace(answers, kept=(Role.GENERATED,))
+    found = extract(backbone, kept, sites="dec.block.0", progress=False)
+    assert found.hidden("dec.block.0").values.shape[1] == 2
+    with pytest.raises(InputError, match="in stack 'enc' 1 of 1 rows have none"):
+        extract(backbone, kept, sites="enc.block.0", progress=False)
 
 
 def test_nan_names_site_and_rows():
