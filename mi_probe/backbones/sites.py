@@ -68,6 +68,15 @@ def resolve_sites(base: PreTrainedModel) -> tuple[Site, ...]:
     )
 
 
+def resolve_blocks(base: PreTrainedModel) -> tuple[nn.ModuleList, ...]:
+    """The list of blocks of each stack of a backbone; the encoder's comes first.
+
+    Raises:
+        InputError: if no list of blocks is found.
+    """
+    return tuple(_find_blocks(root)[1] for _, root in _stacks(base))
+
+
 def kind_of(config: PreTrainedConfig) -> Kind:
     """Whether a model reads left to right, both ways, or is an encoder-decoder."""
     from transformers.models.auto import modeling_auto as auto

@@ -1,0 +1,127 @@
+"""Applying a fine-tuning method to a model: which weights are trained, and how.
+
+Low-rank methods are PEFT's; RoCoFT is in `mi_probe.backbones.rocoft`.
+"""
+
+from collections.abc import Callable
+
+import torch
+from peft import AdaLoraConfig, LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.errors import InputError
+from mi_probe.predgen.peft_settings import PeftSettings
+from mi_probe.predgen.target_modules import linear_layers, whole_modules
+
+# (model, settings, optimiser steps) -> the model to be trained
+Method = Callable[[PreTrainedModel, PeftSettings, int], nn.Module]
+
+
+def apply_peft(
+    model: nn.Module,
+    settings: PeftSettings,
+    *,
+    total_steps: int,
+    seed: int = 0,
+    base_name: str | None = None,
+    revision: str | None = None,
+) -> nn.Module:
+    """The model with only the weights trainable that the method trains.
+
+    The model is changed in place; its output is the same as before. The global random
+    state is not touched. A head outside the model is the caller's to train.
+
+    Args:
+        model: a Hugging Face model without adapters.
+        settings: the method and its ranks.
+        total_steps: optimiser steps of the training to come (AdaLoRA's schedule).
+        seed: of the adapter's first weights.
+        base_name: how a saved adapter calls its base; None for the model's own
+            ``name_or_path``.
+        revision: of the base on the hub, saved with the adapter.
+
+    Raises:
+        InputError: if the model has an adapter already, a name in the settings fits no
+            module, or the schedule leaves no step.
+    """
+    if not isinstance(model, PreTrainedModel) or getattr(model, "peft_config", None):
+        what = "one with an adapter" if hasattr(model, "peft_config") else type(model)
+        raise InputError(
+            "model must be a Hugging Face PreTrainedModel without an adapter; got "
+            f"{what}. Merge the adapter, or load the base."
+        )
+    if total_steps < 1:
+        raise InputError(f"total_steps must be at least 1; got {total_steps}.")
+    with quiet_transformers(), torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed, which would seed every GPU as well.
+        torch.default_generator.manual_seed(seed)
+        adapted = PEFT_METHODS[settings.method](model, settings, total_steps)
+    if isinstance(adapted, PeftModel):
+        config = adapted.active_peft_config
+        config.base_model_name_or_path = base_name or model.name_or_path
+        config.revision = revision
+    return adapted
+
+
+def _train_all(
+    model: PreTrainedModel, settings: PeftSettings, total_steps: int
+) -> nn.Module:
+    return model.requires_grad_(True)
+
+
+def _lora(model: PreTrainedModel, settings: PeftSettings, total_steps: int) -> nn.Module:
+    form = {"use_dora": settings.method == "dora"}
+    return _wrap(model, LoraConfig(r=settings.rank, **form, **_common(model, settings)))
+
+
+def _adalora(model: PreTrainedModel, settings: PeftSettings, total_steps: int) -> nn.Module:
+    settling = round(settings.settling * total_steps)
+    # Few steps: the warm-up goes first, and one step in which ranks fall is left.
+    warm_up = min(round(settings.warm_up * total_steps), total_steps - settling - 1)
+    schedule = {
+        "init_r": settings.starting_rank,
+        "target_r": settings.rank,
+        "tinit": warm_up,
+        "tfinal": settling,
+        "deltaT": settings.update_every,
+        "total_step": total_steps,
+        "orth_reg_weight": settings.orthogonality,
+    }
+    return _wrap(model, AdaLoraConfig(**schedule, **_common(model, settings)))
+
+
+PEFT_METHODS: dict[str, Method] = {
+    "none": _train_all,
+    "lora": _lora,
+    "adalora": _adalora,
+    "dora": _lora,
+}
+
+
+def _common(model: PreTrainedModel, settings: PeftSettings) -> dict:
+    layers = linear_layers(model, settings.target_modules)
+    return {
+        "target_modules": list(layers),
+        "modules_to_save": list(whole_modules(model, settings.also_train)) or None,
+        "lora_alpha": settings.scale,
+        "lora_dropout": settings.dropout,
+        "fan_in_fan_out": any(isinstance(layer, Conv1D) for layer in layers.values()),
+        "task_type": _task_type(model),
+    }
+
+
+def _task_type(model: PreTrainedModel) -> TaskType | None:
+    """What lets others load it; none for classifiers, whose head PEFT would train."""
+    name = type(model).__name__
+    if name.endswith(("ForCausalLM", "LMHeadModel")):
+        return TaskType.CAUSAL_LM
+    return TaskType.SEQ_2_SEQ_LM if name.endswith("ForConditionalGeneration") else None
+
+
+def _wrap(model: PreTrainedModel, config: PeftConfig) -> PeftModel:
+    adapted = get_peft_model(model, config)
+    assert isinstance(adapted, PeftModel)
+    return adapted
