@@ -195,6 +195,8 @@ def assemble(
         **hashes,
         **fingerprint_tokenizer(tokenizer),
         "layers": "+".join(depths),
+        # A head, or PEFT's wrapper, is no part of what the states are computed by.
+        "class": base.config.model_type,
     }
     return Backbone(
         name="".join(c if c.isprintable() else "?" for c in name),

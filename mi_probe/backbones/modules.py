@@ -12,6 +12,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from mi_probe.backbones.backbone import backbone_module
 from mi_probe.backbones.folders import CONFIG, WEIGHTS, WEIGHTS_INDEX
 from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.backbones.sites import kind_of
 from mi_probe.errors import InputError
 
 _HEADLESS = ("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
@@ -77,6 +78,7 @@ def load_module(
     dtype: torch.dtype | str = torch.float32,
     layers: int | None = None,
     num_labels: int | None = None,
+    writing: bool = False,
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """A model from a local folder, in eval mode, on the CPU.
@@ -87,6 +89,8 @@ def load_module(
         dtype: of the weights.
         layers: keep only so many blocks (of each stack); None for all.
         num_labels: outputs of a classification head.
+        writing: take the class with the language model's head; it may not be random
+            either.
         trust_remote_code: run Python code that the folder brings.
 
     Raises:
@@ -99,6 +103,8 @@ def load_module(
         config = AutoConfig.from_pretrained(folder, **trust, **changes)
     if layers is not None:
         _truncate(config, layers)
+    if writing:
+        auto = _with_head(config, auto, folder)
     auto = auto or _without_head(config, trust_remote_code)
     with user_files("model", folder), torch.random.fork_rng(devices=[]):
         loaded = getattr(transformers, auto).from_pretrained(
@@ -110,7 +116,7 @@ def load_module(
             **trust,
         )
     model, report = loaded
-    _check_complete(model, report["missing_keys"], folder)
+    _check_complete(model, report["missing_keys"], folder, writing=writing)
     return model.eval()
 
 
@@ -126,7 +132,25 @@ def _without_head(config: PreTrainedConfig, trusted: bool) -> str:
     return "AutoModelForSeq2SeqLM" if config.is_encoder_decoder else "AutoModel"
 
 
-def _check_complete(model: PreTrainedModel, missing: set[str], folder: Path) -> None:
+def _with_head(config: PreTrainedConfig, auto: str | None, folder: Path) -> str:
+    kind = kind_of(config)
+    if kind == "encoder":
+        raise InputError(
+            f"model must be a decoder or an encoder-decoder to write an answer; that in "
+            f"{str(folder)!r} is an encoder ({config.model_type}), which reads both ways."
+        )
+    own = "AutoModelForSeq2SeqLM" if kind == "encoder-decoder" else "AutoModelForCausalLM"
+    if auto not in (None, own) and auto.startswith("AutoModelFor"):
+        raise InputError(
+            f"adapter must be one of a language model ({own}) to write an answer; its "
+            f"task_type is that of {auto}."
+        )
+    return own
+
+
+def _check_complete(
+    model: PreTrainedModel, missing: set[str], folder: Path, *, writing: bool
+) -> None:
     """Raise if the file lacks a weight of the backbone, which would then be random."""
     base = backbone_module(model)
     prefix = f"{model.base_model_prefix}."
@@ -134,7 +158,9 @@ def _check_complete(model: PreTrainedModel, missing: set[str], folder: Path) -> 
     own = {name for name in base.state_dict() if not name.startswith("pooler.")}
     if base is model:
         own -= {name for name in own if name.startswith(("lm_head.", "classifier."))}
-    lost = sorted(key for key in missing if key in own or key.removeprefix(prefix) in own)
+    lost = sorted(
+        key for key in missing if writing or key in own or key.removeprefix(prefix) in own
+    )
     if lost:
         raise InputError(
             f"weights must hold every weight of {type(model).__name__}; those in "

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny import DECODERS, ENCODERS, save_tiny, tiny_model, tiny_tokenizer
 
 from mi_probe.backbones import expand_checkpoints, load_backbone
+from mi_probe.capture import extract
 from mi_probe.errors import InputError
 
 
@@ -20,6 +21,30 @@ def refusal(name, **settings) -> str:
     message = str(error.value)
     assert "\n" not in message
     return message
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
+def test_a_model_that_writes_has_its_head_and_the_same_states(family, tmp_path):
+    head = "Seq2SeqLM" if family == "t5" else "CausalLM"
+    folder = save_tiny(tmp_path / "model", family, head=head)
+    plain, writing = (load_backbone(str(folder), writing=w) for w in (False, True))
+    assert writing.model.get_output_embeddings() is not None
+    assert plain.fingerprint == writing.fingerprint
+    assert [s.name for s in plain.sites] == [s.name for s in writing.sites]
+    states = [
+        extract(b, ["a good film", "bad"], sites=[b.sites[-1].name], progress=False)
+        for b in (plain, writing)
+    ]
+    one, two = (found.hidden(plain.sites[-1].name).values for found in states)
+    torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+def test_what_cannot_write_is_refused(tmp_path):
+    encoder = save_tiny(tmp_path / "bert", "bert", head="MaskedLM")
+    assert "is an encoder (bert)" in refusal(encoder, writing=True)
+    # Untied and without its head's weights: they would be random.
+    headless = save_tiny(tmp_path / "llama", "llama")
+    assert "lack 1, such as lm_head.weight" in refusal(headless, writing=True)
 
 
 def last_state(backbone) -> torch.Tensor:
