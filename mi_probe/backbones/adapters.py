@@ -65,7 +65,7 @@ def load_adapter(
     *,
     dtype: torch.dtype,
     layers: int | None = None,
-    writing: bool = False,
+    lm_head: bool = False,
     trust_remote_code: bool = False,
 ) -> PeftModel:
     """The base with the adapter on it, in eval mode, on the CPU.
@@ -81,7 +81,7 @@ def load_adapter(
         dtype=dtype,
         layers=layers,
         num_labels=_labels(config, shapes),
-        writing=writing,
+        lm_head=lm_head,
         trust_remote_code=trust_remote_code,
     )
     before = _probe(model, model)

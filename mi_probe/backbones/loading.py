@@ -38,7 +38,7 @@ def load_backbone(
     dtype: str = "float32",
     device: str = "cpu",
     num_hidden_layers: int | None = None,
-    writing: bool = False,
+    lm_head: bool = False,
     trust_remote_code: bool = False,
 ) -> Backbone:
     """Load a model whose hidden states are to be measured.
@@ -56,7 +56,7 @@ def load_backbone(
         dtype: ``float32``, ``bfloat16`` or ``float16``.
         device: as torch names it, ``cpu`` or ``cuda:0``.
         num_hidden_layers: keep only so many blocks, as ``name:4`` does.
-        writing: load the language model's head too, so that ``Backbone.model`` can write
+        lm_head: load the language model's head too, so that ``Backbone.model`` can write
             text; the states, and the fingerprint, are the same.
         trust_remote_code: run Python code that the model brings. Off unless you have
             read it.
@@ -86,11 +86,11 @@ def load_backbone(
             base_name, revision=config.revision, **options
         )
         commit = commit or base_commit
-        form = _form(number, layers, writing, trust_remote_code)
+        form = _form(number, layers, lm_head, trust_remote_code)
         model, adapter = load_adapter(folder, config, base_folder, **form), str(folder)
         hashes["adapter"] = fingerprint_folder(folder, [ADAPTER_CONFIG, ADAPTER_WEIGHTS])
     else:
-        model = load_module(folder, **_form(number, layers, writing, trust_remote_code))
+        model = load_module(folder, **_form(number, layers, lm_head, trust_remote_code))
     hashes["model"] = fingerprint_folder(base_folder, weight_files(base_folder))
     hashes |= fingerprint_precision(model)
     return assemble(
@@ -105,12 +105,12 @@ def load_backbone(
 
 
 def _form(
-    dtype: torch.dtype, layers: int | None, writing: bool, trusted: bool
+    dtype: torch.dtype, layers: int | None, lm_head: bool, trusted: bool
 ) -> dict[str, Any]:
     return {
         "dtype": dtype,
         "layers": layers,
-        "writing": writing,
+        "lm_head": lm_head,
         "trust_remote_code": trusted,
     }
 

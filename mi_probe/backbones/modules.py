@@ -78,7 +78,7 @@ def load_module(
     dtype: torch.dtype | str = torch.float32,
     layers: int | None = None,
     num_labels: int | None = None,
-    writing: bool = False,
+    lm_head: bool = False,
     trust_remote_code: bool = False,
 ) -> PreTrainedModel:
     """A model from a local folder, in eval mode, on the CPU.
@@ -89,7 +89,7 @@ def load_module(
         dtype: of the weights.
         layers: keep only so many blocks (of each stack); None for all.
         num_labels: outputs of a classification head.
-        writing: take the class with the language model's head; it may not be random
+        lm_head: take the class with the language model's head; it may not be random
             either.
         trust_remote_code: run Python code that the folder brings.
 
@@ -103,7 +103,7 @@ def load_module(
         config = AutoConfig.from_pretrained(folder, **trust, **changes)
     if layers is not None:
         _truncate(config, layers)
-    if writing:
+    if lm_head:
         auto = _with_head(config, auto, folder)
     auto = auto or _without_head(config, trust_remote_code)
     with user_files("model", folder), torch.random.fork_rng(devices=[]):
@@ -116,7 +116,7 @@ def load_module(
             **trust,
         )
     model, report = loaded
-    _check_complete(model, report["missing_keys"], folder, writing=writing)
+    _check_complete(model, report["missing_keys"], folder, lm_head=lm_head)
     return model.eval()
 
 
@@ -149,7 +149,7 @@ def _with_head(config: PreTrainedConfig, auto: str | None, folder: Path) -> str:
 
 
 def _check_complete(
-    model: PreTrainedModel, missing: set[str], folder: Path, *, writing: bool
+    model: PreTrainedModel, missing: set[str], folder: Path, *, lm_head: bool
 ) -> None:
     """Raise if the file lacks a weight of the backbone, which would then be random."""
     base = backbone_module(model)
@@ -159,7 +159,7 @@ def _check_complete(
     if base is model:
         own -= {name for name in own if name.startswith(("lm_head.", "classifier."))}
     lost = sorted(
-        key for key in missing if writing or key in own or key.removeprefix(prefix) in own
+        key for key in missing if lm_head or key in own or key.removeprefix(prefix) in own
     )
     if lost:
         raise InputError(

@@ -27,7 +27,7 @@ def refusal(name, **settings) -> str:
 def test_a_model_that_writes_has_its_head_and_the_same_states(family, tmp_path):
     head = "Seq2SeqLM" if family == "t5" else "CausalLM"
     folder = save_tiny(tmp_path / "model", family, head=head)
-    plain, writing = (load_backbone(str(folder), writing=w) for w in (False, True))
+    plain, writing = (load_backbone(str(folder), lm_head=w) for w in (False, True))
     assert writing.model.get_output_embeddings() is not None
     assert plain.fingerprint == writing.fingerprint
     assert [s.name for s in plain.sites] == [s.name for s in writing.sites]
@@ -41,10 +41,10 @@ def test_a_model_that_writes_has_its_head_and_the_same_states(family, tmp_path):
 
 def test_what_cannot_write_is_refused(tmp_path):
     encoder = save_tiny(tmp_path / "bert", "bert", head="MaskedLM")
-    assert "is an encoder (bert)" in refusal(encoder, writing=True)
+    assert "is an encoder (bert)" in refusal(encoder, lm_head=True)
     # Untied and without its head's weights: they would be random.
     headless = save_tiny(tmp_path / "llama", "llama")
-    assert "lack 1, such as lm_head.weight" in refusal(headless, writing=True)
+    assert "lack 1, such as lm_head.weight" in refusal(headless, lm_head=True)
 
 
 def last_state(backbone) -> torch.Tensor:
