@@ -1,0 +1,79 @@
+"""``python -m mi_probe.report RESULTS --out report.html``: one page of saved results.
+
+It needs no network and no server: open the file. Beside estimates it shows gaps, ladders
+and tokens, where other commands wrote them into the same folder.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mi_probe.command_line import exit_code, parse_settings
+from mi_probe.errors import InputError
+from mi_probe.report.page import report_page
+from mi_probe.report.sources import read_sources
+from mi_probe.results import write_atomically
+
+PROGRAM = "python -m mi_probe.report"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command takes; see ``--help``."""
+
+    results: list[str] = field(
+        default_factory=list,
+        metadata={"help": "folders of results; usually given bare"},
+    )
+    out: str = field(
+        default="report.html", metadata={"help": "the page to write, one .html file"}
+    )
+    title: str = field(
+        default="", metadata={"help": "of the page (default: models and tasks)"}
+    )
+    sentences: int = field(
+        default=40, metadata={"help": "in the token map, of each table at most"}
+    )
+
+
+def report(settings: Settings) -> Path:
+    """Read, write the page, say where it is.
+
+    Raises:
+        InputError: as `read_sources`; or `out` or `sentences` is unfit.
+    """
+    if settings.sentences < 1:
+        raise InputError(f"sentences must be at least 1; got {settings.sentences}.")
+    out = Path(settings.out)
+    if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"out must be an .html file; got {out}. Name one, as report.html.")
+    sources = read_sources(settings.results)
+    page = report_page(sources, title=settings.title, sentences=settings.sentences)
+    # A lone surrogate, which no file can hold, becomes a question mark.
+    content = page.encode("utf-8", "replace")
+    write_atomically(out, content)
+    print(f"wrote {out} ({len(content) / 1e6:.2f} MB)")
+    return out
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, run, and give the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+
+    def command() -> None:
+        report(
+            parse_settings(
+                Settings,
+                given,
+                program=PROGRAM,
+                description="Write saved results as one page that opens from a file.",
+                positional="results",
+            )
+        )
+
+    return exit_code(command, program="mi_probe.report")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

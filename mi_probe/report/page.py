@@ -1,0 +1,157 @@
+"""The page: template, style and scripts of ``web/``, filled; no file beside it, no network.
+
+Every text that comes from data goes through the template's escaping, or into a JSON block
+in which ``<`` cannot occur. The content policy of the page allows the scripts and the style
+that it carries, by their hashes, and nothing else: no request leaves it.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+import mi_probe
+from mi_probe.report.pictures import pictures
+from mi_probe.report.sources import Sources
+from mi_probe.report.tables import estimates_table, ladder_tables, token_tables
+from mi_probe.report.token_maps import as_json, token_maps
+from mi_probe.report.verdicts import verdict_of
+
+SCRIPTS = ("theme.js", "tables.js", "tokens.js")
+
+
+@dataclass(frozen=True)
+class _Inline:
+    """A style or script that the page carries, and the hash that its policy allows."""
+
+    content: Markup
+    digest: str
+
+
+def report_page(sources: Sources, *, title: str = "", sentences: int = 40) -> str:
+    """The whole page as HTML, the same for the same results.
+
+    Args:
+        sources: what the results folders hold.
+        title: of the page; the models and tasks where empty.
+        sentences: in the token map, of each table at most.
+    """
+    drawn, left = pictures(sources)
+    rules = [
+        f".{name} {{ {text} }}" for one in drawn for name, text in one.svg.rules.items()
+    ]
+    style = _inline(_web("style.css") + "\n" + "\n".join(rules) + "\n")
+    scripts = [_inline(_web(name)) for name in SCRIPTS]
+    maps = token_maps(sources.tokens, sentences)
+    points = sources.points
+    return _template().render(
+        title=title or _title(sources),
+        policy=_policy(style, scripts),
+        style=style,
+        scripts=scripts,
+        verdict=verdict_of(sources),
+        facts=_facts(sources),
+        pictures=[(one, Markup(one.svg.markup)) for one in drawn],
+        left_pictures=left,
+        estimates=estimates_table(points),
+        choices=_choices(estimates_table(points)),
+        tables=[*ladder_tables(sources), *token_tables(sources)],
+        maps=maps,
+        # Made safe by as_json, and no HTML is in it.
+        maps_json=Markup(as_json(maps)) if maps else "",
+        runs=[_run(run) for run in sources.runs],
+        version=mi_probe.__version__,
+    )
+
+
+def _web(name: str) -> str:
+    return (files("mi_probe.report") / "web" / name).read_text(encoding="utf-8")
+
+
+def _template():
+    environment = Environment(
+        loader=DictLoader({"page": _web("page.html.jinja")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page")
+
+
+def _inline(content: str) -> _Inline:
+    digest = hashlib.sha256(content.encode()).digest()
+    return _Inline(Markup(content), f"'sha256-{base64.b64encode(digest).decode()}'")
+
+
+def _policy(style: _Inline, scripts: Sequence[_Inline]) -> str:
+    allowed = " ".join(script.digest for script in scripts)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src {style.digest}; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _title(sources: Sources) -> str:
+    models = list(dict.fromkeys(sources.points["model_label"]))
+    tasks = list(dict.fromkeys(sources.points["task_label"]))
+    return f"{_some(models, 'models')} on {_some(tasks, 'tasks')}"
+
+
+def _some(names: list[str], what: str) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{len(names)} {what}"
+
+
+def _facts(sources: Sources) -> list[tuple[str, str]]:
+    """What was measured, before any value."""
+    results, points = sources.results, sources.points
+    sizes = sorted({int(n) for n in points["n"].dropna()})
+    seeds = sorted({int(seed) for seed in results["seed"].dropna()})
+    entropies = sorted({f"{value:.3f}" for value in points["ceiling"].dropna()})
+    facts = [
+        ("Models", ", ".join(dict.fromkeys(points["model_label"]))),
+        ("Tasks", ", ".join(dict.fromkeys(points["task_label"]))),
+        ("Y is", "; ".join(dict.fromkeys(results["target"].dropna().astype(str)))),
+        ("Rows", ", ".join(f"{size:,}" for size in sizes)),
+        ("H(Y), the ceiling", f"{', '.join(entropies)} nats" if entropies else "none"),
+        ("Estimators", ", ".join(dict.fromkeys(points["estimator_label"]))),
+        ("Seeds", ", ".join(map(str, seeds))),
+        ("Estimates", f"{len(points):,}"),
+    ]
+    made = sorted(results["created"].dropna().astype(str))
+    if made:
+        first, last = made[0][:16], made[-1][:16]
+        facts.append(("Measured", first if first == last else f"{first} to {last}"))
+    return facts
+
+
+def _choices(table: Any) -> list[tuple[int, str, list[str]]]:
+    """Columns to filter by: their place, title and values, where there are several."""
+    found = []
+    for i, column in enumerate(table.columns):
+        values = list(dict.fromkeys(row[i].text for row in table.rows))
+        if column.chosen and 1 < len(values) <= 60:
+            found.append((i, column.title, values))
+    return found
+
+
+def _run(run: dict[str, Any]) -> dict[str, Any]:
+    environment = run.get("environment") or {}
+    packages = environment.get("packages") or {}
+    facts = {
+        "Command": run.get("command"),
+        "Started": run.get("started"),
+        "Code": environment.get("git_commit") or environment.get("mi_probe"),
+        "Python": environment.get("python"),
+        "Packages": ", ".join(f"{k} {v}" for k, v in packages.items() if v),
+    }
+    return {
+        "facts": [(name, str(value)) for name, value in facts.items() if value],
+        "record": json.dumps(run, indent=1, ensure_ascii=False, sort_keys=True),
+    }

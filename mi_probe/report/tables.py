@@ -1,0 +1,276 @@
+"""Tables of the page: cells as text, with what they are sorted by."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from mi_probe.analysis.labels import view_words
+from mi_probe.analysis.reading import STATUS_WORDS
+from mi_probe.report.sources import Sources
+
+MOST_ROWS = 1500
+"""Rows of a table at most; results.csv has them all."""
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading, whether it holds numbers, whether it is filtered by."""
+
+    title: str
+    number: bool = False
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is shown, and the number that it is sorted by, where it is one."""
+
+    text: str
+    key: str = ""
+    flagged: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page."""
+
+    name: str
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    left_out: int = 0
+    """Rows of the results that are not shown."""
+
+
+def number(value: Any, digits: int = 3) -> Cell:
+    """A number, sorted by its value; a dash where there is none."""
+    if value is None or pd.isna(value):
+        return Cell(DASH)
+    return Cell(f"{float(value):.{digits}f}", repr(float(value)))
+
+
+def whole(value: Any) -> Cell:
+    """A count, or a layer."""
+    if value is None or pd.isna(value):
+        return Cell(DASH)
+    return Cell(f"{float(value):,g}", repr(float(value)))
+
+
+def interval(low: Any, high: Any) -> Cell:
+    """A 95 % interval, sorted by its width."""
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return Cell(DASH)
+    return Cell(f"[{float(low):.3f}, {float(high):.3f}]", repr(float(high) - float(low)))
+
+
+def text(value: Any) -> Cell:
+    """Words as they are."""
+    return Cell(DASH if value is None or pd.isna(value) else str(value))
+
+
+def status(value: Any) -> Cell:
+    """Whether to rely on it, marked where not."""
+    if value is None or pd.isna(value):
+        return Cell(DASH)
+    return Cell(STATUS_WORDS.get(str(value), str(value)), flagged=str(value) != "ok")
+
+
+def estimates_table(points: pd.DataFrame) -> Table:
+    """All estimates, averaged over seeds, in nats."""
+    columns = (
+        Column("Model", chosen=True),
+        Column("Task", chosen=True),
+        Column("Site"),
+        Column("Layer", number=True),
+        Column("Quantity", chosen=True),
+        Column("Estimator", chosen=True),
+        Column("Estimate", number=True),
+        Column("95 % interval", number=True),
+        Column("% of H(Y)", number=True),
+        Column("H(Y)", number=True),
+        Column("n \N{RIGHTWARDS ARROW} \N{INFINITY}", number=True),
+        Column("Null, high", number=True),
+        Column("Rows", number=True),
+        Column("Seeds", number=True),
+        Column("Status", chosen=True),
+    )
+    rows = [_estimate(row) for _, row in points.head(MOST_ROWS).iterrows()]
+    return Table(
+        "estimates",
+        "All estimates",
+        "In nats, of rows that no critic saw in training, averaged over seeds. "
+        "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the learning curve's value, with ? where "
+        "it is not reliable. Null, high: the 95th percentile with Y permuted.",
+        columns,
+        tuple(rows),
+        max(0, len(points) - MOST_ROWS),
+    )
+
+
+def _estimate(row: pd.Series) -> tuple[Cell, ...]:
+    share = float("nan")
+    if pd.notna(row["ceiling"]) and row["ceiling"] > 0:
+        share = 100 * row["value"] / row["ceiling"]
+    limit = number(row["extrapolated"])
+    if limit.key and str(row["reliable"]) != "True":
+        limit = Cell(f"{limit.text} ?", limit.key, flagged=True)
+    return (
+        text(row["model_label"]),
+        text(row["task_label"]),
+        text(row["site"]),
+        whole(row["x"]),
+        text(view_words(row["view"])),
+        text(row["estimator_label"]),
+        number(row["value"]),
+        interval(row["low"], row["high"]),
+        number(share, 0),
+        number(row["ceiling"]),
+        limit,
+        number(row["null_high"]),
+        whole(row["n"]),
+        whole(row["n_seeds"]),
+        status(row["status"]),
+    )
+
+
+Cells = dict[str, tuple[str, Callable[[pd.Series], Cell], bool]]
+
+_NUMBER = {"gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"}
+_TITLES = {
+    "subject": "Model",
+    "task": "Task",
+    "site": "Site",
+    "layer": "Layer",
+    "token_set": "Tokens",
+    "pooling": "Pooling",
+    "objective": "Objective",
+    "step": "Step",
+    "rung": "Critic",
+    "sigma": "Noise \N{GREEK SMALL LETTER SIGMA}",
+    "full_nats": "I(Y;Z)",
+    "pooled_nats": "I(Y;Z_p)",
+    "gap_nats": "Gap",
+    "value_nats": "Estimate",
+    "p_value": "p",
+    "H_Y_nats": "H(Y)",
+    "n": "Rows",
+    "reading": "Reading",
+    "chosen": "Chosen",
+    "token": "Token",
+    "word": "Word",
+    "predicted_word": "Predicted word",
+}
+_COUNTS = ("layer", "step", "n", "sigma")
+
+
+def plain_table(
+    table: pd.DataFrame, name: str, title: str, caption: str, columns: Sequence[str]
+) -> Table:
+    """A table of nats as it was saved, with those of the columns that it has.
+
+    ``ci_low`` and ``ci_high`` become one column behind the estimate.
+    """
+    shown = [c for c in columns if c in table and table[c].notna().any()]
+    has_interval = {"ci_low", "ci_high"} <= set(table)
+    heads: list[Column] = []
+    for column in shown:
+        kind = column in _NUMBER or column in _COUNTS
+        heads.append(Column(_TITLES.get(column, column), number=kind))
+        if column in ("gap_nats", "value_nats") and has_interval:
+            heads.append(Column("95 % interval", number=True))
+    rows = []
+    for _, row in table.head(MOST_ROWS).iterrows():
+        cells: list[Cell] = []
+        for column in shown:
+            cells.append(_cell(column, row[column]))
+            if column in ("gap_nats", "value_nats") and has_interval:
+                cells.append(interval(row["ci_low"], row["ci_high"]))
+        rows.append(tuple(cells))
+    left = max(0, len(table) - MOST_ROWS)
+    return Table(name, title, caption, tuple(heads), tuple(rows), left)
+
+
+def _cell(column: str, value: Any) -> Cell:
+    if column in _NUMBER:
+        return number(value)
+    return whole(value) if column in _COUNTS else text(value)
+
+
+def ladder_tables(sources: Sources) -> list[Table]:
+    """Gaps and ladders, where they were measured."""
+    where = ("subject", "objective", "step", "task", "site", "layer", "token_set")
+    made = []
+    if len(sources.gaps):
+        made.append(
+            plain_table(
+                sources.gaps,
+                "gaps",
+                "Gaps",
+                "I(Y;Z|Z_p) in nats, from paired held-out values. p: conditional "
+                "randomisation, Y redrawn from what Z_p tells.",
+                (*where, "pooling", "full_nats", "pooled_nats", "gap_nats", "p_value")
+                + ("H_Y_nats", "n", "reading"),
+            )
+        )
+    if len(sources.capacity):
+        made.append(
+            plain_table(
+                sources.capacity,
+                "capacity",
+                "Capacity ladder",
+                "The gap in nats as the critic grows. A gap that closes with capacity was "
+                "one of the weaker critic.",
+                (*where, "pooling", "rung", "full_nats", "pooled_nats", "gap_nats")
+                + ("chosen", "H_Y_nats", "n"),
+            )
+        )
+    if len(sources.noise):
+        made.append(
+            plain_table(
+                sources.noise,
+                "noise",
+                "Noise ladder",
+                "The gap in nats of states with noise of \N{GREEK SMALL LETTER SIGMA} "
+                "times their root mean square, added before pooling.",
+                (*where, "pooling", "sigma", "full_nats", "pooled_nats", "gap_nats")
+                + ("H_Y_nats", "n"),
+            )
+        )
+    return made
+
+
+def token_tables(sources: Sources) -> list[Table]:
+    """Types and words of each token table, the most informative first."""
+    made = []
+    for i, table in enumerate(sources.tokens):
+        about = table.about
+        of = f"{about.get('subject', about['stem'])}, {about.get('site', '')}"
+        for kind, caption, columns in (
+            (
+                "types",
+                "I(Y;Z_t) by token type in nats; rare types are pooled.",
+                ("token", "n", "value_nats", "H_Y_nats"),
+            ),
+            (
+                "words",
+                "By word of the input and predicted word, in nats.",
+                ("predicted_word", "word", "n", "value_nats"),
+            ),
+        ):
+            if kind in table.beside:
+                rows = table.beside[kind].sort_values(
+                    "value_nats", ascending=False, kind="stable"
+                )
+                title = f"Token {kind}: {of}"
+                made.append(plain_table(rows, f"{kind}{i}", title, caption, columns))
+    return made

@@ -1,0 +1,114 @@
+"""The page in words: what is shown, on which reading it rests, what it does not prove."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mi_probe.analysis.labels import short_name
+from mi_probe.analysis.reading import Reading, readings
+from mi_probe.analysis.verdict import CAVEAT
+from mi_probe.report.sources import Sources
+
+SHOWN = "A gap is shown"
+"""How `mi_probe.analysis.verdict` begins where it finds one."""
+
+
+@dataclass(frozen=True)
+class GapVerdict:
+    """What is said of one gap, and on which reading it rests."""
+
+    heading: str
+    verdict: str
+    reading: str
+    shown: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All that the page says before it shows anything."""
+
+    headline: str
+    gaps: tuple[GapVerdict, ...]
+    readings: tuple[Reading, ...]
+    cautions: tuple[str, ...]
+
+
+def verdict_of(sources: Sources) -> Verdict:
+    """Headline, a verdict a gap, a reading a panel, and cautions that apply."""
+    gaps = tuple(_gap(row) for _, row in sources.gaps.iterrows())
+    return Verdict(
+        headline=_headline(gaps),
+        gaps=gaps,
+        readings=tuple(readings(sources.points)),
+        cautions=tuple(_cautions(sources)),
+    )
+
+
+def _gap(row: pd.Series) -> GapVerdict:
+    where = [short_name(str(row["subject"]))] if "subject" in row else []
+    words = f"{' '.join(where)} on {row['task']}".strip()
+    for name, before in (("site", ""), ("token_set", "tokens: "), ("pooling", "pooling: ")):
+        if name in row and pd.notna(row[name]):
+            words += f", {before}{row[name]}"
+    return GapVerdict(
+        heading=words,
+        verdict=str(row["verdict"]),
+        reading="" if pd.isna(row.get("reading")) else str(row["reading"]),
+        shown=str(row["verdict"]).startswith(SHOWN),
+    )
+
+
+def _headline(gaps: tuple[GapVerdict, ...]) -> str:
+    if not gaps:
+        return (
+            "No paired gap was measured, so nothing is said here of what pooling loses "
+            "beyond comparing intervals; mi_probe.analysis.dpi_gap measures it."
+        )
+    shown = [gap for gap in gaps if gap.shown]
+    if not shown:
+        return f"No gap is shown in any of {len(gaps)} comparisons of Z with a pooled view."
+    kinds = ", ".join(dict.fromkeys(gap.reading for gap in shown if gap.reading))
+    text = (
+        f"A gap between all token states and a pooled view is shown in {len(shown)} of "
+        f"{len(gaps)} comparisons"
+    )
+    return f"{text}. Reading: {kinds}." if kinds else f"{text}."
+
+
+def _cautions(sources: Sources) -> list[str]:
+    points = sources.points
+    said = [
+        f"What a gap is of: {CAVEAT}. Only a gap of noised states is one of Shannon "
+        "information.",
+        "Values are held-out bounds: a low one may be a weak critic or few rows, not "
+        "missing information.",
+        "That Y can be read off a layer does not say that the model reads it.",
+    ]
+    if points["model_label"].nunique() > 1:
+        said.append(
+            "Several networks are shown. The data processing inequality compares Z with "
+            "g(Z) of one network; between networks it says nothing."
+        )
+    flagged = int((points["status"] != "ok").sum())
+    if flagged:
+        said.append(
+            f"{flagged} of {len(points)} estimates are flagged and are not to be relied on."
+        )
+    if (points["gold_leak"].astype(str) == "True").any():
+        said.append(
+            "Some estimates are of states of the gold answer's tokens, which know Y "
+            "trivially: there I(Y;Z) = H(Y) says nothing."
+        )
+    unknown = int(points["null_high"].isna().sum())
+    if unknown:
+        said.append(
+            f"{unknown} of {len(points)} estimates have no permutation null: what the same "
+            "procedure gives on unrelated labels is unknown."
+        )
+    return said

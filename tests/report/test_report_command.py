@@ -1,0 +1,171 @@
+"""The page as a file: what is in it, what is escaped, what is refused."""
+
+import json
+import re
+
+import pytest
+from result_rows import grid
+
+from mi_probe.report.__main__ import main
+from mi_probe.report.sources import TokenTable
+from mi_probe.report.token_maps import as_json, token_maps
+from tests.report.folder import NO_GAP, VERDICT, tokens, write
+
+HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}&'
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The page of a folder with everything in it."""
+    folder = tmp_path_factory.mktemp("report")
+    out = folder / "report.html"
+    assert main([write(folder / "results"), "--out", str(out)]) == 0
+    return out.read_text(encoding="utf-8")
+
+
+def data_of(page: str) -> dict:
+    block = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.S)
+    assert block
+    return json.loads(block[1])
+
+
+def test_it_says_the_verdicts_and_readings(page):
+    assert VERDICT in page
+    assert NO_GAP in page
+    assert "shown in 1 of 2 comparisons. Reading: usable information at this" in page
+    assert "I(Y;Z) is largest at layer 6: 0.400 nats" in page
+
+
+def test_it_holds_every_table(page):
+    for name in ("estimates", "gaps", "capacity", "noise", "types0", "types1"):
+        rows = re.search(rf'<table id="{name}".*?<tbody>(.*?)</tbody>', page, re.S)
+        assert rows, name
+        assert rows[1].count("<tr>") >= 2
+    assert 'data-key="0.4">0.400</td>' in page
+
+
+def test_nothing_is_fetched_and_only_its_own_scripts_run(page):
+    assert re.findall(r'(?:src|href|action)="(?!#)[^"]*"', page) == []
+    assert "@import" not in page
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy
+    assert policy[1].startswith("default-src &#39;none&#39;; script-src &#39;sha256-")
+    assert "unsafe" not in policy[1]
+    assert ' style="' not in page
+
+
+def test_ids_are_unique_and_references_resolve(page):
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', page))
+    assert used <= set(ids)
+    assert any(one.startswith("f1-") for one in used)
+
+
+def test_dark_ink_is_not_black(page):
+    rules = re.findall(r"^\.f0-\d+ \{(.*)\}$", page, re.M)
+    assert any("var(--ink)" in rule for rule in rules)
+    assert not any("#262626" in rule or "#ffffff" in rule for rule in rules)
+
+
+def test_a_second_run_writes_the_same_bytes(tmp_path, page):
+    out = tmp_path / "again.html"
+    assert main([write(tmp_path / "results"), "--out", str(out)]) == 0
+    assert out.read_text(encoding="utf-8") == page
+
+
+def test_hostile_text_is_text(tmp_path):
+    table = tokens(label=HOSTILE)
+    table["token"] = HOSTILE
+    table["word_text"] = HOSTILE
+    results = grid(model=HOSTILE, task=HOSTILE, target=HOSTILE, estimator=HOSTILE)
+    out = tmp_path / "r.html"
+    given = write(tmp_path / "in", results=results, token_table=table, subject=HOSTILE)
+    assert main([given, "--out", str(out), "--title", HOSTILE]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert "<img" not in page
+    assert page.count("<script") == 4
+    assert "{{7*7}}" in page
+    assert data_of(page)["texts"][0]["tokens"][0] == HOSTILE
+
+
+def test_estimates_alone_are_enough(tmp_path, capsys):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    grid().to_csv(folder / "results.csv", index=False)
+    out = tmp_path / "r.html"
+    assert main([str(folder), "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert "No paired gap was measured" in page
+    assert 'id="tokens"' not in page
+    assert "no record of its runs" in page
+    assert "wrote" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--out", "page.pdf"], "out must be an .html file"),
+        (["--sentences", "0"], "sentences must be at least 1"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, capsys, options, words):
+    assert main([write(tmp_path / "results"), *options]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_damaged_table_is_named(tmp_path, capsys):
+    folder = write(tmp_path / "results")
+    (tmp_path / "results" / "gaps.csv").write_text("task,pooling\nreviews,mean\n")
+    assert main([folder, "--out", str(tmp_path / "r.html")]) == 2
+    assert "lacks gap_nats" in capsys.readouterr().err
+
+
+class TestTokenMaps:
+    def test_pieces_of_a_word_share_a_number(self):
+        content = token_maps([TokenTable({"stem": "a"}, tokens())], 2)
+        assert content is not None
+        (text,) = content["texts"][:1]
+        assert text["word"] == [0, 1, 2, 2, 3, 4, 5, 6, 6]
+
+    def test_increments_add_up_to_the_total(self):
+        content = token_maps([TokenTable({"stem": "a"}, tokens())], 3)
+        assert content is not None
+        for sentence in content["maps"][0]["sentences"]:
+            values = sentence["values"]
+            total = sum(values["increment_nats"])
+            assert total == pytest.approx(values["cumulative_nats"][-1], abs=1e-3)
+
+    def test_a_column_without_values_is_no_choice(self):
+        content = token_maps([TokenTable({"stem": "a"}, tokens())], 1)
+        assert content is not None
+        assert "attention" not in content["maps"][0]["definitions"]
+        assert "gradient_x_input" in content["maps"][0]["definitions"]
+
+    def test_the_first_sentences_are_shown_and_their_number_said(self):
+        content = token_maps([TokenTable({"stem": "a"}, tokens(sentences=7))], 5)
+        assert content is not None
+        shown = content["maps"][0]
+        texts = [content["texts"][s["text"]]["id"] for s in shown["sentences"]]
+        assert texts == [f"r{i}" for i in range(5)]
+        assert shown["total"] == 7
+
+    def test_a_text_is_kept_once(self):
+        tables = [TokenTable({"stem": name}, tokens()) for name in "ab"]
+        content = token_maps(tables, 3)
+        assert content is not None
+        assert len(content["texts"]) == 3
+
+    def test_too_many_bytes_show_fewer_sentences(self, monkeypatch):
+        whole = len(as_json(token_maps([TokenTable({"stem": "a"}, tokens())], 3)))
+        monkeypatch.setattr("mi_probe.report.token_maps.BUDGET", whole - 1)
+        content = token_maps([TokenTable({"stem": "a"}, tokens())], 3)
+        assert content is not None
+        assert len(content["maps"][0]["sentences"]) == 1
+
+    def test_json_cannot_end_a_script(self):
+        text = as_json({"a": "</script><!--&\N{LINE SEPARATOR}"})
+        assert not set("<>&\N{LINE SEPARATOR}") & set(text)
+        assert json.loads(text)["a"] == "</script><!--&\N{LINE SEPARATOR}"
