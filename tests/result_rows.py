@@ -81,3 +81,39 @@ def grid(layers=(0, 3, 6), views=("full", "mean"), seeds=(0,), **more) -> pd.Dat
             for seed in seeds
         )
     )
+
+
+_PLACE = {"subject": "lab/tiny", "task": "reviews", "site": "block.2", "layer": 3}
+
+
+def gap_rows(
+    gaps=(0.1, -0.02), poolings=("mean", "last"), error=0.02, **more
+) -> pd.DataFrame:
+    """Rows of gaps.csv, one a pooling."""
+    found = _PLACE | {"objective": "", "step": None, "token_set": "prompt", "n": 1234}
+    found |= {"reading": "usable information at this capacity", "p_value": 0.01}
+    found |= {"verdict": "", "seed": 0, "H_Y_nats": math.log(2), "pooled_nats": 0.3}
+    rows = []
+    for gap, pooling in zip(gaps, poolings, strict=True):
+        ends = {"ci_low": gap - error, "ci_high": gap + error}
+        own = {"pooling": pooling, "gap_nats": gap, "full_nats": 0.3 + gap, **ends}
+        rows.append(found | own | more)
+    return pd.DataFrame(rows)
+
+
+def ladder_rows(axis, poolings=("mean",), **more) -> pd.DataFrame:
+    """Rows of capacity.csv or noise.csv: three rungs a pooling."""
+    rows = []
+    for pooling in poolings:
+        for i, rung in enumerate(("linear", "quadratic", "network")):
+            full, gap = 0.3 + 0.1 * i, 0.02 * i - 0.01
+            own = {"full_nats": full, "pooled_nats": full - gap, "gap_nats": gap}
+            own |= {"pooling": pooling, "ci_low": gap - 0.02, "ci_high": gap + 0.02}
+            if axis == "capacity":
+                own |= {"rung": rung, "capacity": i, "chosen": i == 1}
+            else:
+                own |= {"sigma": (0.0, 0.1, 1.0)[i]}
+                own |= {"full_low": full - 0.03, "full_high": full + 0.03}
+                own |= {"pooled_low": full - gap - 0.03, "pooled_high": full - gap + 0.03}
+            rows.append(_PLACE | {"H_Y_nats": math.log(2), "n": 1234} | own | more)
+    return pd.DataFrame(rows)

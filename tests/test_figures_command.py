@@ -1,6 +1,6 @@
 import pandas as pd
 import pytest
-from result_rows import grid, row, table
+from result_rows import gap_rows, grid, ladder_rows, row, table
 
 from mi_probe.figures import main
 
@@ -37,10 +37,10 @@ def test_draws_all_that_the_rows_allow_and_reads_it(results, tmp_path, capsys):
     assert drawn["x"].tolist() == [6, 6]
 
 
-def test_kind_and_layer_choose(results, tmp_path, capsys):
+def test_only_and_layer_choose(results, tmp_path, capsys):
     out = tmp_path / "f"
-    options = ["--out", str(out), "--kind", "bars", "--layer", "block.2"]
-    assert main([results(), *options, "--style", "icml", "--width", "full"]) == 0
+    options = ["--out", str(out), "--only", "bars", "--layer", "block.2"]
+    assert main([results(), *options, "--style", "icml", "--columns", "2"]) == 0
     assert sorted(p.name for p in out.iterdir()) == [
         *("bars-tiny.csv", "bars-tiny.pdf", "bars-tiny.png")
     ]
@@ -50,7 +50,7 @@ def test_kind_and_layer_choose(results, tmp_path, capsys):
 def test_names_equal_as_files_do_not_overwrite_each_other(results, tmp_path):
     content = pd.concat([grid(model="a?b"), grid(model="a*b")])
     out = tmp_path / "f"
-    assert main([results(content), "--out", str(out), "--kind", "profile"]) == 0
+    assert main([results(content), "--out", str(out), "--only", "profile"]) == 0
     assert len(list(out.glob("*.pdf"))) == 2
 
 
@@ -58,9 +58,10 @@ def test_names_equal_as_files_do_not_overwrite_each_other(results, tmp_path):
     ("options", "words"),
     [
         (["--style", "cvpr"], "style must be one of acl, icml, neurips, iclr"),
-        (["--width", "wide"], "width must be column or full"),
+        (["--columns", "3"], "columns must be 1 or 2; not 3"),
+        (["--formats", "gif"], "formats must be of pdf, png, svg; got 'gif'"),
         (["--unit", "bananas"], "unit must be one of nats, bits"),
-        (["--kind", "pie"], "kind must be of profile, bars; got 'pie'"),
+        (["--only", "pie"], "only must be of profile, bars,"),
         (["--layer", "99"], "measured: embed, block.2, final_norm"),
         (["--colour", "red"], "--colour"),
     ],
@@ -103,4 +104,23 @@ def test_no_folder_and_no_row_of_the_kind_are_one_line(results, tmp_path, capsys
     assert "at least one folder" in capsys.readouterr().err
     content = table(row(0.3, layer=float("nan"), site="elsewhere"))
     assert main([results(content), "--out", str(tmp_path / "f")]) == 2
-    assert "rows for the kind profile or bars" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "must allow a figure; not drawn: profile (no estimates" in err
+
+
+def test_gaps_and_ladders_are_drawn_from_their_own_tables(tmp_path, capsys):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    gap_rows().to_csv(folder / "gaps.csv", index=False)
+    ladder_rows("capacity").to_csv(folder / "capacity.csv", index=False)
+    ladder_rows("noise").to_csv(folder / "noise.csv", index=False)
+    out = tmp_path / "f"
+    assert main([str(folder), "--out", str(out), "--formats", "png,svg"]) == 0
+    stems = {"gaps", "capacity-reviews-tiny-block.2", "noise-reviews-tiny-block.2"}
+    assert {p.name for p in out.iterdir()} == {
+        f"{stem}.{ending}" for stem in stems for ending in ("png", "svg", "csv")
+    }
+    said = capsys.readouterr().out
+    assert "not drawn: profile (no estimates" in said
+    drawn = pd.read_csv(out / "gaps.csv")
+    assert drawn["gap"].tolist() == gap_rows()["gap_nats"].tolist()

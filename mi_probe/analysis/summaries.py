@@ -34,10 +34,8 @@ from mi_probe.analysis.labels import (
     model_labels,
     task_labels,
 )
+from mi_probe.analysis.units import unit_factor
 from mi_probe.errors import InputError
-
-UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
-"""How many of the unit one nat is."""
 
 KEY = (
     *("quantity", "site", "layer", "n_layers", "view"),
@@ -83,8 +81,7 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
         InputError: no rows, a column missing, an unknown unit, or two different rows
             for the same estimate and seed.
     """
-    if unit not in UNITS:
-        raise InputError(f"unit must be one of {', '.join(UNITS)}; not {unit!r}.")
+    factor = unit_factor(unit)
     missing = [column for column in NEEDED if column not in results.columns]
     if missing:
         raise InputError(
@@ -97,7 +94,7 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
     if table.empty:
         raise InputError("results hold no rows; run `python -m mi_probe.estimate`.")
     rows = [
-        dict(zip(KEY, key, strict=True)) | _combine(group, UNITS[unit])
+        dict(zip(KEY, key, strict=True)) | _combine(group, factor)
         for key, group in table.groupby(list(KEY), dropna=False, sort=False)
     ]
     points = pd.DataFrame(rows)

@@ -1,20 +1,30 @@
-"""Figures from tables: `over_seeds` summarises, these draw, `save` writes.
+"""Figures from tables: these draw, `save` writes.
 
 points = over_seeds(results, unit="bits")
 with style("acl", "column"):
     save(layer_profiles(points), points, "profile", "figures")
+
+Estimates pass through `over_seeds`, other tables through `in_unit` (`mi_probe.analysis`).
 """
 
 from mi_probe.plots.bars import bar_figure, grouped_bars
+from mi_probe.plots.forest import gap_figure, gap_forest
+from mi_probe.plots.ladders import ladder_figure, ladder_panels
 from mi_probe.plots.profiles import layer_profile, layer_profiles
-from mi_probe.plots.saving import save
-from mi_probe.plots.style import VIEW_STYLES, WIDTHS, style
+from mi_probe.plots.saving import FORMATS, save
+from mi_probe.plots.style import SYSTEM_STYLES, VIEW_STYLES, WIDTHS, style
 
 __all__ = [
+    "FORMATS",
+    "SYSTEM_STYLES",
     "VIEW_STYLES",
     "WIDTHS",
     "bar_figure",
+    "gap_figure",
+    "gap_forest",
     "grouped_bars",
+    "ladder_figure",
+    "ladder_panels",
     "layer_profile",
     "layer_profiles",
     "save",

@@ -7,7 +7,6 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 import json
-import re
 from typing import Literal
 
 import matplotlib as mpl
@@ -21,6 +20,7 @@ from matplotlib.patches import Patch
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.errors import InputError
+from mi_probe.plots.names import fitted_names
 from mi_probe.plots.parts import (
     LINE_SPACING,
     Entry,
@@ -179,7 +179,7 @@ def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
     # A panel has the names of its own groups; room is what the fullest panel leaves.
     most = max(panel[f"{x}_label"].nunique() for panel in panels)
     every = list(dict.fromkeys(points[f"{x}_label"]))
-    fitted, slant = _fitted_names(every, (inches - 0.45) / most - 0.05)
+    fitted, slant = fitted_names(every, (inches - 0.45) / most - 0.05)
     short = dict(zip(every, fitted, strict=True))
     lines = [line for name in fitted for line in name.splitlines()]
     deep = 0.12 * (max(name.count("\n") for name in fitted) + 1)
@@ -214,29 +214,6 @@ def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
 def _title(points: pd.DataFrame, held: str) -> str:
     names = list(dict.fromkeys(points[held]))
     return (f"{names[0]}, " if len(names) == 1 else "") + layer_words(points)
-
-
-def _fitted_names(names: list[str], room: float) -> tuple[list[str], float]:
-    """Names broken to fit `room` inches each, and the slant that they still need."""
-    letters = max(8, int(room / 0.055))
-    broken = ["\n".join(_pieces(name, letters)) for name in names]
-    longest = max(len(line) for name in broken for line in name.splitlines())
-    if longest * 0.055 <= room:
-        return broken, 0.0
-    return ["\n".join(_pieces(name, 16)) for name in names], 30.0
-
-
-def _pieces(name: str, letters: int) -> list[str]:
-    """Lines of at most `letters`, broken after a dash, underscore, comma or blank."""
-    lines = [""]
-    for part in re.findall(r"[^-_, ]*[-_, ]*", name):
-        while len(part) > letters:
-            lines += [part[:letters], ""]
-            part = part[letters:]
-        if len(lines[-1]) + len(part.rstrip()) > letters:
-            lines.append("")
-        lines[-1] += part
-    return [line.strip() for line in lines if line.strip()]
 
 
 def _view_entries(points: pd.DataFrame) -> list[Entry]:

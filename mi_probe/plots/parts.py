@@ -6,6 +6,7 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
+import re
 import textwrap
 from typing import TypeAlias
 
@@ -104,10 +105,11 @@ def flag_handle() -> Line2D:
     return Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="")
 
 
-def interval_handle() -> Line2D:
-    """Legend entry of an error bar."""
+def interval_handle(*, across: bool = False) -> Line2D:
+    """Legend entry of an error bar, upright or lying."""
+    mark = "_" if across else "|"
     return Line2D(
-        [], [], color=INK, marker="|", markersize=6, linestyle="", markeredgewidth=0.8
+        [], [], color=INK, marker=mark, markersize=6, linestyle="", markeredgewidth=0.8
     )
 
 
@@ -202,6 +204,8 @@ def figure_legends(figure: Figure, *blocks: list[Entry]) -> None:
 def wrapped(text: str, inches: float, *, size: float = 8.0) -> str:
     """`text` in lines that fit `inches` at `size` points."""
     letters = max(12, int(inches / (0.0062 * size)))
+    # "n = 600" stays together.
+    text = re.sub(r"(\S) = (\S)", "\\1\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\2", text)
     return "\n".join(textwrap.wrap(text, letters, break_long_words=True))
 
 

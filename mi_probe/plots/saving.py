@@ -1,36 +1,57 @@
-"""A figure on disk: PDF for the paper, PNG to look at, CSV of the very data drawn.
+"""A figure on disk: PDF for the paper, PNG to look at, SVG for a page, CSV of its data.
 
-All three appear whole or not at all, and a second run on the same data with the same
+All appear whole or not at all, and a second run on the same data with the same
 matplotlib writes the same bytes, so that a changed figure is a changed result.
 """
 
 import io
-import os
 import re
-import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mi_probe.atomic import write_atomically
 from mi_probe.errors import InputError
+
+FORMATS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        # Neither the date nor the version may tell two equal figures apart.
+        "pdf": {"metadata": {"CreationDate": None}},
+        "png": {"metadata": {"Software": None}, "dpi": 300},
+        "svg": {"metadata": {"Date": None, "Creator": None}},
+    }
+)
+"""What a figure can be saved as, and how each is written."""
 
 
 def save(
-    figure: Figure, table: pd.DataFrame, stem: str, out: str | Path
-) -> tuple[Path, Path, Path]:
-    """Write `out`/`stem`.pdf, .png (300 dpi) and .csv; return the three paths.
+    figure: Figure,
+    table: pd.DataFrame,
+    stem: str,
+    out: str | Path,
+    formats: Sequence[str] = ("pdf", "png"),
+) -> tuple[Path, ...]:
+    """Write `out`/`stem` in each format (PNG at 300 dpi) and .csv; return the paths.
 
     Args:
         figure: built and saved inside one `with style(...)`.
         table: what the figure draws.
         stem: name without ending; characters unfit for a file name become '-'.
         out: folder, made if it is not there.
+        formats: some of `FORMATS`.
 
     Raises:
-        InputError: called outside `style`, or `out` is not a folder one can write to.
+        InputError: called outside `style`, a format that is not known, or `out` is not
+            a folder one can write to.
     """
+    unknown = [name for name in formats if name not in FORMATS]
+    if unknown:
+        raise InputError(f"formats must be of {', '.join(FORMATS)}; got '{unknown[0]}'.")
     if mpl.rcParams["pdf.fonttype"] != 42:
         raise InputError(
             "save must run inside the `with style(...)` that built the figure; "
@@ -43,44 +64,28 @@ def save(
         raise InputError(
             f"out must be a folder; {folder} is not usable ({error.strerror})."
         ) from error
-    name = file_stem(stem)
-    pdf, png = io.BytesIO(), io.BytesIO()
-    # Neither the date nor the version may tell two equal figures apart.
-    figure.savefig(pdf, format="pdf", metadata={"CreationDate": None})
-    figure.savefig(png, format="png", dpi=300, metadata={"Software": None})
-    csv = table.to_csv(index=False, lineterminator="\n").encode()
-    contents = {"pdf": pdf.getvalue(), "png": png.getvalue(), "csv": csv}
-    paths = []
+    contents = {ending: rendered(figure, ending) for ending in formats}
+    contents["csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    name, paths = file_stem(stem), []
     for ending, content in contents.items():
         path = folder / f"{name}.{ending}"
         try:
-            _replace(path, content)
+            write_atomically(path, content)
         except OSError as error:
             raise InputError(
                 f"out must be writable; {path} is not ({error.strerror})."
             ) from error
         paths.append(path)
-    return paths[0], paths[1], paths[2]
+    return tuple(paths)
+
+
+def rendered(figure: Figure, ending: str) -> bytes:
+    """The figure as a file's content; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=ending, **FORMATS[ending])
+    return buffer.getvalue()
 
 
 def file_stem(text: str) -> str:
     """A name that every file system takes: letters, digits, dot, dash, underscore."""
     return re.sub(r"[^\w.-]+", "-", text, flags=re.ASCII).strip("-.") or "figure"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside `path`, then take its place, so that no half file is ever seen."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes files that only their owner can read.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

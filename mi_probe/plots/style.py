@@ -6,7 +6,7 @@ matches the Times of these venues, so LaTeX is not needed. Colours are Okabe and
 every view also has its own marker, line style and hatch, so grey print loses nothing.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -58,9 +58,49 @@ VIEW_STYLES: Mapping[str, ViewStyle] = MappingProxyType(
 OTHER_VIEW = ViewStyle("#999999", "X", (0, (3, 2)), "++")
 
 
+SYSTEM_STYLES: Mapping[str, ViewStyle] = MappingProxyType(
+    {
+        "": ViewStyle("#BBBBBB", "X", (0, (1, 1)), ""),
+        "predictor": ViewStyle("#EFC34B", "s", (0, (4, 1.2)), ""),
+        "generator": ViewStyle("#2C9C95", "^", (0, (4, 1, 1, 1)), ""),
+        "predgen": ViewStyle("#1F3A7D", "o", "-", "", 1.5),
+    }
+)
+"""The systems, in the order in which they are listed; from light to dark, so that their
+colours differ in grey print and to the colour-blind. Hatches are left to the views."""
+
+SYSTEM_LABELS: Mapping[str, str] = MappingProxyType(
+    {
+        "": "before training",
+        "predictor": "Predictor",
+        "generator": "Generator",
+        "predgen": "PredGen",
+    }
+)
+
+
 def view_style(view: str) -> ViewStyle:
     """Style of a view; grey for one this package does not know."""
     return VIEW_STYLES.get(view, OTHER_VIEW)
+
+
+def view_styles(views: Iterable[str]) -> dict[str, ViewStyle]:
+    """A style for each view of one figure; unknown ones take what the others leave."""
+    names = list(dict.fromkeys(views))
+    spare = [s for name, s in VIEW_STYLES.items() if name not in names and name != "full"]
+    unknown = [name for name in names if name not in VIEW_STYLES]
+    given = dict(zip(unknown, [OTHER_VIEW, *spare], strict=False))
+    return {name: VIEW_STYLES.get(name) or given.get(name, OTHER_VIEW) for name in names}
+
+
+def system_style(objective: str) -> ViewStyle:
+    """Style of a system; grey for one this package does not know."""
+    return SYSTEM_STYLES.get(objective, OTHER_VIEW)
+
+
+def system_label(objective: str) -> str:
+    """The paper's name of a system."""
+    return SYSTEM_LABELS.get(objective, objective)
 
 
 def rc(venue: str = "acl", width: str = "column") -> dict[str, Any]:
@@ -124,7 +164,8 @@ def rc(venue: str = "acl", width: str = "column") -> dict[str, Any]:
         # Type 42 keeps text as text; submission checkers reject Type 3.
         "pdf.fonttype": 42,
         "ps.fonttype": 42,
-        "svg.fonttype": "none",
+        # Outlines: a browser has no STIX, and other fonts have other widths.
+        "svg.fonttype": "path",
         "svg.hashsalt": "mi_probe",
     }
 

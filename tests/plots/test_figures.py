@@ -1,5 +1,4 @@
 import io
-import itertools
 import json
 import math
 
@@ -7,7 +6,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from figure_checks import overlaps, texts
 from result_rows import grid, row, table
 
 from mi_probe.analysis.summaries import at_layer, over_seeds
@@ -22,31 +21,6 @@ from mi_probe.plots import (
     save,
     style,
 )
-
-
-def texts(figure):
-    """All words on a figure."""
-    return "\n".join(t.get_text() for t in visible_texts(figure))
-
-
-def visible_texts(figure):
-    import matplotlib.text
-
-    figure.draw_without_rendering()
-    # Ticks beyond the limits of an axis exist but are not drawn.
-    beyond = {
-        label
-        for ax in figure.axes
-        for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim()))
-        for tick in axis.get_major_ticks()
-        for label in (tick.label1, tick.label2)
-        if not low <= tick.get_loc() <= high
-    }
-    return [
-        t
-        for t in figure.findobj(matplotlib.text.Text)
-        if t.get_text().strip() and t.get_visible() and t not in beyond
-    ]
 
 
 def line_of(ax, label):
@@ -214,19 +188,6 @@ CASES = {
         ]
     ),
 }
-
-
-def overlaps(figure):
-    """Pairs of texts that cover each other, and texts that leave the page."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    page = figure.bbox
-    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in visible_texts(figure)]
-    for text, box in boxes:
-        if box.x0 < -1 or box.y0 < -1 or box.x1 > page.x1 + 1 or box.y1 > page.y1 + 1:
-            yield text, "page"
-    for (one, a), (two, b) in itertools.combinations(boxes, 2):
-        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1:
-            yield one, two
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,0 +1,125 @@
+"""The tables in results folders, read once each."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from mi_probe.analysis.summaries import over_seeds
+from mi_probe.errors import InputError
+from mi_probe.results import SCHEMA_VERSION, read_results
+
+TABLES = ("gaps.csv", "capacity.csv", "noise.csv")
+"""Tables that commands other than `estimate` write beside the rows."""
+_TEXT = (
+    *("subject", "objective", "task", "site", "token_set", "pooling", "rung"),
+    *("reading", "verdict"),
+)
+_NUMBERS = (
+    *("schema_version", "layer", "n_layers", "n", "n_classes", "checkpoint_step"),
+    *("seed", "value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
+    *("n_permutations", "p_value", "H_Y_nats", "seconds"),
+    *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
+    *("metric_value", "parse_failure_rate"),
+)
+
+
+class ResultFolders:
+    """Result folders, or results.csv files, as one.
+
+    Raises:
+        InputError: none is given, or one is not there or holds nothing that is known.
+    """
+
+    def __init__(self, folders: Sequence[str | Path]):
+        if not folders:
+            raise InputError(
+                "results must name at least one folder that `python -m "
+                "mi_probe.estimate --out` wrote; got none."
+            )
+        self.paths = [Path(folder) for folder in folders]
+        # One that holds no known table must hold estimates; reading them says if not.
+        self._with_rows = [p for p in self.paths if _has_rows(p) or not _has_tables(p)]
+        self._points: dict[str, pd.DataFrame] = {}
+
+    @cached_property
+    def results(self) -> pd.DataFrame:
+        """Rows of all estimates, of a results.csv alone where that is all there is."""
+        lone = {path: _lone_table(path) for path in self._with_rows}
+        whole = [path for path, table in lone.items() if table is None]
+        tables = [read_results(*whole)] if whole else []
+        tables += [_read_rows(table) for table in lone.values() if table is not None]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+    def points(self, unit: str) -> pd.DataFrame:
+        """`over_seeds` of the estimates; empty where there are none."""
+        if unit not in self._points:
+            rows = self.results
+            self._points[unit] = rows if rows.empty else over_seeds(rows, unit=unit)
+        return self._points[unit]
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Rows of a CSV of `TABLES` in all folders; empty where none has it.
+
+        Raises:
+            InputError: if one cannot be read.
+        """
+        files = [path / name for path in self.paths if (path / name).is_file()]
+        tables = [_read(file) for file in files]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _has_rows(path: Path) -> bool:
+    return path.is_file() or (path / "rows").is_dir() or (path / "results.csv").is_file()
+
+
+def _has_tables(path: Path) -> bool:
+    return any((path / name).is_file() for name in TABLES)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(
+            file, dtype=dict.fromkeys(_TEXT, "str"), keep_default_na=False, na_values=[""]
+        )
+    except (ValueError, OSError) as error:
+        raise _not_a_table(file, error) from None
+
+
+def _lone_table(path: Path) -> Path | None:
+    if path.is_file():
+        return path
+    table = path / "results.csv"
+    return table if table.is_file() and not (path / "rows").is_dir() else None
+
+
+def _read_rows(path: Path) -> pd.DataFrame:
+    try:
+        # Every cell as text first: a revision may be all digits, a task called "NA".
+        table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
+        for column in table.columns.intersection(list(_NUMBERS)):
+            table[column] = pd.to_numeric(table[column])
+        if "objective" in table:  # an empty text there is a value, and not a gap
+            table["objective"] = table["objective"].fillna("")
+    except ValueError as error:
+        raise _not_a_table(path, error) from None
+    if table.empty:
+        raise InputError(f"results must hold finished rows; {path} has none.")
+    # A column that is missing is named by `over_seeds`, with all others.
+    found = set(table.get("schema_version", [])) - {SCHEMA_VERSION}
+    if found:
+        raise InputError(
+            f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has "
+            f"{found.pop()}. Read it with the version that wrote it."
+        )
+    return table
+
+
+def _not_a_table(path: Path, error: Exception) -> InputError:
+    reason = str(error).splitlines()[0]
+    return InputError(f"results must be a table of estimates; {path} is not ({reason}).")

@@ -1,0 +1,176 @@
+"""Every figure that a results folder allows: what `figures` draws and pages may show.
+
+    rows/ or results.csv      profiles, bars
+    gaps.csv                  the DPI gap, a forest plot
+    capacity.csv, noise.csv   ladders
+
+A kind is one function from the folder to figures; what is not there is said, not drawn.
+"""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mi_probe.analysis.labels import short_name
+from mi_probe.analysis.summaries import at_layer
+from mi_probe.analysis.units import in_unit
+from mi_probe.errors import InputError
+from mi_probe.folder_tables import ResultFolders
+from mi_probe.plots import bar_figure, gap_figure, ladder_figure, layer_profiles
+from mi_probe.plots.ladders import LADDER
+from mi_probe.plots.saving import file_stem
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user may choose of a figure's content."""
+
+    unit: str = "nats"
+    layer: str | None = None
+    """Of the bars: a hidden_states index or a site; None for the deepest."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One figure, what it draws, and the name of its files."""
+
+    kind: str
+    stem: str
+    figure: Figure
+    table: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A kind that is not drawn, and why."""
+
+    kind: str
+    reason: str
+
+
+Found = Iterator[tuple[str, Figure, pd.DataFrame]]
+
+
+def gallery(
+    folders: ResultFolders,
+    kinds: Sequence[str] | None = None,
+    options: Options | None = None,
+) -> Iterator[Drawn | Skipped]:
+    """Draw one figure after the other; call it, and save, inside one `style`.
+
+    Args:
+        folders: what the commands wrote.
+        kinds: some of `KINDS`; all by default.
+        options: unit and layer.
+
+    Raises:
+        InputError: an unknown kind, a damaged table, or a layer that was not measured.
+    """
+    options = options or Options()
+    wanted = list(KINDS) if kinds is None else list(kinds)
+    unknown = [kind for kind in wanted if kind not in KINDS]
+    if unknown:
+        raise InputError(f"only must be of {', '.join(KINDS)}; got '{unknown[0]}'.")
+    if options.layer is not None and not folders.results.empty:
+        # A layer that was not measured is said before anything is drawn.
+        at_layer(folders.points(options.unit), options.layer)
+    taken: set[str] = set()
+    for kind in wanted:
+        count = 0
+        for label, figure, table in KINDS[kind].draw(folders, options):
+            stem = file_stem(label)
+            # Two names may differ only in characters that file names cannot have.
+            while stem.lower() in taken:
+                stem += "_"
+            taken.add(stem.lower())
+            count += 1
+            yield Drawn(kind, stem, figure, table)
+        if not count:
+            yield Skipped(kind, KINDS[kind].needs)
+
+
+def _profiles(folders: ResultFolders, options: Options) -> Found:
+    """One a model and task with a site on the layer axis."""
+    points = folders.points(options.unit)
+    for (model, task), rows in _groups(points, ["model_label", "task_label"]):
+        if rows["x"].notna().any():
+            yield f"profile-{task}-{model}", layer_profiles(rows), rows
+
+
+def _bars(folders: ResultFolders, options: Options) -> Found:
+    """Over tasks one a model, and over models one a task that has several."""
+    points = folders.points(options.unit)
+    chosen = points if points.empty else at_layer(points, options.layer)
+    for (model,), rows in _groups(chosen, ["model_label"]):
+        yield f"bars-{model}", bar_figure(rows, x="task"), rows
+    for (task,), rows in _groups(chosen, ["task_label"]):
+        if rows["model_label"].nunique() > 1:
+            yield f"bars-models-{task}", bar_figure(rows, x="model"), rows
+
+
+def _gaps(folders: ResultFolders, options: Options) -> Found:
+    """One of all, so that they are compared."""
+    table = folders.table("gaps.csv")
+    if not table.empty:
+        points = in_unit(table, options.unit, source="gaps.csv")
+        yield "gaps", gap_figure(points), points
+
+
+def _capacity(folders: ResultFolders, options: Options) -> Found:
+    yield from _ladders(folders, options, "capacity")
+
+
+def _noise(folders: ResultFolders, options: Options) -> Found:
+    yield from _ladders(folders, options, "noise")
+
+
+def _ladders(folders: ResultFolders, options: Options, axis: str) -> Found:
+    """One a subject, task and site."""
+    table = folders.table(f"{axis}.csv")
+    if table.empty:
+        return
+    points = in_unit(
+        table, options.unit, needs=("subject", "task", "site"), source=f"{axis}.csv"
+    )
+    held = [column for column in LADDER if column in points]
+    for _, rows in _groups(points, held):
+        row = rows.iloc[0]
+        label = f"{axis}-{row['task']}-{short_name(row['subject'])}-{row['site']}"
+        yield label, ladder_figure(rows, axis=axis), rows  # pyright: ignore[reportArgumentType]
+
+
+def _groups(points: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
+    if points.empty:
+        return
+    for key, rows in points.groupby(by, sort=False, dropna=False):
+        yield key, rows.reset_index(drop=True)  # pyright: ignore[reportReturnType]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind is drawn, and what must be there for it."""
+
+    draw: Callable[[ResultFolders, Options], Found]
+    needs: str
+    """What is missing where nothing is drawn."""
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "profile": Kind(_profiles, "no estimates with a place on the layer axis"),
+        "bars": Kind(_bars, "no estimates with a place on the layer axis"),
+        "gaps": Kind(_gaps, "no gaps.csv"),
+        "capacity": Kind(_capacity, "no capacity.csv"),
+        "noise": Kind(_noise, "no noise.csv"),
+    }
+)
+"""Every kind of figure, in the order in which they are drawn."""
