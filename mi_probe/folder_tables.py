@@ -16,6 +16,10 @@ from mi_probe.results import SCHEMA_VERSION, read_results
 
 TABLES = ("gaps.csv", "capacity.csv", "noise.csv")
 """Tables that commands other than `estimate` write beside the rows."""
+_NONE_GIVEN = (
+    "results must name at least one folder that `python -m mi_probe.estimate --out` "
+    "wrote; got none."
+)
 _TEXT = (
     *("subject", "objective", "task", "site", "token_set", "pooling", "rung"),
     *("reading", "verdict"),
@@ -38,10 +42,7 @@ class ResultFolders:
 
     def __init__(self, folders: Sequence[str | Path]):
         if not folders:
-            raise InputError(
-                "results must name at least one folder that `python -m "
-                "mi_probe.estimate --out` wrote; got none."
-            )
+            raise InputError(_NONE_GIVEN)
         self.paths = [Path(folder) for folder in folders]
         # One that holds no known table must hold estimates; reading them says if not.
         self._with_rows = [p for p in self.paths if _has_rows(p) or not _has_tables(p)]
@@ -49,12 +50,8 @@ class ResultFolders:
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """Rows of all estimates, of a results.csv alone where that is all there is."""
-        lone = {path: _lone_table(path) for path in self._with_rows}
-        whole = [path for path, table in lone.items() if table is None]
-        tables = [read_results(*whole)] if whole else []
-        tables += [_read_rows(table) for table in lone.values() if table is not None]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        """Rows of all estimates; empty where there are none."""
+        return read_folders(self._with_rows) if self._with_rows else pd.DataFrame()
 
     def points(self, unit: str) -> pd.DataFrame:
         """`over_seeds` of the estimates; empty where there are none."""
@@ -72,6 +69,21 @@ class ResultFolders:
         files = [path / name for path in self.paths if (path / name).is_file()]
         tables = [_read(file) for file in files]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def read_folders(folders: Sequence[str | Path]) -> pd.DataFrame:
+    """Estimates of all folders, of a results.csv alone where that is all there is.
+
+    Raises:
+        InputError: none given, or one is missing, empty or damaged.
+    """
+    if not folders:
+        raise InputError(_NONE_GIVEN)
+    lone = {Path(folder): _lone_table(Path(folder)) for folder in folders}
+    whole = [path for path, table in lone.items() if table is None]
+    tables = [read_results(*whole)] if whole else []
+    tables += [_read_rows(table) for table in lone.values() if table is not None]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _has_rows(path: Path) -> bool:

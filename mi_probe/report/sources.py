@@ -16,7 +16,7 @@ import pandas as pd
 
 from mi_probe.analysis.summaries import over_seeds
 from mi_probe.errors import InputError
-from mi_probe.figures import read_folders
+from mi_probe.folder_tables import read_folders
 
 TABLES = {
     "gaps": ("task", "pooling", "gap_nats", "ci_low", "ci_high", "verdict"),
