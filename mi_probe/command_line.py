@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -34,12 +34,14 @@ _USERS_DISK = (
 
 
 def parse_settings(
-    kind: type[Settings],
+    kind: type,
     arguments: Sequence[str],
     *,
     program: str,
     description: str,
-    positional: str,
+    positional: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    make: Callable[..., Settings] | None = None,
 ) -> Settings:
     """Settings from the command line over those of ``--config`` over the defaults.
 
@@ -49,7 +51,9 @@ def parse_settings(
         arguments: the command line, without the program.
         program: what the user typed to run it.
         description: its first line of help.
-        positional: the field that bare arguments fill, a list.
+        positional: the field that bare arguments fill, a list; None: there are none.
+        defaults: of fields, in place of the dataclass's own.
+        make: called with the values; None is the dataclass itself.
 
     Raises:
         InputError: on an unknown option or key, or a value of the wrong type.
@@ -64,11 +68,13 @@ def parse_settings(
     )
     # Beside the option of the same name: in a file, bare arguments have no name, and
     # an empty list of them would go over the file's.
-    parser.add_argument("bare", nargs="*", type=str, metavar=positional, default=[])
+    if positional is not None:
+        parser.add_argument("bare", nargs="*", type=str, metavar=positional, default=[])
     flags = {"-h", "--help", "--print_config"}
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         option = "--" + field.name.replace("_", "-")
-        described = {"default": _default(field), "help": field.metadata.get("help", "")}
+        default = (defaults or {}).get(field.name, _default(field))
+        described = {"default": default, "help": field.metadata.get("help", "")}
         if field.type is bool:
             action = ActionYesNo(yes_prefix="", no_prefix="no-")
             parser.add_argument(option, action=action, **described)
@@ -81,9 +87,10 @@ def parse_settings(
         message = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{message}. See `{program} --help`.") from None
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    named = values[positional]
-    values[positional] = found.bare or ([named] if isinstance(named, str) else named)
-    return kind(**values)
+    if positional is not None:
+        named = values[positional]
+        values[positional] = found.bare or ([named] if isinstance(named, str) else named)
+    return (make or kind)(**values)
 
 
 def listed(value: Any, name: str, of: Callable[[str], Any] = str) -> list[Any]:

@@ -1,0 +1,257 @@
+"""Trained systems as folders that any Hugging Face loader reads, with all that made them.
+
+A folder holds a model (``config.json``, ``model.safetensors``) or an adapter
+(``adapter_config.json``, ``adapter_model.safetensors``), the tokenizer,
+``head.safetensors`` with what the objective put on the model, and
+``predgen_config.json``, which comes last: a folder without it is not finished.
+There is no pickle in what is read here.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+from transformers import PreTrainedTokenizerBase
+
+from mi_probe.atomic import write_atomically
+from mi_probe.backbones import Backbone, load_backbone
+from mi_probe.backbones.folders import ADAPTER_CONFIG, find_folder
+from mi_probe.backbones.modules import user_files
+from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.errors import InputError
+from mi_probe.predgen.build import build_system
+from mi_probe.predgen.data import Source
+from mi_probe.predgen.design import Design
+from mi_probe.predgen.systems import System
+
+PREDGEN_CONFIG = "predgen_config.json"
+HEAD = "head.safetensors"
+SCHEMA = 1
+_KEYS = (
+    *("schema", "objective", "backbone", "revision", "base", "task", "task_options"),
+    *("label_names", "target", "peft", "design", "settings", "seed", "data_sha256"),
+    *("reserved_split", "reserved_ids", "train_ids_sha256", "step", "versions", "metrics"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A trained system, read back."""
+
+    folder: Path
+    config: dict[str, Any]
+    """The content of ``predgen_config.json``."""
+    system: System
+    """In eval mode."""
+    backbone: Backbone
+    """The system's, whose states are to be measured."""
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The backbone's."""
+        return self.backbone.tokenizer
+
+    @property
+    def source(self) -> Source:
+        """Where the task's rows come from."""
+        return source_of(self.config)
+
+    @property
+    def reserved_ids(self) -> tuple[str, ...]:
+        """Rows of the test split that are kept for measuring."""
+        return tuple(self.config["reserved_ids"])
+
+
+def is_checkpoint(folder: str | Path) -> bool:
+    """Whether a folder holds a finished system of ours."""
+    return (Path(folder).expanduser() / PREDGEN_CONFIG).is_file()
+
+
+def source_of(config: dict[str, Any]) -> Source:
+    """Where the rows of a checkpoint's task come from."""
+    known = {field.name for field in fields(Source)}
+    given = config["task_options"]
+    if set(given) - known:
+        raise InputError(
+            f"task_options in {PREDGEN_CONFIG} must be of {', '.join(sorted(known))}; got "
+            f"{', '.join(sorted(set(given) - known))}."
+        )
+    return Source(**given)
+
+
+def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) -> None:
+    """Write a system; ``predgen_config.json`` comes last.
+
+    Args:
+        folder: where to; made if it is not there.
+        system: what to save, with its backbone and tokenizer.
+        config: what made it; see `mi_probe.predgen.training`. It must have exactly the
+            keys that `load_checkpoint` asks for, besides ``schema`` and ``design``.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = system.model
+    with quiet_transformers():
+        if isinstance(model, PeftModel):
+            model.save_pretrained(str(folder), save_embedding_layers=False)
+        else:
+            model.save_pretrained(str(folder))  # type: ignore[operator]
+        system.backbone.tokenizer.save_pretrained(str(folder))
+    weights = {name: t.detach().cpu().contiguous() for name, t in _on_top(system).items()}
+    save_file(weights, folder / HEAD, metadata={"format": "pt"})
+    content = {"schema": SCHEMA, "design": asdict(system.design), **config}
+    assert set(content) == set(_KEYS), set(content) ^ set(_KEYS)
+    for path in folder.iterdir():
+        _synchronise(path)
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    write_atomically(folder / PREDGEN_CONFIG, text.encode())
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """What made the system in a folder.
+
+    Raises:
+        InputError: if it is not a finished one, is damaged or of another version.
+    """
+    path = Path(folder).expanduser() / PREDGEN_CONFIG
+    if not path.is_file():
+        raise InputError(
+            f"checkpoint must hold {PREDGEN_CONFIG}, which `python -m mi_probe.train` "
+            f"writes last; {str(path.parent)!r} has none. Was the training interrupted, "
+            "or is it another program's folder?"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        schema = content["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} must be whole JSON with a schema; reading gave "
+            f"{type(error).__name__}: {error}. Copy the checkpoint again."
+        ) from None
+    if schema != SCHEMA:
+        raise InputError(
+            f"schema of a checkpoint must be {SCHEMA}, this program's; {path} has "
+            f"{schema}. Read it with the version that wrote it."
+        )
+    if set(content) != set(_KEYS):
+        differ = sorted(set(content) ^ set(_KEYS))
+        raise InputError(
+            f"{path} must have exactly the keys of schema {SCHEMA}; it differs in "
+            f"{', '.join(differ)}. Copy the checkpoint again."
+        )
+    return content
+
+
+def load_checkpoint(
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    dtype: str = "float32",
+    local_files_only: bool = False,
+    task: str | None = None,
+) -> Checkpoint:
+    """Read a trained system back, in eval mode.
+
+    Args:
+        folder: one that `save_checkpoint` wrote.
+        device: as torch names it.
+        dtype: of the weights.
+        local_files_only: no network for an adapter's base.
+        task: the task that the caller means to give it; another one is an error.
+
+    Raises:
+        InputError: if a file is absent, damaged or of another system, the base is not
+            the one that was trained, or the task is another.
+    """
+    place = Path(folder).expanduser()
+    config = read_config(place)
+    if task is not None and task != config["task"]:
+        raise InputError(
+            f"task must be the one that the system was trained on, '{config['task']}'; "
+            f"got '{task}'."
+        )
+    with user_files(PREDGEN_CONFIG, place):
+        design = Design(**config["design"])
+    _check_base(config, place, local_files_only)
+    backbone = load_backbone(
+        str(place),
+        device=device,
+        dtype=dtype,
+        local_files_only=local_files_only,
+        lm_head=design.objective != "predictor",
+    )
+    system = build_system(backbone, design)
+    _load_on_top(system, place)
+    return Checkpoint(place, config, system.eval(), backbone)
+
+
+def _on_top(system: System) -> dict[str, torch.Tensor]:
+    """What the objective put on the model: the head, and a learned alignment."""
+    parts = {"head": system.head, "alignment": system.alignment}
+    found = {
+        f"{name}.{key}": tensor
+        for name, part in parts.items()
+        if part is not None
+        for key, tensor in part.state_dict().items()
+    }
+    return found
+
+
+def _load_on_top(system: System, folder: Path) -> None:
+    path = folder / HEAD
+    if not path.is_file():
+        raise InputError(
+            f"checkpoint must hold {HEAD}, the weights of its head; {str(folder)!r} has "
+            "none. Copy it again."
+        )
+    with user_files(HEAD, folder):
+        given = load_file(path)
+    wanted = _on_top(system)
+    differ = sorted(set(given) ^ set(wanted)) or [
+        key for key in wanted if given[key].shape != wanted[key].shape
+    ]
+    if differ:
+        raise InputError(
+            f"{HEAD} must hold exactly the weights that {PREDGEN_CONFIG} calls for; that "
+            f"in {str(folder)!r} differs in {', '.join(differ[:3])}. Is it from another "
+            "system?"
+        )
+    for name, part in (("head", system.head), ("alignment", system.alignment)):
+        if part is not None:
+            cut = {k.removeprefix(f"{name}."): t for k, t in given.items()}
+            part.load_state_dict({k: cut[k] for k in part.state_dict()})
+
+
+def _check_base(config: dict[str, Any], folder: Path, local_files_only: bool) -> None:
+    """Raise where an adapter's base is not, byte for byte, the one that was trained."""
+    if not (folder / ADAPTER_CONFIG).is_file() or config["base"] is None:
+        return
+    from mi_probe.backbones.fingerprint import fingerprint_folder
+    from mi_probe.backbones.folders import split_layers
+    from mi_probe.backbones.modules import weight_files
+
+    named = split_layers(config["backbone"])[0]
+    base, _ = find_folder(
+        named, revision=config["revision"], local_files_only=local_files_only
+    )
+    found = fingerprint_folder(base, weight_files(base))
+    if found != config["base"]:
+        raise InputError(
+            f"base of the adapter must be the one that it was trained on, "
+            f"'{config['backbone']}' with hash {config['base'][:12]}; the one there now "
+            f"has {found[:12]}. Restore that base."
+        )
+
+
+def _synchronise(path: Path) -> None:
+    if path.is_file():
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,194 @@
+"""A task's rows as token ids: a prompt, and the answer that should follow it.
+
+The answer ends with the token that ends a text, so that a trained model knows where to
+stop; the loss is on it alone. Padding is masked everywhere, so a pad token that is also
+the end of a text does no harm.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from mi_probe.backbones import Backbone
+from mi_probe.capture.sequences import as_sequences, token_limit
+from mi_probe.errors import InputError
+from mi_probe.tasks import Task
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One row."""
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+    """With the end-of-text token last, unless that was left out; () for a predictor."""
+    label: float
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Encoded rows, which a Trainer takes as its data set."""
+
+    rows: tuple[Encoded, ...]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Encoded:
+        return self.rows[index]
+
+
+def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id that ends an answer: eos, or where there is none, sep.
+
+    Raises:
+        InputError: if the tokenizer has neither.
+    """
+    for found in (tokenizer.eos_token_id, tokenizer.sep_token_id):
+        if found is not None:
+            return int(found)
+    raise InputError(
+        "tokenizer must have an eos or a sep token to end an answer with; it has neither. "
+        "Set tokenizer.eos_token."
+    )
+
+
+def encode(
+    backbone: Backbone,
+    task: Task,
+    *,
+    max_tokens: int = 512,
+    answers: bool = True,
+    ends: bool = True,
+) -> Rows:
+    """The rows of a task as a model is trained on them.
+
+    Args:
+        backbone: whose tokenizer and limits apply.
+        task: the rows.
+        max_tokens: longer prompts are cut by the tokenizer's own rule, and counted in the
+            notes.
+        answers: whether the answers are wanted; a predictor reads the prompt alone.
+        ends: end each answer with `end_token`. Without, a model never learns to stop.
+
+    Raises:
+        InputError: if an answer has no tokens, or leaves no room for a prompt.
+    """
+    written = _answers(backbone, task, ends) if answers else [()] * len(task)
+    longest = max(map(len, written), default=0)
+    room = token_limit(backbone, max_tokens + longest)
+    if backbone.kind != "encoder-decoder" and room is not None:
+        max_tokens = min(max_tokens, room - longest)
+    if max_tokens < 1:
+        raise InputError(
+            f"max_tokens must leave a prompt at least one token beside an answer of "
+            f"{longest}; the model reads {room}. Use shorter answers or another model."
+        )
+    prompts = as_sequences(backbone, task, max_tokens=max_tokens)
+    read = [[*map(int, ids)] for ids in prompts.input_ids]
+    if answers and backbone.kind == "decoder":
+        read = [_open(ids, backbone.tokenizer) for ids in read]
+    rows = tuple(
+        Encoded(prompt=tuple(p), answer=tuple(a), label=float(y))
+        for p, a, y in zip(read, written, task.labels.tolist(), strict=True)
+    )
+    return Rows(rows, prompts.notes)
+
+
+def collate(
+    rows: Sequence[Encoded], *, pad: int, left: bool, classes: bool
+) -> dict[str, torch.Tensor]:
+    """Rows as tensors: prompts padded left or right, answers right.
+
+    With prompts on the left side's pads, all answers of a batch begin in one column, which
+    is where generation goes on.
+
+    Args:
+        rows: of one batch.
+        pad: the id at pads; masked, so it may be any.
+        left: pad prompts on the left.
+        classes: labels are classes, int64; else scores, float32.
+
+    Returns:
+        ``prompt_ids``, ``prompt_mask``, ``labels``, and, where rows have answers,
+        ``answer_ids`` and ``answer_mask``.
+    """
+    prompts, mask = _padded([row.prompt for row in rows], pad, left)
+    kind = torch.int64 if classes else torch.float32
+    batch = {
+        "prompt_ids": prompts,
+        "prompt_mask": mask,
+        "labels": torch.tensor([row.label for row in rows]).to(kind),
+    }
+    if any(row.answer for row in rows):
+        answers, answer_mask = _padded([row.answer for row in rows], pad, left=False)
+        batch |= {"answer_ids": answers, "answer_mask": answer_mask}
+    return batch
+
+
+def _padded(
+    rows: Sequence[Sequence[int]], pad: int, left: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    width = max(map(len, rows))
+    ids = torch.full((len(rows), width), pad)
+    mask = torch.zeros((len(rows), width), dtype=torch.bool)
+    for i, row in enumerate(rows):
+        where = slice(width - len(row), width) if left else slice(0, len(row))
+        ids[i, where] = torch.tensor(row, dtype=torch.int64)
+        mask[i, where] = True
+    return ids, mask
+
+
+def _open(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The prompt without the end that some tokenizers set: the text goes on."""
+    end = tokenizer.eos_token_id
+    # Where the first token is the same one, as in OPT or GPT-2, it begins the text.
+    while len(ids) > 1 and ids[-1] == end:
+        ids = ids[:-1]
+    return ids
+
+
+def _answers(backbone: Backbone, task: Task, ends: bool) -> list[tuple[int, ...]]:
+    tokenizer = backbone.tokenizer
+    end = (end_token(tokenizer),) if ends else ()
+    options: dict[str, Any] = {"add_special_tokens": False, "verbose": False}
+    if backbone.kind == "encoder-decoder":
+        # The decoder begins a text of its own, where a blank in front means nothing.
+        texts = [answer.strip() for answer in task.answers]
+        found = [tuple(ids) for ids in tokenizer(texts, **options)["input_ids"]]
+    else:
+        found = _continued(tokenizer, task.prompts, task.answers, options)
+    empty = [i for i, ids in zip(task.ids, found, strict=True) if not ids]
+    if empty:
+        raise InputError(
+            f"answers must have at least one token; {len(empty)} of {len(task)} have "
+            f"none, the first in row '{empty[0]}'."
+        )
+    return [ids + end for ids in found]
+
+
+def _continued(
+    tokenizer: PreTrainedTokenizerBase,
+    prompts: Sequence[str],
+    answers: Sequence[str],
+    options: dict[str, Any],
+) -> list[tuple[int, ...]]:
+    """Answers as they are tokenised right after their prompt.
+
+    Alone, a sentencepiece tokenizer would put a blank of its own in front. Where prompt
+    and answer melt into one token, which a model that goes on after the prompt could not
+    write, the answer is tokenised alone after all.
+    """
+    alone = tokenizer(list(prompts), **options)["input_ids"]
+    joined = [p + a for p, a in zip(prompts, answers, strict=True)]
+    together = tokenizer(joined, **options)["input_ids"]
+    single = tokenizer(list(answers), **options)["input_ids"]
+    found = []
+    for prompt, whole, own in zip(alone, together, single, strict=True):
+        fits = whole[: len(prompt)] == prompt
+        found.append(tuple(whole[len(prompt) :] if fits else own))
+    return found

@@ -1,0 +1,284 @@
+"""What a training is told: one configuration for the three systems."""
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from mi_probe.errors import InputError
+from mi_probe.pooling import POOLINGS
+from mi_probe.predgen.data import Source
+from mi_probe.predgen.design import OBJECTIVES
+from mi_probe.predgen.peft_settings import PeftSettings
+from mi_probe.predgen.schedules import Schedule
+
+LEARNING_RATES = {"none": 5e-5, "lora": 5e-4, "dora": 5e-4, "adalora": 2e-3}
+"""Where none is given; `ROCOFT_LEARNING_RATE` for its two."""
+ROCOFT_LEARNING_RATE = 2e-3
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+def _about(text: str, default: Any = None) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What is trained, on what, and how; JSON-able, and kept with each checkpoint.
+
+    The same settings but for ``objective`` train the three systems on the same rows, in
+    the same order and for the same number of steps.
+
+    Raises:
+        InputError: if a value breaks its rule.
+    """
+
+    objective: str = _about("predictor, generator or predgen", "predgen")
+    backbone: str = _about(
+        "a Hugging Face id, a folder, or an embedded model; name:4 keeps four layers", ""
+    )
+    revision: str | None = _about("branch, tag or commit of a Hugging Face id")
+    local_files_only: bool = _about("never look for a model on the network", False)
+    task: str | None = _about("a declared data set")
+    data_folder: str | None = _about("the folder with the task's original files")
+    answer: Literal["label", "text"] = _about(
+        "how an answer to a question with options is written", "label"
+    )
+    without_train: Literal["refuse", "cut"] = _about(
+        "'cut' cuts the labelled rows there are, where the training files are not", "refuse"
+    )
+    data: str | None = _about("your own file; it is cut in 80, 10 and 10 per cent")
+    text_column: str | None = _about("its column with the text ('text')")
+    label_column: str = _about("its column with Y", "label")
+    id_column: str | None = _about("its column with a unique name a row")
+    label_kind: Literal["classes", "scores"] | None = _about("what its labels are")
+    template: str | None = _about(r"the prompt, such as 'Review: {text}\nSentiment:'")
+    split_seed: int = _about("of what is cut, where there are no official splits", 0)
+    train_rows: int | None = _about("how many training rows to draw; all by default")
+    validation_rows: int | None = _about("and on which the model is selected", 500)
+    reserve: int | None = _about(
+        "and of the reported split, which are kept for measuring information and on "
+        "which the trained model is scored; all by default"
+    )
+    max_tokens: int = _about("longer prompts are cut, and counted", 512)
+    peft: str = _about(
+        "none (full fine-tuning), lora, adalora, dora, rocoft_row, ...", "lora"
+    )
+    rank: int = _about("of an adapter; RoCoFT: rows or columns", 8)
+    alpha: float | None = _about("scale of a low-rank update; twice the rank by default")
+    dropout: float = _about("on the input of a low-rank update", 0.0)
+    target_modules: list[str] | None = _about("ends of the names of the adapted layers")
+    pooling: str = _about(f"the Predictor's g: {', '.join(POOLINGS)}", "last")
+    adapter: Literal["states", "logits"] = _about(
+        "what PredGen's task adapter reads: the answer's states, or logits as published",
+        "states",
+    )
+    director: str | None = _about(
+        "loss of the head: cross_entropy or bce for classes; mse, mae or huber for scores"
+    )
+    alignment: str = _about("how PredGen joins its two losses", "balanced")
+    schedule: str = _about("how PredGen comes to read its own tokens", "linear")
+    schedule_start: float = _about("the probability of its own tokens at step 0", 0.0)
+    schedule_end: float = _about("and at the end of the ramp", 1.0)
+    ramp: int | None = _about("the ramp's optimiser steps; the whole training by default")
+    sampling: Literal["batch", "token"] = _about(
+        "one coin a batch, and a roll-out; or one a token, and a first pass", "batch"
+    )
+    sampled: bool = _about("draw own tokens, instead of taking the likeliest", False)
+    temperature: float = _about("of that draw", 1.0)
+    loss_on: Literal["answer", "all"] = _about("the writer's tokens", "answer")
+    ends: bool = _about("end answers with the token that ends a text", True)
+    steps: int | None = _about("optimiser steps; by default what the epochs come to")
+    epochs: float = _about("passes over the training rows", 3.0)
+    batch_size: int = _about("rows a forward pass", 16)
+    accumulation: int = _about("forward passes an optimiser step", 1)
+    learning_rate: float | None = _about("by default one that suits the PEFT method")
+    lr_schedule: str = _about("of the learning rate, as Hugging Face names it", "cosine")
+    warmup: float = _about("steps, or below 1 a share of them", 0.05)
+    weight_decay: float = _about("of AdamW", 0.0)
+    max_grad_norm: float = _about("gradients are clipped to it", 1.0)
+    group_by_length: bool = _about("rows of like lengths in a batch: less padding", False)
+    gradient_checkpointing: bool = _about("less memory, a second forward pass", False)
+    precision: str = _about(
+        f"of the arithmetic, by autocast: {', '.join(PRECISIONS)}", "float32"
+    )
+    device: str = _about("cpu, cuda, or auto: cuda where there is one", "auto")
+    checkpoint_every: int | None = _about(
+        "steps between checkpoints, each of which is validated; by default a quarter"
+    )
+    keep_checkpoints: int | None = _about(
+        "how many to keep, the best aside; all by default"
+    )
+    select: Literal["best", "last"] = _about(
+        "which checkpoint becomes the final model; 'best' by the validation rows", "best"
+    )
+    report_to: list[str] = field(
+        default_factory=list,
+        metadata={"help": "trackers that Hugging Face knows, such as tensorboard"},
+    )
+    seed: int = _about("of weights, order, dropout and scheduled sampling", 0)
+    preset: str = _about("which defaults the settings above had", "default")
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise InputError(
+                f"objective must be one of {', '.join(OBJECTIVES)}; got '{self.objective}'."
+            )
+        if self.preset not in PRESETS:
+            raise InputError(
+                f"preset must be one of {', '.join(PRESETS)}; got '{self.preset}'."
+            )
+        if not self.backbone.strip():
+            raise InputError(
+                "backbone must name a model; got none. For instance: "
+                "--backbone smollm2-135m"
+            )
+        if self.pooling not in POOLINGS:
+            raise InputError(
+                f"pooling must be one of {', '.join(POOLINGS)}; got '{self.pooling}'."
+            )
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"precision must be one of {', '.join(PRECISIONS)}; got '{self.precision}'."
+            )
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} must be at least {least}; got {value}.")
+        for name in ("epochs", "learning_rate", "temperature", "max_grad_norm"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise InputError(f"{name} must be above 0; got {value}.")
+        # Made here for their own checks.
+        _ = self.peft_settings, self.own_tokens
+
+    @property
+    def source(self) -> Source:
+        """Where the rows come from."""
+        return Source(**{f.name: getattr(self, f.name) for f in fields(Source)})
+
+    @property
+    def peft_settings(self) -> PeftSettings:
+        """The fine-tuning method."""
+        targets = self.target_modules
+        return PeftSettings(
+            method=self.peft,
+            rank=self.rank,
+            alpha=self.alpha,
+            dropout=self.dropout,
+            target_modules=tuple(targets) if targets else None,
+        )
+
+    @property
+    def own_tokens(self) -> Schedule:
+        """How often PredGen reads its own tokens."""
+        if self.schedule in ("never", "always"):
+            return Schedule(self.schedule)
+        return Schedule(self.schedule, self.schedule_start, self.schedule_end, self.ramp)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, or what stands for it."""
+        default = LEARNING_RATES.get(self.peft, ROCOFT_LEARNING_RATE)
+        return default if self.learning_rate is None else self.learning_rate
+
+    def total_steps(self, rows: int, processes: int = 1) -> int:
+        """Optimiser steps of the training on so many rows."""
+        if self.steps is not None:
+            return self.steps
+        batch = self.batch_size * self.accumulation * processes
+        return max(1, math.ceil(self.epochs * rows / batch))
+
+
+_LEAST = {
+    **dict.fromkeys(("steps", "batch_size", "accumulation", "max_tokens"), 1),
+    **dict.fromkeys(("train_rows", "validation_rows", "reserve"), 1),
+    **dict.fromkeys(("checkpoint_every", "keep_checkpoints"), 1),
+    **dict.fromkeys(("warmup", "weight_decay", "seed", "split_seed"), 0),
+}
+
+
+@dataclass(frozen=True)
+class Bug:
+    """A fault of the published code, and whether `faithful` has it."""
+
+    what: str
+    setting: dict[str, Any] | None = None
+    """What turns it on here; None: it is off in every preset, because it cannot run, or
+    would make a measurement void."""
+
+    @property
+    def on(self) -> bool:
+        """Whether the preset ``faithful`` has it."""
+        return self.setting is not None
+
+
+BUGS: dict[str, Bug] = {
+    "logits_adapter": Bug(
+        "the task adapter reads averaged vocabulary logits, not the answer's states",
+        {"adapter": "logits"},
+    ),
+    "no_end": Bug("answers have no end, so that generated numbers run on", {"ends": False}),
+    "loss_on_prompt": Bug("the writer's loss is of the prompt too", {"loss_on": "all"}),
+    "alignment_is_product": Bug(
+        "the alignment is a function of the losses' product: the smaller loss gets the "
+        "larger coefficient",
+        {"alignment": "code"},
+    ),
+    "short_ramp": Bug(
+        "after 500 micro-batches every batch is the model's own greedy answer; 500 "
+        "micro-batches are 167 optimiser steps of three",
+        {"schedule": "linear", "ramp": 167, "sampling": "batch", "sampled": False},
+    ),
+    "last_not_best": Bug(
+        "the best model is never restored; the last one is kept", {"select": "last"}
+    ),
+    "selected_on_reported": Bug("the best row is chosen on the rows that are reported"),
+    "no_regression_adapter": Bug(
+        "regression has no adapter: the same logits are held to two different tokens"
+    ),
+    "fixed_positions": Bug("ids of padding and lengths of answers are fixed in the code"),
+    "lost_first_token": Bug("without a BOS in the answer, its first token is dropped"),
+    "lost_signs": Bug("the sign of whole negative numbers is lost in parsing"),
+    "silent_failures": Bug("an unreadable answer counts as 0"),
+    "float_noise": Bug("answers carry 17 digits"),
+    "gold_lengths": Bug("evaluation generates as many tokens as the right answer has"),
+    "generation_graph": Bug("own tokens are generated with gradients"),
+    "unseeded_coin": Bug("the coin of scheduled sampling is unseeded, and one a replica"),
+    "reduced_heads": Bug("RoCoFT trains three columns of the head and adapter only"),
+    "trainable_norms": Bug("RoCoFT leaves RMSNorm trainable, but not LayerNorm"),
+    "lost_rows": Bug("rows are lost to quoting, and prompts contradict the labels' range"),
+    "whole_checkpoints": Bug("adapters are saved with the frozen rest of the model"),
+}
+"""Every known fault of the published code, by name."""
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "faithful": {
+        "peft": "rocoft_column",
+        "rank": 3,
+        "learning_rate": 2e-3,
+        "warmup": 200.0,
+        "batch_size": 10,
+        "accumulation": 3,
+        "epochs": 20.0,
+        "max_tokens": 150,
+        **{k: v for bug in BUGS.values() for k, v in (bug.setting or {}).items()},
+    },
+}
+"""Defaults by name: ours, and what the published code does on SST-2, where it can run."""
+
+
+def preset(name: str, **changes: Any) -> TrainSettings:
+    """The settings of a preset, with changes.
+
+    Raises:
+        InputError: on an unknown preset or setting, or a value that breaks its rule.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset must be one of {', '.join(PRESETS)}; got '{name}'.")
+    known = {f.name for f in fields(TrainSettings)}
+    if unknown := sorted(set(changes) - known):
+        raise InputError(
+            f"settings must be of {', '.join(sorted(known))}; got '{unknown[0]}'."
+        )
+    return TrainSettings(**{**PRESETS[name], **changes, "preset": name})

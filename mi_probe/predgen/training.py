@@ -1,0 +1,352 @@
+"""Training one system, from settings to a folder that can be measured."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+
+from mi_probe.atomic import write_atomically
+from mi_probe.backbones import Backbone, load_backbone
+from mi_probe.backbones.folders import split_layers
+from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.errors import InputError
+from mi_probe.predgen.build import build_system
+from mi_probe.predgen.checkpoints import (
+    PREDGEN_CONFIG,
+    Checkpoint,
+    is_checkpoint,
+    load_checkpoint,
+    read_config,
+    save_checkpoint,
+)
+from mi_probe.predgen.data import Splits, read_splits, sha256_of_ids
+from mi_probe.predgen.design import Design, design_for
+from mi_probe.predgen.encoding import Rows, encode
+from mi_probe.predgen.metrics import main_metric
+from mi_probe.predgen.own_answers import OwnAnswers
+from mi_probe.predgen.peft_methods import apply_peft
+from mi_probe.predgen.settings import TrainSettings
+from mi_probe.predgen.systems import System, check_objective
+from mi_probe.predgen.trainer import (
+    RESUME,
+    SystemTrainer,
+    checkpoints,
+    drop_resumption,
+    global_random_state_kept,
+)
+from mi_probe.predgen.validation import validate
+from mi_probe.provenance import environment
+
+# Neither what is computed nor what is read depends on them.
+_IMMATERIAL = ("report_to", "keep_checkpoints", "device", "local_files_only")
+
+ERRORS = ("mse", "mae", "rmse")
+"""Metrics of which less is better."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A finished training."""
+
+    folder: Path
+    """The final model's, with ``checkpoint-<step>`` folders and ``losses.csv`` in it."""
+    config: dict[str, Any]
+    """The content of its ``predgen_config.json``."""
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Of the final model, on the ``validation`` and the reserved ``test`` rows."""
+        return self.config["metrics"]
+
+    def load(self, device: str = "cpu") -> Checkpoint:
+        """Read the final model back."""
+        return load_checkpoint(self.folder, device=device)
+
+
+def train(settings: TrainSettings, out: str | Path) -> Trained:
+    """Train one system; go on from where an interrupted training of the same stopped.
+
+    The global random states are as before afterwards. With the same settings, threads and
+    libraries the weights are the same, interrupted or not.
+
+    Args:
+        settings: what to train, on what, and how.
+        out: the folder of this training, and of no other.
+
+    Raises:
+        InputError: on settings that do not fit each other, the data or the model; or if
+            the folder holds something else.
+    """
+    folder = Path(out).expanduser()
+    if (done := _finished(folder, settings)) is not None:
+        return done
+    splits = read_splits(
+        settings.source,
+        train_rows=settings.train_rows,
+        validation_rows=settings.validation_rows,
+        reserve=settings.reserve,
+        seed=settings.seed,
+    )
+    with global_random_state_kept(), quiet_transformers():
+        run = _prepare(settings, splits, folder)
+        resume = _resumable(folder, run.config)
+        run.trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        if run.trainer.args.should_save:
+            _finish(run, folder)
+        run.trainer.accelerator.wait_for_everyone()
+    return Trained(folder, read_config(folder))
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    settings: TrainSettings
+    splits: Splits
+    config: dict[str, Any]
+    trainer: SystemTrainer
+    test: Rows
+
+
+def _prepare(settings: TrainSettings, splits: Splits, folder: Path) -> _Run:
+    device = _device(settings.device)
+    backbone = load_backbone(
+        settings.backbone,
+        revision=settings.revision,
+        local_files_only=settings.local_files_only,
+        lm_head=settings.objective != "predictor",
+    )
+    check_objective(settings.objective, backbone.kind)
+    if backbone.adapter is not None:
+        raise InputError(
+            f"backbone must be a model without an adapter; '{settings.backbone}' has one. "
+            "Merge it (merge_and_unload, save_pretrained) and name that folder."
+        )
+    base = backbone.fingerprint["model"]
+    encoded = partial(
+        encode,
+        backbone,
+        max_tokens=settings.max_tokens,
+        answers=settings.objective != "predictor",
+        ends=settings.ends,
+    )
+    rows, held_out = encoded(splits.train), encoded(splits.validation)
+    test = encoded(splits.test)
+    design = design_for(
+        splits.train,
+        settings.objective,  # type: ignore[arg-type]
+        director=settings.director,
+        pooling=settings.pooling,
+        adapter=settings.adapter,
+        alignment=settings.alignment,
+        loss_on=settings.loss_on,
+        ends=settings.ends,
+        answer_tokens=max(len(row.answer) for row in rows.rows),
+    )
+    best_by = main_metric(splits.train)
+    arguments = _arguments(settings, folder, len(rows), device, best_by)
+    total = int(arguments.max_steps)
+    system = _system(settings, backbone, design, total)
+    own = None
+    if settings.objective == "predgen":
+        own = OwnAnswers(
+            settings.own_tokens,
+            total,
+            unit=settings.sampling,
+            sampled=settings.sampled,
+            temperature=settings.temperature,
+            seed=settings.seed,
+        )
+    config = _config(settings, splits, backbone, base)
+
+    def save(place: Path, step: int, metrics: Mapping[str, float]) -> None:
+        found = {"validation": dict(metrics)} if metrics else {}
+        save_checkpoint(place, system, {**config, "step": step, "metrics": found})
+
+    size = settings.batch_size
+    trainer = SystemTrainer(
+        system,
+        arguments,
+        rows,
+        held_out,
+        own=own,
+        save=save,
+        validate=partial(validate, task=splits.validation, batch_size=size),
+        keep=settings.keep_checkpoints,
+    )
+    return _Run(settings, splits, config, trainer, test)
+
+
+def _system(
+    settings: TrainSettings, backbone: Backbone, design: Design, total: int
+) -> System:
+    model = apply_peft(
+        backbone.model,  # type: ignore[arg-type]
+        settings.peft_settings,
+        total_steps=total,
+        seed=settings.seed,
+        base_name=_lasting_name(settings.backbone),
+        revision=backbone.revision,
+    )
+    if settings.gradient_checkpointing:
+        model.gradient_checkpointing_enable()  # type: ignore[operator]
+        if settings.peft != "none":
+            # Frozen embeddings would leave the first block nothing to go back to.
+            model.enable_input_require_grads()  # type: ignore[operator]
+    adapter = None if settings.peft == "none" else settings.peft
+    return build_system(
+        replace(backbone, model=model, adapter=adapter), design, seed=settings.seed
+    )
+
+
+def _arguments(
+    settings: TrainSettings, folder: Path, rows: int, device: str, best_by: str
+) -> TrainingArguments:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    total = settings.total_steps(rows, processes)
+    every = min(settings.checkpoint_every or max(1, -(-total // 4)), total)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        max_steps=total,
+        per_device_train_batch_size=settings.batch_size,
+        gradient_accumulation_steps=settings.accumulation,
+        learning_rate=settings.rate,
+        lr_scheduler_type=settings.lr_schedule,
+        warmup_steps=settings.warmup,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=settings.precision == "bfloat16",
+        fp16=settings.precision == "float16",
+        use_cpu=device == "cpu",
+        seed=settings.seed,
+        eval_strategy="steps",
+        eval_steps=every,
+        save_strategy="steps",
+        save_steps=every,
+        metric_for_best_model=best_by,
+        greater_is_better=best_by not in ERRORS,
+        logging_steps=10,
+        report_to=settings.report_to or "none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=device != "cpu",
+        train_sampling_strategy="group_by_length" if settings.group_by_length else "random",
+        ddp_find_unused_parameters=settings.objective == "predictor",
+    )
+    # One process, one GPU: torch's DataParallel would draw other own answers a replica.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
+
+
+def _config(
+    settings: TrainSettings, splits: Splits, backbone: Backbone, base: str
+) -> dict[str, Any]:
+    source = asdict(settings.source)
+    for name in ("data_folder", "data"):
+        if source[name] is not None:
+            source[name] = str(Path(source[name]).expanduser().resolve())
+    return {
+        "objective": settings.objective,
+        "backbone": _lasting_name(settings.backbone),
+        "revision": backbone.revision,
+        "base": base,
+        "task": splits.train.name,
+        "task_options": source,
+        "label_names": splits.train.label_names,
+        "target": splits.train.target,
+        "peft": settings.peft,
+        "settings": asdict(settings),
+        "seed": settings.seed,
+        "data_sha256": splits.sha256(),
+        "reserved_split": "test",
+        "reserved_ids": splits.test.ids,
+        "train_ids_sha256": sha256_of_ids(splits.train),
+        "versions": environment(),
+    }
+
+
+def _finish(run: _Run, folder: Path) -> None:
+    """The chosen checkpoint becomes the folder's own model, scored on the reserved rows."""
+    there = dict(checkpoints(folder))
+    best = run.trainer.state.best_global_step
+    step = best if run.settings.select == "best" and best in there else max(there)
+    drop_resumption(folder)
+    config = read_config(there[step])
+    place = folder / ".final"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(there[step], place)
+    (place / "trainer_state.json").unlink(missing_ok=True)
+    (place / PREDGEN_CONFIG).unlink()
+    chosen = load_checkpoint(there[step], device=str(run.trainer.args.device))
+    size = run.settings.batch_size
+    metrics = validate(chosen.system, run.test, run.splits.test, batch_size=size)
+    config["metrics"]["test"] = metrics
+    for path in place.iterdir():
+        os.replace(path, folder / path.name)
+    place.rmdir()
+    text = json.dumps(config, indent=1, ensure_ascii=False)
+    write_atomically(folder / PREDGEN_CONFIG, text.encode())
+
+
+def _finished(folder: Path, settings: TrainSettings) -> Trained | None:
+    if not is_checkpoint(folder):
+        return None
+    config = read_config(folder)
+    _same(config["settings"], asdict(settings), folder)
+    return Trained(folder, config)
+
+
+def _resumable(folder: Path, config: dict[str, Any]) -> Path | None:
+    """The newest checkpoint from which this training can go on."""
+    for _, place in reversed(checkpoints(folder)):
+        if is_checkpoint(place):
+            found = read_config(place)
+            _same(found["settings"], config["settings"], folder)
+            if found["data_sha256"] != config["data_sha256"]:
+                raise InputError(
+                    f"out must be a folder of its own for each training; the rows of the "
+                    f"one in {str(folder)!r} were others. Name another folder."
+                )
+            if (place / RESUME).is_file():
+                return place
+    return None
+
+
+def _same(found: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
+    wanted = json.loads(json.dumps(wanted))
+    differ = [
+        f"{name} was {found.get(name)!r}, now {wanted[name]!r}"
+        for name in wanted
+        if name not in _IMMATERIAL and found.get(name) != wanted[name]
+    ]
+    if differ:
+        raise InputError(
+            f"out must be a folder of its own for each training; {str(folder)!r} holds "
+            f"another ({'; '.join(differ[:3])}). Name another folder, or remove it."
+        )
+
+
+def _lasting_name(name: str) -> str:
+    """The backbone as it is found from anywhere: a local folder by its whole path."""
+    stem, layers = split_layers(name)
+    path = Path(stem).expanduser()
+    if not path.is_dir():
+        return name
+    return str(path.resolve()) + ("" if layers is None else f":{layers}")
+
+
+def _device(name: str) -> str:
+    if name not in ("auto", "cpu", "cuda"):
+        raise InputError(
+            f"device must be auto, cpu or cuda; got '{name}'. Choose among several GPUs "
+            "by CUDA_VISIBLE_DEVICES."
+        )
+    there = torch.cuda.is_available()
+    if name == "cuda" and not there:
+        raise InputError("device must be one that torch can use here (cpu); got 'cuda'.")
+    return "cuda" if there and name != "cpu" else "cpu"

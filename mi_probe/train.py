@@ -1,0 +1,46 @@
+"""``python -m mi_probe.train``: a predictor, a generator or PredGen, as a checkpoint.
+
+Writes a folder that ``python -m mi_probe.estimate`` takes: the final model, the
+``checkpoint-<step>`` folders on the way to it, and ``losses.csv``. Prints what came of it
+on stdout; everything else on stderr.
+"""
+
+import sys
+from collections.abc import Sequence
+
+from mi_probe.command_line import exit_code
+from mi_probe.predgen.training import Trained, train
+from mi_probe.train_settings import parse
+
+
+def summary(trained: Trained) -> str:
+    """What came of a training, in a few lines."""
+    config = trained.config
+    rows = {"validation": "validation", "test": f"{len(config['reserved_ids'])} reserved"}
+    lines = [
+        f"{config['objective']} on {config['task']}: {config['backbone']}, "
+        f"{config['peft']}, step {config['step']}, seed {config['seed']}"
+    ]
+    for name, found in trained.metrics.items():
+        shown = ", ".join(f"{metric} {value:.4g}" for metric, value in found.items())
+        lines.append(f"  {rows[name]} rows: {shown}")
+    return "\n".join([*lines, f"Checkpoint: {trained.folder}"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, run, and give the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+
+    def command() -> None:
+        settings = parse(given)
+        print(summary(train(settings.training, settings.out)))
+
+    return exit_code(
+        command,
+        program="mi_probe.train",
+        resume="The same command goes on from the last checkpoint.",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

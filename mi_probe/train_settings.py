@@ -1,0 +1,49 @@
+"""What ``python -m mi_probe.train`` is told: settings over those of a preset."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+from mi_probe.command_line import parse_settings
+from mi_probe.errors import InputError
+from mi_probe.predgen.settings import PRESETS, TrainSettings
+
+PROGRAM = "python -m mi_probe.train"
+
+
+@dataclass(frozen=True)
+class Settings(TrainSettings):
+    """The settings of a training, and where it goes."""
+
+    out: str = field(
+        default="trained",
+        metadata={"help": "this training's own folder; an interrupted one goes on there"},
+    )
+
+    @property
+    def training(self) -> TrainSettings:
+        """The settings without the place."""
+        names = [f.name for f in fields(TrainSettings)]
+        return TrainSettings(**{name: getattr(self, name) for name in names})
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """The command line over ``--config`` over the preset, which either of them names.
+
+    Raises:
+        InputError: on an unknown option or preset, or a value that breaks its rule.
+    """
+    about = "Train a predictor, a generator or PredGen, to be measured."
+    found = parse_settings(
+        Settings, arguments, program=PROGRAM, description=about, make=dict
+    )
+    if found["preset"] not in PRESETS:
+        raise InputError(
+            f"preset must be one of {', '.join(PRESETS)}; got '{found['preset']}'."
+        )
+    return parse_settings(
+        Settings,
+        arguments,
+        program=PROGRAM,
+        description=about,
+        defaults=PRESETS[found["preset"]],
+    )
