@@ -1,6 +1,6 @@
 """Every figure that a results folder allows: what `figures` draws and pages may show.
 
-    rows/ or results.csv      profiles, bars
+    rows/ or results.csv      profiles, bars, systems, training, accuracy
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
 
@@ -22,10 +22,19 @@ from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.summaries import at_layer
+from mi_probe.analysis.training_runs import last_steps, with_runs
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
-from mi_probe.plots import bar_figure, gap_figure, ladder_figure, layer_profiles
+from mi_probe.plots import (
+    accuracy_figure,
+    bar_figure,
+    gap_figure,
+    ladder_figure,
+    layer_profiles,
+    system_figure,
+    training_figure,
+)
 from mi_probe.plots.ladders import LADDER
 from mi_probe.plots.saving import file_stem
 
@@ -109,12 +118,55 @@ def _profiles(folders: ResultFolders, options: Options) -> Found:
 def _bars(folders: ResultFolders, options: Options) -> Found:
     """Over tasks one a model, and over models one a task that has several."""
     points = folders.points(options.unit)
-    chosen = points if points.empty else at_layer(points, options.layer)
+    chosen = points if points.empty else last_steps(_runs_at_layer(points, options))
     for (model,), rows in _groups(chosen, ["model_label"]):
         yield f"bars-{model}", bar_figure(rows, x="task"), rows
     for (task,), rows in _groups(chosen, ["task_label"]):
         if rows["model_label"].nunique() > 1:
             yield f"bars-models-{task}", bar_figure(rows, x="model"), rows
+
+
+def _systems(folders: ResultFolders, options: Options) -> Found:
+    """One of all tasks and systems, at the last step of each run."""
+    points = folders.points(options.unit)
+    if points.empty or not points["objective"].astype(bool).any():
+        return
+    chosen = last_steps(_runs_at_layer(points, options))
+    tasks = chosen.loc[chosen["objective"] != "", "task_label"]
+    rows = chosen[chosen["task_label"].isin(tasks)].reset_index(drop=True)
+    yield "systems", system_figure(rows), rows
+
+
+def _training(folders: ResultFolders, options: Options) -> Found:
+    """One a task and estimator that has several steps of a run."""
+    for label, rows in _trained(folders, options):
+        stepped = rows[rows["checkpoint_step"].notna()].reset_index(drop=True)
+        if (stepped.groupby(["run", "objective"])["checkpoint_step"].nunique() > 1).any():
+            yield f"training-{label}", training_figure(stepped), stepped
+
+
+def _accuracy(folders: ResultFolders, options: Options) -> Found:
+    """One a task and estimator whose systems were asked for answers."""
+    for label, rows in _trained(folders, options):
+        answered = rows[rows["metric_value"].notna()].reset_index(drop=True)
+        if answered["metric_value"].nunique() > 1:
+            yield f"accuracy-{label}", accuracy_figure(answered), answered
+
+
+def _trained(
+    folders: ResultFolders, options: Options
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    points = folders.points(options.unit)
+    if points.empty:
+        return
+    chosen = _runs_at_layer(points, options)
+    several = chosen["estimator_label"].nunique() > 1
+    for (task, estimator), rows in _groups(chosen, ["task_label", "estimator_label"]):
+        yield f"{task}-{estimator}" if several else task, rows
+
+
+def _runs_at_layer(points: pd.DataFrame, options: Options) -> pd.DataFrame:
+    return with_runs(at_layer(points, options.layer))
 
 
 def _gaps(folders: ResultFolders, options: Options) -> Found:
@@ -168,6 +220,9 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "profile": Kind(_profiles, "no estimates with a place on the layer axis"),
         "bars": Kind(_bars, "no estimates with a place on the layer axis"),
+        "systems": Kind(_systems, "no estimates of a trained system"),
+        "training": Kind(_training, "no estimates at several steps of a run"),
+        "accuracy": Kind(_accuracy, "no metric of systems with several values"),
         "gaps": Kind(_gaps, "no gaps.csv"),
         "capacity": Kind(_capacity, "no capacity.csv"),
         "noise": Kind(_noise, "no noise.csv"),

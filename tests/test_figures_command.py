@@ -124,3 +124,27 @@ def test_gaps_and_ladders_are_drawn_from_their_own_tables(tmp_path, capsys):
     assert "not drawn: profile (no estimates" in said
     drawn = pd.read_csv(out / "gaps.csv")
     assert drawn["gap"].tolist() == gap_rows()["gap_nats"].tolist()
+
+
+def test_systems_training_and_accuracy_are_drawn_of_trained_systems(results, tmp_path):
+    content = table(
+        *(
+            row(
+                0.1 + step / 100,
+                objective=objective,
+                model=f"runs/{objective}/checkpoint-{step}",
+                checkpoint_step=step,
+                metric="accuracy",
+                metric_value=0.5 + step / 100,
+            )
+            for objective in ("predictor", "predgen")
+            for step in (10, 20)
+        )
+    )
+    out = tmp_path / "f"
+    kinds = "systems,training,accuracy"
+    assert main([results(content), "--out", str(out), "--only", kinds]) == 0
+    stems = {path.stem for path in out.iterdir()}
+    assert stems == {"systems", "training-reviews", "accuracy-reviews"}
+    assert pd.read_csv(out / "systems.csv")["checkpoint_step"].tolist() == [20, 20]
+    assert len(pd.read_csv(out / "training-reviews.csv")) == 4

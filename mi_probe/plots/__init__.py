@@ -13,20 +13,33 @@ from mi_probe.plots.ladders import ladder_figure, ladder_panels
 from mi_probe.plots.profiles import layer_profile, layer_profiles
 from mi_probe.plots.saving import FORMATS, save
 from mi_probe.plots.style import SYSTEM_STYLES, VIEW_STYLES, WIDTHS, style
+from mi_probe.plots.system_bars import system_bars, system_figure
+from mi_probe.plots.training import (
+    accuracy_figure,
+    information_line,
+    metric_line,
+    training_figure,
+)
 
 __all__ = [
     "FORMATS",
     "SYSTEM_STYLES",
     "VIEW_STYLES",
     "WIDTHS",
+    "accuracy_figure",
     "bar_figure",
     "gap_figure",
     "gap_forest",
     "grouped_bars",
+    "information_line",
     "ladder_figure",
     "ladder_panels",
     "layer_profile",
     "layer_profiles",
+    "metric_line",
     "save",
     "style",
+    "system_bars",
+    "system_figure",
+    "training_figure",
 ]

@@ -20,6 +20,7 @@ from matplotlib.patches import Patch
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.errors import InputError
+from mi_probe.plots.marks import DASHES, draw_intervals
 from mi_probe.plots.names import fitted_names
 from mi_probe.plots.parts import (
     LINE_SPACING,
@@ -39,7 +40,7 @@ from mi_probe.plots.parts import (
     wrapped,
     y_label,
 )
-from mi_probe.plots.style import INK, REFERENCE, view_style
+from mi_probe.plots.style import INK, REFERENCE, ViewStyle, view_style
 
 GROUP = 0.8
 """Share of the distance between groups that their bars fill."""
@@ -77,19 +78,10 @@ def grouped_bars(
         members = points[points[group] == name]
         left = at - width * (len(views) - 1) / 2
         for _, row in members.iterrows():
-            _draw_bar(ax, row, left + width * views.index(row["view"]), width)
+            place = left + width * views.index(row["view"])
+            draw_bar(ax, row, place, width, view_style(row["view"]))
         half = width * len(views) / 2 + 0.03
-        if members["ceiling"].notna().any():
-            height = float(members["ceiling"].mean())
-            ax.hlines(
-                height,
-                at - half,
-                at + half,
-                color=REFERENCE,
-                linestyle=(0, (5, 2)),
-                linewidth=0.9,
-                zorder=4,
-            )
+        draw_ceiling_piece(ax, members, at - half, at + half)
     ax.set_xticks(range(len(names)))
     ax.set_xticklabels(names, parse_math=False)
     ax.tick_params(axis="x", length=0)
@@ -101,8 +93,27 @@ def grouped_bars(
     return ax
 
 
-def _draw_bar(ax: Axes, row: pd.Series, at: float, width: float) -> None:
-    look = view_style(row["view"])
+def draw_ceiling_piece(ax: Axes, members: pd.DataFrame, left: float, right: float) -> None:
+    """H(Y) over one group of bars; nothing where there is none."""
+    if members["ceiling"].notna().any():
+        height = float(members["ceiling"].mean())
+        look = {"color": REFERENCE, "linestyle": DASHES, "linewidth": 0.9}
+        ax.hlines(height, left, right, zorder=4, **look)
+
+
+def draw_bar(
+    ax: Axes, row: pd.Series, at: float, width: float, look: ViewStyle, lines: str = "white"
+) -> None:
+    """One estimate's bar with its interval, seeds, null and extrapolation.
+
+    Args:
+        ax: what to draw on.
+        row: of `over_seeds`.
+        at: the bar's middle.
+        width: of the bar, with the space to the next.
+        look: its colour and hatch.
+        lines: the hatch's colour.
+    """
     if np.isnan(row["value"]):
         ax.plot(
             [at],
@@ -121,15 +132,12 @@ def _draw_bar(ax: Axes, row: pd.Series, at: float, width: float) -> None:
         row["value"],
         width * 0.92,
         facecolor=look.colour if sound else "white",
-        edgecolor="white" if sound else look.colour,
+        edgecolor=lines if sound else look.colour,
         hatch=look.hatch if sound else None,
         linewidth=0 if sound else 1.0,
         zorder=1,
     )
-    if np.isfinite(row["low"]) and np.isfinite(row["high"]):
-        ax.vlines(at, row["low"], row["high"], color=INK, linewidth=0.8, zorder=5)
-        for end in (row["low"], row["high"]):
-            ax.plot([at], [end], "_", color=INK, markersize=4, zorder=5)
+    draw_intervals(ax, np.array([at]), *(np.array([row[e]]) for e in ("low", "high")))
     beside = np.array([at + 0.28 * width])
     draw_extrapolated(ax, beside, row.to_frame().T, look.colour)
     seeds = json.loads(row["seed_values"])
@@ -207,7 +215,7 @@ def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
             ax.set_ylabel("")
     for ax in axes[len(panels) :]:
         ax.remove()
-    figure_legends(figure, _view_entries(points), _note_entries(points))
+    figure_legends(figure, _view_entries(points), bar_notes(points))
     return figure
 
 
@@ -227,7 +235,8 @@ def _view_entries(points: pd.DataFrame) -> list[Entry]:
     return entries
 
 
-def _note_entries(points: pd.DataFrame) -> list[Entry]:
+def bar_notes(points: pd.DataFrame) -> list[Entry]:
+    """Legend of all that stands on or over a bar."""
     entries: list[Entry] = []
     if points["ceiling"].notna().any():
         entries.append((ceiling_handle(), ceiling_label(points)))

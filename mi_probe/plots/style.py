@@ -61,7 +61,7 @@ OTHER_VIEW = ViewStyle("#999999", "X", (0, (3, 2)), "++")
 SYSTEM_STYLES: Mapping[str, ViewStyle] = MappingProxyType(
     {
         "": ViewStyle("#BBBBBB", "X", (0, (1, 1)), ""),
-        "predictor": ViewStyle("#EFC34B", "s", (0, (4, 1.2)), ""),
+        "predictor": ViewStyle("#DCA514", "s", (0, (4, 1.2)), ""),
         "generator": ViewStyle("#2C9C95", "^", (0, (4, 1, 1, 1)), ""),
         "predgen": ViewStyle("#1F3A7D", "o", "-", "", 1.5),
     }

@@ -1,0 +1,244 @@
+"""Information while a system is trained: over its steps, and against its accuracy."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from collections.abc import Iterator
+from typing import Literal
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mi_probe.analysis.labels import in_order, view_label
+from mi_probe.analysis.summaries import layer_words
+from mi_probe.analysis.training_runs import systems_in_order
+from mi_probe.errors import InputError
+from mi_probe.plots.marks import (
+    draw_ceiling,
+    draw_intervals,
+    draw_line,
+    line_handle,
+    marker_handle,
+)
+from mi_probe.plots.parts import (
+    LINE_SPACING,
+    Entry,
+    ceiling_handle,
+    ceiling_label,
+    check_points,
+    figure_legends,
+    flag_handle,
+    flag_label,
+    interval_handle,
+    interval_label,
+    sample_label,
+    wrapped,
+    y_label,
+)
+from mi_probe.plots.style import INK, REFERENCE, ViewStyle, system_label, system_style
+
+Against = Literal["checkpoint_step", "metric_value"]
+
+
+def information_line(
+    points: pd.DataFrame, ax: Axes | None = None, *, against: Against = "checkpoint_step"
+) -> Axes:
+    """Draw one view of one task: a line a run, a point a checkpoint.
+
+    H(Y) is the dashed line; flagged estimates have open markers. Against a metric, a run's
+    checkpoints are joined in the order of their steps, and their markers grow. Different
+    runs are different networks, which the data processing inequality does not order.
+
+    Raises:
+        InputError: not a table of `with_runs(over_seeds(results))`, or several views.
+    """
+    _check(points)
+    if points["view"].nunique() > 1 or points["task_label"].nunique() > 1:
+        raise InputError(
+            "points must hold one view of one task; use training_figure for several."
+        )
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.gca()
+    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
+    draw_ceiling(ax, float(points["ceiling"].mean()))
+    for look, label, run in _runs(points):
+        x, y = run[against].to_numpy(float), run["value"].to_numpy(float)
+        placed = np.isfinite(x)
+        run, x, y = run[placed], x[placed], y[placed]
+        draw_intervals(ax, x, run["low"], run["high"], look.colour)
+        draw_line(ax, x, y, look, label)
+        if against == "metric_value":
+            _draw_growing(ax, run, look)
+            continue
+        flagged = (run["status"] != "ok").to_numpy()
+        ax.plot(
+            x[flagged],
+            y[flagged],
+            look.marker,
+            color=look.colour,
+            markersize=4,
+            markerfacecolor="white",
+            markeredgewidth=0.9,
+            zorder=6,
+        )
+    ax.set_ylabel(y_label(points))
+    ax.margins(x=0.06, y=0.08)
+    return ax
+
+
+def metric_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw the systems' own metric over their steps: one point a checkpoint.
+
+    Raises:
+        InputError: as `information_line`.
+    """
+    _check(points)
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.gca()
+    for look, label, run in _runs(points):
+        once = run.drop_duplicates("checkpoint_step")
+        draw_line(ax, once["checkpoint_step"], once["metric_value"], look, label)
+    ax.set_ylabel(_metric_words(points))
+    ax.margins(x=0.06, y=0.12)
+    return ax
+
+
+def _check(points: pd.DataFrame) -> None:
+    check_points(points)
+    needed = ("run", "objective", "checkpoint_step", "metric", "metric_value")
+    missing = [column for column in needed if column not in points]
+    if missing:
+        raise InputError(
+            f"points lack the columns {', '.join(missing)}; pass them through "
+            "mi_probe.analysis.training_runs.with_runs first."
+        )
+
+
+def _runs(points: pd.DataFrame) -> Iterator[tuple[ViewStyle, str, pd.DataFrame]]:
+    for objective in systems_in_order(points):
+        members = points[points["objective"] == objective]
+        for _, run in members.groupby("run", sort=False):
+            ordered = run.sort_values("checkpoint_step", kind="stable")
+            yield system_style(objective), system_label(objective), ordered
+
+
+def _draw_growing(ax: Axes, run: pd.DataFrame, look: ViewStyle) -> None:
+    """Markers that grow with the step, over those of the line."""
+    known = run[run["value"].notna()]
+    step = known["checkpoint_step"].rank(method="dense").fillna(1.0).to_numpy(float)
+    sizes = 2.0 + 3.5 * (step - 1) / max(step.max(initial=1.0) - 1, 1.0)
+    sound = (known["status"] == "ok").to_numpy()
+    for x, y, size, ok in zip(
+        known["metric_value"], known["value"], sizes, sound, strict=True
+    ):
+        ax.plot(
+            [x],
+            [y],
+            look.marker,
+            color=look.colour,
+            markersize=size,
+            markerfacecolor=look.colour if ok else "white",
+            markeredgewidth=0.6,
+            zorder=6,
+        )
+
+
+def _step_words(points: pd.DataFrame) -> str:
+    steps = points["checkpoint_step"].dropna()
+    if steps.nunique() < 2:
+        return ""
+    return f"larger marker: later step ({steps.min():g} to {steps.max():g})"
+
+
+def _metric_words(points: pd.DataFrame) -> str:
+    names = points["metric"].dropna().astype(str)
+    return str(names.iloc[0]).replace("_", " ") if len(names) else "metric"
+
+
+def training_figure(points: pd.DataFrame) -> Figure:
+    """Information by step, a panel a view, over the systems' metric in its own panel.
+
+    `points` are those of one task, layer and estimator, with steps. The metric's panel is
+    left out where no row has one. As wide as `style` says.
+
+    Raises:
+        InputError: as `information_line`.
+    """
+    _check(points)
+    points = points[points["checkpoint_step"].notna()]
+    _check(points)
+    views = in_order(points["view"])
+    metric = bool(points["metric_value"].notna().any())
+    width = mpl.rcParams["figure.figsize"][0]
+    count = len(views) + metric
+    figure = Figure(figsize=(width, 1.1 * count + 0.6), layout="constrained")
+    axes = figure.subplots(count, 1, squeeze=False, sharex=True).ravel()
+    for i, view in enumerate(views):
+        if i:
+            axes[i].sharey(axes[0])
+        information_line(points[points["view"] == view], axes[i])
+        axes[i].set_title(view_label(view), loc="left")
+    if metric:
+        metric_line(points, axes[-1])
+        axes[-1].set_title("what the system answers", loc="left")
+    axes[-1].set_xlabel("training step")
+    _finish(figure, points, width)
+    return figure
+
+
+def accuracy_figure(points: pd.DataFrame) -> Figure:
+    """Information against the systems' metric, a panel a view, a point a checkpoint.
+
+    Raises:
+        InputError: as `information_line`, or no row has a metric.
+    """
+    _check(points)
+    points = points[points["metric_value"].notna()]
+    _check(points)
+    views = in_order(points["view"])
+    width = mpl.rcParams["figure.figsize"][0]
+    columns = min(len(views), 2 if width < 4.5 else 3)
+    rows = -(-len(views) // columns)
+    figure = Figure(figsize=(width, 1.45 * rows + 0.6), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for i, view in enumerate(views):
+        information_line(points[points["view"] == view], axes[i], against="metric_value")
+        axes[i].set_title(view_label(view), loc="left")
+        axes[i].set_ylabel(y_label(points) if i % columns == 0 else "")
+        axes[i].locator_params(axis="x", nbins=4)
+        last = i + columns >= len(views)
+        axes[i].tick_params(labelbottom=last)
+        axes[i].set_xlabel(_metric_words(points) if last else "")
+    for ax in axes[len(views) :]:
+        ax.remove()
+    growing = ViewStyle(INK, "o", "-", "")
+    _finish(figure, points, width, (marker_handle(growing), _step_words(points)))
+    return figure
+
+
+def _finish(figure: Figure, points: pd.DataFrame, width: float, *more: Entry) -> None:
+    names = [str(points[name].iloc[0]) for name in ("task_label", "estimator_label")]
+    title = ", ".join([*names, layer_words(points), sample_label(points)])
+    figure.suptitle(
+        wrapped(title, width, size=9.0), parse_math=False, linespacing=LINE_SPACING
+    )
+    systems: list[Entry] = [
+        (line_handle(system_style(name)), system_label(name))
+        for name in systems_in_order(points)
+    ]
+    notes: list[Entry] = []
+    if points["ceiling"].notna().any():
+        notes.append((ceiling_handle(), ceiling_label(points)))
+    notes.append((interval_handle(), interval_label(points)))
+    notes += [(flag_handle(), flag_label(points)), *more]
+    figure_legends(figure, systems, [note for note in notes if note[1]])
