@@ -5,6 +5,7 @@
 # pyright: reportArgumentType=false, reportGeneralTypeIssues=false
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
+# pyright: reportAssignmentType=false, reportIndexIssue=false
 
 from collections.abc import Iterator
 from typing import Literal
