@@ -1,0 +1,115 @@
+"""One row a token: its text, its word, and what it tells of Y by each definition."""
+
+# pandas ships no types of its own; names and shapes are checked at run time instead.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportReturnType=false
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from mi_probe.analysis.tokens.words import WordReader
+from mi_probe.errors import InputError
+from mi_probe.estimators.token_information import TokenInformation
+from mi_probe.hidden import Role
+
+COLUMNS = (
+    *("row_id", "position", "position_from_end", "token", "token_id", "word"),
+    *("word_text", "role", "special", "label", "predicted", "pointwise_nats"),
+    *("increment_nats", "cumulative_nats", "gradient_x_input", "attention"),
+    "ceiling_nats",
+)
+"""Of the table; ``ceiling_nats`` is -log p(y) of the row, which no value may pass."""
+
+
+def token_table(
+    prefix: TokenInformation,
+    alone: TokenInformation,
+    *,
+    row_ids: Sequence[str],
+    token_ids: Int[np.ndarray, "n t"],
+    roles: Int[np.ndarray, "n t"],
+    reader: WordReader,
+    names: Sequence[str],
+    predicted: Sequence[str] | None = None,
+    gradient: Float[np.ndarray, "n t"] | None = None,
+    attention: Float[np.ndarray, "n t"] | None = None,
+) -> pd.DataFrame:
+    """The tokens of all rows, in order.
+
+    ``cumulative_nats`` is i(y; z_<=t), ``increment_nats`` its differences, which add up to
+    the row's last cumulative value, ``pointwise_nats`` is i(y; z_t). Positions count the
+    real tokens of a row from 0.
+
+    Args:
+        prefix: of the reader of prefixes.
+        alone: of the reader of single tokens, of the same rows.
+        row_ids: the rows' names.
+        token_ids: of Z's positions.
+        roles: a `Role` for each position.
+        reader: of the tokenizer that made the ids.
+        names: of the classes.
+        predicted: what the model answered, by row; None takes the class that the whole
+            sentence speaks for most by the held-out critic.
+        gradient: gradient x input, NaN where there is none.
+        attention: attention paid to each token, NaN where there is none.
+
+    Raises:
+        InputError: if the two are not of the same rows.
+    """
+    if prefix.mask.shape != alone.mask.shape or (prefix.y != alone.y).any():
+        raise InputError("prefix and alone must be of the same rows and labels.")
+    mask = prefix.mask
+    answers = predicted or [names[c] for c in last_class(prefix)]
+    nothing = np.full(mask.shape, np.nan)
+    lengths = mask.sum(1)
+    row, place = np.nonzero(mask)
+    position = np.concatenate([np.arange(length) for length in lengths])
+    words = [
+        reader(token_ids[i, mask[i]].tolist(), roles[i, mask[i]].tolist())
+        for i in range(len(mask))
+    ]
+    role_names = {int(role): role.name.lower() for role in Role}
+    columns = {
+        "row_id": np.asarray(row_ids, dtype=object)[row],
+        "position": position,
+        "position_from_end": lengths[row] - 1 - position,
+        "token": [text for found in words for text in found.tokens],
+        "token_id": token_ids[row, place],
+        "word": [number for found in words for number in found.word],
+        "word_text": [text for found in words for text in found.texts],
+        "role": [role_names[int(role)] for role in roles[row, place]],
+        "special": [odd for found in words for odd in found.special],
+        "label": np.asarray(names, dtype=object)[prefix.y[row]],
+        "predicted": np.asarray(answers, dtype=object)[row],
+        "pointwise_nats": alone.pointwise[row, place],
+        "increment_nats": prefix.increments[row, place],
+        "cumulative_nats": prefix.pointwise[row, place],
+        "gradient_x_input": (nothing if gradient is None else gradient)[row, place],
+        "attention": (nothing if attention is None else attention)[row, place],
+        "ceiling_nats": -prefix.log_prior[row, prefix.y[row]],
+    }
+    return pd.DataFrame(columns)[list(COLUMNS)]
+
+
+def last_class(prefix: TokenInformation) -> Int[np.ndarray, " n"]:
+    """The class that each whole sentence speaks for most, held out."""
+    last = prefix.mask.shape[1] - 1 - prefix.mask[:, ::-1].argmax(1)
+    return prefix.log_posterior[np.arange(len(last)), last].argmax(1)
+
+
+def word_table(tokens: pd.DataFrame) -> pd.DataFrame:
+    """One row a word: increments added up; of single tokens, the value of its last piece.
+
+    z_t of a word's last piece has read the whole word; earlier pieces have not. Special
+    tokens are left out.
+    """
+    own = tokens[~tokens["special"]]
+    grouped = own.groupby(["row_id", "word"], sort=False)
+    firsts = grouped[
+        ["position", "word_text", "role", "label", "predicted", "ceiling_nats"]
+    ].first()
+    lasts = grouped[["position_from_end", "pointwise_nats", "cumulative_nats"]].last()
+    sums = grouped[["increment_nats", "gradient_x_input", "attention"]].sum(min_count=1)
+    return pd.concat([firsts, lasts, sums], axis=1).reset_index()
