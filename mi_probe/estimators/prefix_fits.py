@@ -166,8 +166,8 @@ def _own_maps(sums: PrefixSums, rows: Rows, pair: Pair) -> Float[Tensor, "k r e"
     for i in others:
         fits = sums.discriminants((*pair, i), _OWN_SHRINKAGE)
         found[i] = np.concatenate([fit.coefficients @ contrasts for fit in fits], 1)
-    average = np.mean([found[i] for i in others], 0)
-    maps = [found[i] if i in found else average for i in range(rows.n_folds)]
+    average = np.stack([found[i] for i in others]).mean(0)
+    maps = [found.get(i, average) for i in range(rows.n_folds)]
     return torch.as_tensor(np.stack(maps), dtype=torch.float32)
 
 
