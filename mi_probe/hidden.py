@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int, Int8
 from torch import Tensor
 
 from mi_probe.errors import InputError
+from mi_probe.facts import facts_html
 
 
 class Role(IntEnum):
@@ -155,3 +156,22 @@ class HiddenStates:
     def acknowledge_gold(self) -> "HiddenStates":
         """The same states, with the leak of gold answer positions accepted knowingly."""
         return replace(self, gold_acknowledged=True)
+
+    def _repr_html_(self) -> str:
+        n, t, d = self.values.shape
+        lengths = self.mask.sum(1)
+        facts = [
+            ("Site", self.site or "not named"),
+            ("Shape", f"{n:,} examples x {t:,} tokens x {d:,} units"),
+            ("Kind", f"{self.values.dtype}, on {self.values.device}".replace("torch.", "")),
+            ("Size", f"{self.values.nbytes / 1e6:,.1f} MB"),
+        ]
+        if n:
+            words = f"{int(lengths.min()):,} to {int(lengths.max()):,} an example"
+            facts.append(("Real tokens", f"{int(lengths.sum()):,}, {words}"))
+        if self.roles is not None:
+            counts = [(r, int(((self.roles == r) & self.mask).sum())) for r in Role]
+            shown = [f"{count:,} {role.name.lower()}" for role, count in counts if count]
+            facts.append(("Roles", ", ".join(shown)))
+        leak = "It holds states of gold answer tokens, which know Y trivially."
+        return facts_html("HiddenStates", facts, leak if self.has_gold else "")

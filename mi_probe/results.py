@@ -21,6 +21,7 @@ import pandas as pd
 from safetensors.numpy import load_file, save
 
 from mi_probe.atomic import write_atomically
+from mi_probe.brief import brief_html
 from mi_probe.errors import InputError
 from mi_probe.rows import (
     COLUMNS,
@@ -130,6 +131,9 @@ class Results:
     def table(self) -> pd.DataFrame:
         """All finished rows, tidy."""
         return _table(self._rows)
+
+    def _repr_html_(self) -> str:
+        return brief_html(self.table())
 
     def write_table(self) -> Path:
         """Rebuild ``results.csv`` from the finished rows, those of other runs too."""

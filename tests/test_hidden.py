@@ -105,3 +105,26 @@ def test_wrong_shapes_are_named(changes, message):
     }
     with pytest.raises(InputError, match=message):
         HiddenStates(**given)
+
+
+def test_a_notebook_shows_shape_tokens_and_roles():
+    roles = np.full((2, 3), Role.PROMPT, dtype=np.int8)
+    roles[1, 2] = Role.GOLD
+    z = HiddenStates(
+        np.zeros((2, 3, 4), dtype=np.float32),
+        np.array([[1, 1, 0], [1, 1, 1]]),
+        roles=roles,
+        site="<b>.7",
+    )
+    html = z._repr_html_()
+    assert "2 examples x 3 tokens x 4 units" in html
+    assert "5, 2 to 3 an example" in html
+    assert "4 prompt, 1 gold" in html
+    assert "know Y trivially" in html
+    assert "&lt;b&gt;.7" in html
+    assert "know Y" not in z.keep(Role.PROMPT)._repr_html_()
+
+
+def test_a_notebook_shows_an_empty_selection():
+    z = HiddenStates(np.zeros((0, 3, 4), dtype=np.float32), np.zeros((0, 3)))
+    assert "0 examples" in z._repr_html_()

@@ -244,3 +244,11 @@ def test_the_environment_names_versions_and_no_machine():
 def test_an_empty_table_has_the_columns():
     assert list(table_of([]).columns) == list(COLUMNS)
     assert table_of([ROW]).seed.tolist() == [0]
+
+
+def test_a_folder_shows_itself_in_a_notebook(tmp_path):
+    results = Results(tmp_path / "out")
+    results.add(row("r0", model="<i>"), {"a": 0}, ARRAYS)
+    html = results._repr_html_()
+    assert "&lt;i&gt;" in html
+    assert "1 estimates, in nats" in html

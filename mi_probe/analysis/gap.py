@@ -158,8 +158,14 @@ def _holm(p_values: list[float | None]) -> np.ndarray:
 
 
 def _html(table: pd.DataFrame, verdicts: tuple[str, ...]) -> str:
-    constant = [c for c in ("H_Y", "sigma", "reading", "stderr") if c in table]
-    shown = table.drop(columns=constant)
+    interval = [
+        f"[{low:.3f}, {high:.3f}]" for low, high in table[["low", "high"]].to_numpy()
+    ]
+    hidden = [c for c in ("sigma", "reading", "stderr", "low", "high") if c in table]
+    shown = table.drop(columns=hidden)
+    shown.insert(list(shown.columns).index("gap") + 1, "95 % interval", interval)
+    units = {c: f"{c} (nats)" for c in ("full", "pooled", "gap", "gap_extrapolated")}
+    shown = shown.rename(columns={**units, "H_Y": "H(Y) (nats)"})
     drawn = shown.to_html(index=False, float_format=lambda v: f"{v:.3f}", na_rep="-")
     words = "".join(f"<p>{escape(verdict)}</p>" for verdict in verdicts)
-    return f"{drawn}<p>All values in nats.</p>{words}"
+    return f"{drawn}{words}"

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.estimators.tokens import TokenSequences
+from mi_probe.facts import amount, facts_html
 from mi_probe.hidden import HiddenStates
 
 Status: TypeAlias = Literal[
@@ -145,6 +146,29 @@ class Estimate:
         rng = np.random.default_rng([self.seed, 2])
         before = int(rng.integers(ties + 1))
         return (1 + above + before) / (1 + len(self.null))
+
+    def _repr_html_(self) -> str:
+        bound = "neither bound" if self.bound == "neither" else self.bound
+        facts = [("Estimate", f"{amount(self.nats, self.ci)}, held-out {bound}")]
+        if self.extrapolated is not None:
+            limit = amount(self.extrapolated.nats, self.extrapolated.ci)
+            doubt = "" if self.extrapolated.reliable else ", not reliable"
+            facts.append(("With endless rows", limit + doubt))
+        if self.entropy_y is None:
+            facts.append(("H(Y)", "none: Y is not discrete"))
+        else:
+            share = 100 * self.nats / self.entropy_y if self.entropy_y > 0 else 0.0
+            facts.append(("H(Y)", f"{amount(self.entropy_y)}, of which {share:.0f} %"))
+        if self.null_mean is not None and self.null_high is not None:
+            words = f"{amount(self.null_mean)} on average, high {amount(self.null_high)}"
+            facts.append(("Y permuted", f"{words}, p = {self.p_value:.3g}"))
+        facts += [
+            ("Status", self.status.replace("_", " ")),
+            ("Rows, seed", f"{len(self.pointwise):,}, {self.seed}"),
+        ]
+        leak = "X held gold answer tokens: I(Y;X) = H(Y) says nothing."
+        title = f"I(Y;X) by {self.estimator.name}"
+        return facts_html(title, facts, leak if self.gold_leak else "")
 
     def with_null(
         self, null: Sequence[float], *, statistic: float | None = None

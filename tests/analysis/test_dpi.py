@@ -1,3 +1,5 @@
+from html import escape
+
 import numpy as np
 import pytest
 import torch
@@ -69,7 +71,10 @@ def test_several_poolings_share_the_full_estimate(late):
     assert (table.p_holm >= table.p_value).all()
     html = gaps._repr_html_()
     assert "<table" in html
-    assert html.count("<p>") == 4
+    assert html.count("<p>") == 3
+    for heading in ("gap (nats)", "95 % interval", "H(Y) (nats)", "status"):
+        assert f"<th>{heading}</th>" in html
+    assert escape(gaps.verdict.splitlines()[0]) in html
     with pytest.raises(InputError, match="one of mean, last, mean.last; got 'first'"):
         gaps["first"]
 

@@ -155,7 +155,8 @@
     const { ceiling } = map();
     const known = values.filter((value) => value !== null);
     const [high, low] = [Math.max(0, ceiling ?? 0, ...known), Math.min(0, ...known)];
-    const [width, height, left, pad] = [640, 130, 44, 12];
+    const [height, left, pad] = [130, 44, 12];
+    const width = at("curve").clientWidth || 640;
     const x = (i) => left + ((i + 0.5) * (width - left - pad)) / values.length;
     const y = (value) => pad + ((high - value) * (height - 2 * pad)) / (high - low || 1);
     const svg = drawn("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
@@ -241,6 +242,7 @@
     moves[event.key]();
   });
   document.addEventListener("theme", drawStrip);
+  window.addEventListener("resize", () => drawCurve(cells[state.current].places.at(-1)));
   fill(at("map"), data.maps.map((one) => one.name), 0);
   showMap();
 })();

@@ -1,0 +1,68 @@
+"""A table of results in the columns that are read first."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+import pandas as pd
+
+from mi_probe.errors import InputError
+
+NEEDED = (
+    *("model", "task", "site", "layer", "view", "estimator", "value_nats", "ci_low"),
+    *("ci_high", "extrapolated_nats", "extrapolated_reliable", "null_high", "H_Y_nats"),
+    *("n", "status"),
+)
+
+
+def brief(results: pd.DataFrame) -> pd.DataFrame:
+    """The same rows, to be looked at: names, value with interval, ceiling, null, status.
+
+    In nats. ``n → ∞`` is the learning curve's value, with ``?`` where it is not reliable;
+    ``null, high`` the 95th percentile with Y permuted. A cell without a value is empty.
+
+    Raises:
+        InputError: not a table of results.
+    """
+    missing = [column for column in NEEDED if column not in results]
+    if missing:
+        raise InputError(
+            f"results must have the columns of a result table; {', '.join(missing)} "
+            "are missing. Give what profile or read_results returned."
+        )
+    doubt = results["extrapolated_reliable"].astype("boolean").fillna(False)
+    limit = results["extrapolated_nats"].map(_number)
+    return pd.DataFrame(
+        {
+            "model": results["model"],
+            "task": results["task"],
+            "site": results["site"],
+            "layer": results["layer"],
+            "view": results["view"],
+            "estimator": results["estimator"],
+            "estimate (nats)": results["value_nats"].map(_number),
+            "95 % interval": [
+                f"[{low:.3f}, {high:.3f}]" if pd.notna(low) and pd.notna(high) else ""
+                for low, high in zip(results["ci_low"], results["ci_high"], strict=True)
+            ],
+            "n \N{RIGHTWARDS ARROW} \N{INFINITY}": limit.where(
+                doubt | (limit == ""), limit + " ?"
+            ),
+            "H(Y) (nats)": results["H_Y_nats"].map(_number),
+            "null, high": results["null_high"].map(_number),
+            "rows": results["n"],
+            "status": results["status"],
+        }
+    )
+
+
+def brief_html(results: pd.DataFrame, most: int = 40) -> str:
+    """`brief` as escaped HTML, its middle left out where it is longer than `most`."""
+    table = brief(results).to_html(index=False, max_rows=most, na_rep="")
+    return f"{table}<p>{len(results)} estimates, in nats.</p>"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:.3f}"
