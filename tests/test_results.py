@@ -247,8 +247,7 @@ def test_an_empty_table_has_the_columns():
 
 
 def test_a_folder_shows_itself_in_a_notebook(tmp_path):
-    results = Results(tmp_path / "out")
-    results.add(row("r0", model="<i>"), {"a": 0}, ARRAYS)
-    html = results._repr_html_()
+    add(tmp_path / "out", model="<i>")
+    html = Results(tmp_path / "out")._repr_html_()
     assert "&lt;i&gt;" in html
     assert "1 estimates, in nats" in html

@@ -17,6 +17,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 import mi_probe
+from mi_probe.analysis.labels import short_name
 from mi_probe.report.pictures import pictures
 from mi_probe.report.sources import Sources
 from mi_probe.report.tables import estimates_table, ladder_tables, token_tables
@@ -42,14 +43,14 @@ def report_page(sources: Sources, *, title: str = "", sentences: int = 40) -> st
         title: of the page; the models and tasks where empty.
         sentences: in the token map, of each table at most.
     """
-    drawn, left = pictures(sources)
+    drawn, more = pictures(sources)
     rules = [
         f".{name} {{ {text} }}" for one in drawn for name, text in one.svg.rules.items()
     ]
     style = _inline(_web("style.css") + "\n" + "\n".join(rules) + "\n")
     scripts = [_inline(_web(name)) for name in SCRIPTS]
     maps = token_maps(sources.tokens, sentences)
-    points = sources.points
+    estimates = estimates_table(sources.points)
     return _template().render(
         title=title or _title(sources),
         policy=_policy(style, scripts),
@@ -58,9 +59,9 @@ def report_page(sources: Sources, *, title: str = "", sentences: int = 40) -> st
         verdict=verdict_of(sources),
         facts=_facts(sources),
         pictures=[(one, Markup(one.svg.markup)) for one in drawn],
-        left_pictures=left,
-        estimates=estimates_table(points),
-        choices=_choices(estimates_table(points)),
+        more_pictures=more,
+        estimates=estimates,
+        choices=_choices(estimates),
         tables=[*ladder_tables(sources), *token_tables(sources)],
         maps=maps,
         # Made safe by as_json, and no HTML is in it.
@@ -99,9 +100,23 @@ def _policy(style: _Inline, scripts: Sequence[_Inline]) -> str:
 
 
 def _title(sources: Sources) -> str:
-    models = list(dict.fromkeys(sources.points["model_label"]))
-    tasks = list(dict.fromkeys(sources.points["task_label"]))
+    models, tasks = _subjects(sources)
     return f"{_some(models, 'models')} on {_some(tasks, 'tasks')}"
+
+
+def _subjects(sources: Sources) -> tuple[list[str], list[str]]:
+    """Names of the models and tasks of all that is there, each once."""
+    points, gaps = sources.points, sources.gaps
+    models = [] if points.empty else list(points["model_label"])
+    tasks = [] if points.empty else list(points["task_label"])
+    if not models and "subject" in gaps:
+        models = [short_name(str(subject)) for subject in gaps["subject"]]
+    if not tasks and len(gaps):
+        tasks = list(gaps["task"])
+    for table in sources.tokens if not models else ():
+        models.append(short_name(str(table.about.get("subject", table.about["stem"]))))
+        tasks.append(str(table.about.get("task", "")))
+    return list(dict.fromkeys(models)), list(dict.fromkeys(tasks))
 
 
 def _some(names: list[str], what: str) -> str:
@@ -110,13 +125,16 @@ def _some(names: list[str], what: str) -> str:
 
 def _facts(sources: Sources) -> list[tuple[str, str]]:
     """What was measured, before any value."""
+    models, tasks = _subjects(sources)
+    names = [("Models", ", ".join(models)), ("Tasks", ", ".join(tasks))]
+    if sources.points.empty:
+        return names
     results, points = sources.results, sources.points
     sizes = sorted({int(n) for n in points["n"].dropna()})
     seeds = sorted({int(seed) for seed in results["seed"].dropna()})
     entropies = sorted({f"{value:.3f}" for value in points["ceiling"].dropna()})
     facts = [
-        ("Models", ", ".join(dict.fromkeys(points["model_label"]))),
-        ("Tasks", ", ".join(dict.fromkeys(points["task_label"]))),
+        *names,
         ("Y is", "; ".join(dict.fromkeys(results["target"].dropna().astype(str)))),
         ("Rows", ", ".join(f"{size:,}" for size in sizes)),
         ("H(Y), the ceiling", f"{', '.join(entropies)} nats" if entropies else "none"),

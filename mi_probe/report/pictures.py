@@ -6,19 +6,60 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from matplotlib.figure import Figure
+import pandas as pd
 
+from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import readings
-from mi_probe.analysis.summaries import at_layer
-from mi_probe.plots import bar_figure, layer_profiles, style
+from mi_probe.gallery import Drawn, gallery
+from mi_probe.plots import style
 from mi_probe.report.sources import Sources
 from mi_probe.report.svg import Svg, inline_svg
 
 MOST = 24
-"""Figures a page shows at most; the rest is what `mi_probe.figures` draws."""
+"""Figures that a page shows at most."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is said of a kind of figure."""
+
+    title: str
+    caption: str
+    themed: bool = True
+    """Whether its ink and paper follow the page's theme; not where colours are data."""
+
+
+KINDS = {
+    "profile": Kind(
+        "Layer profile",
+        "Held-out estimates of one network by layer, with 95 % intervals. Dashed: H(Y), "
+        "the ceiling. Grey: the same procedure with Y permuted. Diamonds: the learning "
+        "curve's value at n \N{RIGHTWARDS ARROW} \N{INFINITY}, another number than the "
+        "bound; hollow where it is not reliable.",
+    ),
+    "bars": Kind(
+        "Bars",
+        "One layer, fixed before any value was seen. Dashed segments: H(Y). Different "
+        "networks are not ordered by the data processing inequality.",
+    ),
+    "gaps": Kind(
+        "Gaps",
+        "I(Y;Z|Z_p) of each pooling with its 95 % interval, from paired held-out values. "
+        "Left of 0, the critic of Z is the weaker one.",
+    ),
+    "capacity": Kind(
+        "Capacity ladder",
+        "The gap as the critic grows. One that closes was a gap of the weaker critic.",
+    ),
+    "noise": Kind(
+        "Noise ladder",
+        "The gap of states with noise added before pooling, where the data processing "
+        "inequality is strict and no injectivity argument applies.",
+    ),
+}
+"""By the names of `mi_probe.gallery.KINDS`; others get their name, on white paper."""
 
 
 @dataclass(frozen=True)
@@ -32,58 +73,53 @@ class Picture:
     svg: Svg
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    title: str
-    caption: str
-    alt: str
-    figure: Figure
-    themed: bool = True
-
-
-def pictures(sources: Sources) -> tuple[list[Picture], int]:
-    """The page's figures in order, and how many more there would be."""
+def pictures(sources: Sources) -> tuple[list[Picture], bool]:
+    """The page's figures in order, and whether there are more than it shows."""
     made: list[Picture] = []
-    left = 0
     with style("acl", "full"):
-        for drawn in _all(sources):
-            if len(made) == MOST:
-                left += 1
+        for drawn in gallery(sources.folders):
+            if not isinstance(drawn, Drawn):
                 continue
-            name = f"f{len(made)}"
-            svg = inline_svg(drawn.figure, name, themed=drawn.themed)
-            made.append(Picture(drawn.title, drawn.caption, drawn.alt, svg))
-    return made, left
+            if len(made) == MOST:
+                return made, True
+            made.append(_picture(drawn, f"f{len(made)}"))
+    return made, False
 
 
-def _all(sources: Sources) -> Iterator[_Drawn]:
-    points = sources.points
-    for (model, task), rows in points.groupby(["model_label", "task_label"], sort=False):
-        if rows["x"].notna().any():
-            yield _Drawn(
-                f"Layer profile: {model} on {task}",
-                "Held-out estimates of one network by layer, with 95 % intervals. Dashed: "
-                "H(Y), the ceiling. Grey: the same procedure with Y permuted. Diamonds: "
-                "the learning curve's value at n \N{RIGHTWARDS ARROW} \N{INFINITY}, "
-                "another number than the bound; hollow where it is not reliable.",
-                " ".join(str(reading) for reading in readings(rows)),
-                layer_profiles(rows),
-            )
-    chosen = at_layer(points)
-    for model, rows in chosen.groupby("model_label", sort=False):
-        yield _Drawn(
-            f"Tasks at the deepest measured layer: {model}",
-            "A bar a view. The layer was fixed before any value was seen. Dashed "
-            "segments: H(Y) of each task.",
-            " ".join(str(reading) for reading in readings(rows)),
-            bar_figure(rows, x="task"),
+def _picture(drawn: Drawn, name: str) -> Picture:
+    plain = Kind(drawn.kind.replace("_", " ").capitalize(), "", themed=False)
+    kind = KINDS.get(drawn.kind, plain)
+    where = _where(drawn.table)
+    return Picture(
+        title=f"{kind.title}: {where}" if where else kind.title,
+        caption=kind.caption,
+        alt=_alt(drawn.table),
+        svg=inline_svg(drawn.figure, name, themed=kind.themed),
+    )
+
+
+def _where(table: pd.DataFrame) -> str:
+    """The model, task and site that the whole figure is of."""
+    names = ("model_label", "subject", "task_label", "task", "site")
+    same = [n for n in names if n in table and table[n].nunique() == 1]
+    if {"task", "task_label"} <= set(same):
+        same.remove("task")
+    words = (str(table[name].dropna().iloc[0]) for name in same)
+    return ", ".join(
+        short_name(word) if name == "subject" else word
+        for name, word in zip(same, words, strict=True)
+    )
+
+
+def _alt(table: pd.DataFrame) -> str:
+    if "model_label" in table and "estimator_label" in table and "x" in table:
+        return " ".join(str(reading) for reading in readings(table))
+    if "verdict" in table:
+        return " ".join(str(verdict) for verdict in table["verdict"].dropna())
+    if {"gap_nats", "pooling"} <= set(table):
+        rung = next((name for name in ("rung", "sigma") if name in table), "pooling")
+        return "; ".join(
+            f"{row['pooling']}, {rung} {row[rung]}: {row['gap_nats']:.3f}"
+            for _, row in table.iterrows()
         )
-    for task, rows in chosen.groupby("task_label", sort=False):
-        if rows["model_label"].nunique() > 1:
-            yield _Drawn(
-                f"Networks beside each other: {task}",
-                "Different networks: the data processing inequality says nothing about "
-                "their order.",
-                " ".join(str(reading) for reading in readings(rows)),
-                bar_figure(rows, x="model"),
-            )
+    return ""

@@ -14,16 +14,12 @@ from typing import Any
 
 import pandas as pd
 
-from mi_probe.analysis.summaries import over_seeds
 from mi_probe.errors import InputError
-from mi_probe.folder_tables import read_folders
+from mi_probe.folder_tables import ResultFolders
 
-TABLES = {
-    "gaps": ("task", "pooling", "gap_nats", "ci_low", "ci_high", "verdict"),
-    "capacity": ("task", "pooling", "rung", "full_nats", "pooled_nats", "gap_nats"),
-    "noise": ("task", "pooling", "sigma", "full_nats", "pooled_nats", "gap_nats"),
-}
-"""Tables beside the estimates, ``NAME.csv``, and the columns that they must have."""
+GAP_COLUMNS = ("task", "pooling", "gap_nats", "ci_low", "ci_high", "verdict")
+RUNG_COLUMNS = ("task", "pooling", "full_nats", "pooled_nats", "gap_nats")
+"""Columns without which no gap, and no rung of a ladder, can be shown."""
 
 TOKEN_COLUMNS = ("row_id", "position", "token", "label", "pointwise_nats")
 """Columns without which no token can be shown."""
@@ -44,10 +40,7 @@ class TokenTable:
 class Sources:
     """All that a page is made of. Tables that were not there are empty."""
 
-    results: pd.DataFrame
-    """One row an estimate and seed."""
-    points: pd.DataFrame
-    """One row an estimate, of `over_seeds`."""
+    folders: ResultFolders
     gaps: pd.DataFrame
     capacity: pd.DataFrame
     noise: pd.DataFrame
@@ -55,35 +48,58 @@ class Sources:
     runs: tuple[dict[str, Any], ...]
     """The records of provenance.json, oldest first."""
 
+    @property
+    def results(self) -> pd.DataFrame:
+        """One row an estimate and seed."""
+        return self.folders.results
+
+    @property
+    def points(self) -> pd.DataFrame:
+        """One row an estimate in nats, of `over_seeds`."""
+        return self.folders.points("nats")
+
 
 def read_sources(folders: Sequence[str]) -> Sources:
     """Everything in the folders that the page can show.
 
     Raises:
-        InputError: a folder without estimates, or a table that is damaged.
+        InputError: a folder without anything known in it, or a table that is damaged.
     """
-    results = read_folders(folders)
-    places = [Path(folder) for folder in folders if Path(folder).is_dir()]
-    beside = {name: _read_tables(places, name) for name in TABLES}
-    tokens = [
-        _read_tokens(path)
-        for place in places
-        for path in sorted((place / "tokens").glob("*.tokens.parquet"))
-    ]
-    runs = [run for place in places for run in _read_runs(place / "provenance.json")]
-    return Sources(
-        results=results,
-        points=over_seeds(results),
-        tokens=tuple(tokens),
-        runs=tuple(sorted(runs, key=lambda run: str(run.get("started", "")))),
-        **beside,
+    found = ResultFolders(folders)
+    places = [path for path in found.paths if path.is_dir()]
+    sources = Sources(
+        folders=found,
+        gaps=_checked(found, "gaps.csv", GAP_COLUMNS),
+        capacity=_checked(found, "capacity.csv", (*RUNG_COLUMNS, "rung")),
+        noise=_checked(found, "noise.csv", (*RUNG_COLUMNS, "sigma")),
+        tokens=tuple(
+            _read_tokens(path)
+            for place in places
+            for path in sorted((place / "tokens").glob("*.tokens.parquet"))
+        ),
+        runs=tuple(
+            sorted(
+                (run for place in places for run in _read_runs(place / "provenance.json")),
+                key=lambda run: str(run.get("started", "")),
+            )
+        ),
     )
+    if sources.points.empty and sources.gaps.empty and not sources.tokens:
+        raise InputError(
+            f"results must hold estimates, gaps or tokens; {', '.join(folders)} hold none."
+        )
+    return sources
 
 
-def _read_tables(places: Sequence[Path], name: str) -> pd.DataFrame:
-    found = [p / f"{name}.csv" for p in places if (p / f"{name}.csv").is_file()]
-    tables = [_read_csv(path, TABLES[name]) for path in found]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+def _checked(folders: ResultFolders, name: str, needed: Sequence[str]) -> pd.DataFrame:
+    table = folders.table(name)
+    missing = [column for column in needed if column not in table]
+    if len(table) and missing:
+        raise InputError(
+            f"{name} must have the columns {', '.join(needed)}; it lacks "
+            f"{', '.join(missing)}. Write it with this version."
+        )
+    return table
 
 
 def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:

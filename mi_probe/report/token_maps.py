@@ -27,8 +27,8 @@ DEFINITIONS = (
     {
         "key": "increment_nats",
         "title": "increment",
-        "words": f"i(y; z{LESS_OR_EQUAL}t) \N{MINUS SIGN} i(y; z<t): what this token adds to "
-        "all before it. Increments add up to the sentence's total.",
+        "words": f"i(y; z{LESS_OR_EQUAL}t) \N{MINUS SIGN} i(y; z<t): what this token adds "
+        "to all before it. Increments add up to the sentence's total.",
         "unit": "nats",
         "merge": "sum",
     },

@@ -45,7 +45,7 @@ def verdict_of(sources: Sources) -> Verdict:
     return Verdict(
         headline=_headline(gaps),
         gaps=gaps,
-        readings=tuple(readings(sources.points)),
+        readings=() if sources.points.empty else tuple(readings(sources.points)),
         cautions=tuple(_cautions(sources)),
     )
 
@@ -90,6 +90,8 @@ def _cautions(sources: Sources) -> list[str]:
         "missing information.",
         "That Y can be read off a layer does not say that the model reads it.",
     ]
+    if points.empty:
+        return said
     if points["model_label"].nunique() > 1:
         said.append(
             "Several networks are shown. The data processing inequality compares Z with "

@@ -9,7 +9,7 @@ from result_rows import grid
 from mi_probe.report.__main__ import main
 from mi_probe.report.sources import TokenTable
 from mi_probe.report.token_maps import as_json, token_maps
-from tests.report.folder import NO_GAP, VERDICT, tokens, write
+from tests.report.folder import NO_GAP, VERDICT, gaps, tokens, write
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}&'
 
@@ -99,7 +99,20 @@ def test_estimates_alone_are_enough(tmp_path, capsys):
     assert "No paired gap was measured" in page
     assert 'id="tokens"' not in page
     assert "no record of its runs" in page
+    assert page.count("<figure>") == 2
     assert "wrote" in capsys.readouterr().out
+
+
+def test_gaps_alone_are_enough(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    gaps().to_csv(folder / "gaps.csv", index=False)
+    out = tmp_path / "r.html"
+    assert main([str(folder), "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert VERDICT in page
+    assert "<h1>tiny on reviews</h1>" in page
+    assert 'id="table"' not in page
 
 
 @pytest.mark.parametrize(
