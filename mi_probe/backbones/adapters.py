@@ -3,13 +3,14 @@
 PEFT itself only warns when an adapter's keys do not fit, and then measures the base.
 """
 
+import json
 import re
 from pathlib import Path
 
 import peft
 import torch
 import transformers
-from peft import PeftConfig, PeftModel
+from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, PeftModel
 from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -18,6 +19,12 @@ from mi_probe.backbones.backbone import backbone_module, embedding_rows
 from mi_probe.backbones.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from mi_probe.backbones.modules import load_module, user_files
 from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.backbones.rocoft_folder import (
+    ROCOFT,
+    RocoftConfig,
+    load_rocoft,
+    read_rocoft,
+)
 from mi_probe.backbones.sites import resolve_sites
 from mi_probe.errors import InputError
 
@@ -35,14 +42,27 @@ _HEAD_WEIGHT = re.compile(r"(score|classifier|out_proj|qa_outputs)\.weight$")
 _PROBE_TOKENS = 8
 
 
-def read_adapter(folder: Path) -> PeftConfig:
-    """An adapter's configuration.
+def read_adapter(folder: Path) -> PeftConfig | RocoftConfig:
+    """An adapter's configuration: PEFT's, or that of our RoCoFT.
 
     Raises:
-        InputError: if it cannot be read, names no base, or its weights are a pickle.
+        InputError: if it cannot be read, is of a type that neither knows, names no
+            base, or its weights are a pickle.
     """
     with user_files(ADAPTER_CONFIG, folder):
-        config = PeftConfig.from_pretrained(str(folder))
+        text = (folder / ADAPTER_CONFIG).read_text(encoding="utf-8")
+        kind = json.loads(text).get("peft_type")
+    if kind == ROCOFT:
+        config = read_rocoft(folder)
+    elif kind in PEFT_TYPE_TO_CONFIG_MAPPING:
+        with user_files(ADAPTER_CONFIG, folder):
+            config = PeftConfig.from_pretrained(str(folder))
+    else:
+        raise InputError(
+            f"peft_type in {ADAPTER_CONFIG} must be {ROCOFT} or one that PEFT "
+            f"{peft.__version__} knows, such as LORA; {str(folder)!r} has {kind!r}. Was "
+            "it made by a newer PEFT, or by another library?"
+        )
     if not config.base_model_name_or_path:
         raise InputError(
             f"adapter must name its base (base_model_name_or_path in {ADAPTER_CONFIG}); "
@@ -60,15 +80,17 @@ def read_adapter(folder: Path) -> PeftConfig:
 
 def load_adapter(
     folder: Path,
-    config: PeftConfig,
+    config: PeftConfig | RocoftConfig,
     base_folder: Path,
     *,
     dtype: torch.dtype,
     layers: int | None = None,
     lm_head: bool = False,
     trust_remote_code: bool = False,
-) -> PeftModel:
+) -> PeftModel | PreTrainedModel:
     """The base with the adapter on it, in eval mode, on the CPU.
+
+    A PEFT adapter comes as PEFT's wrapper, RoCoFT as the model itself.
 
     Raises:
         InputError: if the adapter was made for another base, its keys do not fit, or
@@ -85,6 +107,10 @@ def load_adapter(
         trust_remote_code=trust_remote_code,
     )
     before = _probe(model, model)
+    if isinstance(config, RocoftConfig):
+        rocoft = load_rocoft(model, config, folder, layers=layers).eval()
+        _check_active(before, _probe(rocoft, rocoft), folder)
+        return rocoft
     _grow_vocabulary(model, shapes)
     try:
         with user_files("adapter", folder), torch.random.fork_rng(devices=[]):
@@ -118,7 +144,9 @@ def _grow_vocabulary(model: PreTrainedModel, shapes: dict[str, list[int]]) -> No
             model.resize_token_embeddings(shape[0], mean_resizing=False)
 
 
-def _auto_class(config: PeftConfig) -> str | None:
+def _auto_class(config: PeftConfig | RocoftConfig) -> str | None:
+    if isinstance(config, RocoftConfig):
+        return config.base_class if hasattr(transformers, config.base_class) else None
     task = getattr(config.task_type, "value", config.task_type)
     if task is not None:
         if task not in _AUTO:
@@ -131,9 +159,11 @@ def _auto_class(config: PeftConfig) -> str | None:
     return made_of if hasattr(transformers, made_of) else None
 
 
-def _labels(config: PeftConfig, shapes: dict[str, list[int]]) -> int | None:
-    task = getattr(config.task_type, "value", config.task_type)
-    if task not in ("SEQ_CLS", "TOKEN_CLS"):
+def _labels(config: PeftConfig | RocoftConfig, shapes: dict[str, list[int]]) -> int | None:
+    task = getattr(config, "task_type", None)
+    task = getattr(task, "value", task)
+    classifies = "Classification" in getattr(config, "base_class", "")
+    if task not in ("SEQ_CLS", "TOKEN_CLS") and not classifies:
         return None
     rows = [shape[0] for key, shape in shapes.items() if _HEAD_WEIGHT.search(key)]
     return rows[-1] if rows else None

@@ -171,6 +171,8 @@ def wrap_backbone(
     adapter, fingerprint = None, fingerprint_model(model)
     if isinstance(model, PeftModel):
         adapter = PeftType(model.active_peft_config.peft_type).value
+    elif getattr(model, "rocoft_config", None) is not None:
+        adapter = "ROCOFT"
     return assemble(model, tokenizer, name=name, adapter=adapter, hashes=fingerprint)
 
 

@@ -1,9 +1,10 @@
 """Applying a fine-tuning method to a model: which weights are trained, and how.
 
-Low-rank methods are PEFT's; RoCoFT is in `mi_probe.backbones.rocoft`.
+Low-rank methods are PEFT's, RoCoFT is ours (`mi_probe.backbones.rocoft`).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from peft import AdaLoraConfig, LoraConfig, PeftConfig, PeftModel, TaskType, get_peft_model
@@ -12,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.backbones.rocoft_folder import attach_rocoft, rocoft_config, set_rocoft_config
 from mi_probe.errors import InputError
 from mi_probe.predgen.peft_settings import PeftSettings
 from mi_probe.predgen.target_modules import linear_layers, whole_modules
@@ -47,8 +49,9 @@ def apply_peft(
         InputError: if the model has an adapter already, a name in the settings fits no
             module, or the schedule leaves no step.
     """
-    if not isinstance(model, PreTrainedModel) or getattr(model, "peft_config", None):
-        what = "one with an adapter" if hasattr(model, "peft_config") else type(model)
+    has = getattr(model, "peft_config", None) or rocoft_config(model)
+    if not isinstance(model, PreTrainedModel) or has:
+        what = "one with an adapter" if has else type(model).__name__
         raise InputError(
             "model must be a Hugging Face PreTrainedModel without an adapter; got "
             f"{what}. Merge the adapter, or load the base."
@@ -63,6 +66,10 @@ def apply_peft(
         config = adapted.active_peft_config
         config.base_model_name_or_path = base_name or model.name_or_path
         config.revision = revision
+    elif (rocoft := rocoft_config(adapted)) is not None:
+        name = base_name or str(model.name_or_path)
+        named = replace(rocoft, base_model_name_or_path=name, revision=revision)
+        set_rocoft_config(adapted, named)
     return adapted
 
 
@@ -93,24 +100,53 @@ def _adalora(model: PreTrainedModel, settings: PeftSettings, total_steps: int) -
     return _wrap(model, AdaLoraConfig(**schedule, **_common(model, settings)))
 
 
+def _rocoft(model: PreTrainedModel, settings: PeftSettings, total_steps: int) -> nn.Module:
+    layers, whole = _parts(model, settings)
+    return attach_rocoft(
+        model,
+        layers,
+        axis="row" if settings.method == "rocoft_row" else "column",
+        count=settings.rank,
+        whole=whole,
+        bias=settings.bias,
+    )
+
+
 PEFT_METHODS: dict[str, Method] = {
     "none": _train_all,
     "lora": _lora,
     "adalora": _adalora,
     "dora": _lora,
+    "rocoft_row": _rocoft,
+    "rocoft_column": _rocoft,
 }
+"""The methods by their name in `PeftSettings.method`."""
 
 
 def _common(model: PreTrainedModel, settings: PeftSettings) -> dict:
-    layers = linear_layers(model, settings.target_modules)
+    layers, whole = _parts(model, settings)
     return {
         "target_modules": list(layers),
-        "modules_to_save": list(whole_modules(model, settings.also_train)) or None,
+        "modules_to_save": list(whole) or None,
         "lora_alpha": settings.scale,
         "lora_dropout": settings.dropout,
+        "bias": "lora_only" if settings.bias else "none",
         "fan_in_fan_out": any(isinstance(layer, Conv1D) for layer in layers.values()),
         "task_type": _task_type(model),
     }
+
+
+def _parts(
+    model: PreTrainedModel, settings: PeftSettings
+) -> tuple[dict[str, nn.Linear | Conv1D], dict[str, nn.Module]]:
+    """The layers to be adapted, and the modules to be trained whole."""
+    whole = whole_modules(model, settings.also_train)
+    layers = linear_layers(model, settings.target_modules)
+    inside = tuple(f"{path}." for path in whole)
+    free = {
+        path: layer for path, layer in layers.items() if not f"{path}.".startswith(inside)
+    }
+    return (free if inside else layers), whole
 
 
 def _task_type(model: PreTrainedModel) -> TaskType | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mi_probe.errors import InputError
 
-METHODS = ("none", "lora", "adalora", "dora")
+METHODS = ("none", "lora", "adalora", "dora", "rocoft_row", "rocoft_column")
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class PeftSettings:
     """
 
     method: str = "lora"
-    """``none`` (full fine-tuning), ``lora``, ``adalora`` or ``dora``."""
+    """``none`` (full fine-tuning), ``lora``, ``adalora``, ``dora``, ``rocoft_row`` or
+    ``rocoft_column``."""
     rank: int = 8
     """Rank of the update of each matrix; for RoCoFT the number of rows or columns, for
     AdaLoRA the mean rank at the end."""
@@ -32,6 +33,9 @@ class PeftSettings:
     also_train: tuple[str, ...] = ()
     """Ends of the names of modules that are trained whole and saved with the adapter:
     norms, or a head inside the model."""
+    bias: bool = False
+    """Train the biases of the adapted layers too, where there are any. The published
+    RoCoFT does."""
     initial_rank: int | None = None
     """AdaLoRA: rank of every matrix at the start; None for 1.5 times `rank`."""
     warm_up: float = 0.1

@@ -223,7 +223,7 @@ def test_damaged_adapters(adapter):
     (adapter / "adapter_config.json").write_text("{")
     assert "adapter_config.json in" in refusal(adapter)
     (adapter / "adapter_config.json").write_text('{"peft_type": "NONE"}')
-    assert "adapter_config.json in" in refusal(adapter)
+    assert "peft_type in adapter_config.json must be" in refusal(adapter)
 
 
 def test_adapter_checkpoints(base, adapter, tmp_path):
