@@ -26,6 +26,7 @@ from torch import Tensor
 
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
+from mi_probe.estimators.admission import check_seed
 from mi_probe.estimators.targets import Classes, Scores, as_target
 from mi_probe.hidden import HiddenStates
 
@@ -68,6 +69,7 @@ def consistency(
     if not isinstance(target, Classes | Scores):
         raise InputError("y must be classes or floats; got token sequences.")
     values = target.index if isinstance(target, Classes) else target.values
+    check_seed(seed)
     rng = np.random.default_rng(seed)
     states = x if isinstance(x, HiddenStates) else _vectors(x)
 

@@ -28,6 +28,7 @@ from mi_probe.analysis.randomisation import (
 from mi_probe.analysis.sequence_features import sequence_features, vector_features
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
+from mi_probe.estimators.admission import check_seed
 from mi_probe.estimators.base import Target
 from mi_probe.estimators.targets import Classes, Scores, as_target
 from mi_probe.hidden import HiddenStates
@@ -95,11 +96,13 @@ def dpi_gap(
         A `Gap` for one name; `Gaps` for several, or for vectors by name.
 
     Raises:
-        InputError: for an unknown pooling or estimator, vectors with noise (which must be
-            pooled after it), a test of token sequences, and what the estimator refuses.
+        InputError: for an unknown pooling or estimator, a seed that is none, vectors with
+            noise (which must be pooled after it), a test of token sequences, and what the
+            estimator refuses.
     """
     chosen = _chosen(estimator)
     target = as_target(y)
+    check_seed(seed)
     _check(z, target, pooling, n_draws, sigma)
     if sigma:
         z = with_noise(z, sigma, seed=seed)
@@ -170,9 +173,9 @@ def pooled_views(z: HiddenStates, pooling: str) -> Float[np.ndarray, "n d"]:
 
 
 def _chosen(estimator: str | Estimator) -> Estimator:
-    if not isinstance(estimator, str):
+    if isinstance(estimator, Estimator):
         return estimator
-    if estimator not in ESTIMATORS:
+    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
         raise InputError(
             f"estimator must be one of {', '.join(ESTIMATORS)}; got '{estimator}'."
         )
@@ -189,6 +192,13 @@ def _check(
         )
     if not pooling:
         raise InputError("pooling must name at least one Z_p; got none.")
+    if not isinstance(pooling, str | Mapping) and not (
+        isinstance(pooling, Sequence) and all(isinstance(name, str) for name in pooling)
+    ):
+        raise InputError(
+            "pooling must be a name, a list of names, or vectors by name; got "
+            f"{pooling!r}. Names: {', '.join(POOLINGS)}, and these joined by '+'."
+        )
     if sigma and isinstance(pooling, Mapping):
         raise InputError(
             f"sigma must be 0 for vectors of your own, which know nothing of the noise; "

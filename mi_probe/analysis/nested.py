@@ -59,7 +59,7 @@ def paired_mean(
 ) -> tuple[float, float, tuple[float, float]]:
     """Mean, standard error and 95 % interval of terms with the folds of an estimate."""
     fold = np.zeros(len(terms), dtype=np.int64) if like.fold is None else like.fold
-    mean, error = float(terms.mean()), standard_error(terms, fold)
+    mean, error = float(terms.mean()), standard_error(terms, fold, like.group)
     reach = float(student_t.ppf(0.975, len(terms) - 1)) * error
     return mean, error, (mean - reach, mean + reach)
 

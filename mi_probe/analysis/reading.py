@@ -26,6 +26,7 @@ STATUS_WORDS = {
     "diverged": "diverged",
     "not_converged": "not converged",
     "too_few_rows": "too few rows",
+    "saturated": "the most that so many rows can show",
 }
 
 

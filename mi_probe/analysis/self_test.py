@@ -20,6 +20,7 @@ import pandas as pd
 from mi_probe.analysis import planted
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
+from mi_probe.estimators.admission import check_seed
 from mi_probe.tasks import Task
 
 YKind: TypeAlias = Literal["classes", "scores"]
@@ -96,6 +97,7 @@ def self_test(
     first = next(iter(tasks))
     plan = [("none", tasks[first], 0.0)]
     plan += [(name, tasks[name], unit * level) for level in chosen_levels for name in tasks]
+    check_seed(seed)
     streams = np.random.SeedSequence(seed).spawn(len(plan))
     rows = []
     for (name, task, nats), stream in zip(plan, streams, strict=True):

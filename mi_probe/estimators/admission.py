@@ -1,5 +1,8 @@
 """What an estimator lets in: one check of X and Y for all, by what its `Nature` says."""
 
+from numbers import Integral
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 
@@ -20,15 +23,29 @@ _KINDS = {
 }
 
 
+def check_seed(seed: Any) -> None:
+    """A seed is a whole number from 0 on, as NumPy's generators want it.
+
+    Raises:
+        InputError: for anything else.
+    """
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not whole or seed < 0:
+        raise InputError(
+            f"seed must be a whole number of 0 or more; got {seed!r}. Pass an int."
+        )
+
+
 def admitted(
-    estimator: Estimator, x: States, y: Target
+    estimator: Estimator, x: States, y: Target, seed: int
 ) -> tuple[Float[np.ndarray, "n d"] | HiddenStates, Classes | Scores | TokenSequences]:
     """X and Y as estimators see them, or an error that says what to do.
 
     Raises:
         InputError: for fewer than 10 examples, a kind of Y or X that the estimator does
-            not take, and for what `as_target` and `as_states` refuse.
+            not take, and for what `check_seed`, `as_target` and `as_states` refuse.
     """
+    check_seed(seed)
     target = as_target(y)
     nature, name = estimator.nature, estimator.name
     kind = (

@@ -12,6 +12,7 @@ from mi_probe.estimators.auto_classes import drawn_rows, vector_estimate
 from mi_probe.estimators.auto_scores import ScoreSettings, as_codes, estimate_scores
 from mi_probe.estimators.auto_sequences import sequence_estimate
 from mi_probe.estimators.base import Estimate, Nature, States, Target
+from mi_probe.estimators.copies import copies_of
 from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.permutation import permuted_gains
 from mi_probe.estimators.targets import Classes, Scores
@@ -67,7 +68,7 @@ class Auto:
         Raises:
             InputError: for what `admitted` refuses.
         """
-        states, target = admitted(self, x, y)
+        states, target = admitted(self, x, y, seed)
         classes = isinstance(target, Classes)
         if isinstance(target, TokenSequences) and (answers := distinct_answers(target)):
             found = self.estimate(x, answers.index, seed=seed, hints=hints)
@@ -79,15 +80,18 @@ class Auto:
             return replace(found, history=tuple(route | fold for fold in found.history))
         if isinstance(target, Scores) and isinstance(states, np.ndarray):
             shape = ScoreSettings(n_folds=self.n_folds)
-            found = estimate_scores(self, shape, states, target, seed=seed)
+            copies = copies_of(states, target)
+            found = estimate_scores(self, shape, states, target, seed=seed, group=copies)
             return found if self.extrapolate else replace(found, extrapolated=None)
         if isinstance(target, Classes) and target.n_classes <= MANY:
-            fold, part = drawn_rows(target, self.n_folds, seed)
+            copies = copies_of(states, target)
+            fold, part = drawn_rows(target, self.n_folds, seed, copies)
             settings: dict[str, Any] = {
                 "seed": seed,
                 "device": self.device,
                 "extrapolate": self.extrapolate,
                 "hints": hints,
+                "group": copies,
             }
             if isinstance(states, np.ndarray):
                 return vector_estimate(self, states, target, fold, part, **settings)
@@ -109,7 +113,7 @@ class Auto:
         self, x: States, y: Target, orders: Int[np.ndarray, "p n"], seed: int
     ) -> Float[np.ndarray, " p"] | None:
         """`permuted_gains` of a few classes and vectors, in nats; None for other X or Y."""
-        states, target = admitted(self, x, y)
+        states, target = admitted(self, x, y, seed)
         if not isinstance(states, np.ndarray) or not isinstance(target, Classes):
             return None
         if target.n_classes > MANY:

@@ -3,9 +3,8 @@
 The bound is H(Y) minus the held-out cross-entropy; the interval is the bound's. Not to be
 trusted as the *value* where a critic must be learned from few rows in many dimensions
 (benchmarks/known_answers.csv: 0.075 nats low at d = 768, n = 10,000): there read
-`Estimate.extrapolated`, 0.031 off on the same task, and see whether it is reliable. Nor
-where an example occurs more than once:
-its copies lie in other folds, where they are known by heart. Drop copies first.
+`Estimate.extrapolated`, 0.031 off on the same task, and see whether it is reliable.
+Examples that occur more than once share a fold (`copies`), where X is continuous.
 """
 
 from collections import OrderedDict
@@ -55,9 +54,14 @@ _USED = 0.1
 
 
 def drawn_rows(
-    target: Classes, n_folds: int, seed: int
+    target: Classes,
+    n_folds: int,
+    seed: int,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
     """Each example's fold, and the level of the learning curve that first learns from it.
+
+    Copies, where a ``group`` tells of some, share both.
 
     Raises:
         InputError: for fewer than 3 folds, or more than half as many as examples.
@@ -69,9 +73,9 @@ def drawn_rows(
             f"one weighs the members, the others train them; got {n_folds}."
         )
     rng = np.random.default_rng(seed)
-    fold = assign_folds(target, n_folds, rng)
+    fold = assign_folds(target, n_folds, rng, group)
     part = np.empty(len(target), dtype=np.int64)
-    parts = nested_parts(np.arange(n), target.index, rng)
+    parts = nested_parts(np.arange(n), target.index, rng, group)
     # The largest first: the smaller ones lie inside it.
     for level in reversed(range(len(PARTS))):
         part[parts[level]] = level
@@ -89,6 +93,7 @@ def vector_estimate(
     device: str,
     extrapolate: bool,
     hints: Sequence[Mapping[str, Any]] | None = None,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> Estimate:
     """I(Y;X) of classes and vectors, in nats.
 
@@ -104,6 +109,7 @@ def vector_estimate(
         hints: the `Estimate.history` of an estimate with the same Y and seed: members
             that it did not use are left out, and only its places and those beside them
             are tried. A fold's hints are that fold's: they never saw its labels.
+        group: which examples are copies of one another; None where none is.
     """
     extrapolate = extrapolate and len(target) >= _CURVE_ROWS
     fits = cross_fits(x, target, fold, part, seed, device)
@@ -125,6 +131,10 @@ def vector_estimate(
         curve[size] = held_out_terms(ratios, target.index, target.log_prior)
     terms = curve[max(curve)]
     value = float(terms.mean())
+    limit = None
+    if extrapolate:
+        doubt = doubt_about(value, fits, max(curve))
+        limit = extrapolation(curve, fold, doubt=doubt, group=group)
     return assembled(
         estimator,
         x,
@@ -132,9 +142,8 @@ def vector_estimate(
         seed=seed,
         pointwise=terms,
         fold=fold,
-        extrapolated=extrapolation(curve, fold, doubt=doubt_about(value, fits, max(curve)))
-        if extrapolate
-        else None,
+        group=group,
+        extrapolated=limit,
         history=records,
         log_posterior=log_softmax(ratios + target.log_prior, axis=1),
     )

@@ -18,17 +18,18 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.assembly import assembled
+from mi_probe.estimators.assembly import NEAR_MOST, assembled
 from mi_probe.estimators.base import BoundKind, Estimate, Estimator
-from mi_probe.estimators.canonical import CanonicalStart, NestedCanonical
+from mi_probe.estimators.canonical import FUNCTION, CanonicalStart, NestedCanonical
 from mi_probe.estimators.canonical_limit import canonical_limit
 from mi_probe.estimators.folds import assign_folds, choose_validation
-from mi_probe.estimators.knn import ksg_terms
-from mi_probe.estimators.normal_scores import tied, untied_scores, varying
+from mi_probe.estimators.knn import most_of_neighbours, near_terms
+from mi_probe.estimators.normal_scores import tied, varying
 from mi_probe.estimators.pair_critic import (
     PairRows,
     fit_towers,
     held_out_terms,
+    most_shown,
     nested_terms,
     shortened,
 )
@@ -36,6 +37,8 @@ from mi_probe.estimators.score_views import FEW_COLUMNS, ScoreView, score_views
 from mi_probe.estimators.targets import Scores, as_tensor
 from mi_probe.estimators.training import Schedule
 
+_SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
+_NEIGHBOURS = "nearest neighbours"
 _MOST_CODES, _LEAST_REPEATS = 50, 10
 
 
@@ -65,10 +68,21 @@ def estimate_scores(
     target: Scores,
     *,
     seed: int,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> Estimate:
-    """Estimate I(Y;X) of vectors and continuous Y, in nats."""
+    """Estimate I(Y;X) of vectors and continuous Y, in nats.
+
+    Args:
+        estimator: the settings that the result names.
+        settings: how.
+        states: the vectors.
+        target: Y.
+        seed: of everything that is drawn.
+        group: which examples are copies of one another; None where none is.
+    """
     streams = iter(np.random.SeedSequence(seed).spawn(2 + 3 * settings.n_folds))
-    fold = assign_folds(target, settings.n_folds, np.random.default_rng(next(streams)))
+    rng = np.random.default_rng(next(streams))
+    fold = assign_folds(target, settings.n_folds, rng, group)
     x, y = varying(states), varying(target.values)
     if not x.any():
         # Constant states: no critic can tell two rows apart.
@@ -132,7 +146,7 @@ def estimate_scores(
                 **record,
             }
         )
-    terms, bound, route = _valued(settings, x, y, sampled, closed, history, streams)
+    terms, bound, route = _valued(settings, x, y, sampled, closed, history, streams, group)
     for entry in history:
         entry["route"] = route
     # The limit is of the Gaussian critic that most folds start from; none of the others
@@ -166,6 +180,8 @@ def estimate_scores(
         bound=bound,
         converged=unfinished * 2 <= len(fits),
         history=history,
+        group=group,
+        saturated=_is_saturated(route, terms, history),
         extrapolated=limit,
     )
 
@@ -203,20 +219,32 @@ def _valued(
     closed: Float[np.ndarray, " n"],
     history: list[dict[str, Any]],
     streams: Any,
+    group: Int[np.ndarray, " n"] | None,
 ) -> tuple[Float[np.ndarray, " n"], BoundKind, str]:
     """The terms that are reported, what they are, and where they are from."""
-    terms, bound, route = sampled, "lower bound", "critic among samples of Y"
+    terms, bound, route = sampled, "lower bound", _SAMPLES
     forms = sum(record["closed_form"] for record in history)
     high = closed.mean() > settings.sampled_up_to
     if high and 2 * forms > len(history) and not (tied(x) or tied(y)):
-        terms, bound, route = closed, "neither", "densities of the copula"
+        terms, bound, route = closed, "neither", _DENSITIES
     if x.shape[1] + y.shape[1] <= settings.neighbours_up_to and len(terms) > 50:
         rng = np.random.default_rng(next(streams))
-        near = ksg_terms(untied_scores(x, rng), untied_scores(y, rng))
+        near = near_terms(x, y, rng, group)
         gain = near - terms
         if gain.mean() > max(0.01, 3 * gain.std() / math.sqrt(len(gain))):
-            terms, bound, route = near, "neither", "nearest neighbours"
+            terms, bound, route = near, "neither", _NEIGHBOURS
     return terms, bound, route
+
+
+def _is_saturated(
+    route: str, terms: Float[np.ndarray, " n"], history: list[dict[str, Any]]
+) -> bool:
+    """Whether the value is about the most that the route can show of so many rows."""
+    rows = history[0]["n_train"]
+    if route == _DENSITIES:
+        return any(max(r["correlations"], default=0.0) > FUNCTION for r in history)
+    most = most_of_neighbours(len(terms)) if route == _NEIGHBOURS else most_shown(rows)
+    return bool(terms.mean() > most - NEAR_MOST)
 
 
 def _integer(stream: np.random.SeedSequence) -> int:

@@ -108,6 +108,7 @@ def sequence_estimate(
     device: str,
     extrapolate: bool,
     hints: Sequence[Mapping[str, Any]] | None = None,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> Estimate:
     """I(Y;Z) in nats, at least as large as that of each pooled view.
 
@@ -127,6 +128,7 @@ def sequence_estimate(
         hints: the `Estimate.history` of a like Z (the layer before) with the same Y and
             seed: the ends and the tokens are left out where it did not use them, and
             members are tried as in `vector_estimate`. A fold's hints are that fold's.
+        group: which examples are copies of one another; None where none is.
     """
     vectors = _distinct(views_of(z))
     views: dict[str, Fits] = {
@@ -158,7 +160,8 @@ def sequence_estimate(
         seed=seed,
         pointwise=last[reported].terms,
         fold=fold,
-        extrapolated=_largest(values, reported, reading) if extrapolate else None,
+        group=group,
+        extrapolated=_largest(values, reported, reading, group) if extrapolate else None,
         history=records,
         log_posterior=last[reported].log_posterior,
     )
@@ -233,7 +236,10 @@ def _share(whole: Mapping[str, Any], name: str) -> float:
 
 
 def _largest(
-    values: list[dict[str, Values]], reported: str, reading: Reading
+    values: list[dict[str, Values]],
+    reported: str,
+    reading: Reading,
+    group: Int[np.ndarray, " n"] | None,
 ) -> Extrapolation:
     """The extrapolation of what is reported, or of a view where that reliably is larger."""
     sizes = [
@@ -245,7 +251,7 @@ def _largest(
         curve = {size: at[name].terms for size, at in zip(sizes, values, strict=True)}
         view = "mean" if name == WHOLE else name
         doubt = doubt_about(float(value.terms.mean()), reading.views[view], max(sizes))
-        found[name] = extrapolation(curve, reading.fold, doubt=doubt)
+        found[name] = extrapolation(curve, reading.fold, doubt=doubt, group=group)
     return max(
         (value for name, value in found.items() if name == reported or value.reliable),
         key=lambda value: value.nats,

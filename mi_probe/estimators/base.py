@@ -13,7 +13,7 @@ from mi_probe.facts import amount, facts_html
 from mi_probe.hidden import HiddenStates
 
 Status: TypeAlias = Literal[
-    "ok", "above_ceiling", "diverged", "not_converged", "too_few_rows"
+    "ok", "above_ceiling", "diverged", "not_converged", "too_few_rows", "saturated"
 ]
 States: TypeAlias = np.ndarray | Tensor | HiddenStates
 Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float] | TokenSequences
@@ -70,7 +70,9 @@ class Estimate:
     """One estimate of I(Y;X), in nats, with its spread and how it was made.
 
     ``float(estimate)`` is ``nats``. Values are never clipped: a negative one is noise
-    around 0, one above H(Y) is a failure and has the status ``above_ceiling``.
+    around 0, one above H(Y) is a failure and has the status ``above_ceiling``. One at the
+    most that so many rows can show (Y a function of X, real numbers both: I(Y;X) is
+    infinite) has the status ``saturated``.
     """
 
     nats: float
@@ -102,6 +104,9 @@ class Estimate:
     statistic of dependence, no estimate of I(Y;X)."""
     fold: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
     """In which fold each example was held out."""
+    group: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
+    """A number for each example, equal for copies of one another, which share a fold and
+    count once in ``stderr``; None where no example is a copy."""
     log_posterior: Float[np.ndarray, "n c"] | None = field(repr=False, default=None)
     """Held-out log q(y|x) of every class, normalised: ``pointwise`` is its value at the
     example's own class minus log p(y). None where the estimator has no posterior."""

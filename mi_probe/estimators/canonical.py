@@ -23,6 +23,8 @@ _ROUNDS = 3
 _ITERATIONS = 6
 """Of the subspace of the leading directions."""
 _LARGEST = 1 - 1e-9
+FUNCTION = 1 - 1e-8
+"""Correlation from which one side is a function of the other."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Drawn:
     part: Int[np.ndarray, " n"]
     """The level of the learning curve at which each row is first learned from."""
     seed: int
+    group: Int[np.ndarray, " n"] | None = None
+    """Which rows are copies of one another, where some are."""
 
     def used(self, level: int) -> Bool[np.ndarray, " n"]:
         """The rows that are learned from at this level."""

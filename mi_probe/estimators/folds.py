@@ -3,21 +3,34 @@
 import numpy as np
 from jaxtyping import Bool, Int
 
+from mi_probe.estimators.copies import first_of_each
 from mi_probe.estimators.targets import Classes, Scores
 from mi_probe.estimators.tokens import TokenSequences
 
 
 def assign_folds(
-    target: Classes | Scores | TokenSequences, n_folds: int, rng: np.random.Generator
+    target: Classes | Scores | TokenSequences,
+    n_folds: int,
+    rng: np.random.Generator,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> Int[np.ndarray, " n"]:
-    """A fold 0 ... n_folds-1 for each example; classes are spread evenly over them."""
-    shuffled = rng.permutation(len(target))
+    """A fold 0 ... n_folds-1 for each example; classes are spread evenly over them.
+
+    Args:
+        target: Y.
+        n_folds: how many.
+        rng: draws them.
+        group: which examples share a fold, as copies do (`copies_of`); None for none.
+    """
+    rows = np.arange(len(target)) if group is None else first_of_each(group)
+    shuffled = rng.permutation(len(rows))
     if isinstance(target, Classes):
         # A stable sort by class keeps the shuffled order inside each class.
-        shuffled = shuffled[np.argsort(target.index[shuffled], kind="stable")]
-    fold = np.empty(len(target), dtype=np.int64)
-    fold[shuffled] = np.arange(len(target)) % n_folds
-    return fold
+        own = target.index[rows[shuffled]]
+        shuffled = shuffled[np.argsort(own, kind="stable")]
+    fold = np.empty(len(rows), dtype=np.int64)
+    fold[shuffled] = np.arange(len(rows)) % n_folds
+    return fold if group is None else fold[group]
 
 
 def choose_validation(

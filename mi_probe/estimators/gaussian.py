@@ -9,8 +9,9 @@ from mi_probe.errors import InputError
 from mi_probe.estimators.admission import admitted
 from mi_probe.estimators.assembly import assembled
 from mi_probe.estimators.base import Estimate, Nature, States, Target
-from mi_probe.estimators.canonical import NestedCanonical
+from mi_probe.estimators.canonical import FUNCTION, NestedCanonical
 from mi_probe.estimators.canonical_limit import canonical_limit
+from mi_probe.estimators.copies import copies_of
 from mi_probe.estimators.folds import assign_folds
 from mi_probe.estimators.normal_scores import normal_scores, varying
 from mi_probe.estimators.targets import Scores
@@ -55,7 +56,7 @@ class GaussianCopula:
             InputError: for what `admitted` refuses, and for a number of folds that cannot
                 nest.
         """
-        states, target = admitted(self, x, y)
+        states, target = admitted(self, x, y, seed)
         assert isinstance(states, np.ndarray)
         assert isinstance(target, Scores)
         n = len(target)
@@ -65,7 +66,8 @@ class GaussianCopula:
                 f"out, one tests the directions, one trains them; got {self.n_folds}."
             )
         rng = np.random.default_rng(np.random.SeedSequence(seed))
-        fold = assign_folds(target, self.n_folds, rng)
+        group = copies_of(states, target)
+        fold = assign_folds(target, self.n_folds, rng, group)
         x_scores = normal_scores(varying(states))
         y_scores = normal_scores(varying(target.values))
         pointwise, history = np.empty(n), []
@@ -90,6 +92,8 @@ class GaussianCopula:
             pointwise=pointwise,
             fold=fold,
             history=history,
+            group=group,
+            saturated=any(max(r["correlations"], default=0.0) > FUNCTION for r in history),
             extrapolated=canonical_limit(
                 x_scores,
                 y_scores,

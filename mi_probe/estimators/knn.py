@@ -20,8 +20,9 @@ from scipy.special import digamma
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.admission import admitted
-from mi_probe.estimators.assembly import assembled
+from mi_probe.estimators.assembly import NEAR_MOST, assembled
 from mi_probe.estimators.base import Estimate, Nature, States, Target, YKind
+from mi_probe.estimators.copies import copies_of, first_of_each
 from mi_probe.estimators.normal_scores import untied_scores, varying
 from mi_probe.estimators.targets import Classes, Scores
 
@@ -62,6 +63,25 @@ def ksg_terms(
                 counts[side, rows] = (apart[side] < reach[:, None]).sum(1) - 1
     own = digamma(neighbours) + digamma(n)
     return own - digamma(counts[0] + 1) - digamma(counts[1] + 1)
+
+
+def near_terms(
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "n k"],
+    rng: np.random.Generator,
+    group: Int[np.ndarray, " n"] | None = None,
+    neighbours: int = 4,
+) -> Float[np.ndarray, " n"]:
+    """`ksg_terms` of the columns' normal scores, ties broken; of copies, one is a row."""
+    if group is not None:
+        first = first_of_each(group)
+        return near_terms(x[first], y[first], rng, None, neighbours)[group]
+    return ksg_terms(untied_scores(x, rng), untied_scores(y, rng), neighbours)
+
+
+def most_of_neighbours(n: int, neighbours: int = 4) -> float:
+    """The value of `ksg_terms` where Y is X, in nats: no dependence is stronger."""
+    return float(digamma(n) - digamma(neighbours))
 
 
 def ross_terms(
@@ -124,7 +144,7 @@ class NearestNeighbours:
             InputError: for what `admitted` refuses, and for a number of neighbours that
                 these rows do not have.
         """
-        states, target = admitted(self, x, y)
+        states, target = admitted(self, x, y, seed)
         assert isinstance(states, np.ndarray)
         n = len(states)
         if not 1 <= self.neighbours < n:
@@ -133,15 +153,20 @@ class NearestNeighbours:
                 f"got {self.neighbours}."
             )
         rng = np.random.default_rng(np.random.SeedSequence(seed))
-        scores = untied_scores(varying(states), rng)
+        group, saturated = copies_of(states, target), False
+        first = np.arange(n) if group is None else first_of_each(group)
+        place = np.arange(n) if group is None else group
         if not np.ptp(states, axis=0).any():
             terms = np.zeros(n)
         elif isinstance(target, Classes):
-            terms = ross_terms(scores, target.index, self.neighbours)
+            scores = untied_scores(varying(states)[first], rng)
+            terms = ross_terms(scores, target.index[first], self.neighbours)[place]
         else:
             assert isinstance(target, Scores)
-            other = untied_scores(varying(target.values), rng)
-            terms = ksg_terms(scores, other, self.neighbours)
+            sides = varying(states), varying(target.values)
+            terms = near_terms(*sides, rng, group, self.neighbours)
+            most = most_of_neighbours(len(first), self.neighbours)
+            saturated = bool(terms.mean() > most - NEAR_MOST)
         return assembled(
             self,
             states,
@@ -149,6 +174,8 @@ class NearestNeighbours:
             seed=seed,
             pointwise=terms,
             fold=np.zeros(n, dtype=np.int64),
+            group=group,
+            saturated=saturated,
             history=({"n_train": n, "n_test": n, "neighbours": self.neighbours},),
         )
 

@@ -32,6 +32,7 @@ from scipy.stats import t as student_t
 from mi_probe.errors import InputError
 from mi_probe.estimators.assembly import standard_error
 from mi_probe.estimators.base import Extrapolation
+from mi_probe.estimators.copies import as_one_row_each, first_of_each
 
 PARTS = (4, 2, 1)
 """The training rows are divided by these; each part holds the one before it."""
@@ -51,6 +52,7 @@ def nested_parts(
     rows: Int[np.ndarray, " m"],
     classes: Int[np.ndarray, " n"] | None,
     rng: np.random.Generator,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> list[Int[np.ndarray, " k"]]:
     """A quarter, a half and all of the rows, each holding the one before.
 
@@ -59,7 +61,13 @@ def nested_parts(
         classes: of all examples, so that each part has about the same shares; None for a
             Y without classes.
         rng: draws the parts.
+        group: which examples go together, as copies do; None for none.
     """
+    if group is not None:
+        of = group[rows]
+        first = rows[np.unique(of, return_index=True)[1]]
+        parts = nested_parts(first, classes, rng)
+        return [rows[np.isin(of, group[part])] for part in parts]
     place = rng.permutation(len(rows)).astype(float)
     if classes is not None:
         own = classes[rows]
@@ -81,6 +89,7 @@ def learning_curve(
     *,
     classes: Int[np.ndarray, " n"] | None = None,
     full: Float[np.ndarray, " n"] | None = None,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> dict[int, Float[np.ndarray, " n"]]:
     """Held-out terms of all examples by critics that saw a quarter, a half and all rows.
 
@@ -91,6 +100,7 @@ def learning_curve(
         classes: of all examples, for parts with equal shares.
         full: the terms by critics that saw all training rows, where they are known
             already; else they are made too.
+        group: which examples are copies of one another; None where none is.
 
     Returns:
         Training rows (mean over folds) and the terms that they reached, fewest first.
@@ -101,7 +111,7 @@ def learning_curve(
     sizes = np.zeros(len(PARTS))
     for k in range(n_folds):
         held_out = np.flatnonzero(fold == k)
-        parts = nested_parts(np.flatnonzero(fold != k), classes, rng)
+        parts = nested_parts(np.flatnonzero(fold != k), classes, rng, group)
         sizes += [len(part) / n_folds for part in parts]
         for place, part in enumerate(parts[:wanted]):
             terms[place, held_out] = score(part, held_out)
@@ -114,6 +124,7 @@ def extrapolation(
     fold: Int[np.ndarray, " n"],
     *,
     doubt: str = "",
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> Extrapolation:
     """The value at n -> infinity and its 95 % interval, in nats: not a bound.
 
@@ -126,6 +137,7 @@ def extrapolation(
             all.
         fold: in which fold each example was held out.
         doubt: why the estimator itself would not trust the value; empty for no reason.
+        group: which examples are copies of one another; None where none is.
 
     Raises:
         InputError: for other sizes than a quarter, a half and all.
@@ -140,6 +152,9 @@ def extrapolation(
             f"{sizes} rows."
         )
     terms = np.stack([curve[size] for size in sizes])
+    if group is not None:
+        terms = np.stack([as_one_row_each(values, group) for values in terms])
+        fold = fold[first_of_each(group)]
     means = terms.mean(1)
     steps = np.stack([terms[2] - terms[1], terms[1] - terms[0]])
     covariance = np.cov(steps) / terms.shape[1] + 1e-12 * np.eye(2)

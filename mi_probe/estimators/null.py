@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.base import Estimate, Estimator, States, Target
+from mi_probe.estimators.copies import first_of_each
 from mi_probe.estimators.tokens import TokenSequences
 
 
@@ -38,7 +39,8 @@ def with_null(
     (`Estimate.statistic`); either way it is one function of (X, Y) and independent pairs
     are exchangeable with permuted ones, so `Estimate.p_value`, which breaks ties at random,
     is exact: with 19 permutations it is at most 0.05 in exactly 5 % of independent data
-    sets. A p-value of 0.05 needs at least 19 of them.
+    sets. A p-value of 0.05 needs at least 19 of them. Copies of an example are permuted
+    together: alone they would have to differ in Y, as no sample with copies does.
 
     Args:
         estimator: the whole procedure.
@@ -61,7 +63,8 @@ def with_null(
         return estimate
     n = len(estimate.pointwise)
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
-    orders = np.stack([np.arange(n), *(rng.permutation(n) for _ in range(n_permutations))])
+    shuffled = (_order(n, estimate.group, rng) for _ in range(n_permutations))
+    orders = np.stack([np.arange(n), *shuffled])
     if isinstance(estimator, Permutable):
         values = estimator.permuted(x, y, orders, seed)
         if values is not None:
@@ -75,3 +78,13 @@ def with_null(
             for order in orders[1:]
         ]
     )
+
+
+def _order(
+    n: int, group: Int[np.ndarray, " n"] | None, rng: np.random.Generator
+) -> Int[np.ndarray, " n"]:
+    """Whose Y each row takes: a permutation, of the groups where there are copies."""
+    if group is None:
+        return rng.permutation(n)
+    first = first_of_each(group)
+    return first[rng.permutation(len(first))][group]

@@ -148,6 +148,11 @@ def held_out_terms(rows: PairRows, towers: Towers | None) -> Float[np.ndarray, "
     return own - (np.logaddexp(own, log_mean) - math.log(count))
 
 
+def most_shown(rows: int) -> float:
+    """The most nats that a held-out term can show among so many training rows' Y."""
+    return math.log(math.ceil(rows / max(1, math.ceil(rows / _COLUMNS))) + 1)
+
+
 def shortened(start: CanonicalStart) -> CanonicalStart:
     """The start with as many leading pairs as do best on nested rows.
 

@@ -37,6 +37,7 @@ from mi_probe.estimators.base import (
     YKind,
 )
 from mi_probe.estimators.conditional import FitClasses, FitScores
+from mi_probe.estimators.copies import copies_of
 from mi_probe.estimators.folds import assign_folds, choose_validation
 from mi_probe.estimators.learning_curve import extrapolation, learning_curve
 from mi_probe.estimators.problems import HeldOut
@@ -98,12 +99,13 @@ class Posterior:
         Raises:
             InputError: for what `admitted` refuses, and folds that n cannot fill.
         """
-        states, target = admitted(self, x, y)
+        states, target = admitted(self, x, y, seed)
         assert isinstance(target, Classes | Scores)
         self._check(len(target))
         scorer = self._scorer(states, target)
         streams = _streams(seed)
-        fold = assign_folds(target, self.n_folds, next(streams))
+        group = copies_of(states, target)
+        fold = assign_folds(target, self.n_folds, next(streams), group)
         pointwise, history = np.empty(len(target)), []
         classes = isinstance(target, Classes)
         posterior = np.empty((len(target), target.n_classes)) if classes else None
@@ -122,8 +124,9 @@ class Posterior:
                 next(streams),
                 classes=target.index if classes else None,
                 full=pointwise,
+                group=group,
             )
-            extrapolated = extrapolation(curve, fold)
+            extrapolated = extrapolation(curve, fold, group=group)
         return assembled(
             self,
             states,
@@ -135,6 +138,7 @@ class Posterior:
             converged=2 * sum(not notes["converged"] for notes in history) <= self.n_folds,
             extrapolated=extrapolated,
             history=history,
+            group=group,
             log_posterior=posterior,
         )
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.admission import admitted
@@ -27,6 +27,7 @@ from mi_probe.estimators.auto_classes import cross_fits, doubt_about, drawn_rows
 from mi_probe.estimators.base import Estimate, Extrapolation, Nature, States, Target, YKind
 from mi_probe.estimators.bounds import BOUNDS, Bound
 from mi_probe.estimators.class_start import Family
+from mi_probe.estimators.copies import copies_of
 from mi_probe.estimators.fold_problems import TOP, Drawn, Problem, fold_problems, has_levels
 from mi_probe.estimators.folds import assign_folds, choose_validation
 from mi_probe.estimators.learning_curve import extrapolation
@@ -103,13 +104,14 @@ class Variational:
             InputError: for fewer than 10 examples, and for what `as_target` and
                 `as_states` refuse.
         """
-        states, target = admitted(self, x, y)
+        states, target = admitted(self, x, y, seed)
         route = _ROUTES[type(target)]
         if isinstance(target, TokenSequences) and (classes := distinct_answers(target)):
             target, route = classes, "distinct answers as classes"
         self._check(len(target))
         streams = iter(np.random.SeedSequence(seed).spawn(1 + 9 * self.n_folds))
-        drawn = self._drawn(target, seed, next(streams))
+        group = copies_of(states, target)
+        drawn = self._drawn(target, seed, next(streams), group)
         fold = drawn.fold
         pointwise, influence = np.empty(len(target)), np.empty(len(target))
         posterior = _empty_posterior(target)
@@ -134,6 +136,7 @@ class Variational:
             converged=unfinished * 2 <= len(fits),
             extrapolated=self._curve(states, target, drawn, fits, pointwise, streams),
             history=history,
+            group=group,
             log_posterior=posterior,
         )
 
@@ -160,11 +163,12 @@ class Variational:
         target: Classes | Scores | TokenSequences,
         seed: int,
         stream: np.random.SeedSequence,
+        group: Int[np.ndarray, " n"] | None,
     ) -> Drawn:
         if isinstance(target, Classes):
-            return Drawn(*drawn_rows(target, self.n_folds, seed), seed)
-        fold = assign_folds(target, self.n_folds, np.random.default_rng(stream))
-        return Drawn(fold, np.full(len(target), TOP), seed)
+            return Drawn(*drawn_rows(target, self.n_folds, seed, group), seed, group)
+        fold = assign_folds(target, self.n_folds, np.random.default_rng(stream), group)
+        return Drawn(fold, np.full(len(target), TOP), seed, group)
 
     def _curve(
         self,
@@ -200,7 +204,7 @@ class Variational:
             arguments = drawn.fold, drawn.part, drawn.seed, self.device
             views = cross_fits(states, target, *arguments)
             doubt = doubt_about(float(full.mean()), views, max(curve))
-        return extrapolation(curve, drawn.fold, doubt=doubt)
+        return extrapolation(curve, drawn.fold, doubt=doubt, group=drawn.group)
 
     def _check(self, n: int) -> None:
         if not 3 <= self.n_folds <= n // 2:
