@@ -51,7 +51,8 @@ class RocoftLayer(nn.Module):
         self.count = count
         self.transposed = isinstance(layer, Conv1D)
         assert isinstance(layer.weight, nn.Parameter)
-        self.weight = layer.weight.requires_grad_(False)
+        self.weight: nn.Parameter = layer.weight
+        self.weight.requires_grad_(False)
         self.bias: nn.Parameter | None = layer.bias
         if layer.bias is not None:
             layer.bias.requires_grad_(bias)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
@@ -24,6 +23,7 @@ from mi_probe.backbones.folders import ADAPTER_CONFIG, find_folder
 from mi_probe.backbones.modules import user_files
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.errors import InputError
+from mi_probe.predgen.adapters import save_model
 from mi_probe.predgen.build import build_system
 from mi_probe.predgen.data import Source
 from mi_probe.predgen.design import Design
@@ -95,12 +95,8 @@ def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) 
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    model = system.model
+    save_model(system.model, folder)
     with quiet_transformers():
-        if isinstance(model, PeftModel):
-            model.save_pretrained(str(folder), save_embedding_layers=False)
-        else:
-            model.save_pretrained(str(folder))  # type: ignore[operator]
         system.backbone.tokenizer.save_pretrained(str(folder))
     weights = {name: t.detach().cpu().contiguous() for name, t in _on_top(system).items()}
     save_file(weights, folder / HEAD, metadata={"format": "pt"})

@@ -20,6 +20,8 @@ from transformers import (
 
 from mi_probe.errors import InputError
 
+_MEAN, _SPREAD, _KEPT = "adalora.mean.", "adalora.spread.", "adalora.kept."
+
 
 def rank_update_callback() -> TrainerCallback:
     """A Trainer's callback that lowers AdaLoRA's ranks after each optimiser step."""
@@ -100,6 +102,46 @@ def mean_rank(model: nn.Module) -> float | None:
         for values in layer.lora_E.values()
     ]
     return sum(ranks) / len(ranks) if ranks else None
+
+
+def rank_state(model: nn.Module) -> dict[str, Tensor]:
+    """What AdaLoRA remembers between steps beside its weights; empty without it.
+
+    A training that is resumed without it forgets which ranks were of use.
+    """
+    state = {}
+    for tuner in _tuners(model):
+        allocator = tuner.rankallocator
+        for name, mean in allocator.exp_avg_ipt.items():
+            state[f"{_MEAN}{name}"] = mean
+            state[f"{_SPREAD}{name}"] = allocator.exp_avg_unc[name]
+        for name, kept in (_config(tuner).rank_pattern or {}).items():
+            state[f"{_KEPT}{name}"] = torch.tensor(kept)
+    return {name: t.detach().cpu().clone().contiguous() for name, t in state.items()}
+
+
+def split_rank_state(
+    state: dict[str, Tensor],
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The entries of `rank_state` among others, and the others."""
+    ours = {n: t for n, t in state.items() if n.startswith((_MEAN, _SPREAD, _KEPT))}
+    return ours, {name: t for name, t in state.items() if name not in ours}
+
+
+def load_rank_state(model: nn.Module, state: dict[str, Tensor]) -> None:
+    """Give a model's AdaLoRA back what `rank_state` took."""
+
+    def part(prefix: str) -> dict[str, Tensor]:
+        cut = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
+        return {name: tensor.to(_device(model)) for name, tensor in cut.items()}
+
+    for tuner in _tuners(model):
+        allocator = tuner.rankallocator
+        allocator.exp_avg_ipt, allocator.exp_avg_unc = part(_MEAN), part(_SPREAD)
+        # PEFT sets its means to zero where it finds no entry here.
+        allocator.ipt = {n: torch.zeros_like(t) for n, t in part(_MEAN).items()}
+        pattern = {name: kept.tolist() for name, kept in part(_KEPT).items()}
+        _config(tuner).rank_pattern = pattern or None
 
 
 def _tuners(model: nn.Module) -> list[AdaLoraModel]:

@@ -22,7 +22,13 @@ from mi_probe.backbones.modules import user_files
 from mi_probe.errors import InputError
 from mi_probe.predgen.encoding import Rows, collate
 from mi_probe.predgen.own_answers import OwnAnswers
-from mi_probe.predgen.rank_updates import orthogonality_penalty, rank_update_callback
+from mi_probe.predgen.rank_updates import (
+    load_rank_state,
+    orthogonality_penalty,
+    rank_state,
+    rank_update_callback,
+    split_rank_state,
+)
 from mi_probe.predgen.systems import System, pad_token
 
 RESUME = "training_state.safetensors"
@@ -157,7 +163,8 @@ class SystemTrainer(Trainer):
             return
         place = Path(output_dir or self.args.output_dir)  # type: ignore[arg-type]
         self._save_system(place, self.state.global_step, self._metrics)
-        save_file(_state(self.system), place / RESUME)
+        state = _state(self.system) | rank_state(self.system)
+        save_file(state, place / RESUME)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
         super()._save_checkpoint(model, trial)
@@ -185,7 +192,7 @@ class SystemTrainer(Trainer):
     ) -> None:
         path = Path(resume_from_checkpoint) / RESUME
         with user_files(RESUME, path.parent):
-            given = load_file(path)
+            ranks, given = split_rank_state(load_file(path))
         wanted = _state(self.system)
         if set(given) != set(wanted):
             differ = sorted(set(given) ^ set(wanted))
@@ -197,6 +204,7 @@ class SystemTrainer(Trainer):
         with torch.no_grad():
             for name, tensor in given.items():
                 named[name].copy_(tensor)
+        load_rank_state(self.system, ranks)
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
