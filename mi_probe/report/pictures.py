@@ -44,6 +44,21 @@ KINDS = {
         "One layer, fixed before any value was seen. Dashed segments: H(Y). Different "
         "networks are not ordered by the data processing inequality.",
     ),
+    "systems": Kind(
+        "Systems",
+        "Predictor, Generator and PredGen on each task. Within a system the data "
+        "processing inequality orders all states and their poolings; between systems it "
+        "says nothing: they are different networks.",
+    ),
+    "training": Kind(
+        "Over training",
+        "Information by optimiser step; the metric has a panel of its own.",
+    ),
+    "accuracy": Kind(
+        "Information against the metric",
+        "A point a checkpoint. Both rise with training, so their going together is no "
+        "proof that one brings the other.",
+    ),
     "gaps": Kind(
         "Gaps",
         "I(Y;Z|Z_p) of each pooling with its 95 % interval, from paired held-out values. "
