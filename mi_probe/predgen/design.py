@@ -11,7 +11,7 @@ from mi_probe.tasks import Task
 
 Objective = Literal["predictor", "generator", "predgen"]
 OBJECTIVES: tuple[Objective, ...] = ("predictor", "generator", "predgen")
-Adapter = Literal["states", "logits"]
+ADAPTERS = ("states", "logits")
 LossOn = Literal["answer", "all"]
 _DIRECTORS = {"classes": ("cross_entropy", "bce"), "scores": ("mse", "mae", "huber")}
 
@@ -28,7 +28,7 @@ class Design:
     """Of `DIRECTORS`."""
     pooling: str = "last"
     """The Predictor's."""
-    adapter: Adapter = "states"
+    adapter: str = "states"
     """What PredGen's task adapter reads."""
     alignment: str = "balanced"
     """Of `ALIGNMENTS`."""
@@ -50,7 +50,7 @@ class Design:
                 f"director of a task whose labels are {self.kind} must be one of "
                 f"{', '.join(fitting)}; got '{self.director}'."
             )
-        for name, known in (("alignment", ALIGNMENTS), ("adapter", ("states", "logits"))):
+        for name, known in (("alignment", ALIGNMENTS), ("adapter", ADAPTERS)):
             if getattr(self, name) not in known:
                 raise InputError(
                     f"{name} must be one of {', '.join(known)}; got "

@@ -4,7 +4,7 @@ import csv
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -64,7 +64,7 @@ class SystemTrainer(Trainer):
         save: Save,
         validate: Callable[[System, Rows], dict[str, float]],
         keep: int | None = None,
-        callbacks: list[TrainerCallback] | None = None,
+        callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         """Make the Trainer.
 
@@ -92,7 +92,7 @@ class SystemTrainer(Trainer):
             train_dataset=rows,  # type: ignore[arg-type]
             eval_dataset=held_out,  # type: ignore[arg-type]
             data_collator=collator,  # type: ignore[arg-type]
-            callbacks=[rank_update_callback(), *(callbacks or [])],
+            callbacks=[rank_update_callback(), *callbacks],
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)

@@ -3,14 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from transformers import TrainerCallback, TrainingArguments
 
 from mi_probe.atomic import write_atomically
 from mi_probe.backbones import Backbone, load_backbone
@@ -70,7 +70,12 @@ class Trained:
         return load_checkpoint(self.folder, device=device)
 
 
-def train(settings: TrainSettings, out: str | Path) -> Trained:
+def train(
+    settings: TrainSettings,
+    out: str | Path,
+    *,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Trained:
     """Train one system; go on from where an interrupted training of the same stopped.
 
     The global random states are as before afterwards. With the same settings, threads and
@@ -79,6 +84,7 @@ def train(settings: TrainSettings, out: str | Path) -> Trained:
     Args:
         settings: what to train, on what, and how.
         out: the folder of this training, and of no other.
+        callbacks: more of the Trainer's callbacks.
 
     Raises:
         InputError: on settings that do not fit each other, the data or the model; or if
@@ -95,7 +101,7 @@ def train(settings: TrainSettings, out: str | Path) -> Trained:
         seed=settings.seed,
     )
     with global_random_state_kept(), quiet_transformers():
-        run = _prepare(settings, splits, folder)
+        run = _prepare(settings, splits, folder, callbacks)
         resume = _resumable(folder, run.config)
         run.trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
         if run.trainer.args.should_save:
@@ -113,7 +119,12 @@ class _Run:
     test: Rows
 
 
-def _prepare(settings: TrainSettings, splits: Splits, folder: Path) -> _Run:
+def _prepare(
+    settings: TrainSettings,
+    splits: Splits,
+    folder: Path,
+    callbacks: Sequence[TrainerCallback],
+) -> _Run:
     device = _device(settings.device)
     backbone = load_backbone(
         settings.backbone,
@@ -178,6 +189,7 @@ def _prepare(settings: TrainSettings, splits: Splits, folder: Path) -> _Run:
         save=save,
         validate=partial(validate, task=splits.validation, batch_size=size),
         keep=settings.keep_checkpoints,
+        callbacks=callbacks,
     )
     return _Run(settings, splits, config, trainer, test)
 

@@ -1,45 +1,133 @@
 """Each objective learns what there is to learn, and an interruption changes nothing."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import save_tiny
+import torch
+from planted_tasks import quick
+from safetensors.torch import load_file
+from transformers import TrainerCallback
 
-from mi_probe.predgen.settings import preset
+from mi_probe.errors import InputError
+from mi_probe.predgen import training
+from mi_probe.predgen.data import read_splits
+from mi_probe.predgen.design import OBJECTIVES
 from mi_probe.predgen.training import train
 
-
-@pytest.fixture(scope="session")
-def planted(tmp_path_factory):
-    """Reviews whose verdict is one of their words, as a file."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for i in range(240):
-        y = int(rng.integers(2))
-        word = (("bad", "bleak"), ("good", "funny"))[y][int(rng.integers(2))]
-        rows.append({"text": f"the {word} film {i}:", "label": ("negative", "positive")[y]})
-    path = tmp_path_factory.mktemp("planted") / "planted.csv"
-    pd.DataFrame(rows).to_csv(path, index=False)
-    return str(path)
+# The majority is right in 0.5 of the cases; each system is to be right in 0.3 more.
+MARGIN = 0.8
 
 
-@pytest.fixture(scope="session")
-def llama(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models") / "llama"
-    return str(save_tiny(folder, "llama", head="CausalLM"))
+@pytest.fixture(scope="module", params=OBJECTIVES)
+def trained(request, classes, folder_of, tmp_path_factory):
+    """One finished training of each objective."""
+    settings = quick(request.param, folder_of("llama"), classes)
+    return train(settings, tmp_path_factory.mktemp("trained") / request.param)
 
 
-@pytest.mark.parametrize("objective", ["predictor", "generator", "predgen"])
-def test_each_objective_learns_a_planted_task(objective, planted, llama, tmp_path):
-    settings = preset(
-        "default",
-        objective=objective,
-        backbone=llama,
-        data=planted,
-        steps=60,
-        learning_rate=1e-2,
-        checkpoint_every=30,
-        device="cpu",
+def test_each_objective_learns_a_planted_task(trained):
+    assert trained.metrics["test"]["accuracy"] >= MARGIN
+    losses = pd.read_csv(trained.folder / "losses.csv")
+    assert losses.step.tolist() == list(range(1, 41))
+    of = {
+        "predictor": ["director"],
+        "generator": ["writer"],
+        "predgen": ["writer", "director"],
+    }
+    for name in of[trained.config["objective"]]:
+        assert losses[name][-8:].mean() < 0.7 * losses[name][:4].mean()
+    assert losses.learning_rate.iloc[-1] < losses.learning_rate.max()
+
+
+def test_the_folder_holds_everything_and_no_pickle(trained):
+    there = {p.name for p in trained.folder.rglob("*") if p.is_file()}
+    assert {"predgen_config.json", "head.safetensors", "tokenizer.json"} <= there
+    assert not [n for n in there if n.endswith((".bin", ".pt", ".pth", ".pkl"))]
+    assert {p.name for p in trained.folder.iterdir() if p.is_dir()} == {
+        *("checkpoint-20", "checkpoint-40")
+    }
+    config = json.loads((trained.folder / "predgen_config.json").read_text())
+    assert config["step"] in (20, 40)
+    assert config["versions"]["packages"]["torch"]
+
+
+def test_reserved_rows_are_never_trained_on(trained):
+    found = trained.load()
+    parts = read_splits(found.source)
+    assert set(found.reserved_ids) == set(parts.test.ids)
+    assert not set(parts.test.prompts) & {*parts.train.prompts, *parts.validation.prompts}
+    assert found.config["data_sha256"] == parts.sha256()
+
+
+def test_a_checkpoint_predicts_as_the_trained_system_did(trained, classes):
+    found = trained.load()
+    parts = read_splits(found.source)
+    rows = training.encode(
+        found.backbone, parts.test, answers=found.system.objective != "predictor"
     )
-    trained = train(settings, tmp_path / "out")
-    assert trained.metrics["test"]["accuracy"] > 0.9
+    again = training.validate(found.system, rows, parts.test)
+    assert again == pytest.approx(trained.metrics["test"])
+
+
+def test_the_same_command_again_trains_nothing(trained, classes, folder_of, monkeypatch):
+    monkeypatch.setattr(training, "_prepare", None)
+    objective = trained.config["objective"]
+    again = train(quick(objective, folder_of("llama"), classes), trained.folder)
+    assert again.config == trained.config
+    with pytest.raises(InputError, match="rank was 8, now 4"):
+        train(quick(objective, folder_of("llama"), classes, rank=4), trained.folder)
+
+
+class Stop(TrainerCallback):
+    """An interruption, as a user or a cluster makes one."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise KeyboardInterrupt
+
+
+def weights(folder):
+    files = sorted(folder.glob("*.safetensors"))
+    return {f"{p.name}.{k}": t for p in files for k, t in load_file(p).items()}
+
+
+@pytest.mark.parametrize(
+    ("objective", "changes"),
+    [
+        ("predgen", {"sampling": "token", "sampled": True, "dropout": 0.1}),
+        ("predgen", {"alignment": "uncertainty", "accumulation": 2, "batch_size": 4}),
+        ("generator", {"peft": "none", "learning_rate": 1e-3}),
+    ],
+)
+def test_an_interrupted_training_ends_with_the_same_weights(
+    objective, changes, classes, folder_of, tmp_path
+):
+    few = {"steps": 6, "checkpoint_every": 2, "validation_rows": 8, "reserve": 8}
+    settings = quick(objective, folder_of("llama"), classes, **few, **changes)
+    whole = train(settings, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "cut", callbacks=[Stop(5)])
+    # Whatever else draws in between.
+    torch.manual_seed(99)
+    again = train(settings, tmp_path / "cut")
+    expected, found = weights(whole.folder), weights(again.folder)
+    assert set(found) == set(expected)
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert (tmp_path / "cut" / "losses.csv").read_text() == (
+        tmp_path / "whole" / "losses.csv"
+    ).read_text()
+    assert again.metrics == whole.metrics
+
+
+def test_the_global_random_states_are_left_alone(classes, folder_of, tmp_path):
+    # Python's own is drawn from by beartype, in tests only.
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    settings = quick("predictor", folder_of("llama"), classes, steps=2, dropout=0.1)
+    train(settings, tmp_path / "out")
+    assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
+    assert torch.equal(torch.get_rng_state(), before[1])

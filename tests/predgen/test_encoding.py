@@ -1,0 +1,123 @@
+"""Prompts and answers as tokens, whatever the tokenizer does with blanks, BOS and EOS."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from tiny import tiny_model, tiny_tokenizer
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from mi_probe.backbones import wrap_backbone
+from mi_probe.errors import InputError
+from mi_probe.predgen.encoding import Encoded, collate, encode, end_token
+from mi_probe.tasks import Task
+
+PROMPTS = ("a charming film:", "bad", "not at all funny; the plot is bad:")
+ANSWERS = (" positive", " negative", " negative")
+
+
+def task(prompts=PROMPTS, answers=ANSWERS):
+    return Task(
+        name="planted",
+        prompts=tuple(prompts),
+        answers=tuple(answers),
+        labels=np.array([1, 0, 0][: len(prompts)]),
+        label_names=("negative", "positive"),
+        target="verdict",
+        ids=tuple(f"r{i}" for i in range(len(prompts))),
+    )
+
+
+def metaspace(special):
+    """As sentencepiece writes a text: a mark for each blank, and one in front."""
+    letters = sorted(set("".join(PROMPTS + ANSWERS).replace(" ", "")))
+    pieces = ["\u2581", *letters, "\u2581positive", "\u2581negative", "\u2581bad"]
+    tokens = ["<unk>", "<s>", "</s>", *dict.fromkeys(pieces)]
+    backend = Tokenizer(
+        models.Unigram([(t, -len(tokens) / (1 + len(t))) for t in tokens], unk_id=0)
+    )
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    backend.decoder = decoders.Metaspace(prepend_scheme="first")
+    backend.normalizer = normalizers.NFC()
+    if special:
+        backend.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
+        )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+TOKENIZERS = {
+    "byte_level": tiny_tokenizer,
+    "pad_is_eos": lambda: tiny_tokenizer(pad=False),
+    "sentencepiece": lambda: metaspace(special=False),
+    "sentencepiece_closed": lambda: metaspace(special=True),
+}
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+def test_prompt_and_answer_join_to_what_the_model_reads(name):
+    backbone = wrap_backbone(tiny_model("llama"), TOKENIZERS[name]())
+    tokenizer = backbone.tokenizer
+    end = end_token(tokenizer)
+    for row, prompt, answer in zip(
+        encode(backbone, task()).rows, PROMPTS, ANSWERS, strict=True
+    ):
+        assert row.answer[-1] == end
+        assert end not in row.answer[:-1]
+        # A prompt that was closed would end the text before the answer.
+        assert row.prompt[-1] != end
+        written = tokenizer.decode([*row.prompt, *row.answer], skip_special_tokens=True)
+        assert written.strip() == prompt + answer
+        # The answer alone reads as the answer: this is what is parsed.
+        alone = tokenizer.decode(row.answer, skip_special_tokens=True)
+        assert alone.strip() == answer.strip()
+        assert tokenizer.bos_token_id not in row.answer
+
+
+def test_a_sentencepiece_answer_has_no_blank_of_its_own():
+    backbone = wrap_backbone(tiny_model("llama"), metaspace(special=False))
+    (row, *_) = encode(backbone, task()).rows
+    assert backbone.tokenizer.convert_ids_to_tokens(row.answer) == [
+        *("\u2581positive", "</s>")
+    ]
+
+
+def test_without_an_end_and_without_answers(tiny_backbone):
+    backbone = tiny_backbone("llama")
+    closed = encode(backbone, task()).rows[0]
+    assert encode(backbone, task(), ends=False).rows[0].answer == closed.answer[:-1]
+    assert encode(backbone, task(), answers=False).rows[0].answer == ()
+
+
+def test_an_encoder_decoder_writes_a_text_of_its_own(tiny_backbone):
+    backbone = tiny_backbone("t5")
+    rows = encode(backbone, task()).rows
+    text = backbone.tokenizer.decode(rows[0].answer, skip_special_tokens=True)
+    assert text == "positive"
+
+
+def test_long_prompts_leave_room_for_the_answer(tiny_backbone):
+    long = task(("bad " * 200, *PROMPTS[1:]))
+    found = encode(tiny_backbone("gpt2"), long)
+    assert "1 of 3 texts cut" in found.notes[0]
+    assert all(len(row.prompt) + len(row.answer) <= 128 for row in found.rows)
+
+
+def test_an_answer_needs_tokens(tiny_backbone):
+    with pytest.raises(InputError, match="2 of 3 have none, the first in row 'r0'"):
+        encode(tiny_backbone("llama"), task(answers=("", " positive", "")))
+
+
+def test_padding_goes_left_of_prompts_and_right_of_answers():
+    rows = [Encoded((5,), (7, 8, 2), 1.0), Encoded((5, 6), (2,), 0.0)]
+    batch = collate(rows, pad=0, left=True, classes=True)
+    assert batch["prompt_ids"].tolist() == [[0, 5], [5, 6]]
+    assert batch["prompt_mask"].tolist() == [[False, True], [True, True]]
+    assert batch["answer_ids"].tolist() == [[7, 8, 2], [2, 0, 0]]
+    assert batch["answer_mask"].tolist() == [[True] * 3, [True, False, False]]
+    assert batch["labels"].dtype == torch.int64
+    right = collate(rows, pad=0, left=False, classes=False)
+    assert right["prompt_ids"].tolist() == [[5, 0], [5, 6]]
+    assert right["labels"].dtype == torch.float32
