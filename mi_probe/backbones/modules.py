@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -11,6 +12,7 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from mi_probe.backbones.backbone import backbone_module
 from mi_probe.backbones.folders import CONFIG, WEIGHTS, WEIGHTS_INDEX
+from mi_probe.backbones.published_rocoft import published_weights
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.backbones.sites import kind_of
 from mi_probe.errors import InputError
@@ -96,7 +98,7 @@ def load_module(
     Raises:
         InputError: if the files are damaged, do not fit, or leave a weight random.
     """
-    weight_files(folder)
+    names = weight_files(folder)
     trust = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     with user_files("configuration", folder):
         changes = {} if num_labels is None else {"num_labels": num_labels}
@@ -107,8 +109,17 @@ def load_module(
         auto = _with_head(config, auto, folder)
     auto = auto or _without_head(config, trust_remote_code)
     with user_files("model", folder), torch.random.fork_rng(devices=[]):
-        loaded = getattr(transformers, auto).from_pretrained(
-            folder,
+        loader = getattr(transformers, auto)
+        source: dict[str, Any] = {"pretrained_model_name_or_path": folder}
+        files = [folder / name for name in names if name.endswith(".safetensors")]
+        if (joined := published_weights(files)) is not None:
+            config.tie_word_embeddings &= "lm_head.weight" not in joined
+            if hasattr(loader, "from_config"):  # an Auto class takes folders only
+                with torch.device("meta"):
+                    loader = type(loader.from_config(config))
+            source = {"pretrained_model_name_or_path": None, "state_dict": joined}
+        loaded = loader.from_pretrained(
+            **source,
             config=config,
             dtype=dtype,
             use_safetensors=True,
