@@ -43,6 +43,7 @@ class Settings:
     layer: str | None = _setting(
         None, "layer of the bars: hidden_states index or site (default: the deepest)"
     )
+    sentences: int = _setting(3, "sentences drawn of each token table: the first ones")
 
 
 def figures(settings: Settings) -> None:
@@ -57,7 +58,9 @@ def figures(settings: Settings) -> None:
     if settings.columns not in COLUMNS:
         raise InputError(f"columns must be 1 or 2; not {settings.columns}.")
     folders = ResultFolders(settings.results)
-    options = Options(unit=settings.unit, layer=settings.layer)
+    if settings.sentences < 1:
+        raise InputError(f"sentences must be 1 or more; not {settings.sentences}.")
+    options = Options(settings.unit, settings.layer, settings.sentences)
     made, missing = 0, []
     with style(settings.style, COLUMNS[settings.columns]):
         for found in gallery(folders, kinds, options):

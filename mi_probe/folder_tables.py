@@ -4,9 +4,12 @@
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,13 +19,14 @@ from mi_probe.results import SCHEMA_VERSION, read_results
 
 TABLES = ("gaps.csv", "capacity.csv", "noise.csv")
 """Tables that commands other than `estimate` write beside the rows."""
+_TOKENS = ".tokens.parquet"
 _NONE_GIVEN = (
     "results must name at least one folder that `python -m mi_probe.estimate --out` "
     "wrote; got none."
 )
 _TEXT = (
     *("subject", "objective", "task", "site", "token_set", "pooling", "rung"),
-    *("reading", "verdict"),
+    *("reading", "verdict", "token", "word", "predicted_word", "anchor"),
 )
 _NUMBERS = (
     *("schema_version", "layer", "n_layers", "n", "n_classes", "checkpoint_step"),
@@ -31,6 +35,20 @@ _NUMBERS = (
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
     *("metric_value", "parse_failure_rate"),
 )
+
+
+@dataclass(frozen=True)
+class TokenSet:
+    """The token tables of one subject, task and site."""
+
+    stem: str
+    """Of the files' names."""
+    about: Mapping[str, Any]
+    """Subject, site, layer, task, n ... as written; empty where they were not."""
+    tokens: pd.DataFrame
+    """One row a token."""
+    beside: Mapping[str, pd.DataFrame]
+    """``positions``, ``types`` and ``words``; empty where they were not written."""
 
 
 class ResultFolders:
@@ -70,6 +88,19 @@ class ResultFolders:
         tables = [_read(file) for file in files]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
+    @cached_property
+    def token_sets(self) -> tuple[TokenSet, ...]:
+        """What `python -m mi_probe.tokens` wrote, one a subject, task and site.
+
+        Raises:
+            InputError: if a table cannot be read.
+        """
+        return tuple(
+            _token_set(file)
+            for path in self.paths
+            for file in sorted((path / "tokens").glob(f"*{_TOKENS}"))
+        )
+
 
 def read_folders(folders: Sequence[str | Path]) -> pd.DataFrame:
     """Estimates of all folders, of a results.csv alone where that is all there is.
@@ -91,7 +122,8 @@ def _has_rows(path: Path) -> bool:
 
 
 def _has_tables(path: Path) -> bool:
-    return any((path / name).is_file() for name in TABLES)
+    tokens = next(iter((path / "tokens").glob(f"*{_TOKENS}")), None)
+    return tokens is not None or any((path / name).is_file() for name in TABLES)
 
 
 def _read(file: Path) -> pd.DataFrame:
@@ -101,6 +133,21 @@ def _read(file: Path) -> pd.DataFrame:
         )
     except (ValueError, OSError) as error:
         raise _not_a_table(file, error) from None
+
+
+def _token_set(file: Path) -> TokenSet:
+    stem = file.name.removesuffix(_TOKENS)
+    about = file.with_name(f"{stem}.json")
+    try:
+        tokens = pd.read_parquet(file)
+        said = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
+    except (ValueError, OSError) as error:
+        raise _not_a_table(file, error) from None
+    beside = {}
+    for name in ("positions", "types", "words"):
+        other = file.with_name(f"{stem}.{name}.csv")
+        beside[name] = _read(other) if other.is_file() else pd.DataFrame()
+    return TokenSet(stem, said, tokens, beside)
 
 
 def _lone_table(path: Path) -> Path | None:

@@ -3,6 +3,7 @@
     rows/ or results.csv      profiles, bars, systems, training, accuracy
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
+    tokens/                   strips, heat maps, positions, types and words
 
 A kind is one function from the folder to figures; what is not there is said, not drawn.
 """
@@ -20,6 +21,7 @@ from types import MappingProxyType
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mi_probe import gallery_tokens
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.summaries import at_layer
 from mi_probe.analysis.training_runs import last_steps, with_runs
@@ -46,6 +48,8 @@ class Options:
     unit: str = "nats"
     layer: str | None = None
     """Of the bars: a hidden_states index or a site; None for the deepest."""
+    sentences: int = 3
+    """How many sentences of each token table are drawn: the first, not chosen by value."""
 
 
 @dataclass(frozen=True)
@@ -200,6 +204,27 @@ def _ladders(folders: ResultFolders, options: Options, axis: str) -> Found:
         yield label, ladder_figure(rows, axis=axis), rows  # pyright: ignore[reportArgumentType]
 
 
+def _strips(folders: ResultFolders, options: Options) -> Found:
+    yield from gallery_tokens.strips(folders.token_sets, options.unit, options.sentences)
+
+
+def _tokens(folders: ResultFolders, options: Options) -> Found:
+    sets = folders.token_sets
+    yield from gallery_tokens.sentence_maps(sets, options.unit, options.sentences)
+
+
+def _positions(folders: ResultFolders, options: Options) -> Found:
+    yield from gallery_tokens.positions(folders.token_sets, options.unit)
+
+
+def _types(folders: ResultFolders, options: Options) -> Found:
+    yield from gallery_tokens.types(folders.token_sets, options.unit)
+
+
+def _words(folders: ResultFolders, options: Options) -> Found:
+    yield from gallery_tokens.words(folders.token_sets, options.unit)
+
+
 def _groups(points: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
     if points.empty:
         return
@@ -226,6 +251,11 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "gaps": Kind(_gaps, "no gaps.csv"),
         "capacity": Kind(_capacity, "no capacity.csv"),
         "noise": Kind(_noise, "no noise.csv"),
+        "strips": Kind(_strips, "no tokens/*.tokens.parquet"),
+        "tokens": Kind(_tokens, "no tokens/*.tokens.parquet"),
+        "positions": Kind(_positions, "no tokens/*.positions.csv"),
+        "types": Kind(_types, "no tokens/*.types.csv"),
+        "words": Kind(_words, "no tokens/*.words.csv"),
     }
 )
 """Every kind of figure, in the order in which they are drawn."""

@@ -14,14 +14,14 @@ def texts(figure):
 
 def visible_texts(figure):
     figure.draw_without_rendering()
-    # Ticks beyond the limits of an axis exist but are not drawn.
+    # Ticks beyond the limits of an axis, or of one that is off, exist but are not drawn.
     beyond = {
         label
         for ax in figure.axes
-        for axis, (low, high) in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim()))
+        for axis, ends in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim()))
         for tick in axis.get_major_ticks()
         for label in (tick.label1, tick.label2)
-        if not low <= tick.get_loc() <= high
+        if not (ax.axison and min(ends) <= tick.get_loc() <= max(ends))
     }
     return [
         t

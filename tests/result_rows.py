@@ -117,3 +117,101 @@ def ladder_rows(axis, poolings=("mean",), **more) -> pd.DataFrame:
                 own |= {"pooled_low": full - gap - 0.03, "pooled_high": full - gap + 0.03}
             rows.append(_PLACE | {"H_Y_nats": math.log(2), "n": 1234} | own | more)
     return pd.DataFrame(rows)
+
+
+SENTENCES = {
+    "r-1": [
+        "<s>",
+        " the",
+        " un",
+        "lucky",
+        " cost",
+        " $\\",
+        "foo",
+        "$",
+        "\n",
+        " \u4e2d",
+        ".",
+    ],
+    "r-2": [" dull", "\t", " \U0001f44d", " end"],
+}
+"""Tokens with pieces, mathematics, blanks and letters that few fonts have."""
+
+
+def token_rows(sentences=SENTENCES) -> pd.DataFrame:
+    """Rows of a token table; values go from below 0 to above the ceiling."""
+    rows = []
+    for row_id, tokens in sentences.items():
+        word = -1
+        total = 0.0
+        for i, token in enumerate(tokens):
+            special = token == "<s>"
+            word += not special and (token[:1].isspace() or not token.isalpha())
+            total += 0.05 * (i - 3)
+            rows.append(
+                {
+                    "row_id": row_id,
+                    "position": i,
+                    "token": token,
+                    "word": -1 if special else word,
+                    "special": special,
+                    "label": "positive",
+                    "predicted": "negative",
+                    "pointwise_nats": math.nan if i == 3 else 0.1 * (i - 2),
+                    "increment_nats": 0.05 * (i - 3),
+                    "cumulative_nats": total,
+                    "ceiling_nats": math.log(2),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def position_rows(n_positions=6) -> pd.DataFrame:
+    """Rows of a table of positions, from both ends."""
+    values = [0.3 - 0.1 * i for i in range(n_positions)]
+    return pd.DataFrame(
+        {
+            "anchor": anchor,
+            "position": i,
+            "n": 100 - 10 * i,
+            "value_nats": value,
+            "ci_low": value - 0.05,
+            "ci_high": value + 0.05,
+            "H_Y_nats": math.log(2),
+        }
+        for anchor in ("start", "end")
+        for i, value in enumerate(values)
+    )
+
+
+def type_rows() -> pd.DataFrame:
+    """Rows of a table of token types, the last of rare ones together."""
+    tokens = [" the", " \u4e2d", "\n", " $x_1$", ""]
+    return pd.DataFrame(
+        {
+            "token": tokens,
+            "n": [50, 90, 20, 10, 300],
+            "value_nats": [0.01, 0.2, -0.03, 0.8, 0.1],
+            "ci_low": [-0.02, 0.1, -0.1, 0.7, math.nan],
+            "ci_high": [0.04, 0.3, 0.04, 0.9, math.nan],
+            "H_Y_nats": math.log(2),
+            "pooled": [False] * 4 + [True],
+        }
+    )
+
+
+def word_rows() -> pd.DataFrame:
+    """Rows of a table of words against two predictions."""
+    words = ["funny", "dull", "\u4e2d", "rare"]
+    return pd.DataFrame(
+        {
+            "predicted_word": predicted,
+            "word": word,
+            "n": 5 if word == "rare" else 40,
+            "value_nats": sign * (0.4 - 0.15 * i),
+            "ci_low": 0.0,
+            "ci_high": 0.1,
+        }
+        for sign, predicted in ((1, "positive"), (-1, "negative"))
+        for i, word in enumerate(words)
+    )

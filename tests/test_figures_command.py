@@ -1,6 +1,18 @@
+import json
+
 import pandas as pd
 import pytest
-from result_rows import gap_rows, grid, ladder_rows, row, table
+from result_rows import (
+    gap_rows,
+    grid,
+    ladder_rows,
+    position_rows,
+    row,
+    table,
+    token_rows,
+    type_rows,
+    word_rows,
+)
 
 from mi_probe.figures import main
 
@@ -148,3 +160,31 @@ def test_systems_training_and_accuracy_are_drawn_of_trained_systems(results, tmp
     assert stems == {"systems", "training-reviews", "accuracy-reviews"}
     assert pd.read_csv(out / "systems.csv")["checkpoint_step"].tolist() == [20, 20]
     assert len(pd.read_csv(out / "training-reviews.csv")) == 4
+
+
+def test_token_tables_become_strips_maps_positions_types_and_words(tmp_path, capsys):
+    tokens = tmp_path / "results" / "tokens"
+    tokens.mkdir(parents=True)
+    for layer in (0, 6):
+        stem = f"tiny-reviews-{layer}"
+        token_rows().to_parquet(tokens / f"{stem}.tokens.parquet")
+        position_rows().to_csv(tokens / f"{stem}.positions.csv", index=False)
+        type_rows().to_csv(tokens / f"{stem}.types.csv", index=False)
+        word_rows().to_csv(tokens / f"{stem}.words.csv", index=False)
+        about = {"subject": "lab/tiny", "task": "reviews", "layer": layer, "n": 1234}
+        (tokens / f"{stem}.json").write_text(json.dumps(about))
+    out = tmp_path / "f"
+    options = ["--out", str(out), "--sentences", "1", "--formats", "svg"]
+    assert main([str(tmp_path / "results"), *options]) == 0
+    stems = {path.stem for path in out.iterdir()}
+    kinds = ("strip-pointwise", "strip-increment", "positions", "types", "words")
+    wanted = {f"{kind}-tiny-reviews-{layer}" for kind in kinds for layer in (0, 6)}
+    wanted |= {f"tokens-tiny-reviews-{layer}-r-1" for layer in (0, 6)}
+    layers = "layers-tiny-on-reviews"
+    assert stems == wanted | {f"tokens-{layers}-r-1", f"positions-{layers}"}
+    drawn = pd.read_csv(out / "strip-pointwise-tiny-reviews-0.csv")
+    rows = token_rows().query("row_id == 'r-1'")
+    pd.testing.assert_series_equal(
+        drawn["pointwise"], rows["pointwise_nats"], check_names=False, check_index=False
+    )
+    assert "not drawn: profile" in capsys.readouterr().out

@@ -9,11 +9,26 @@ Estimates pass through `over_seeds`, other tables through `in_unit` (`mi_probe.a
 
 from mi_probe.plots.bars import bar_figure, grouped_bars
 from mi_probe.plots.forest import gap_figure, gap_forest
+from mi_probe.plots.heat_map import heat_figure, heat_map
 from mi_probe.plots.ladders import ladder_figure, ladder_panels
+from mi_probe.plots.positions import (
+    position_figure,
+    position_line,
+    position_map,
+    position_map_figure,
+)
 from mi_probe.plots.profiles import layer_profile, layer_profiles
 from mi_probe.plots.saving import FORMATS, save
 from mi_probe.plots.style import SYSTEM_STYLES, VIEW_STYLES, WIDTHS, style
 from mi_probe.plots.system_bars import system_bars, system_figure
+from mi_probe.plots.token_maps import (
+    sentence_cells,
+    sentence_figure,
+    word_cells,
+    word_figure,
+)
+from mi_probe.plots.token_strip import token_strip, token_strips
+from mi_probe.plots.token_types import most_frequent, type_figure, type_forest
 from mi_probe.plots.training import (
     accuracy_figure,
     information_line,
@@ -31,15 +46,30 @@ __all__ = [
     "gap_figure",
     "gap_forest",
     "grouped_bars",
+    "heat_figure",
+    "heat_map",
     "information_line",
     "ladder_figure",
     "ladder_panels",
     "layer_profile",
     "layer_profiles",
     "metric_line",
+    "most_frequent",
+    "position_figure",
+    "position_line",
+    "position_map",
+    "position_map_figure",
     "save",
+    "sentence_cells",
+    "sentence_figure",
     "style",
     "system_bars",
     "system_figure",
+    "token_strip",
+    "token_strips",
     "training_figure",
+    "type_figure",
+    "type_forest",
+    "word_cells",
+    "word_figure",
 ]

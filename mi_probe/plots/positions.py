@@ -1,0 +1,227 @@
+"""Where in a sentence the information is: I(Y; Z_t) by position, and by layer."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from mi_probe.errors import InputError
+from mi_probe.plots.colour_scale import colours, draw_scale, scale
+from mi_probe.plots.marks import draw_ceiling
+from mi_probe.plots.parts import (
+    LINE_SPACING,
+    Entry,
+    ceiling_handle,
+    ceiling_label,
+    figure_legends,
+    wrapped,
+)
+from mi_probe.plots.style import INK, NULL_FILL, REFERENCE, view_style
+
+ANCHORS = {"start": "token, counted from the start", "end": "token, counted from the end"}
+"""Where positions are counted from, and what the axis is called then."""
+_SLIGHT = 0.1
+"""Share of the scale below which a negative value is as good as 0."""
+_NEEDED = ("anchor", "position", "n", "value", "low", "high", "unit")
+
+
+def position_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw I(Y; Z_t) of one layer and anchor with its 95 % band and H(Y).
+
+    Counted from the end, 0 is the last token and stands at the right.
+
+    Raises:
+        InputError: a column missing, no row, or two anchors.
+    """
+    _check(points)
+    ax = ax or _current()
+    points = points.sort_values("position", kind="stable")
+    x = points["position"].to_numpy(float)
+    look = view_style("full")
+    ax.fill_between(
+        x, points["low"], points["high"], color=look.colour, alpha=0.2, linewidth=0
+    )
+    ax.plot(x, points["value"], look.marker + "-", color=look.colour, markersize=2)
+    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
+    if "ceiling" in points:
+        draw_ceiling(ax, float(points["ceiling"].mean()))
+    ax.set_ylabel(f"MI estimate ({points['unit'].iloc[0]})")
+    _count_from(ax, points)
+    return ax
+
+
+def position_counts(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw how many sentences have a token at each position.
+
+    Raises:
+        InputError: as `position_line`.
+    """
+    _check(points)
+    ax = ax or _current()
+    points = points.sort_values("position", kind="stable")
+    x = points["position"].to_numpy(float)
+    ax.fill_between(x, 0, points["n"], color=NULL_FILL, step="mid", linewidth=0)
+    ax.step(x, points["n"], color=INK, linewidth=0.7, where="mid")
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("n")
+    ax.locator_params(axis="y", nbins=3)
+    _count_from(ax, points)
+    return ax
+
+
+def position_map(
+    points: pd.DataFrame, ax: Axes | None = None, *, norm: Normalize | None = None
+) -> Axes:
+    """Draw layers against positions of one anchor: a cell's colour is I(Y; Z_t).
+
+    The deepest layer is on top. Cells are vector shapes; a missing one is white. One
+    that is clearly below 0 has a dash in it, so that grey print tells the signs apart.
+
+    Raises:
+        InputError: as `position_line`, or no column `layer`.
+    """
+    _check(points, "layer")
+    ax = ax or _current()
+    norm = scale(points["value"].to_numpy(float)) if norm is None else norm
+    wide = points.pivot(index="layer", columns="position", values="value").sort_index()
+    first, last = int(wide.columns.min()), int(wide.columns.max())
+    values = wide.reindex(columns=range(first, last + 1)).to_numpy(float)
+    ax.pcolormesh(
+        np.arange(first, last + 2) - 0.5,
+        np.arange(len(wide) + 1),
+        np.ma.masked_invalid(values),
+        cmap=colours(),
+        norm=norm,
+        rasterized=False,
+    )
+    rows, columns = np.nonzero(values < -_SLIGHT * float(norm.vmax or 0))
+    ax.plot(columns + first, rows + 0.5, "_", color=INK, markersize=2.5, mew=0.6)
+    every = max(1, -(-len(wide) // 8))
+    ticks = list(range(len(wide) - 1, -1, -every))
+    ax.set_yticks([t + 0.5 for t in ticks], [f"{wide.index[t]:g}" for t in ticks])
+    ax.set_ylabel("layer")
+    _count_from(ax, points)
+    return ax
+
+
+def _current() -> Axes:
+    import matplotlib.pyplot as plt
+
+    return plt.gca()
+
+
+def _check(points: pd.DataFrame, *more: str) -> None:
+    missing = [column for column in (*_NEEDED, *more) if column not in points]
+    if missing:
+        raise InputError(
+            f"points lack the columns {', '.join(missing)}; pass a table of positions "
+            "through mi_probe.analysis.units.in_unit first."
+        )
+    if points.empty:
+        raise InputError("points hold no rows; there is nothing to draw.")
+    if points["anchor"].nunique() > 1:
+        raise InputError("points must be counted from one anchor: start or end.")
+
+
+def _count_from(ax: Axes, points: pd.DataFrame) -> None:
+    anchor = str(points["anchor"].iloc[0])
+    low, high = points["position"].min() - 0.5, points["position"].max() + 0.5
+    # The sentence's end is at the right.
+    ax.set_xlim(*((high, low) if anchor == "end" else (low, high)))
+    ax.xaxis.get_major_locator().set_params(integer=True, nbins=6)
+    ax.set_xlabel(ANCHORS.get(anchor, anchor))
+
+
+def position_figure(points: pd.DataFrame, *, title: str) -> Figure:
+    """`position_line` of one layer over `position_counts`, a column or row an anchor.
+
+    Raises:
+        InputError: a column missing, or no row.
+    """
+    panels = _panels(points)
+    width = mpl.rcParams["figure.figsize"][0]
+    columns = len(panels) if width >= 4.5 else 1
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(width, 1.9 * rows + 0.3), layout="constrained")
+    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[2.2, 1] * rows)
+    for i, panel in enumerate(panels):
+        above, below = axes[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
+        if i:
+            above.sharey(axes[0, 0])
+            below.sharey(axes[1, 0])
+        position_line(panel, above).set_xlabel("")
+        above.tick_params(labelbottom=False)
+        position_counts(panel, below)
+        for ax in (above, below) if i % columns else ():
+            ax.set_ylabel("")
+    _head(figure, title)
+    band = Patch(color=view_style("full").colour, alpha=0.2, linewidth=0)
+    entries: list[Entry] = []
+    if points[["low", "high"]].notna().all(axis=1).any():
+        entries.append((band, "95 % interval over examples"))
+    if "ceiling" in points and points["ceiling"].notna().any():
+        entries.append((ceiling_handle(), ceiling_label(points)))
+    figure_legends(figure, entries)
+    return figure
+
+
+def position_map_figure(points: pd.DataFrame, *, title: str) -> Figure:
+    """`position_map` of several layers, a panel an anchor, under one colour scale.
+
+    Raises:
+        InputError: a column missing, or no row.
+    """
+    panels = _panels(points)
+    width = mpl.rcParams["figure.figsize"][0]
+    columns = len(panels) if width >= 4.5 else 1
+    rows = -(-len(panels) // columns)
+    layers = points["layer"].nunique()
+    tall = min(1.8, max(0.6, 0.13 * layers)) + 0.45
+    figure = Figure(figsize=(width, tall * rows + 0.85), layout="constrained")
+    ratios = [tall] * rows + [0.09]
+    grid = figure.add_gridspec(rows + 1, columns, height_ratios=ratios)
+    norm = scale(points["value"].to_numpy(float))
+    for i, panel in enumerate(panels):
+        ax = figure.add_subplot(grid[i // columns, i % columns])
+        position_map(panel, ax, norm=norm)
+        if i % columns:
+            ax.set_ylabel("")
+    _head(figure, title)
+    sizes = points["n"].to_numpy(float)
+    words = f"MI estimate ({points['unit'].iloc[0]}), n = {sizes.min():,.0f}"
+    words += f" to {sizes.max():,.0f} a cell" if sizes.min() < sizes.max() else " a cell"
+    ceiling = float(points["ceiling"].mean()) if "ceiling" in points else float("nan")
+    marked = ceiling if np.isfinite(ceiling) else None
+    if marked is not None:
+        words += f"\n$H(Y)$ = {marked:.3f} {points['unit'].iloc[0]}"
+    if (points["value"] < -_SLIGHT * float(norm.vmax or 0)).any():
+        words += "; dash in a cell: below 0"
+    draw_scale(figure.add_subplot(grid[rows, :]), norm, words, marked=marked)
+    return figure
+
+
+def _head(figure: Figure, title: str) -> None:
+    figure.suptitle(
+        wrapped(title, figure.get_figwidth(), size=9.0),
+        parse_math=False,
+        linespacing=LINE_SPACING,
+    )
+
+
+def _panels(points: pd.DataFrame) -> list[pd.DataFrame]:
+    for column in ("anchor", "position"):
+        if column not in points:
+            raise InputError(f"points lack the column {column}.")
+    panels = [rows for _, rows in points.groupby("anchor", sort=False)]
+    for panel in panels or [points]:
+        _check(panel)
+    return panels

@@ -1,0 +1,117 @@
+"""Heat maps of tokens: a sentence by definition or layer, words against predictions."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mi_probe.errors import InputError
+from mi_probe.plots.heat_map import heat_figure
+
+QUANTITIES = ("pointwise", "increment", "cumulative")
+
+
+def sentence_cells(tokens: pd.DataFrame, rows: str = "quantity") -> pd.DataFrame:
+    """Cells of one sentence: a column a token, a row a definition or a layer.
+
+    Args:
+        tokens: of one sentence, `in_unit`; several layers have a column `layer`.
+        rows: ``quantity``, or ``layer`` (of the pointwise value).
+
+    Raises:
+        InputError: several sentences, or a column missing.
+    """
+    if rows not in ("quantity", "layer"):
+        raise InputError(f"rows must be quantity or layer; not {rows!r}.")
+    needed = ["row_id", "position", "token", "unit", *QUANTITIES]
+    missing = [
+        c for c in (*needed, *(["layer"] if rows == "layer" else [])) if c not in tokens
+    ]
+    if missing:
+        raise InputError(
+            f"tokens lack the columns {', '.join(missing)}; pass a table of `python -m "
+            "mi_probe.tokens` through mi_probe.analysis.units.in_unit first."
+        )
+    if tokens["row_id"].nunique() != 1:
+        raise InputError("tokens must be of one sentence.")
+    common = ["position", "token", "unit"]
+    if rows == "quantity":
+        cells = tokens.melt(common, list(QUANTITIES), var_name="row", value_name="value")
+        order = {name: i for i, name in enumerate(QUANTITIES)}
+        cells = cells.assign(_at=cells["row"].map(order))
+    else:
+        cells = tokens[[*common, "layer", "pointwise"]]
+        cells = cells.rename(columns={"layer": "row", "pointwise": "value"})
+        # The deepest on top, as a network is drawn.
+        cells = cells.assign(_at=-cells["row"].astype(float))
+        cells["row"] = [f"layer {layer:g}" for layer in cells["row"]]
+    cells = cells.sort_values(["_at", "position"], kind="stable").drop(columns="_at")
+    cells = cells.rename(columns={"position": "column", "token": "column_label"})
+    return cells.reset_index(drop=True)
+
+
+def sentence_figure(cells: pd.DataFrame, *, title: str) -> Figure:
+    """A heat map of `sentence_cells`: tokens across, definitions or layers down."""
+    by_layer = cells["row"].astype(str).str.startswith("layer").all()
+    words = "information of the token, $i(y; z_t)$" if by_layer else "information"
+    note = (
+        ""
+        if by_layer
+        else "cumulative: of all tokens up to this one; increment: what it adds"
+    )
+    return heat_figure(cells, title=title, words=words, note=note)
+
+
+def word_cells(words: pd.DataFrame, *, most: int = 14, least_n: int = 1) -> pd.DataFrame:
+    """Cells of the words that tell most, by any predicted word: a row a prediction.
+
+    Args:
+        words: `in_unit` of a table of words: predicted_word, word, n, value.
+        most: columns of the figure; the largest values are chosen, so they lean high.
+        least_n: occurrences below which a word is not shown.
+
+    Raises:
+        InputError: a column missing, or no word is left.
+    """
+    missing = [c for c in ("predicted_word", "word", "n", "value") if c not in words]
+    if missing:
+        raise InputError(f"words lack the columns {', '.join(missing)}.")
+    kept = words[(words["n"] >= least_n) & words["value"].notna()]
+    if kept.empty:
+        raise InputError(f"words must hold one with n >= {least_n}; none has.")
+    best = kept.groupby("word")["value"].max().sort_values(ascending=False, kind="stable")
+    chosen = list(best.index[:most])
+    cells = kept[kept["word"].isin(chosen)]
+    cells = cells.assign(_at=cells["word"].map(chosen.index))
+    cells = cells.sort_values(["predicted_word", "_at"], kind="stable")
+    return (
+        cells.drop(columns="_at")
+        .rename(columns={"predicted_word": "row", "word": "column"})
+        .reset_index(drop=True)
+    )
+
+
+def word_figure(cells: pd.DataFrame, *, title: str, total: int) -> Figure:
+    """A heat map of `word_cells`; `total` is how many words they were chosen of."""
+    shown = cells["column"].nunique()
+    sizes = cells["n"].to_numpy(float)
+    note = f"n = {sizes.min():,.0f} to {sizes.max():,.0f} a cell"
+    if shown < total:
+        note += f"; the largest {shown} of {total} words, so they lean high"
+    first = cells.assign(_at=np.arange(len(cells))).drop_duplicates("column")
+    order = list(first.sort_values("_at")["column"])
+    cells = cells.assign(_at=cells["column"].map(order.index))
+    cells = cells.sort_values(["_at"], kind="stable").drop(columns="_at")
+    return heat_figure(
+        cells,
+        title=title,
+        words="information of the word",
+        note=note,
+        x_label="word of the input",
+        y_label="predicted",
+    )

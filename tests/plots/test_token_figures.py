@@ -1,0 +1,246 @@
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from figure_checks import overlaps, texts
+from matplotlib.colors import to_rgba
+from matplotlib.patches import Rectangle
+from result_rows import position_rows, token_rows, type_rows, word_rows
+
+from mi_probe.analysis.units import in_unit
+from mi_probe.errors import InputError
+from mi_probe.plots import (
+    glyphs,
+    heat_figure,
+    heat_map,
+    most_frequent,
+    position_figure,
+    position_map_figure,
+    sentence_cells,
+    sentence_figure,
+    style,
+    token_strip,
+    token_strips,
+    type_figure,
+    word_cells,
+    word_figure,
+)
+from mi_probe.plots.colour_scale import ABSENT, colours, scale
+
+
+def boxes(ax):
+    """The coloured cells, in the order in which they were drawn."""
+    return [p for p in ax.patches if isinstance(p, Rectangle) and p.get_width() > 0]
+
+
+def test_every_token_stands_on_the_colour_of_its_value():
+    tokens = in_unit(token_rows())
+    norm = scale(tokens["pointwise"].to_numpy())
+    with style():
+        figure = token_strips(tokens)
+        axes = figure.axes[:2]
+    for ax, (_, rows) in zip(axes, tokens.groupby("row_id"), strict=True):
+        for box, value in zip(boxes(ax), rows["pointwise"], strict=True):
+            wanted = (
+                colours()(float(norm(value))) if np.isfinite(value) else to_rgba(ABSENT)
+            )
+            assert box.get_facecolor() == pytest.approx(wanted)
+            assert bool(box.get_hatch()) == bool(np.isnan(value))
+        # Below 0: a dashed line too, for grey print.
+        assert len(ax.lines) == (rows["pointwise"] < 0).sum()
+    assert norm.vmin == -norm.vmax == -tokens["pointwise"].abs().max()
+
+
+def test_blanks_are_seen_and_no_letter_is_lost():
+    with style():
+        figure = token_strips(in_unit(token_rows(), "bits"))
+        words = texts(figure)
+        for ending in ("pdf", "svg", "png"):
+            figure.savefig(io.BytesIO(), format=ending)
+    for part in ("␣the", "lucky", "␣$\\", "↵", "⇥", "␣U+4E2D", "␣U+1F44D", "(bits)"):
+        assert part in words
+    for part in ("label positive, predicted negative", "log p(y) = 1.000 bits"):
+        assert part in words
+    for part in ("dashed underline: below 0", "special tokens", "hatched: no value"):
+        assert part in words.replace("\n", " ")
+
+
+def test_pieces_of_a_word_touch_and_words_wrap_whole():
+    tokens = in_unit(token_rows({"r": [" a", " long", "ish"] + [" word", "piece"] * 12}))
+    with style():
+        ax = token_strips(tokens).axes[0]
+    drawn = boxes(ax)
+    lines = [round(box.get_y()) for box in drawn]
+    assert max(lines) >= 2
+    for i in range(3, len(drawn), 2):
+        left, right = drawn[i], drawn[i + 1]
+        assert lines[i] == lines[i + 1]
+        assert right.get_x() == pytest.approx(left.get_x() + left.get_width())
+    width = ax.get_xlim()[1]
+    assert all(box.get_x() + box.get_width() <= width + 1e-9 for box in drawn)
+
+
+def test_a_token_wider_than_the_page_is_made_to_fit():
+    with style():
+        ax = token_strips(in_unit(token_rows({"r": ["a" * 200, " b"]}))).axes[0]
+    assert boxes(ax)[0].get_width() == pytest.approx(ax.get_xlim()[1])
+
+
+def test_fonts_of_the_machine_are_asked_before_code_points(monkeypatch):
+    assert glyphs.shown("é 中") == "é␣U+4E2D"
+    with style():
+        assert glyphs.families(["é 中"]) == ["STIXGeneral", "DejaVu Sans"]
+        for cached in (glyphs._own, glyphs._fallback, glyphs._others):
+            cached.cache_clear()
+        # As if the figures' own fonts were one less.
+        monkeypatch.setattr(glyphs, "_OWN", ("STIXGeneral",))
+        monkeypatch.setitem(mpl.rcParams, "font.family", ["STIXGeneral"])
+        try:
+            assert glyphs.shown("\N{GRINNING FACE}") == "\N{GRINNING FACE}"
+            assert len(glyphs.families(["\N{GRINNING FACE}"])) == 2
+            assert not [name for name, _ in glyphs._others() if "Last Resort" in name]
+        finally:
+            for cached in (glyphs._own, glyphs._fallback, glyphs._others):
+                cached.cache_clear()
+
+
+def test_a_heat_map_draws_every_cell_and_hatches_what_is_missing():
+    cells = in_unit(word_rows().iloc[:-1])
+    cells = cells.rename(columns={"predicted_word": "row", "word": "column"})
+    with style():
+        figure = heat_figure(cells, title="t", words="information")
+        ax = figure.axes[0]
+        words = texts(figure)
+    drawn = boxes(ax)
+    norm = scale(cells["value"].to_numpy())
+    wide = cells.pivot(index="row", columns="column", values="value")
+    wide = wide.loc[list(dict.fromkeys(cells["row"])), list(dict.fromkeys(cells["column"]))]
+    for box, value in zip(drawn, wide.to_numpy().ravel(), strict=True):
+        if np.isfinite(value):
+            assert box.get_facecolor() == pytest.approx(colours()(float(norm(value))))
+        else:
+            assert box.get_hatch()
+    assert "U+4E2D" in words
+    assert "hatched: no value" in words
+    assert "0.40" in words
+    with pytest.raises(InputError, match="some hold two"):
+        heat_map(pd.concat([cells, cells]))
+
+
+def test_long_sentences_are_broken_into_blocks_that_hold_every_token():
+    tokens = in_unit(token_rows({"r": [f" t{i}" for i in range(50)]}))
+    cells = sentence_cells(tokens)
+    with style():
+        figure = sentence_figure(cells, title="r")
+        blocks = figure.axes[:-1]
+    assert len(blocks) > 1
+    assert sum(len(boxes(ax)) for ax in blocks) == 150
+    names = [label.get_text() for ax in blocks for label in ax.get_xticklabels()]
+    assert names == [f"␣t{i}" for i in range(50)]
+
+
+def test_a_sentence_by_layer_has_the_deepest_on_top():
+    one = in_unit(token_rows()).query("row_id == 'r-2'")
+    layers = pd.concat([one.assign(layer=layer) for layer in (0, 12, 4)])
+    cells = sentence_cells(layers, "layer")
+    assert list(dict.fromkeys(cells["row"])) == ["layer 12", "layer 4", "layer 0"]
+    assert cells["value"].tolist()[:4] == pytest.approx(
+        one["pointwise"].tolist(), nan_ok=True
+    )
+
+
+def test_words_are_chosen_by_value_and_that_is_said():
+    points = in_unit(word_rows())
+    cells = word_cells(points, most=2, least_n=20)
+    assert set(cells["column"]) == {"funny", "dull"}
+    with style():
+        words = texts(word_figure(cells, title="t", total=4))
+    assert "the largest 2 of 4 words, so they lean high" in words.replace("\n", " ")
+    with pytest.raises(InputError, match="none has"):
+        word_cells(points, least_n=1000)
+
+
+def test_positions_draw_value_band_count_and_ceiling():
+    points = in_unit(position_rows())
+    with style():
+        figure = position_figure(points, title="t")
+        above, below = figure.axes[:2]
+        words = texts(figure)
+    start = points[points["anchor"] == "start"]
+    (line,) = [line for line in above.lines if line.get_marker() == "o"]
+    assert line.get_ydata().tolist() == start["value"].tolist()
+    steps = [line.get_ydata().tolist() for line in below.lines]
+    assert start["n"].tolist() in steps
+    # Counted from the end, 0 is at the right.
+    end = figure.axes[2]
+    assert end.get_xlim()[0] > end.get_xlim()[1]
+    for part in ("$H(Y)$ = 0.693 nats", "95 % interval over examples", "from the end"):
+        assert part in words
+
+
+def test_the_map_of_layers_and_positions_holds_the_values():
+    tables = [position_rows().assign(layer=layer) for layer in (0, 6)]
+    points = in_unit(pd.concat(tables))
+    points.loc[points["layer"] == 6, "value"] += 0.5
+    with style():
+        figure = position_map_figure(points, title="t")
+        words = texts(figure)
+        (mesh,) = figure.axes[0].collections
+    start = points[points["anchor"] == "start"]
+    wide = start.pivot(index="layer", columns="position", values="value")
+    np.testing.assert_array_equal(mesh.get_array(), wide.to_numpy())
+    assert "n = 50 to 100 a cell" in words
+    assert "$H(Y)$ = 0.693 nats" in words
+
+
+def test_types_are_chosen_by_count_and_the_pooled_come_last():
+    points = most_frequent(in_unit(type_rows()), 2)
+    assert points["n"].tolist() == [90, 50, 300]
+    with style():
+        figure = type_figure(points, title="t", total=4)
+        words = texts(figure)
+    for part in ("␣U+4E2D", "rarer types together", "the 2 most frequent of 4 types", "90"):
+        assert part in words
+    drawn = sorted(
+        float(x)
+        for line in figure.axes[0].lines
+        if line.get_marker() in ("o", "s")
+        for x in line.get_xdata()
+    )
+    assert drawn == sorted(points["value"])
+
+
+@pytest.mark.parametrize("venue", [("acl", "column"), ("icml", "full")])
+def test_nothing_overlaps_at_any_width(venue):
+    tokens = in_unit(token_rows())
+    maps = in_unit(pd.concat([position_rows(40).assign(layer=i) for i in range(13)]))
+    title = "predgen/checkpoint-400 on a_long_task_name_indeed, layer 12, n = 2,000"
+    with style(*venue):
+        for figure in (
+            token_strips(tokens),
+            token_strips(tokens, quantity="increment"),
+            sentence_figure(sentence_cells(tokens.query("row_id == 'r-1'")), title=title),
+            word_figure(word_cells(in_unit(word_rows())), title=title, total=4),
+            position_figure(maps.query("layer == 3"), title=title),
+            position_map_figure(maps, title=title),
+            type_figure(in_unit(type_rows()), title=title, total=4),
+        ):
+            assert list(overlaps(figure)) == []
+
+
+def test_what_no_command_wrote_is_refused():
+    with pytest.raises(InputError, match="in_unit first"):
+        token_strips(token_rows())
+    tokens = in_unit(token_rows())
+    with pytest.raises(InputError, match="quantity must be one of pointwise"):
+        token_strips(tokens, quantity="attention")
+    with pytest.raises(InputError, match="of one sentence"):
+        token_strip(tokens)
+    with pytest.raises(InputError, match="of one sentence"):
+        sentence_cells(tokens)
+    with pytest.raises(InputError, match="lack the columns anchor|lack the column anchor"):
+        position_figure(in_unit(type_rows()), title="t")
+    with pytest.raises(InputError, match="lack the columns token, pooled"):
+        type_figure(in_unit(word_rows()), title="t", total=1)
