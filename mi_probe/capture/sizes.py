@@ -35,7 +35,7 @@ def bytes_on_disk(
         per_token = kind in ("full", "tokens", "roles")
         lengths = todo.data.kept_lengths(todo.stacks.get(site, site)) if per_token else []
         count = sum(lengths[row] for row in rows) if per_token else len(rows)
-        total += count * piece[0].nbytes
+        total += count * piece[:1].nbytes
     return total
 
 

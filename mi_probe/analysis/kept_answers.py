@@ -1,0 +1,96 @@
+"""Answers beside the results: written once, read by people, and not written again.
+
+    answers/ID.json    ids, tokens, texts, predictions; which could not be read
+
+``ID`` is a hash of what was asked of what: model, head, rows, limits.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mi_probe.atomic import write_atomically
+from mi_probe.errors import InputError
+from mi_probe.predgen.inference import Answers
+from mi_probe.rows import digest, plain
+from mi_probe.tasks import Task
+from mi_probe.tasks.answers import Parsed
+
+SCHEMA = 1
+
+
+def kept_answers(
+    folder: Path | None,
+    task: Task,
+    key: Mapping[str, Any],
+    make: Callable[[], Answers] | None,
+) -> Answers | None:
+    """The answers of a key: those kept in a results folder, or new ones, which are kept.
+
+    Args:
+        folder: the results folder; None keeps nothing.
+        task: the rows that are answered.
+        key: what the answers depend on.
+        make: how they are made; None makes none, and gives None where none are kept.
+
+    Raises:
+        InputError: if the kept file is damaged.
+    """
+    if folder is None:
+        return make and make()
+    path = folder / "answers" / f"{digest({'schema': SCHEMA, **key})}.json"
+    if path.is_file():
+        return _read(path, task)
+    if make is None:
+        return None
+    found = make()
+    content = {
+        "schema": SCHEMA,
+        "key": key,
+        "task": task.name,
+        "ids": task.ids,
+        "values": found.values,
+        "by_head": found.by_head,
+        "token_ids": found.token_ids,
+        "texts": found.texts,
+        "of_text": None if found.parsed is None else found.parsed.values,
+        "outside": None if found.parsed is None else found.parsed.outside,
+    }
+    text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
+    write_atomically(path, (text + "\n").encode())
+    return found
+
+
+def _read(path: Path, task: Task) -> Answers:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["ids"] != list(task.ids):
+            raise ValueError("its rows are others")
+        parsed = None
+        if content["of_text"] is not None:
+            said = _numbers(content["of_text"])
+            outside = np.array(content["outside"], dtype=bool)
+            parsed = Parsed(said, np.isnan(said), outside)
+        written = content["token_ids"]
+        texts = content["texts"]
+        return Answers(
+            values=_numbers(content["values"]),
+            token_ids=None if written is None else tuple(map(tuple, written)),
+            texts=None if texts is None else tuple(texts),
+            parsed=parsed,
+            by_head=content["by_head"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} must hold a model's answers; it is damaged ({error}). Remove it: "
+            "they are written again."
+        ) from None
+
+
+def _numbers(values: list[float | None]) -> np.ndarray:
+    # JSON knows no NaN; null is an answer that could not be read.
+    return np.array([math.nan if v is None else v for v in values], dtype=np.float64)

@@ -1,0 +1,281 @@
+"""What a model answers, and the token sequences in which its own answers are measured.
+
+Answers are written greedily, in batches, with the key-value cache, until the token that
+ends a text. The states of written tokens are not those of the writing, where the last
+token has none: prompt and answer are read once more, through `mi_probe.capture`. The
+states are the same (tests/predgen/test_inference.py).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from mi_probe.backbones import Backbone
+from mi_probe.capture import Sequences
+from mi_probe.capture.forward import evaluating
+from mi_probe.capture.sequences import decoder_start
+from mi_probe.errors import InputError
+from mi_probe.hidden import Role
+from mi_probe.predgen.encoding import Rows, collate, end_token
+from mi_probe.predgen.metrics import score
+from mi_probe.predgen.rollout import roll_out
+from mi_probe.predgen.systems import System, pad_token
+from mi_probe.tasks import Task
+from mi_probe.tasks.answers import Parsed
+
+TOKEN_SETS = ("prompt", "generated", "all")
+_KEPT = {
+    "prompt": (Role.PROMPT,),
+    "generated": (Role.GENERATED, Role.GOLD),
+    "all": (Role.PROMPT, Role.GENERATED, Role.GOLD),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a model says of each row of a task."""
+
+    values: Float64[np.ndarray, " n"]
+    """Its prediction, a class or a score: the head's of a Predictor, the task adapter's
+    of PredGen, else what the text says; NaN where that could not be read."""
+    token_ids: tuple[tuple[int, ...], ...] | None = None
+    """What it wrote, the end included; None for a Predictor."""
+    texts: tuple[str, ...] | None = None
+    """The same without special tokens."""
+    parsed: Parsed | None = None
+    """What the texts say, whatever the adapter says."""
+    by_head: bool = False
+    """The values are a head's or an adapter's, and not the texts'."""
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def scores(self, task: Task) -> dict[str, float]:
+        """The task's metrics of the predictions.
+
+        With ``parse_failure_rate`` where text was written; and, of PredGen, which predicts
+        by its adapter, the metrics of its text as ``text_...``.
+        """
+        if self.parsed is None:
+            return score(task, self.values)
+        found = score(task, self.values, self.parsed.failed)
+        if not self.by_head:
+            return found
+        of_text = score(task, self.parsed.values)
+        return found | {f"text_{name}": value for name, value in of_text.items()}
+
+
+def answer(system: System, task: Task, rows: Rows, *, batch_size: int = 16) -> Answers:
+    """The answers of a trained system.
+
+    Args:
+        system: in any mode, which stays.
+        task: the rows, with how their answers are read.
+        rows: the same, encoded; no right answer in them is read.
+        batch_size: rows a forward pass; the answers do not depend on it, but for ties
+            that rounding breaks.
+
+    Raises:
+        InputError: as the model's architecture has it.
+    """
+    if system.objective == "predictor":
+        return Answers(_of_head(system, rows, None, batch_size), by_head=True)
+    design = system.design
+    tokens = write(
+        system.backbone,
+        rows,
+        max_new_tokens=max(1, design.answer_tokens),
+        eos_id=end_token(system.backbone.tokenizer) if design.ends else None,
+        batch_size=batch_size,
+    )
+    values = None
+    if system.objective == "predgen":
+        values = _of_head(system, rows, tokens, batch_size)
+    return read(system.backbone, task, tokens, values)
+
+
+def write(
+    backbone: Backbone,
+    rows: Rows,
+    *,
+    max_new_tokens: int,
+    eos_id: int | None,
+    batch_size: int = 16,
+) -> tuple[tuple[int, ...], ...]:
+    """The likeliest tokens after each prompt, the end included.
+
+    Args:
+        backbone: loaded with its language model's head.
+        rows: the prompts.
+        max_new_tokens: the most that are written.
+        eos_id: what ends an answer; None writes on.
+        batch_size: rows a forward pass.
+
+    Raises:
+        InputError: if the model has no head that writes, or learned a prompt.
+    """
+    _check_writes(backbone)
+    found: list[tuple[int, ...]] = [()] * len(rows)
+    for index, ids, mask in _prompts(backbone, rows, batch_size):
+        tokens, there = roll_out(
+            backbone.model,
+            ids,
+            mask,
+            max_new_tokens=max_new_tokens,
+            eos_id=eos_id,
+            pad_id=pad_token(backbone),
+        )
+        for i, written, kept in zip(index, tokens.cpu(), there.cpu(), strict=True):
+            found[i] = tuple(written[kept].tolist())
+    return tuple(found)
+
+
+def read(
+    backbone: Backbone,
+    task: Task,
+    token_ids: Sequence[Sequence[int]],
+    values: Float64[np.ndarray, " n"] | None = None,
+) -> Answers:
+    """Written tokens as texts, and what those say of Y.
+
+    Args:
+        backbone: whose tokenizer turns them into texts.
+        task: how answers are read.
+        token_ids: what was written, a row each.
+        values: the predictions, where they are not the texts'.
+    """
+    lists = [list(ids) for ids in token_ids]
+    texts = backbone.tokenizer.batch_decode(lists, skip_special_tokens=True)
+    parsed = task.parse(texts)
+    return Answers(
+        values=parsed.values if values is None else values,
+        token_ids=tuple(map(tuple, lists)),
+        texts=tuple(texts),
+        parsed=parsed,
+        by_head=values is not None,
+    )
+
+
+def answered(
+    backbone: Backbone,
+    task: Task,
+    rows: Rows,
+    answers: Sequence[Sequence[int]] | None,
+    *,
+    token_set: str = "all",
+    gold: bool = False,
+) -> Sequences:
+    """Prompts with the answers after them, each position with its role, for `extract`.
+
+    Of an encoder-decoder, the encoder reads the prompt, and the decoder its start token
+    (which counts as prompt) and the answer.
+
+    Args:
+        backbone: which reads them.
+        task: whose ids the rows have.
+        rows: the prompts.
+        answers: the tokens after each; not needed for the prompt alone.
+        token_set: whose states are kept: ``prompt``, ``generated`` or ``all``.
+        gold: the answers are the right ones, whose states leak Y; estimators then refuse
+            them unless that is acknowledged.
+
+    Raises:
+        InputError: on another token set.
+    """
+    if token_set not in TOKEN_SETS:
+        raise InputError(
+            f"token_set must be one of {', '.join(TOKEN_SETS)}; got '{token_set}'."
+        )
+    prompts = [row.prompt for row in rows.rows]
+    if token_set == "prompt":
+        # What follows changes no state of a prompt that is read left to right.
+        return Sequences(ids=task.ids, input_ids=prompts, notes=rows.notes)
+    assert answers is not None
+    role, prompt = int(Role.GOLD if gold else Role.GENERATED), int(Role.PROMPT)
+    after = [[role] * len(tokens) for tokens in answers]
+    kept = None if token_set == "all" else _KEPT[token_set]
+    if backbone.kind == "encoder-decoder":
+        start = decoder_start(backbone)
+        return Sequences(
+            ids=task.ids,
+            input_ids=prompts,
+            decoder_ids=[[start, *tokens] for tokens in answers],
+            decoder_roles=[[prompt, *roles] for roles in after],
+            kept=kept,
+            notes=rows.notes,
+        )
+    return Sequences(
+        ids=task.ids,
+        input_ids=[[*p, *tokens] for p, tokens in zip(prompts, answers, strict=True)],
+        roles=[[prompt] * len(p) + r for p, r in zip(prompts, after, strict=True)],
+        kept=kept,
+        notes=rows.notes,
+    )
+
+
+def _of_head(
+    system: System,
+    rows: Rows,
+    answers: Sequence[Sequence[int]] | None,
+    batch_size: int,
+) -> Float64[np.ndarray, " n"]:
+    """The predictions of a Predictor's head, or of PredGen's adapter on its answers."""
+    found = np.zeros(len(rows))
+    with torch.no_grad(), evaluating(system):
+        for index, ids, mask in _prompts(
+            system.backbone, rows, batch_size, left=system.objective != "predictor"
+        ):
+            fed: tuple[Tensor, ...] = ()
+            if answers is not None:
+                fed = _padded_right(system.backbone, [answers[i] for i in index])
+            outputs = system.outputs(ids, mask, *fed)
+            found[index] = system.values(outputs).double().cpu().numpy()
+    return found
+
+
+def _prompts(
+    backbone: Backbone, rows: Rows, size: int, *, left: bool = True
+) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    """Rows' places, ids and mask, in batches of like length, the longest first."""
+    order = sorted(range(len(rows)), key=lambda i: -len(rows[i].prompt))
+    for start in range(0, len(order), size):
+        index = order[start : start + size]
+        batch = collate(
+            [rows[i] for i in index],
+            pad=pad_token(backbone),
+            left=left and backbone.kind == "decoder",
+            classes=False,
+        )
+        device = backbone.device
+        yield index, batch["prompt_ids"].to(device), batch["prompt_mask"].to(device)
+
+
+def _padded_right(
+    backbone: Backbone, rows: Sequence[Sequence[int]]
+) -> tuple[Tensor, Tensor]:
+    shape = (len(rows), max(map(len, rows)))
+    ids = torch.full(shape, pad_token(backbone))
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+    lengths = torch.tensor([[len(row)] for row in rows])
+    mask = torch.arange(shape[1])[None] < lengths
+    return ids.to(backbone.device), mask.to(backbone.device)
+
+
+def _check_writes(backbone: Backbone) -> None:
+    if backbone.n_virtual_tokens:
+        raise InputError(
+            f"model must be one without a learned prompt to write answers; "
+            f"'{backbone.name}' puts {backbone.n_virtual_tokens} virtual tokens in front. "
+            "Measure its prompt's states alone (--token-sets prompt)."
+        )
+    head = getattr(backbone.model, "get_output_embeddings", lambda: None)()
+    if head is None or backbone.kind == "encoder":
+        raise InputError(
+            f"model must have a language model's head to write answers; "
+            f"'{backbone.name}' was loaded without one. Load it with lm_head=True."
+        )
