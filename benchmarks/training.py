@@ -10,9 +10,9 @@ the same rows, in the same order, for the same number of steps.
 
 The cost is of one optimiser step, forward and backward, Generator against PredGen with
 gold and with its own answers, interleaved in one process over the same batches; process
-CPU time on a CPU, since wall time on a shared machine measures the neighbours. Peak memory
-is that of a fresh process each, after loading. A linear schedule from 0 to 1 spends half of its batches on
-own answers, so its mean cost is the mean of the two.
+CPU time on a CPU, since wall time on a shared machine measures the neighbours. Peak
+memory is that of a fresh process each, after loading. A linear schedule from 0 to 1 spends
+half of its batches on own answers, so its mean cost is the mean of the two.
 """
 
 import argparse
