@@ -22,7 +22,7 @@ from mi_probe.plots.token_maps import (
     word_figure,
 )
 from mi_probe.plots.token_strip import token_strips
-from mi_probe.plots.token_types import most_frequent, type_figure
+from mi_probe.plots.token_types import most_frequent, pooled_types, type_figure
 
 Found = Iterator[tuple[str, Figure, pd.DataFrame]]
 
@@ -95,8 +95,8 @@ def types(sets: tuple[TokenSet, ...], unit: str) -> Found:
         table = found.beside["types"]
         if not table.empty:
             points = in_unit(table, unit, source=f"{found.stem}.types.csv")
-            rows = most_frequent(points)
-            figure = type_figure(rows, title=_title(found), total=_own_types(points))
+            rows, own = most_frequent(points), int((~pooled_types(points)).sum())
+            figure = type_figure(rows, title=_title(found), total=own)
             yield f"types-{found.stem}", figure, rows
 
 
@@ -111,10 +111,6 @@ def words(sets: tuple[TokenSet, ...], unit: str) -> Found:
             total = points["word"].nunique()
             figure = word_figure(cells, title=_title(found), total=total)
             yield f"words-{found.stem}", figure, cells
-
-
-def _own_types(points: pd.DataFrame) -> int:
-    return int((points["pooled"].astype(str).str.lower() != "true").sum())
 
 
 def _sentences(tokens: pd.DataFrame, unit: str, most: int) -> pd.DataFrame:

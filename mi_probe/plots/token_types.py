@@ -28,7 +28,7 @@ from mi_probe.plots.style import REFERENCE, view_style
 
 POOLED = "rarer types together"
 """What the line of pooled types is called."""
-_NEEDED = ("token", "n", "value", "low", "high", "pooled", "unit")
+_NEEDED = ("token", "n", "value", "low", "high", "unit")
 
 
 def most_frequent(types: pd.DataFrame, most: int = 20) -> pd.DataFrame:
@@ -38,9 +38,16 @@ def most_frequent(types: pd.DataFrame, most: int = 20) -> pd.DataFrame:
         InputError: a column missing, or no row.
     """
     _check(types)
-    pooled = types["pooled"].astype(str).str.lower() == "true"
+    pooled = pooled_types(types)
     own = types[~pooled].sort_values("n", ascending=False, kind="stable")
     return pd.concat([own[:most], types[pooled]], ignore_index=True)
+
+
+def pooled_types(types: pd.DataFrame) -> pd.Series:
+    """Which lines are rare types together; none where the table does not say."""
+    if "pooled" not in types:
+        return pd.Series(False, index=types.index)
+    return types["pooled"].astype(str).str.lower() == "true"
 
 
 def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -56,7 +63,7 @@ def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
         import matplotlib.pyplot as plt
 
         ax = plt.gca()
-    pooled = (types["pooled"].astype(str).str.lower() == "true").to_numpy()
+    pooled = pooled_types(types).to_numpy()
     at = np.arange(len(types), dtype=float)
     tokens = ["" if pd.isna(token) else str(token) for token in types["token"]]
     ax.axvline(0, color=REFERENCE, linewidth=0.6, zorder=1)
@@ -133,7 +140,7 @@ def type_figure(types: pd.DataFrame, *, title: str, total: int) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.suptitle(heading, parse_math=False, linespacing=LINE_SPACING)
     ax = type_forest(types, figure.subplots())
-    pooled = types["pooled"].astype(str).str.lower() == "true"
+    pooled = pooled_types(types)
     if (~pooled).sum() < total:
         words = f"the {(~pooled).sum()} most frequent of {total} types"
         ax.set_xlabel(f"{ax.get_xlabel()}\n{words}", linespacing=LINE_SPACING)

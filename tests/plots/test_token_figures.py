@@ -242,5 +242,5 @@ def test_what_no_command_wrote_is_refused():
         sentence_cells(tokens)
     with pytest.raises(InputError, match="lack the columns anchor|lack the column anchor"):
         position_figure(in_unit(type_rows()), title="t")
-    with pytest.raises(InputError, match="lack the columns token, pooled"):
+    with pytest.raises(InputError, match="lack the columns token;"):
         type_figure(in_unit(word_rows()), title="t", total=1)
