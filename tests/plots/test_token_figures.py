@@ -28,6 +28,7 @@ from mi_probe.plots import (
     word_figure,
 )
 from mi_probe.plots.colour_scale import ABSENT, colours, scale
+from mi_probe.plots.saving import rendered
 
 
 def boxes(ax):
@@ -59,6 +60,10 @@ def test_blanks_are_seen_and_no_letter_is_lost():
         words = texts(figure)
         for ending in ("pdf", "svg", "png"):
             figure.savefig(io.BytesIO(), format=ending)
+        maps = in_unit(position_rows().assign(layer=3))
+        for drawn in (figure, position_map_figure(maps, title="t")):
+            # Vector, the scale too.
+            assert b"<image" not in rendered(drawn, "svg")
     for part in ("␣the", "lucky", "␣$\\", "↵", "⇥", "␣U+4E2D", "␣U+1F44D", "(bits)"):
         assert part in words
     for part in ("label positive, predicted negative", "log p(y) = 1.000 bits"):
