@@ -102,6 +102,8 @@ def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) 
     save_file(weights, folder / HEAD, metadata={"format": "pt"})
     content = {"schema": SCHEMA, "design": asdict(system.design), **config}
     assert set(content) == set(_KEYS), set(content) ^ set(_KEYS)
+    # PEFT's model card is a form that nobody has filled in.
+    (folder / "README.md").unlink(missing_ok=True)
     for path in folder.iterdir():
         _synchronise(path)
     text = json.dumps(content, indent=1, ensure_ascii=False)
@@ -246,6 +248,8 @@ def _check_base(config: dict[str, Any], folder: Path, local_files_only: bool) ->
 
 def _synchronise(path: Path) -> None:
     if path.is_file():
+        # Some are made private, as temporary files are; a checkpoint may be a group's.
+        path.chmod(0o644)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)

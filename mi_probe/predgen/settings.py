@@ -11,9 +11,19 @@ from mi_probe.predgen.design import OBJECTIVES
 from mi_probe.predgen.peft_settings import PeftSettings
 from mi_probe.predgen.schedules import Schedule
 
-LEARNING_RATES = {"none": 5e-5, "lora": 5e-4, "dora": 5e-4, "adalora": 2e-3}
-"""Where none is given; `ROCOFT_LEARNING_RATE` for its two."""
-ROCOFT_LEARNING_RATE = 2e-3
+LEARNING_RATES = {
+    "none": 5e-5,
+    "lora": 5e-4,
+    "dora": 5e-4,
+    "adalora": 2e-3,
+    "rocoft_row": 2e-3,
+    "rocoft_column": 2e-3,
+}
+"""Where none is given."""
+LR_SCHEDULES = (
+    *("linear", "cosine", "constant", "constant_with_warmup", "polynomial"),
+    "inverse_sqrt",
+)
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -92,7 +102,7 @@ class TrainSettings:
     batch_size: int = _about("rows a forward pass", 16)
     accumulation: int = _about("forward passes an optimiser step", 1)
     learning_rate: float | None = _about("by default one that suits the PEFT method")
-    lr_schedule: str = _about("of the learning rate, as Hugging Face names it", "cosine")
+    lr_schedule: str = _about(f"of the learning rate: {', '.join(LR_SCHEDULES)}", "cosine")
     warmup: float = _about("steps, or below 1 a share of them", 0.05)
     weight_decay: float = _about("of AdamW", 0.0)
     max_grad_norm: float = _about("gradients are clipped to it", 1.0)
@@ -140,6 +150,11 @@ class TrainSettings:
             raise InputError(
                 f"precision must be one of {', '.join(PRECISIONS)}; got '{self.precision}'."
             )
+        if self.lr_schedule not in LR_SCHEDULES:
+            raise InputError(
+                f"lr_schedule must be one of {', '.join(LR_SCHEDULES)}; got "
+                f"'{self.lr_schedule}'."
+            )
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -178,8 +193,8 @@ class TrainSettings:
     @property
     def rate(self) -> float:
         """The learning rate, or what stands for it."""
-        default = LEARNING_RATES.get(self.peft, ROCOFT_LEARNING_RATE)
-        return default if self.learning_rate is None else self.learning_rate
+        given = self.learning_rate
+        return LEARNING_RATES[self.peft] if given is None else given
 
     def total_steps(self, rows: int, processes: int = 1) -> int:
         """Optimiser steps of the training on so many rows."""

@@ -29,6 +29,7 @@ from mi_probe.predgen.rank_updates import (
     rank_update_callback,
     split_rank_state,
 )
+from mi_probe.predgen.row_order import ByLength
 from mi_probe.predgen.systems import System, pad_token
 
 RESUME = "training_state.safetensors"
@@ -64,6 +65,7 @@ class SystemTrainer(Trainer):
         save: Save,
         validate: Callable[[System, Rows], dict[str, float]],
         keep: int | None = None,
+        by_length: bool = False,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         """Make the Trainer.
@@ -77,6 +79,7 @@ class SystemTrainer(Trainer):
             save: writes the system into a folder, given the step and the metrics.
             validate: metrics of the system on these.
             keep: how many checkpoints stay, the best one aside; None: all.
+            by_length: rows of like lengths share a batch.
             callbacks: more of the Trainer's callbacks.
         """
         backbone = system.backbone
@@ -99,6 +102,7 @@ class SystemTrainer(Trainer):
         self.system = system
         self.own = own
         self._save_system, self._validate, self._keep = save, validate, keep
+        self._by_length = by_length
         self.losses: list[dict[str, Any]] = []
         self._step: dict[str, Any] = {}
         self._place = 0
@@ -111,6 +115,13 @@ class SystemTrainer(Trainer):
     def folder(self) -> Path:
         """Of the run."""
         return Path(str(self.args.output_dir))
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if not self._by_length:
+            return super()._get_train_sampler(train_dataset)
+        rows: Rows = self.train_dataset  # type: ignore[assignment]
+        lengths = [len(row.prompt) + len(row.answer) for row in rows.rows]
+        return ByLength(lengths, self._train_batch_size, int(self.args.seed))
 
     def compute_loss(
         self,

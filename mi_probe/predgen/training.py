@@ -189,6 +189,7 @@ def _prepare(
         save=save,
         validate=partial(validate, task=splits.validation, batch_size=size),
         keep=settings.keep_checkpoints,
+        by_length=settings.group_by_length,
         callbacks=callbacks,
     )
     return _Run(settings, splits, config, trainer, test)
@@ -229,7 +230,8 @@ def _arguments(
         gradient_accumulation_steps=settings.accumulation,
         learning_rate=settings.rate,
         lr_scheduler_type=settings.lr_schedule,
-        warmup_steps=settings.warmup,
+        # Rounded down: the first step of a warm-up is of rate 0, and few have it to spare.
+        warmup_steps=int(settings.warmup * (total if settings.warmup < 1 else 1)),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.precision == "bfloat16",
@@ -247,7 +249,6 @@ def _arguments(
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=device != "cpu",
-        train_sampling_strategy="group_by_length" if settings.group_by_length else "random",
         ddp_find_unused_parameters=settings.objective == "predictor",
     )
     # One process, one GPU: torch's DataParallel would draw other own answers a replica.

@@ -102,6 +102,9 @@ def weights(folder):
         ("predgen", {"sampling": "token", "sampled": True, "dropout": 0.1}),
         ("predgen", {"alignment": "uncertainty", "accumulation": 2, "batch_size": 4}),
         ("generator", {"peft": "none", "learning_rate": 1e-3}),
+        # Two passes over the rows, cut in the second.
+        ("predictor", {"train_rows": 24, "batch_size": 8}),
+        ("predictor", {"train_rows": 24, "batch_size": 8, "group_by_length": True}),
     ],
 )
 def test_an_interrupted_training_ends_with_the_same_weights(

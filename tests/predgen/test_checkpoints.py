@@ -1,0 +1,130 @@
+"""A checkpoint comes back as it was saved; whatever is wrong with one is said."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from planted_tasks import quick
+from safetensors.torch import load_file, save_file
+from tiny import save_tiny
+
+from mi_probe.backbones import load_backbone
+from mi_probe.errors import InputError
+from mi_probe.predgen.checkpoints import is_checkpoint, load_checkpoint, read_config
+from mi_probe.predgen.training import train
+
+
+@pytest.fixture(scope="module")
+def saved(classes, folder_of, tmp_path_factory):
+    """A PredGen system with a learned alignment, and its folder."""
+    settings = quick(
+        *("predgen", folder_of("llama"), classes),
+        **{"steps": 2, "checkpoint_every": 1, "alignment": "uncertainty"},
+    )
+    return train(settings, tmp_path_factory.mktemp("saved") / "out").folder
+
+
+@pytest.fixture
+def broken(saved, tmp_path):
+    """A copy of it, to be spoilt."""
+    return shutil.copytree(saved, tmp_path / "copy")
+
+
+def edited(folder, **changes):
+    path = folder / "predgen_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_it_comes_back(saved):
+    found = load_checkpoint(saved, task="classes")
+    assert found.config["objective"] == "predgen"
+    assert not found.system.training
+    assert found.system.alignment.log_variances.abs().max() > 0
+    given = load_file(saved / "head.safetensors")
+    for key, tensor in found.system.head.state_dict().items():
+        assert torch.equal(tensor, given[f"head.{key}"])
+    assert found.tokenizer.eos_token == "</s>"
+    assert found.backbone.adapter == str(saved)
+
+
+def test_each_step_s_checkpoint_is_whole(saved):
+    steps = [load_checkpoint(saved / f"checkpoint-{s}").config["step"] for s in (1, 2)]
+    assert steps == [1, 2]
+
+
+def test_any_hugging_face_loader_reads_it(saved):
+    backbone = load_backbone(str(saved / "checkpoint-2"))
+    assert backbone.step == 2
+    assert backbone.kind == "decoder"
+
+
+def test_another_task_is_refused(saved):
+    with pytest.raises(InputError, match="on, 'classes'; got 'sst2'"):
+        load_checkpoint(saved, task="sst2")
+
+
+def test_a_folder_that_is_not_finished(broken):
+    (broken / "predgen_config.json").unlink()
+    assert not is_checkpoint(broken)
+    with pytest.raises(InputError, match="has none. Was the training interrupted"):
+        load_checkpoint(broken)
+
+
+@pytest.mark.parametrize("name", ["head.safetensors", "adapter_model.safetensors"])
+def test_a_truncated_file(broken, name):
+    path = broken / name
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match="must be whole"):
+        load_checkpoint(broken)
+
+
+def test_truncated_json(broken):
+    path = broken / "predgen_config.json"
+    path.write_text(path.read_text()[:50])
+    with pytest.raises(InputError, match="must be whole JSON"):
+        read_config(broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"schema": 99}, "schema of a checkpoint must be 1"),
+        ({"more": 1}, "differs in more"),
+    ],
+)
+def test_another_version(broken, changes, said):
+    edited(broken, **changes)
+    with pytest.raises(InputError, match=said):
+        load_checkpoint(broken)
+
+
+def test_a_missing_and_an_unexpected_weight(broken):
+    path = broken / "head.safetensors"
+    given = load_file(path)
+    name = next(iter(given))
+    save_file({**given, "head.more": torch.zeros(1)}, path)
+    with pytest.raises(InputError, match=r"differs in head\.more"):
+        load_checkpoint(broken)
+    save_file({k: t for k, t in given.items() if k != name}, path)
+    with pytest.raises(InputError, match=f"differs in {name}"):
+        load_checkpoint(broken)
+    path.unlink()
+    with pytest.raises(InputError, match="must hold head.safetensors"):
+        load_checkpoint(broken)
+
+
+def test_an_adapter_s_missing_key(broken):
+    path = broken / "adapter_model.safetensors"
+    given = load_file(path)
+    given.popitem()
+    save_file(given, path)
+    with pytest.raises(InputError, match="exactly the keys"):
+        load_checkpoint(broken)
+
+
+def test_another_base_in_its_place(broken, folder_of, tmp_path):
+    other = save_tiny(tmp_path / "other", "llama", head="CausalLM", seed=5)
+    edited(broken, backbone=str(other))
+    with pytest.raises(InputError, match="must be the one that it was trained on"):
+        load_checkpoint(broken)

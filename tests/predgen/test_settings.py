@@ -1,0 +1,70 @@
+"""Settings and presets: what is wrong is said before anything is loaded."""
+
+import pytest
+
+from mi_probe.errors import InputError
+from mi_probe.predgen.alignment import ALIGNMENTS
+from mi_probe.predgen.settings import BUGS, TrainSettings, preset
+
+
+def test_the_faithful_preset_has_the_bugs_that_are_on_and_no_other():
+    faithful = preset("faithful", backbone="x", task="sst2")
+    default = preset("default", backbone="x", task="sst2")
+    assert {name for name, bug in BUGS.items() if bug.on} == {
+        *("logits_adapter", "no_end", "loss_on_prompt", "alignment_is_product"),
+        *("short_ramp", "last_not_best"),
+    }
+    for bug in BUGS.values():
+        assert bug.what
+        for name, value in (bug.setting or {}).items():
+            assert getattr(faithful, name) == value
+        # Of a bug with several settings, the default has at least one otherwise.
+        if bug.on:
+            assert any(getattr(default, n) != v for n, v in bug.setting.items())
+    assert faithful.alignment in ALIGNMENTS
+    assert faithful.preset == "faithful"
+
+
+def test_a_preset_s_settings_can_be_changed():
+    assert preset("faithful", backbone="x", task="sst2", rank=5).rank == 5
+    with pytest.raises(InputError, match="got 'depth'"):
+        preset("default", backbone="x", depth=3)
+    with pytest.raises(InputError, match="preset must be one of default, faithful"):
+        preset("other", backbone="x")
+
+
+def test_steps_are_epochs_over_what_a_step_reads():
+    settings = TrainSettings(backbone="x", epochs=2.0, batch_size=8, accumulation=2)
+    assert settings.total_steps(100) == 13
+    assert settings.total_steps(100, processes=2) == 7
+    assert TrainSettings(backbone="x", steps=5).total_steps(100) == 5
+
+
+def test_every_method_has_a_learning_rate():
+    rates = {
+        m: TrainSettings(backbone="x", peft=m).rate for m in ("none", "lora", "adalora")
+    }
+    assert rates["none"] < rates["lora"] < rates["adalora"]
+    assert TrainSettings(backbone="x", learning_rate=1e-9).rate == 1e-9
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"backbone": " "}, "backbone must name a model"),
+        ({"objective": "writer"}, "objective must be one of predictor"),
+        ({"pooling": "cls"}, "pooling must be one of mean"),
+        ({"precision": "int8"}, "precision must be one of float32"),
+        ({"steps": 0}, "steps must be at least 1; got 0"),
+        ({"reserve": 0}, "reserve must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate must be above 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"peft": "qlora"}, "peft method must be one of"),
+        ({"schedule": "cosine"}, "schedule must be one of linear"),
+        ({"schedule_end": 2.0}, "must be probabilities"),
+        ({"lr_schedule": "up"}, "lr_schedule must be one of"),
+    ],
+)
+def test_a_value_that_breaks_its_rule_is_refused(changes, said):
+    with pytest.raises(InputError, match=said):
+        TrainSettings(**{"backbone": "x", "task": "sst2", **changes})

@@ -1,0 +1,89 @@
+"""The command: one clear line with exit code 2, or a checkpoint and what came of it."""
+
+import json
+
+import pytest
+from planted_tasks import classes_file
+from tiny import save_tiny
+
+from mi_probe.train import main
+from mi_probe.train_settings import parse
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("given")
+    model = save_tiny(folder / "llama", "llama", head="CausalLM")
+    return ["--backbone", str(model), "--data", classes_file(folder), "--device", "cpu"]
+
+
+def refused(capsys, *arguments) -> str:
+    assert main([str(a) for a in arguments]) == 2
+    captured = capsys.readouterr()
+    lines = [x for x in captured.err.splitlines() if "\r" not in x and x.strip()]
+    assert len(lines) == 1, captured.err
+    assert captured.out == ""
+    return lines[0]
+
+
+def test_a_training_says_what_came_of_it(given, tmp_path, capsys):
+    config = tmp_path / "quick.yaml"
+    config.write_text("objective: predictor\nsteps: 2\nrank: 4\n")
+    out = tmp_path / "out"
+    assert main([*given, "--config", str(config), "--rank", "2", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "predictor on classes" in printed
+    assert "16 reserved rows: loss" in printed
+    assert str(out) in printed
+    settings = json.loads((out / "predgen_config.json").read_text())["settings"]
+    assert (settings["steps"], settings["rank"]) == (2, 2)
+    assert "out" not in settings
+    line = refused(capsys, *given, "--config", config, "--rank", "3", "--out", out)
+    assert "rank was 2, now 3" in line
+
+
+def test_the_command_line_goes_over_the_file_over_the_preset(tmp_path):
+    config = tmp_path / "a.yaml"
+    config.write_text("preset: faithful\nrank: 5\nbackbone: x\n")
+    found = parse(["--config", str(config), "--epochs", "2"])
+    assert (found.preset, found.rank, found.epochs) == ("faithful", 5, 2.0)
+    assert (found.ends, found.alignment) == (False, "code")
+    assert parse(["--backbone", "x"]).ends
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--task", "sst2"], "backbone must name a model"),
+        (["--backbone", "x", "--task", "nope"], "task must be one of"),
+        (["--backbone", "x"], "one of task and data must be given; got neither"),
+        (["--preset", "other"], "preset must be one of default, faithful"),
+        (["--backbone", "x", "--stepps", "3"], "--help"),
+        (["--backbone", "x", "stray"], "--help"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, said, capsys):
+    assert said in refused(capsys, *arguments)
+
+
+def test_a_device_that_is_not_there(given, tmp_path, capsys):
+    line = refused(capsys, *given[:4], "--device", "tpu", "--out", tmp_path / "out")
+    assert "device must be auto, cpu or cuda; got 'tpu'" in line
+
+
+def test_an_objective_that_the_model_cannot_follow(given, tmp_path, capsys):
+    bert = save_tiny(tmp_path / "bert", "bert")
+    capsys.readouterr()
+    changed = ["--backbone", bert, *given[2:], "--objective", "generator"]
+    assert "encoder" in refused(capsys, *changed, "--out", tmp_path / "out")
+
+
+def test_an_adapter_is_no_backbone(given, tmp_path, capsys):
+    first = tmp_path / "first"
+    assert (
+        main([*given, "--objective", "generator", "--steps", "2", "--out", str(first)]) == 0
+    )
+    capsys.readouterr()
+    changed = ["--backbone", first, *given[2:], "--objective", "generator"]
+    line = refused(capsys, *changed, "--out", tmp_path / "second")
+    assert "backbone must be a model without an adapter" in line
