@@ -10,9 +10,9 @@ from mi_probe.analysis.measurables import (
     How,
     Measurable,
     open_model,
-    open_trained,
 )
 from mi_probe.analysis.profiles import choose_estimators
+from mi_probe.analysis.trained_systems import open_trained
 from mi_probe.capture import VIEWS
 from mi_probe.command_line import listed
 from mi_probe.errors import InputError

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mi_probe.analysis.reading import readings
+from mi_probe.analysis.system_reading import system_readings
 from mi_probe.command_line import exit_code, listed, parse_settings
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
@@ -76,7 +77,8 @@ def figures(settings: Settings) -> None:
     if missing:
         print(f"not drawn: {', '.join(missing)}")
     points = folders.points(settings.unit)
-    for reading in [] if points.empty else readings(points):
+    said = [] if points.empty else [*readings(points), *system_readings(points)]
+    for reading in said:
         print(f"\n{reading}")
 
 

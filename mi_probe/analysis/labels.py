@@ -65,7 +65,10 @@ def model_labels(table: pd.DataFrame) -> pd.Series:
     # Two models whose last parts agree keep their whole names.
     clash = names.groupby(short).transform("nunique") > 1
     label = short.where(~clash, names)
-    adapter = table["adapter"].map(_text).map(short_name)
+    adapter = table["adapter"].map(_text)
+    # An adapter in the model's own folder, or in a checkpoint of it, says nothing more.
+    own = [a == m or a.startswith(m + "/") for a, m in zip(adapter, names, strict=True)]
+    adapter = adapter.mask(own, "").map(short_name)
     label = label + adapter.map(lambda text: f" + {text}" if text else "")
     step = table["checkpoint_step"].map(_text)
     label = label + step.map(lambda text: f", step {text}" if text else "")

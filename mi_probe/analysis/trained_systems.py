@@ -1,0 +1,183 @@
+"""A checkpoint of ours as something that can be measured: it knows task and rows."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mi_probe.analysis.cells import subject_of
+from mi_probe.analysis.kept_answers import kept_answers
+from mi_probe.analysis.measurables import (
+    How,
+    Measurable,
+    describe,
+    measurable_of,
+    with_score,
+)
+from mi_probe.backbones.fingerprint import sha256_file
+from mi_probe.backbones.folders import step_of
+from mi_probe.capture.sequences import token_limit
+from mi_probe.errors import InputError
+from mi_probe.predgen.checkpoints import HEAD, Checkpoint, load_checkpoint, read_config
+from mi_probe.predgen.encoding import Rows, encode
+from mi_probe.predgen.inference import TOKEN_SETS, answer
+from mi_probe.predgen.reserved import refuse_trained, splits_of
+from mi_probe.tasks import Task
+
+
+def open_trained(
+    name: str,
+    how: How,
+    *,
+    task: Task | None = None,
+    task_name: str | None = None,
+    split: str | None = None,
+    data_folder: str | None = None,
+    rows: int | None = None,
+    rows_seed: int = 0,
+) -> Measurable:
+    """A checkpoint of ours, on rows that it was not trained on.
+
+    Args:
+        name: its folder.
+        how: token sets, device and the like.
+        task: other rows than its own task's; their classes must be the same.
+        task_name: the task that the caller means; another one than the checkpoint's is an
+            error.
+        split: of its own task; None is the rows that the training reserved.
+        data_folder: where its original files lie now.
+        rows: how many to draw; None takes all.
+        rows_seed: of that draw.
+
+    Raises:
+        InputError: if the checkpoint is damaged or of something else, its rows are not
+            what they were, or a row to be measured was trained on.
+    """
+    if how.revision is not None:
+        raise InputError(
+            f"revision must go with a model from the hub; got '{how.revision}' with the "
+            f"checkpoint {name!r}, which knows its own. Leave it out."
+        )
+    config = read_config(name)
+    if task_name is not None and task_name != config["task"]:
+        raise InputError(
+            f"task must be the one that {name!r} was trained on, '{config['task']}'; got "
+            f"'{task_name}'. Leave --task out: the checkpoint knows it."
+        )
+    measured = _rows_of(config, name, task, split, data_folder)
+    if rows is not None:
+        measured = measured.sample(rows, seed=rows_seed)
+    found = load_checkpoint(
+        name,
+        device=how.device,
+        dtype=how.dtype,
+        local_files_only=how.local_files_only,
+    )
+    token_sets = _token_sets(how, found)
+    limit = how.max_tokens or int(config["settings"]["max_tokens"])
+    encoded = _encoded(found, measured, limit)
+    most = max(1, found.system.design.answer_tokens)
+    answers = kept_answers(
+        how.folder,
+        measured,
+        _key(found, measured, encoded),
+        (lambda: answer(found.system, measured, encoded, batch_size=how.batch_size))
+        if how.write
+        else None,
+    )
+    own, place = found.system.design, Path(name)
+    predictor = own.objective == "predictor"
+    subject = replace(
+        subject_of(found.backbone),
+        # A series is one model at several steps; its final model is one of them.
+        model=str(place.parent if step_of(place) is not None else place),
+        step=config["step"],
+        objective=own.objective,
+        head=own.pooling if predictor else None,
+    )
+    return measurable_of(
+        found.backbone,
+        measured,
+        with_score(subject, measured, answers),
+        token_sets,
+        encoded,
+        answers,
+        limit,
+        most=most,
+        record={
+            "task": describe(measured),
+            "checkpoint": {
+                key: config[key]
+                for key in ("objective", "backbone", "revision", "peft", "seed", "step")
+            },
+            "train_ids_sha256": config["train_ids_sha256"],
+        },
+    )
+
+
+def _rows_of(
+    config: Mapping[str, Any],
+    name: str,
+    task: Task | None,
+    split: str | None,
+    data_folder: str | None,
+) -> Task:
+    splits = splits_of(config, data_folder=data_folder)
+    found = task
+    if found is None:
+        wanted = split or config["reserved_split"]
+        if wanted not in vars(splits):
+            raise InputError(
+                f"split of the checkpoint {name!r} must be one of "
+                f"{', '.join(vars(splits))}; got '{wanted}'. Without, the rows that the "
+                "training reserved are taken."
+            )
+        found = vars(splits)[wanted]
+    elif found.label_names != splits.train.label_names:
+        raise InputError(
+            f"data must have the labels that {name!r} was trained to tell, "
+            f"{_labels(splits.train)}; got {_labels(found)}."
+        )
+    assert found is not None
+    refuse_trained(found, splits, where=name)
+    return found
+
+
+def _labels(task: Task) -> str:
+    return "scores" if task.label_names is None else ", ".join(task.label_names)
+
+
+def _token_sets(how: How, found: Checkpoint) -> tuple[str, ...]:
+    if found.system.objective != "predictor":
+        return how.token_sets or TOKEN_SETS
+    if how.token_sets is not None and "prompt" not in how.token_sets:
+        raise InputError(
+            f"token-sets must hold 'prompt' for a predictor, which writes nothing; "
+            f"{str(found.folder)!r} is one, and got {', '.join(how.token_sets)}."
+        )
+    return ("prompt",)
+
+
+def _encoded(found: Checkpoint, task: Task, limit: int) -> Rows:
+    design = found.system.design
+    room = token_limit(found.backbone, None)
+    if room is not None and found.backbone.kind == "decoder":
+        # The answer needs its places after the prompt.
+        limit = min(limit, room - design.answer_tokens)
+    return encode(
+        found.backbone,
+        task,
+        max_tokens=limit,
+        answers=design.objective != "predictor",
+        ends=design.ends,
+    )
+
+
+def _key(found: Checkpoint, task: Task, encoded: Rows) -> dict[str, Any]:
+    return {
+        "model": found.backbone.fingerprint,
+        "head": sha256_file(found.folder / HEAD),
+        "design": asdict(found.system.design),
+        "rows": task.sha256(),
+        "prompts": [row.prompt for row in encoded.rows],
+    }
