@@ -13,9 +13,10 @@ from typing import Any
 
 import pandas as pd
 
+from mi_probe.analysis.convergence import training_curves
 from mi_probe.analysis.summaries import over_seeds
 from mi_probe.errors import InputError
-from mi_probe.results import SCHEMA_VERSION, read_results
+from mi_probe.results import SCHEMA_VERSION, read_histories, read_results
 
 TABLES = ("gaps.csv", "capacity.csv", "noise.csv")
 """Tables that commands other than `estimate` write beside the rows."""
@@ -77,6 +78,16 @@ class ResultFolders:
             rows = self.results
             self._points[unit] = rows if rows.empty else over_seeds(rows, unit=unit)
         return self._points[unit]
+
+    def curves(self, unit: str) -> pd.DataFrame:
+        """`training_curves` of the estimates; empty where no critic was trained.
+
+        A results.csv alone holds none.
+        """
+        if self.results.empty:
+            return self.results
+        histories = read_histories(*(path for path in self._with_rows if path.is_dir()))
+        return training_curves(self.results, histories, unit)
 
     def table(self, name: str) -> pd.DataFrame:
         """Rows of a CSV of `TABLES` in all folders; empty where none has it.

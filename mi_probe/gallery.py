@@ -1,6 +1,7 @@
 """Every figure that a results folder allows: what `figures` draws and pages may show.
 
-    rows/ or results.csv      profiles, bars, systems, training, accuracy
+    rows/ or results.csv      profiles, bars, systems, training, accuracy,
+                              convergence
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
     tokens/                   strips, heat maps, positions, types and words
@@ -31,6 +32,7 @@ from mi_probe.folder_tables import ResultFolders
 from mi_probe.plots import (
     accuracy_figure,
     bar_figure,
+    convergence_figure,
     gap_figure,
     ladder_figure,
     layer_profiles,
@@ -173,6 +175,25 @@ def _runs_at_layer(points: pd.DataFrame, options: Options) -> pd.DataFrame:
     return with_runs(at_layer(points, options.layer))
 
 
+def _convergence(folders: ResultFolders, options: Options) -> Found:
+    """One a model, task and estimator whose critics were trained: at the bars' layer.
+
+    Of several seeds the first, of several steps the last.
+    """
+    curves = folders.curves(options.unit)
+    if curves.empty:
+        return
+    keys = ["model_label", "task_label", "estimator_label", "site"]
+    chosen = last_steps(_runs_at_layer(folders.points(options.unit), options))
+    kept = curves.merge(chosen[keys].drop_duplicates(), on=keys)
+    for (model, task, estimator), rows in _groups(kept, keys[:3]):
+        first = rows[rows["seed"] == rows["seed"].min()].reset_index(drop=True)
+        row = first.iloc[0]
+        title = f"{model} on {task}, {estimator}, {row['site']}, n = {row['n']:,.0f}"
+        figure = convergence_figure(first, title=title)
+        yield f"convergence-{task}-{model}-{estimator}", figure, first
+
+
 def _gaps(folders: ResultFolders, options: Options) -> Found:
     """One of all, so that they are compared."""
     table = folders.table("gaps.csv")
@@ -248,6 +269,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "systems": Kind(_systems, "no estimates of a trained system"),
         "training": Kind(_training, "no estimates at several steps of a run"),
         "accuracy": Kind(_accuracy, "no metric of systems with several values"),
+        "convergence": Kind(_convergence, "no critic that was trained by epochs"),
         "gaps": Kind(_gaps, "no gaps.csv"),
         "capacity": Kind(_capacity, "no capacity.csv"),
         "noise": Kind(_noise, "no noise.csv"),

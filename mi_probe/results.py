@@ -168,6 +168,18 @@ def read_results(*folders: str | Path) -> pd.DataFrame:
     return _table(rows)
 
 
+def read_histories(*folders: str | Path) -> dict[str, list[dict[str, Any]]]:
+    """The estimators' own records of their training, by row id; see `Estimate.history`.
+
+    Raises:
+        InputError: if a row is damaged or of another schema version.
+    """
+    rows: dict[str, Any] = {}
+    for folder in map(Path, folders):
+        rows |= _read_rows(folder)
+    return {row_id: content["history"] for row_id, content in rows.items()}
+
+
 def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
     """``pointwise`` (nats), ``labels`` and ``null`` of one row, in the task's order.
 

@@ -1,0 +1,162 @@
+"""How a critic converged: its bound on training and on unseen rows, by epoch."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from mi_probe.analysis.labels import in_order, view_label
+from mi_probe.errors import InputError
+from mi_probe.plots.marks import draw_ceiling
+from mi_probe.plots.parts import (
+    LINE_SPACING,
+    Entry,
+    ceiling_handle,
+    ceiling_label,
+    figure_legends,
+    wrapped,
+)
+from mi_probe.plots.style import NULL_FILL, REFERENCE, VIEW_STYLES, ViewStyle
+
+PART_STYLES = {
+    "train": ViewStyle(VIEW_STYLES["mean"].colour, "", (0, (3, 1.2)), ""),
+    "validation": ViewStyle(VIEW_STYLES["full"].colour, "", "-", ""),
+}
+"""How the two bounds are drawn."""
+_NEEDED = (
+    *("row_id", "view", "fold", "part", "epoch", "value", "best_epoch", "kept"),
+    *("held_out", "low", "high", "ceiling", "unit"),
+)
+
+
+def convergence(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw one estimate of `training_curves`: two lines a fold, over the epochs.
+
+    The dot is the epoch whose weights were taken, hollow where they were dropped for the
+    critic's start. The grey band is the estimate, from rows that no fold's critic was
+    trained or stopped on, with its 95 % interval. A training line that leaves the other
+    behind is overfitting; a validation line still rising was stopped too early. Nothing
+    is clipped.
+
+    Raises:
+        InputError: a column missing, no row, or several estimates.
+    """
+    _check(curves)
+    if curves["row_id"].nunique() > 1:
+        raise InputError(
+            "curves must be of one estimate; use convergence_figure for several."
+        )
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        ax = plt.gca()
+    first = curves.iloc[0]
+    if np.isfinite(first["low"]) and np.isfinite(first["high"]):
+        ax.axhspan(first["low"], first["high"], color=NULL_FILL, linewidth=0, zorder=0)
+    ax.axhline(first["held_out"], color="0.55", linewidth=1.0, zorder=0.5)
+    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.6)
+    draw_ceiling(ax, float(first["ceiling"]))
+    for (_, part), line in curves.groupby(["fold", "part"], sort=False):
+        look = PART_STYLES[str(part)]
+        line = line.sort_values("epoch")
+        ax.plot(
+            line["epoch"],
+            line["value"],
+            color=look.colour,
+            linestyle=look.line,
+            linewidth=0.8,
+            label=str(part),
+            zorder=2,
+        )
+        best = line[line["epoch"] == line["best_epoch"]]
+        if part == "validation" and len(best):
+            kept = str(best["kept"].iloc[0]) == "True"
+            ax.plot(
+                best["epoch"],
+                best["value"],
+                "o",
+                color=look.colour,
+                markersize=3,
+                markerfacecolor=look.colour if kept else "white",
+                markeredgewidth=0.7,
+                zorder=3,
+            )
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(f"bound ({first['unit']})")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.margins(x=0.03)
+    return ax
+
+
+def _check(curves: pd.DataFrame) -> None:
+    missing = [column for column in _NEEDED if column not in curves]
+    if missing:
+        raise InputError(
+            f"curves lack the columns {', '.join(missing)}; make them by "
+            "mi_probe.analysis.convergence.training_curves."
+        )
+    if curves.empty:
+        raise InputError("curves hold no rows; there is nothing to draw.")
+
+
+def convergence_figure(curves: pd.DataFrame, *, title: str) -> Figure:
+    """`convergence`, a panel a view, as wide as `style` says.
+
+    Raises:
+        InputError: as `convergence`.
+    """
+    _check(curves)
+    views = in_order(curves["view"])
+    width = mpl.rcParams["figure.figsize"][0]
+    columns = min(len(views), 2 if width >= 4.5 else 1)
+    rows = -(-len(views) // columns)
+    figure = Figure(figsize=(width, 1.35 * rows + 0.5), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
+    figure.suptitle(
+        wrapped(title, width, size=9.0), parse_math=False, linespacing=LINE_SPACING
+    )
+    for i, view in enumerate(views):
+        convergence(curves[curves["view"] == view], axes[i])
+        axes[i].set_title(view_label(view), loc="left")
+        if i % columns:
+            axes[i].set_ylabel("")
+        if i + columns < len(views):
+            axes[i].set_xlabel("")
+    for ax in axes[len(views) :]:
+        ax.remove()
+    figure_legends(figure, _lines(), _notes(curves))
+    return figure
+
+
+def _lines() -> list[Entry]:
+    words = {"train": "training rows", "validation": "validation rows"}
+    return [
+        (Line2D([], [], color=look.colour, linestyle=look.line, linewidth=0.8), words[part])
+        for part, look in PART_STYLES.items()
+    ]
+
+
+def _notes(curves: pd.DataFrame) -> list[Entry]:
+    band = Patch(facecolor=NULL_FILL, edgecolor="0.55")
+    notes: list[Entry] = [(band, "held-out rows: the estimate, 95 % interval")]
+    colour = PART_STYLES["validation"].colour
+    for kept, face, words in (
+        (True, colour, "weights taken"),
+        (False, "white", "no better than the start: dropped"),
+    ):
+        if (curves["kept"].astype(str) == str(kept)).any():
+            dot = Line2D([], [], color=colour, marker="o", linestyle="", markersize=3)
+            dot.set_markerfacecolor(face)
+            notes.append((dot, words))
+    if curves["ceiling"].notna().any():
+        notes.append((ceiling_handle(), ceiling_label(curves)))
+    return notes

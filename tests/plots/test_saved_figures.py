@@ -1,0 +1,90 @@
+import matplotlib as mpl
+import pandas as pd
+import pytest
+from result_rows import (
+    gap_rows,
+    grid,
+    ladder_rows,
+    position_rows,
+    token_rows,
+    type_rows,
+    word_rows,
+)
+
+from mi_probe.analysis.summaries import at_layer, over_seeds
+from mi_probe.analysis.training_runs import with_runs
+from mi_probe.analysis.units import in_unit
+from mi_probe.errors import InputError
+from mi_probe.plots import (
+    bar_figure,
+    gap_figure,
+    ladder_figure,
+    position_figure,
+    position_map_figure,
+    save,
+    style,
+    system_figure,
+    token_strips,
+    type_figure,
+    word_cells,
+    word_figure,
+)
+from mi_probe.plots.saving import rendered
+
+
+def estimates():
+    return with_runs(at_layer(over_seeds(grid(objective="predgen"))))
+
+
+def layers():
+    return in_unit(pd.concat([position_rows().assign(layer=i) for i in (0, 6)]))
+
+
+FIGURES = {
+    "bars": (estimates, lambda t: bar_figure(t, x="task")),
+    "systems": (estimates, system_figure),
+    "gaps": (lambda: in_unit(gap_rows()), gap_figure),
+    "capacity": (
+        lambda: in_unit(ladder_rows("capacity")),
+        lambda t: ladder_figure(t, axis="capacity"),
+    ),
+    "strip": (lambda: in_unit(token_rows()), token_strips),
+    "positions": (layers, lambda t: position_figure(t.query("layer == 0"), title="t")),
+    "map": (layers, lambda t: position_map_figure(t, title="t")),
+    "types": (
+        lambda: in_unit(type_rows()),
+        lambda t: type_figure(t, title="t", total=4),
+    ),
+    "words": (
+        lambda: word_cells(in_unit(word_rows())),
+        lambda t: word_figure(t, title="t", total=4),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+def test_every_figure_is_the_same_bytes_again_with_fonts_of_type_42(kind):
+    table, draw = FIGURES[kind]
+    contents = []
+    for _ in range(2):
+        with style(), mpl.rc_context({"pdf.compression": 0}):
+            figure = draw(table())
+            contents.append([rendered(figure, ending) for ending in ("pdf", "png", "svg")])
+    assert contents[0] == contents[1]
+    pdf, _, svg = contents[0]
+    assert b"/Type3" not in pdf
+    assert b"/FontFile2" in pdf
+    assert b"/Subtype /Image" not in pdf
+    for stamp in (b"CreationDate", b"<dc:date>"):
+        assert stamp not in pdf + svg
+
+
+def test_formats_choose_the_files_and_unknown_ones_are_refused(tmp_path):
+    points = in_unit(gap_rows())
+    with style():
+        figure = gap_figure(points)
+        paths = save(figure, points, "g", tmp_path, formats=("svg",))
+        assert [path.name for path in paths] == ["g.svg", "g.csv"]
+        with pytest.raises(InputError, match="formats must be of pdf, png, svg"):
+            save(figure, points, "g", tmp_path, formats=("gif",))
+    assert pd.read_csv(paths[1])["gap"].tolist() == points["gap"].tolist()
