@@ -93,6 +93,7 @@ def run(
     receive: Receive,
     *,
     positions: bool = True,
+    gradients: bool = False,
 ) -> None:
     """One forward pass that ends at the deepest of the sites.
 
@@ -104,6 +105,7 @@ def run(
             already dropped.
         positions: give position ids; False leaves them to the model, which is right
             for one row without padding.
+        gradients: keep the graph, so that ``receive`` may ask for derivatives.
 
     Raises:
         InputError: if a site never ran.
@@ -113,11 +115,13 @@ def run(
     def drop_virtual(site: Site, values: Tensor) -> None:
         seen.add(site.name)
         length = batch.streams[site.stack].token_ids.shape[1]
-        receive(site, values[:, values.shape[1] - length :])
+        virtual = values.shape[1] - length
+        # A slice of everything would be another tensor, which the graph does not hold.
+        receive(site, values[:, virtual:] if virtual else values)
 
     inputs = _inputs(backbone, batch, positions)
     with (
-        torch.inference_mode(),
+        torch.enable_grad() if gradients else torch.inference_mode(),
         tapped(backbone, sites, drop_virtual, stop_at=sites[-1]),
         suppress(StopForward),
     ):

@@ -39,7 +39,7 @@ PLACES = 8
 _OWN_SHRINKAGE = (0.1, 0.9)
 _OWN_WIDTH = 3
 """Contrasts of classes that networks are given, at most."""
-_TOKEN_STEPS = 3 * 10**7
+_TOKEN_STEPS = 15 * 10**6
 """Tokens that all networks together read in training, at most."""
 _LEAST_EPOCHS = 4
 
@@ -167,7 +167,7 @@ def _own_maps(sums: PrefixSums, rows: Rows, pair: Pair) -> Float[Tensor, "k r e"
         fits = sums.discriminants((*pair, i), _OWN_SHRINKAGE)
         found[i] = np.concatenate([fit.coefficients @ contrasts for fit in fits], 1)
     average = np.stack([found[i] for i in others]).mean(0)
-    maps = [found.get(i, average) for i in range(rows.n_folds)]
+    maps = [average if i in pair else found[i] for i in range(rows.n_folds)]
     return torch.as_tensor(np.stack(maps), dtype=torch.float32)
 
 

@@ -1,0 +1,107 @@
+"""The token tables of one site as files, which appear whole or not at all.
+
+tokens/STEM.tokens.parquet    a row a token
+tokens/STEM.positions.csv     I(Y; Z_t) by position
+tokens/STEM.types.csv         by token type
+tokens/STEM.words.csv         by predicted word and word
+tokens/STEM.generated.csv     generated x input, where tokens were generated
+tokens/STEM.json              what they are of; written last: with it they are finished
+"""
+
+import io
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mi_probe.analysis.tokens.measuring import TokenTables
+from mi_probe.atomic import write_atomically
+from mi_probe.errors import InputError
+from mi_probe.results import digest
+
+FOLDER = "tokens"
+SCHEMA = "mi_probe.tokens/1"
+
+
+def stem_of(key: Mapping[str, Any]) -> str:
+    """A file name for what defines the tables: readable, and different for others."""
+    parts = [Path(str(key["subject"])).name, key["task"], key["site"]]
+    words = [re.sub(r"[^A-Za-z0-9]+", "-", str(part)).strip("-") for part in parts]
+    return "_".join([*words, digest(key)[:8]])
+
+
+def is_finished(folder: Path, key: Mapping[str, Any]) -> bool:
+    """Whether these tables are there already."""
+    return (folder / FOLDER / f"{stem_of(key)}.json").is_file()
+
+
+def write_token_tables(
+    folder: Path, key: Mapping[str, Any], about: Mapping[str, Any], tables: TokenTables
+) -> Path:
+    """Write all files of one site.
+
+    Args:
+        folder: of the results.
+        key: what defines the tables.
+        about: what else the JSON file says: subject, versions.
+        tables: from `measure_tokens`.
+
+    Returns:
+        The JSON file.
+    """
+    stem = folder / FOLDER / stem_of(key)
+    parquet = io.BytesIO()
+    tables.tokens.to_parquet(parquet, index=False)
+    write_atomically(_named(stem, "tokens.parquet"), parquet.getvalue())
+    csvs = {
+        "positions": tables.positions,
+        "types": tables.types,
+        "words": tables.words,
+        "generated": tables.generated,
+    }
+    for name, table in csvs.items():
+        if table is not None:
+            content = table.to_csv(index=False).encode()
+            write_atomically(_named(stem, f"{name}.csv"), content)
+    content = {"schema": SCHEMA, **about, **tables.about, "key": dict(key)}
+    last = _named(stem, "json")
+    write_atomically(last, (json.dumps(content, indent=1) + "\n").encode())
+    return last
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """The JSON file of finished tables.
+
+    Raises:
+        InputError: if it is damaged, or of another version.
+    """
+    try:
+        content = json.loads(path.read_text())
+        schema = content["schema"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} must describe token tables; it is damaged ({error}). Remove it, and "
+            "run the command again."
+        ) from None
+    if schema != SCHEMA:
+        raise InputError(f"schema must be {SCHEMA}; {path} has {schema}.")
+    return content
+
+
+def read_tables(path: Path) -> dict[str, pd.DataFrame]:
+    """``tokens``, ``positions``, ``types`` and ``words`` beside a JSON file."""
+    stem = path.with_suffix("")
+    found = {"tokens": pd.read_parquet(_named(stem, "tokens.parquet"))}
+    for name in ("positions", "types", "words"):
+        # A token may be called "NA"; only an empty cell is no value.
+        found[name] = pd.read_csv(
+            _named(stem, f"{name}.csv"), keep_default_na=False, na_values=[""]
+        )
+    return found
+
+
+def _named(stem: Path, ending: str) -> Path:
+    return stem.with_name(f"{stem.name}.{ending}")

@@ -1,0 +1,213 @@
+"""All token tables of one site: what the command writes, and a notebook asks for."""
+
+# pandas ships no types of its own; names and shapes are checked at run time instead.
+# pyright: reportArgumentType=false, reportCallIssue=false
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+from scipy.special import stdtrit
+
+from mi_probe.analysis.tokens.comparison import (
+    Column,
+    attention_received,
+    gradient_x_input,
+)
+from mi_probe.analysis.tokens.generated import generated_by_input
+from mi_probe.analysis.tokens.population import by_position, by_type, by_word
+from mi_probe.analysis.tokens.reading import reading
+from mi_probe.analysis.tokens.table import token_table, word_table
+from mi_probe.analysis.tokens.words import WordReader
+from mi_probe.backbones import Backbone
+from mi_probe.capture import Sequences
+from mi_probe.errors import InputError
+from mi_probe.estimators.assembly import standard_error
+from mi_probe.estimators.prefix_readout import mean_readout
+from mi_probe.estimators.token_information import TokenInformation, token_information
+from mi_probe.hidden import HiddenStates, Role
+from mi_probe.tasks import Task
+
+OTHER = "(other)"
+"""What stands for all words that are predicted in too few rows."""
+_FEWEST_PREDICTED = 10
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTables:
+    """The tables of one site; `about` is what the JSON file beside them says."""
+
+    tokens: pd.DataFrame = field(repr=False)
+    positions: pd.DataFrame = field(repr=False)
+    types: pd.DataFrame = field(repr=False)
+    words: pd.DataFrame = field(repr=False)
+    generated: pd.DataFrame | None = field(repr=False)
+    """Generated x input; None where nothing was generated."""
+    about: Mapping[str, Any]
+
+
+def measure_tokens(
+    backbone: Backbone,
+    task: Task,
+    data: Sequences,
+    z: HiddenStates,
+    *,
+    answers: Sequence[str] | None = None,
+    compare: bool = True,
+    batch_size: int = 16,
+    seed: int = 0,
+) -> TokenTables:
+    """Token-level information of a task's classes at one site.
+
+    Args:
+        backbone: the model.
+        task: rows and their classes.
+        data: what the model read of each row.
+        z: its states at the site, of all that was read.
+        answers: the word that the model predicted, by row; None where it was not asked.
+            The word table is then of the labels.
+        compare: add gradient x input and attention, a forward and a backward pass more.
+        batch_size: rows a forward pass.
+        seed: of folds and critics.
+
+    Raises:
+        InputError: for a task of scores, and as `token_information`.
+    """
+    if task.label_names is None:
+        raise InputError(
+            f"task '{task.name}' must have classes for token-level information; its labels "
+            "are scores. Cut them into classes first."
+        )
+    labels = np.asarray(task.labels)
+    present = np.unique(labels)
+    names = [task.label_names[int(c)] for c in present]
+    found = token_information(z, labels, seed=seed)
+    prefix, alone = found["prefix"], found["alone"]
+    gradient, attention = _compared(
+        backbone, data, z, prefix, compare=compare, batch_size=batch_size
+    )
+    reader = WordReader(backbone.tokenizer)
+    given: dict[str, Any] = {
+        "row_ids": task.ids,
+        "token_ids": _numbers(z.token_ids),
+        "roles": _roles(z),
+        "reader": reader,
+    }
+    tokens = token_table(
+        prefix,
+        alone,
+        names=names,
+        predicted=answers,
+        gradient=gradient.values,
+        attention=attention.values,
+        **given,
+    )
+    words, predicted_by = _words(z, tokens, answers, given, seed)
+    wrote = z.roles is not None and bool((z.roles == Role.GENERATED).any())
+    positions = by_position(tokens)
+    about = {
+        "n": len(labels),
+        "classes": names,
+        "H_Y_nats": prefix.entropy_y,
+        "I_YZ_nats": prefix.nats,
+        "I_YZ_ci": _interval(prefix),
+        "predicted_by": predicted_by,
+        "gradient_x_input": gradient.reason or "of the linear log-odds of the mean state",
+        "attention": attention.reason
+        or "of the block that writes the site, heads averaged",
+        "words": f"joined from {reader.scheme} pieces",
+        "critics": {name: list(info.history) for name, info in found.items()},
+        "seed": seed,
+    }
+    about["reading"] = reading(
+        about, tokens, positions, causal=backbone.kind == "decoder" or "dec." in z.site
+    )
+    return TokenTables(
+        tokens=tokens,
+        positions=positions,
+        types=by_type(tokens),
+        words=words,
+        generated=generated_by_input(z, seed=seed) if wrote else None,
+        about=about,
+    )
+
+
+def _compared(
+    backbone: Backbone,
+    data: Sequences,
+    z: HiddenStates,
+    prefix: TokenInformation,
+    *,
+    compare: bool,
+    batch_size: int,
+) -> tuple[Column, Column]:
+    if not compare:
+        nothing = Column(np.full(prefix.mask.shape, np.nan), "not asked for")
+        return nothing, nothing
+    readout = mean_readout(z, prefix.y, prefix.fold)
+    return (
+        gradient_x_input(backbone, data, z.site, readout, prefix.y, batch_size=batch_size),
+        attention_received(backbone, data, z.site, batch_size=batch_size),
+    )
+
+
+def _words(
+    z: HiddenStates,
+    tokens: pd.DataFrame,
+    answers: Sequence[str] | None,
+    given: Mapping[str, Any],
+    seed: int,
+) -> tuple[pd.DataFrame, str]:
+    """The word table, and of what: of the model's predictions where they vary."""
+    if answers is None:
+        why = "nothing: the model wrote no answer, so the words are of the labels"
+        return by_word(word_table(tokens), group="label"), why
+    y, names = _predicted(answers)
+    if len(names) < 2:
+        why = (
+            f"the model, but no two answers occur in {_FEWEST_PREDICTED} rows each, so the "
+            "words are of the labels"
+        )
+        return by_word(word_table(tokens), group="label"), why
+    # Y is now the prediction: what a state says of the label is another question.
+    found = token_information(z, y, seed=seed)
+    own = token_table(found["prefix"], found["alone"], names=names, **given)
+    return by_word(word_table(own), group="label"), "the model's own answers"
+
+
+def _predicted(answers: Sequence[str]) -> tuple[Int[np.ndarray, " n"], list[str]]:
+    """Answers as classes; those of few rows together, and with the largest if still few."""
+    counts = pd.Series(list(answers)).value_counts()
+    kept = [str(word) for word in counts.index[counts >= _FEWEST_PREDICTED]]
+    rare = int(counts[counts < _FEWEST_PREDICTED].sum())
+    names = [*kept, OTHER] if rare >= _FEWEST_PREDICTED else kept
+    if not names:
+        return np.zeros(len(answers), dtype=np.int64), []
+    place = {word: i for i, word in enumerate(names)}
+    otherwise = place.get(OTHER, 0)
+    return np.array([place.get(word, otherwise) for word in answers]), names
+
+
+def _interval(prefix: TokenInformation) -> list[float]:
+    totals = prefix.totals
+    error = standard_error(totals, prefix.fold)
+    reach = float(stdtrit(len(totals) - 1, 0.975)) * error
+    return [prefix.nats - reach, prefix.nats + reach]
+
+
+def _numbers(ids: Any) -> Int[np.ndarray, "n t"]:
+    if ids is None:
+        raise InputError(
+            "z must come with its token ids, to name the tokens; it has none. Capture it "
+            "with mi_probe.capture.extract."
+        )
+    return ids.cpu().numpy().astype(np.int64)
+
+
+def _roles(z: HiddenStates) -> Int[np.ndarray, "n t"]:
+    if z.roles is None:
+        return np.where(z.mask.cpu().numpy(), int(Role.PROMPT), int(Role.PAD))
+    return z.roles.cpu().numpy().astype(np.int64)

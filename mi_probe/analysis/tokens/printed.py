@@ -1,0 +1,37 @@
+"""Token tables as a terminal shows them: the reading, and the words that tell most."""
+
+# pandas ships no types of its own; names and shapes are checked at run time instead.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+_MOST = 6
+
+
+def format_tables(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) -> str:
+    """What the tables of one site show.
+
+    Args:
+        about: the JSON file beside the tables.
+        tables: at least ``words``.
+    """
+    lines = [f"{about['site']} (layer {_shown(about['layer'])})"]
+    lines += [f"  {sentence}" for sentence in about["reading"]]
+    for word, own in tables["words"].groupby("predicted_word", sort=True):
+        # By what is sure: a word of two sentences can have any value.
+        best = own.sort_values("ci_low", ascending=False).head(_MOST)
+        shown = ", ".join(
+            f"{row['word']} {row['value_nats']:.2f} (n {row['n']})"
+            for row in best.to_dict("records")
+        )
+        lines.append(f"  speak for '{word}', i(y; z_t) in nats: {shown}")
+    if not len(tables["words"]):
+        lines.append("  no word occurs in enough sentences for the table of words")
+    return "\n".join(lines)
+
+
+def _shown(value: Any) -> str:
+    return "-" if value is None else str(value)

@@ -1,0 +1,54 @@
+"""What token tables show, in sentences: numbers only, and what they do not say."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportCallIssue=false, reportOperatorIssue=false
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+_FEW = 50
+
+
+def reading(
+    about: Mapping[str, Any],
+    tokens: pd.DataFrame,
+    positions: pd.DataFrame,
+    *,
+    causal: bool,
+) -> list[str]:
+    """The sentences that belong to the tables of one site."""
+    low, high = about["I_YZ_ci"]
+    total, ceiling = about["I_YZ_nats"], about["H_Y_nats"]
+    said = [
+        f"The increments of a sentence add up to its i(y; z); on average to "
+        f"{total:.3f} nats ({low:.3f} .. {high:.3f}) of H(Y) = {ceiling:.3f}, a held-out "
+        "lower bound of I(Y;Z).",
+    ]
+    if low <= 0:
+        said.append(
+            "That interval holds 0: no single token's value should be read from these rows."
+        )
+    special = tokens[tokens["special"]].groupby("row_id")["increment_nats"].sum()
+    if len(special):
+        share = float(special.sum()) / about["n"]
+        said.append(f"Special tokens hold {share:.3f} nats of it, apart from all words.")
+    start = positions[positions["anchor"] == "start"]
+    longest, last = int(start["position"].max()), int(start["n"].iloc[-1])
+    known = start[start["n"] >= _FEW]["position"]
+    known = int(known.max()) if len(known) else -1
+    said.append(
+        f"By position, n falls from {int(start['n'].iloc[0])} to {last} at position "
+        f"{longest}: values there are of long sentences only. Up to position {known} there "
+        f"are {_FEW} or more."
+    )
+    said.append(
+        "The model reads left to right, so z_t holds all earlier tokens: a pointwise value "
+        "is what is known by t, the increment says at which token it appeared."
+        if causal
+        else "The model reads both ways, so every z_t may hold the whole sentence: "
+        "increments say what one more state adds for a reader from the left, not which "
+        "word brought it."
+    )
+    return said

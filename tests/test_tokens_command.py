@@ -1,0 +1,122 @@
+"""The command: tables of tokens, resumption, and one clear line with exit code 2."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import save_tiny
+
+from mi_probe.analysis.tokens.files import read_about, read_tables
+from mi_probe.tokens import main
+
+FILLERS = ["a", "film", "the", "plot", "is", "really", "not", "at", "all", "and", "of"]
+    "a",
+    "film",
+    "the",
+    "plot",
+    "is",
+    "really",
+    "but",
+    "not",
+    "at",
+    "all",
+    "and",
+    "journey",
+    "of",
+]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(save_tiny(tmp_path_factory.mktemp("models") / "llama", "llama"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(120):
+        words = list(rng.choice(FILLERS, size=rng.integers(4, 8)))
+        label = ("bad", "good")[int(rng.integers(2))]
+        words.insert(int(rng.integers(1, len(words))), label)
+        rows.append({"id": f"r{i}", "text": " ".join(words), "label": f"is {label}"})
+    path = tmp_path_factory.mktemp("data") / "mine.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return str(path)
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def refused(capsys, *arguments) -> str:
+    assert run(*arguments) == 2
+    captured = capsys.readouterr()
+    lines = [x for x in captured.err.splitlines() if "\r" not in x and x.strip()]
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("mi_probe.tokens: error: ")
+    return lines[0]
+
+
+def test_tables_of_a_site_and_a_second_call_computes_nothing(
+    model, data, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "out"
+    given = (model, "--data", data, "--sites", "0", "--threads", "1", "--out", out)
+    assert run(*given) == 0
+    printed = capsys.readouterr().out
+    assert "add up to its i(y; z)" in printed
+    assert "speak for 'is good', i(y; z_t) in nats: good" in printed
+    assert f"Tables: {out / 'tokens'}" in printed
+    (about_path,) = (out / "tokens").glob("*.json")
+    stem = about_path.name.removesuffix(".json")
+    assert sorted(p.name for p in (out / "tokens").iterdir()) == sorted(
+        f"{stem}.{end}"
+        for end in ("json", "tokens.parquet", "positions.csv", "types.csv", "words.csv")
+    )
+    assert not (out / "activations").is_dir() or not list((out / "activations").iterdir())
+    about, tables = read_about(about_path), read_tables(about_path)
+    tokens = tables["tokens"]
+    assert about["site"] == "embed"
+    assert about["layer"] == 0
+    assert about["attention"] == "no block comes before the embeddings"
+    assert about["n"] == tokens.row_id.nunique() == 120
+    # What the label rests on is one word; at the embeddings nothing else knows it.
+    shares = tokens.groupby(tokens.word_text.isin(["good", "bad"])).increment_nats.sum()
+    assert shares[True] >= 0.95 * 120 * about["I_YZ_nats"]
+    assert about["I_YZ_nats"] > 0.8 * about["H_Y_nats"]
+    totals = tokens.groupby("row_id").increment_nats.sum()
+    last = tokens[tokens.position_from_end == 0].set_index("row_id").cumulative_nats
+    assert (totals - last).abs().max() < 1e-5
+    assert tokens.gradient_x_input.notna().all()
+    (record,) = json.loads((out / "provenance.json").read_text())["runs"]
+    assert record["command"] == "python -m mi_probe.tokens"
+    monkeypatch.setattr("mi_probe.tokens.extract", lambda *_, **__: 1 / 0)
+    assert run(*given) == 0
+    assert "1 of 1 were finished before" in capsys.readouterr().out
+    # Another seed is another table.
+    with pytest.raises(ZeroDivisionError):
+        run(*given, "--seed", "1")
+
+
+def test_mistakes_are_one_line(model, data, tmp_path, capsys):
+    out = ("--out", tmp_path / "out")
+    assert "checkpoints must name at least one model" in refused(capsys, *out)
+    given = (model, "--data", data, *out)
+    assert "sites must be 'all'" in refused(capsys, *given, "--sites", "99")
+    assert "batch-size must be at least 1" in refused(capsys, *given, "--batch-size", "0")
+    assert "one of task and data must be given" in refused(capsys, model, *out)
+    assert "--nonsense" in refused(capsys, *given, "--nonsense", "1")
+    assert "must have classes" in refused(
+        capsys, *(model, "--data", _scores(tmp_path), *out)
+    )
+    assert "at least 10" in refused(capsys, *given, "--rows", "16")
+    assert not (tmp_path / "out" / "tokens").exists()
+
+
+def _scores(folder):
+    path = folder / "scores.csv"
+    rows = {"text": [f"film {i}" for i in range(30)], "label": np.linspace(0, 1, 30)}
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
