@@ -4,7 +4,6 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from mi_probe import estimate_settings
-from mi_probe.command_line import listed
 from mi_probe.errors import InputError
 from mi_probe.tasks import TASKS
 
@@ -44,9 +43,20 @@ class TokenSettings:
         "takes a set of tables. By default the last one",
         "-1",
     )
+    token_set: Literal["prompt", "all"] | None = _about(
+        "'all' are the prompt's tokens and those that the model wrote after it; by default "
+        "'all' of a trained system that writes, else 'prompt'"
+    )
+    series: bool = _about(
+        "of a training's folder, its checkpoint-<step> folders too, and not the final "
+        "model alone",
+        False,
+    )
     compare: bool = _about("add gradient x input and attention of each token", True)
     seed: int = _about("of folds and critics", 0)
-    max_tokens: int = _about("longer prompts are cut, and counted", 512)
+    max_tokens: int | None = _about(
+        "longer prompts are cut, and counted; by default as the estimate command does"
+    )
     batch_size: int = _about("rows a forward pass", 16)
     dtype: str = _about("of the model's weights: float32, bfloat16 or float16", "float32")
     device: str = _about("'cpu', 'cuda', ...", "cpu")
@@ -62,13 +72,12 @@ class TokenSettings:
     def for_estimate(self) -> estimate_settings.Settings:
         """The same data and models, as the estimate command reads them."""
         shared = {f.name for f in fields(estimate_settings.Settings)}
-        return estimate_settings.Settings(
-            **{f.name: getattr(self, f.name) for f in fields(self) if f.name in shared}
-        )
+        given = {f.name: getattr(self, f.name) for f in fields(self) if f.name in shared}
+        return estimate_settings.Settings(**given, token_sets=self.token_set)
 
 
-def check(settings: TokenSettings) -> str | list[str]:
-    """Check what can be checked without a model; the sites that are wanted.
+def check(settings: TokenSettings) -> estimate_settings.Choice:
+    """Check what can be checked without a model.
 
     Raises:
         InputError: on the first setting that breaks its rule.
@@ -78,11 +87,6 @@ def check(settings: TokenSettings) -> str | list[str]:
             "checkpoints must name at least one model; got none. For instance: "
             f"{PROGRAM} smollm2-135m --task rotten_tomatoes --rows 400"
         )
-    least = {"rows": 1, "max_tokens": 1, "batch_size": 1, "threads": 1, "seed": 0}
-    for name, lowest in least.items():
-        value = getattr(settings, name)
-        if value is not None and value < lowest:
-            option = name.replace("_", "-")
-            raise InputError(f"{option} must be at least {lowest}; got {value}.")
-    sites = listed(settings.sites, "sites")
-    return "all" if sites == ["all"] else sites
+    if settings.seed < 0:
+        raise InputError(f"seed must be 0 or more; got {settings.seed}.")
+    return estimate_settings.Choice.of(settings.for_estimate)

@@ -6,19 +6,21 @@ on stdout; everything else on stderr.
 """
 
 import dataclasses
+import math
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from mi_probe.analysis.cells import Subject, subject_of
+from mi_probe.analysis.measurables import Measurable, describe, expand
 from mi_probe.analysis.measuring import check_task
 from mi_probe.analysis.printed import heading
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.tokens.files import (
+    FOLDER,
     is_finished,
     read_about,
     read_tables,
@@ -27,12 +29,12 @@ from mi_probe.analysis.tokens.files import (
 )
 from mi_probe.analysis.tokens.measuring import measure_tokens
 from mi_probe.analysis.tokens.printed import format_tables
-from mi_probe.backbones import expand_checkpoints, load_backbone
 from mi_probe.backbones.folders import find_folder, split_layers
 from mi_probe.capture import Plan, extract, fingerprint_id, plan
 from mi_probe.command_line import exit_code, parse_settings
 from mi_probe.errors import InputError
-from mi_probe.estimate_settings import read_task
+from mi_probe.estimate_settings import Choice, open_measurable, read_task
+from mi_probe.predgen.checkpoints import is_checkpoint, read_config
 from mi_probe.provenance import environment, now
 from mi_probe.results import Results, digest
 from mi_probe.tasks import Task
@@ -40,6 +42,8 @@ from mi_probe.token_settings import PROGRAM, TokenSettings, check
 
 _NOT_OF_A_STATE = ("schema", "settings.sites", "settings.views")
 """What of a fingerprint says how states are kept, not what they are."""
+UNREAD = "(unread)"
+"""Stands for an answer that names no class."""
 
 
 def tokens(settings: TokenSettings) -> None:
@@ -48,27 +52,38 @@ def tokens(settings: TokenSettings) -> None:
     Raises:
         InputError: on a user's mistake; what was finished before it is kept.
     """
-    sites = check(settings)
+    choice = check(settings)
     results = Results(settings.out)
-    task = read_task(settings.for_estimate)
-    check_task(task)
-    if task.label_names is None:
-        raise InputError(
-            f"task '{task.name}' must have classes for token-level information; its labels "
-            "are scores. Take another task, or cut them into classes in a file of your own."
-        )
-    names = [n for given in settings.checkpoints for n in expand_checkpoints(given)]
+    names = [
+        n for given in settings.checkpoints for n in expand(given, series=settings.series)
+    ]
+    untrained = [name for name in names if not is_checkpoint(name)]
+    task = read_task(settings.for_estimate, untrained)
+    if task is not None:
+        _check_classes(task)
     for name in names:  # a mistyped third one should not wait for two to be measured
+        if is_checkpoint(name):
+            read_config(name)
+            continue
         find_folder(
             split_layers(name)[0],
             revision=settings.revision,
             local_files_only=settings.local_files_only,
         )
     with limited_threads(settings.threads or torch.get_num_threads()):
-        run = Run(settings, sites, task, results)
+        run = Run(settings, choice, task, results)
         for name in dict.fromkeys(names):
             run.measure(name)
-    print(f"Tables: {results.folder / 'tokens'}")
+    print(f"Tables: {results.folder / FOLDER}")
+
+
+def _check_classes(task: Task) -> None:
+    check_task(task)
+    if task.label_names is None:
+        raise InputError(
+            f"task '{task.name}' must have classes for token-level information; its labels "
+            "are scores. Take another task, or cut them into classes in a file of your own."
+        )
 
 
 class Run:
@@ -77,11 +92,11 @@ class Run:
     def __init__(
         self,
         settings: TokenSettings,
-        sites: str | list[str],
-        task: Task,
+        choice: Choice,
+        task: Task | None,
         results: Results,
     ):
-        self.settings, self.sites = settings, sites
+        self.settings, self.choice = settings, choice
         self.task, self.results = task, results
         config = dataclasses.asdict(settings)
         # Where things go does not change what they are.
@@ -94,87 +109,85 @@ class Run:
             "config_sha": digest(config),
             "started": now(),
             "environment": environment(),
-            "task": {
-                "name": task.name,
-                "source": task.source,
-                "sha256": task.sha256(),
-                "rows": len(task),
-                "target": task.target,
-                "notes": task.notes,
-            },
+            # Trained systems bring a task each, which is with the model.
+            "task": None if task is None else describe(task),
             "models": [],
         }
 
     def measure(self, name: str) -> None:
         """One checkpoint: capture what is needed, then site by site."""
-        settings, task = self.settings, self.task
-        backbone = load_backbone(
-            name,
-            revision=settings.revision,
-            local_files_only=settings.local_files_only,
-            dtype=settings.dtype,
-            device=settings.device,
-        )
-        capture: dict[str, Any] = {"views": ("full",), "max_tokens": settings.max_tokens}
-        planned = plan(backbone, task, sites=self.sites, **capture)
-        subject = subject_of(backbone)
-        keys = {site.name: self._key(planned, subject, site.name) for site in planned.sites}
-        folder = self.results.folder
+        settings, folder = self.settings, self.results.folder
+        model = open_measurable(settings.for_estimate, name, self.task, self.choice)
+        _check_classes(model.task)
+        token_set = "all" if "all" in model.sources else "prompt"
+        source = model.sources[token_set]
+        capture: dict[str, Any] = {
+            "sites": model.sites(token_set, self.choice.sites),
+            "views": ("full",),
+            "max_tokens": model.max_tokens,
+        }
+        planned = plan(model.backbone, source, **capture)
+        keys = {
+            site.name: self._key(model, planned, site.name, token_set)
+            for site in planned.sites
+        }
         missing = [site for site, key in keys.items() if not is_finished(folder, key)]
-        print(heading(backbone.name, task, planned.notes))
+        print(heading(model.backbone.name, model.task, [*model.notes, *planned.notes]))
         self.record["models"].append(
-            {"name": backbone.name, "fingerprint": backbone.fingerprint}
+            {"name": name, "fingerprint": model.backbone.fingerprint, **model.record}
         )
         self.results.record(self.record)
         if missing:
             store = folder / "activations" / fingerprint_id(planned.fingerprint)
+            batch_size = settings.batch_size
             states = extract(
-                backbone,
-                task,
-                sites=self.sites,
-                store=store,
-                batch_size=settings.batch_size,
-                **capture,
+                model.backbone, source, store=store, batch_size=batch_size, **capture
             )
             for site in tqdm(missing, unit="site", disable=None):
                 z = states.hidden(site)
-                z = dataclasses.replace(z, values=z.values.float())
                 tables = measure_tokens(
-                    backbone,
-                    task,
+                    model.backbone,
+                    model.task,
                     planned.data,
-                    z,
+                    dataclasses.replace(z, values=z.values.float()),
+                    answers=predicted_words(model),
                     compare=settings.compare,
-                    batch_size=settings.batch_size,
+                    batch_size=batch_size,
                     seed=settings.seed,
                 )
-                write_token_tables(
-                    folder, keys[site], self._about(subject, site, planned), tables
-                )
+                about = self._about(model, site, planned, token_set)
+                write_token_tables(folder, keys[site], about, tables)
             if not settings.keep_activations:
                 shutil.rmtree(store)
         for key in keys.values():
-            path = folder / "tokens" / f"{stem_of(key)}.json"
+            path = folder / FOLDER / f"{stem_of(key)}.json"
             print(format_tables(read_about(path), read_tables(path)))
         if len(missing) < len(keys):
             print(f"{len(keys) - len(missing)} of {len(keys)} were finished before.")
 
-    def _key(self, planned: Plan, subject: Subject, site: str) -> Mapping[str, Any]:
+    def _key(
+        self, model: Measurable, planned: Plan, site: str, token_set: str
+    ) -> dict[str, Any]:
         states = {k: v for k, v in planned.fingerprint.items() if k not in _NOT_OF_A_STATE}
         return {
-            "subject": subject.model,
-            "step": subject.step,
+            "subject": model.subject.model,
+            "step": model.subject.step,
             "states": digest(states),
-            "task": self.task.name,
-            "rows": self.task.sha256(),
+            "task": model.task.name,
+            "rows": model.task.sha256(),
             "site": site,
+            "token_set": token_set,
             "compare": self.settings.compare,
             "seed": self.settings.seed,
         }
 
-    def _about(self, subject: Subject, site: str, planned: Plan) -> dict[str, Any]:
+    def _about(
+        self, model: Measurable, site: str, planned: Plan, token_set: str
+    ) -> dict[str, Any]:
+        subject, task = model.subject, model.task
         return {
             "subject": subject.model,
+            "objective": subject.objective,
             "revision": subject.revision,
             "adapter": subject.adapter,
             "adapter_sha": subject.adapter_sha,
@@ -182,14 +195,24 @@ class Run:
             "site": site,
             "layer": subject.layers[site],
             "n_layers": subject.depths[site],
-            "task": self.task.name,
-            "split": self.task.split,
-            "target": self.task.target,
-            "notes": [*self.task.notes, *planned.notes],
+            "token_set": token_set,
+            "task": task.name,
+            "split": task.split,
+            "target": task.target,
+            "notes": [*task.notes, *model.notes, *planned.notes],
+            "scores": dict(model.scores),
             "settings": self.record["config"],
             "versions": self.record["environment"],
             "created": now(),
         }
+
+
+def predicted_words(model: Measurable) -> list[str] | None:
+    """The class that the model answered, by name; None where it was not asked."""
+    names = model.task.label_names
+    if model.answers is None or names is None:
+        return None
+    return [UNREAD if math.isnan(v) else names[int(v)] for v in model.answers.values]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -11,20 +11,6 @@ from mi_probe.analysis.tokens.files import read_about, read_tables
 from mi_probe.tokens import main
 
 FILLERS = ["a", "film", "the", "plot", "is", "really", "not", "at", "all", "and", "of"]
-    "a",
-    "film",
-    "the",
-    "plot",
-    "is",
-    "really",
-    "but",
-    "not",
-    "at",
-    "all",
-    "and",
-    "journey",
-    "of",
-]
 
 
 @pytest.fixture(scope="module")

@@ -72,6 +72,8 @@ class Measurable:
     """Where a source is a task: longer prompts are cut."""
     scores: Mapping[str, float] = field(default_factory=dict)
     """All metrics of the model's own answers on these rows; empty where it gave none."""
+    answers: Answers | None = None
+    """What it answered, a row each; None where it was not asked."""
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     """What provenance keeps of a checkpoint."""
@@ -231,6 +233,7 @@ def measurable_of(
         sources,
         limit,
         scores={} if answers is None else answers.scores(task),
+        answers=answers,
         notes=notes,
         record=record or {},
     )
