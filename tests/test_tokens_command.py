@@ -8,7 +8,10 @@ import pytest
 from tiny import save_tiny
 
 from mi_probe.analysis.tokens.files import read_about, read_tables
-from mi_probe.tokens import main
+from mi_probe.predgen.checkpoints import read_config
+from mi_probe.predgen.settings import preset
+from mi_probe.predgen.training import train
+from mi_probe.tokens import UNREAD, main
 
 FILLERS = ["a", "film", "the", "plot", "is", "really", "not", "at", "all", "and", "of"]
 
@@ -106,3 +109,70 @@ def _scores(folder):
     rows = {"text": [f"film {i}" for i in range(30)], "label": np.linspace(0, 1, 30)}
     pd.DataFrame(rows).to_csv(path, index=False)
     return path
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory):
+    """A generator after a few steps, and reviews of which one word tells the verdict."""
+    folder = tmp_path_factory.mktemp("trained")
+    save_tiny(folder / "llama", "llama", head="CausalLM")
+    rows = [
+        {"text": f"the {('bad', 'good')[i % 2]} film {i}:", "label": ("no", "yes")[i % 2]}
+        for i in range(300)
+    ]
+    pd.DataFrame(rows).to_csv(folder / "reviews.csv", index=False)
+    settings = preset(
+        "default",
+        objective="generator",
+        backbone=str(folder / "llama"),
+        data=str(folder / "reviews.csv"),
+        steps=40,
+        checkpoint_every=40,
+        validation_rows=4,
+        learning_rate=1e-2,
+        device="cpu",
+    )
+    train(settings, folder / "generator")
+    return folder / "generator"
+
+
+def test_a_trained_system_brings_its_task_and_the_tokens_that_it_wrote(
+    generator, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert run(generator, "--sites", "block.0", "--threads", "1", "--out", out) == 0
+    assert "add up to its i(y; z)" in capsys.readouterr().out
+    (path,) = (out / "tokens").glob("*.json")
+    about, tables = read_about(path), read_tables(path)
+    tokens = tables["tokens"]
+    config = read_config(generator)
+    assert about["objective"] == "generator"
+    assert about["token_set"] == "all"
+    assert about["scores"]["accuracy"] >= 0
+    assert set(tokens.row_id) == set(map(str, config["reserved_ids"]))
+    written = tokens[tokens.role == "generated"]
+    assert set(written.row_id) == set(tokens.row_id)
+    assert (written.groupby("row_id").position.min() > 1).all()
+    assert set(tokens.predicted) <= {"no", "yes", UNREAD}
+    # What the answer says is what the model predicted.
+    texts = written[~written.special].groupby("row_id").token.agg("".join).str.strip()
+    said = tokens.groupby("row_id").predicted.first()
+    for row_id, text in texts.items():
+        if text in ("no", "yes"):
+            assert said[row_id] == text
+    assert (path.parent / f"{path.stem}.generated.csv").is_file()
+    assert len(tokens.groupby("row_id").increment_nats.sum()) == about["n"]
+
+
+def test_other_models_write_their_answers_where_they_are_wanted(model, data, tmp_path):
+    out = tmp_path / "out"
+    given = (model, "--data", data, "--sites", "0", "--threads", "1", "--no-compare")
+    writer = tmp_path / "writer"
+    save_tiny(writer, "llama", head="CausalLM")
+    assert run(writer, *given[1:], "--token-set", "all", "--rows", "60", "--out", out) == 0
+    (path,) = (out / "tokens").glob("*.json")
+    about, tables = read_about(path), read_tables(path)
+    assert "generated" in set(tables["tokens"].role)
+    assert about["predicted_by"].startswith("the model, but no two answers")
+    assert about["attention"] == about["gradient_x_input"] == "not asked for"
+    assert tables["tokens"].attention.isna().all()

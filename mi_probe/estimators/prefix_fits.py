@@ -23,6 +23,7 @@ from mi_probe.estimators.prefix_linear import (
     PrefixSums,
     chosen_places,
     described,
+    discriminant_scores,
 )
 from mi_probe.estimators.prefix_network import (
     Inputs,
@@ -92,7 +93,7 @@ def linear_member(tokens: PackedTokens, sums: PrefixSums, block: str, rows: Rows
     y = np.repeat(rows.target.index[:, None], PLACES, 1)
 
     def likelihood(k: int, place: int) -> float:
-        return _likelihood(few[:, k, :, place], y, rows, k)
+        return likelihood_without(few[:, k, :, place], y, rows.fold, rows, k)
 
     chosen = [
         int(np.argmax([likelihood(k, place) for place in range(len(SHRINKAGE))]))
@@ -109,8 +110,10 @@ def linear_member(tokens: PackedTokens, sums: PrefixSums, block: str, rows: Rows
                 if j == i:
                     continue
                 pair = fits[min(i, j), max(i, j)]
-                calibration[j, own, : v.shape[1]] = _scores(v, pair[chosen[j]])
-                held_out[own, : v.shape[1]] += _scores(v, pair[chosen[i]]) / (n_folds - 1)
+                calibration[j, own, : v.shape[1]] = discriminant_scores(v, pair[chosen[j]])
+                held_out[own, : v.shape[1]] += discriminant_scores(v, pair[chosen[i]]) / (
+                    n_folds - 1
+                )
     return Scored(calibration, _normalised(held_out), tuple(chosen))
 
 
@@ -198,7 +201,7 @@ def _chosen_networks(
 
     def likelihood(k: int, snapshot: int) -> float:
         few = np.take_along_axis(every[snapshot][k], places[..., None], 1)
-        return _likelihood(few, y, rows, k)
+        return likelihood_without(few, y, rows.fold, rows, k)
 
     chosen = [
         int(np.argmax([likelihood(k, place) for place in range(n_places)]))
@@ -231,25 +234,31 @@ def _sampled(
             for j in range(n_folds):
                 if j != i:
                     for at, fit in enumerate(fits[min(i, j), max(i, j)]):
-                        found[own, j, :, at] = _scores(v, fit)
+                        found[own, j, :, at] = discriminant_scores(v, fit)
     return found
 
 
-def _likelihood(
-    scores: Float[np.ndarray, "n m c"], y: Int[np.ndarray, "n m"], rows: Rows, k: int
+def likelihood_without(
+    scores: Float[np.ndarray, "n m c"],
+    y: Int[np.ndarray, "n m"],
+    fold: Int[np.ndarray, " n"],
+    rows: Rows,
+    k: int,
 ) -> float:
-    """Of the rows outside fold k, at the best temperature."""
-    kept = rows.fold != k
+    """Mean log q(y| . ) outside fold k, at the best temperature: what choices are made by.
+
+    Args:
+        scores: unnormalised log posteriors.
+        y: the classes.
+        fold: of each first axis's entry.
+        rows: whose prior counts.
+        k: the held-out fold.
+    """
+    kept = fold != k
     flat, labels = scores[kept].reshape(-1, scores.shape[2]), y[kept].ravel()
     log_prior = rows.log_prior([k])
     best = best_temperature(flat, log_prior, labels)
     return log_likelihood(tempered(flat, log_prior, best), labels)
-
-
-def _scores(u: Float[Tensor, "b s r"], fit: Discriminant) -> Float[np.ndarray, "b s c"]:
-    map_ = torch.as_tensor(fit.coefficients, dtype=u.dtype)
-    scores = (u @ map_).numpy() + fit.intercept.astype(np.float32)
-    return log_softmax(scores, axis=2)
 
 
 def _normalised(log_q: Float[np.ndarray, "n t c"]) -> Float[np.ndarray, "n t c"]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.linalg import cho_factor, cho_solve
+from scipy.special import log_softmax
 from torch import Tensor
 
 from mi_probe.estimators.packed_tokens import PackedTokens
@@ -63,7 +64,9 @@ class PrefixSums:
         scatter = square - (means.T * weight) @ means
         within = scatter / weight.sum()
         spread = np.diag(square) / weight.sum() - everything**2
-        spread = np.maximum(spread, 1e-8 * max(float(spread.max()), 1e-30))
+        # Columns are standardised: what varies less than this, as the first token of a
+        # template does, varies by rounding.
+        spread = np.maximum(spread, 1e-6)
         centred = means - everything
         found = []
         for s in shrinkage:
@@ -116,6 +119,15 @@ def described(u: Float[Tensor, "b s r"], block: str) -> Float[Tensor, "b s r"]:
         return u
     count = torch.arange(1, u.shape[1] + 1, dtype=u.dtype)
     return u.cumsum(1) / count[:, None]
+
+
+def discriminant_scores(
+    u: Float[Tensor, "*b r"], fit: Discriminant
+) -> Float[np.ndarray, "*b c"]:
+    """Log posteriors of states, normalised."""
+    map_ = torch.as_tensor(fit.coefficients, dtype=u.dtype)
+    scores = (u @ map_).numpy() + fit.intercept.astype(np.float32)
+    return log_softmax(scores, axis=-1)
 
 
 def chosen_places(

@@ -34,6 +34,7 @@ from mi_probe.estimators.prefix_network import Inputs
 from mi_probe.estimators.prefix_stack import fit_stack
 from mi_probe.estimators.states import as_states
 from mi_probe.estimators.targets import Classes, as_target
+from mi_probe.estimators.template_linear import template_member
 from mi_probe.estimators.token_coordinates import token_coordinates
 from mi_probe.hidden import HiddenStates
 
@@ -164,6 +165,7 @@ def token_information(
         tokens.lengths,
     )
     linear: dict[str, Scored] = {}
+    template = template_member(tokens, rows)
     found: dict[Reader, TokenInformation] = {}
     for reader in readers:
         blocks = BLOCKS if reader == "prefix" else BLOCKS[:1]
@@ -171,6 +173,8 @@ def token_information(
             if block not in linear:
                 linear[block] = linear_member(tokens, sums[block], block, rows)
         members = {f"linear {block}": linear[block] for block in blocks}
+        if template is not None:
+            members["linear template"] = template
         members["network"] = network_member(inputs, rows, alone=reader == "alone")
         found[reader] = _assembled(reader, tokens, rows, members)
     return found

@@ -28,7 +28,7 @@ _FEWEST = 50
 
 
 def generated_by_input(
-    z: HiddenStates, *, most_written: int = 4, most_read: int = 24, seed: int = 0
+    z: HiddenStates, *, most_written: int = 3, most_read: int = 12, seed: int = 0
 ) -> pd.DataFrame:
     """One row for each pair of a written and a read position.
 
