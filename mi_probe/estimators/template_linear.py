@@ -2,9 +2,9 @@
 
 A prompt ends in the same words for every row ("Sentiment:"), and a causal model writes
 what it has read into their states, in directions of its own for each. One map for all
-tokens does not find these. A token's kind is itself and the token before it; a kind is the
-template's if nearly every row has it. So the kind is known at t, and nothing of what comes
-later.
+tokens does not find these. A token's kind is itself and the token before it, or itself
+alone; a kind is the template's if nearly every row has it. So the kind is known at t, and
+nothing of what comes later.
 """
 
 from collections import Counter
@@ -79,14 +79,13 @@ def _kinds(tokens: PackedTokens) -> list[_Kind]:
     mask = tokens.mask.numpy()
     before = np.concatenate([np.full((len(packed), 1), -1), packed[:, :-1]], 1)
     pairs = np.where(mask, (before + 1) * (int(packed.max()) + 2) + packed, -1)
-    rows_with: Counter[int] = Counter()
-    for row in pairs:
-        rows_with.update(set(row.tolist()))
-    del rows_with[-1]
-    common = [code for code, n in rows_with.items() if n >= _SHARE * len(pairs)]
-    from_end = tokens.lengths.numpy()[:, None] - np.arange(pairs.shape[1])
-    common.sort(key=lambda code: (float(from_end[pairs == code].mean()), code))
-    places = [np.nonzero(pairs == code) for code in common[:_MOST]]
+    # Where a text ends differs, but not the word of the template that follows it.
+    single = np.where(mask, -2 - packed, -1)
+    codes = np.where(np.isin(pairs, _common(pairs)), pairs, single)
+    codes = np.where(np.isin(codes, common := _common(codes)), codes, -1)
+    from_end = tokens.lengths.numpy()[:, None] - np.arange(codes.shape[1])
+    common.sort(key=lambda code: (float(from_end[codes == code].mean()), code))
+    places = [np.nonzero(codes == code) for code in common[:_MOST]]
     states = [np.empty((len(row), tokens.width), np.float32) for row, _ in places]
     for part, u in tokens.chunks():
         for (row, place), held in zip(places, states, strict=True):
@@ -95,6 +94,15 @@ def _kinds(tokens: PackedTokens) -> list[_Kind]:
     return [
         _Kind(row, place, held) for (row, place), held in zip(places, states, strict=True)
     ]
+
+
+def _common(codes: Int[np.ndarray, "n t"]) -> list[int]:
+    """Codes that nearly all rows have; -1 stands for none."""
+    rows_with: Counter[int] = Counter()
+    for row in codes:
+        rows_with.update(set(row.tolist()))
+    del rows_with[-1]
+    return [code for code, n in rows_with.items() if n >= _SHARE * len(codes)]
 
 
 def _sums(kind: _Kind, rows: Rows) -> PrefixSums:
