@@ -77,6 +77,10 @@ class TrainSettings:
     alpha: float | None = _about("scale of a low-rank update; twice the rank by default")
     dropout: float = _about("on the input of a low-rank update", 0.0)
     target_modules: list[str] | None = _about("ends of the names of the adapted layers")
+    also_train: list[str] | None = _about(
+        "ends of the names of modules that are trained whole beside an adapter: norms"
+    )
+    train_biases: bool = _about("those of the adapted layers, beside an adapter", False)
     pooling: str = _about(f"the Predictor's g: {', '.join(POOLINGS)}", "last")
     adapter: Literal["states", "logits"] = _about(
         "what PredGen's task adapter reads: the answer's states, or logits as published",
@@ -181,6 +185,8 @@ class TrainSettings:
             alpha=self.alpha,
             dropout=self.dropout,
             target_modules=tuple(targets) if targets else None,
+            also_train=tuple(self.also_train or ()),
+            bias=self.train_biases,
         )
 
     @property

@@ -52,24 +52,3 @@ def test_scores_are_learned(objective, scores, folder_of, tmp_path):
     trained = train(settings, tmp_path / "out")
     # The mean, which is what a majority is for scores, has a mean squared error of 5.
     assert trained.metrics["test"]["mse"] < 1.5
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("peft", ["none", "lora", "adalora", "dora"])
-@pytest.mark.parametrize("objective", ["predictor", "generator", "predgen"])
-def test_each_objective_learns_with_each_method(
-    objective, peft, seed, classes, folder_of, tmp_path
-):
-    rates = {"none": 3e-3, "adalora": 3e-2}
-    settings = quick(
-        objective,
-        folder_of("llama"),
-        classes,
-        peft=peft,
-        seed=seed,
-        steps=80,
-        learning_rate=rates.get(peft, 1e-2),
-    )
-    trained = train(settings, tmp_path / "out")
-    assert trained.metrics["test"]["accuracy"] >= 0.8
