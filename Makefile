@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 EXTRAS := embedded,notebooks,test,dev
 OUT ?= results/demo
+SYSTEMS := predictor generator predgen
+TRAINED = $(OUT)-systems
 
 ifneq ($(shell command -v uv 2>/dev/null),)
 MKVENV = uv venv -q --allow-existing --python "$(PYTHON)" $(VENV)
@@ -28,7 +30,10 @@ $(STAMP): setup.cfg constraints.txt requirements-embedded.txt Makefile
 	$(INSTALL) --no-deps --require-hashes -r requirements-embedded.txt
 	@touch $@
 
-demo: $(STAMP)  ## measure a real model on real text and draw the figures
+demo: $(STAMP)  ## train the three systems, measure them and two models as they are, draw the figures
+	for system in $(SYSTEMS); do $(BIN)/python -m mi_probe.train --config demo/systems.yaml \
+	--objective $$system --out "$(TRAINED)/$$system" || exit; done
+	$(BIN)/python -m mi_probe.estimate $(SYSTEMS:%="$(TRAINED)/%") --config demo/systems-measured.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/smollm2.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
@@ -58,4 +63,4 @@ test-slow: $(STAMP)  ## known answers at n = 10,000 and whole commands
 	$(BIN)/python -m pytest -q -m "slow"
 
 clean:  ## remove what the targets made, but no figures and no other results
-	rm -rf $(VENV) results/demo .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) results/demo results/demo-systems .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -17,6 +17,7 @@ _PARTS = (
     "estimators",
     "plots",
     "pooling",
+    "predgen",
     "results",
     "synthetic",
     "tasks",

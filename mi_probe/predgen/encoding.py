@@ -50,7 +50,7 @@ def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
     """
     for found in (tokenizer.eos_token_id, tokenizer.sep_token_id):
         if found is not None:
-            return int(found)
+            return int(found)  # type: ignore[arg-type]
     raise InputError(
         "tokenizer must have an eos or a sep token to end an answer with; it has neither. "
         "Set tokenizer.eos_token."

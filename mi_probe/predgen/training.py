@@ -9,14 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import TrainerCallback, TrainingArguments
+from transformers import TrainerCallback
 
 from mi_probe.atomic import write_atomically
 from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.backbones.folders import split_layers
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.errors import InputError
+from mi_probe.predgen.arguments import device_of, trainer_arguments
 from mi_probe.predgen.build import build_system
 from mi_probe.predgen.checkpoints import (
     PREDGEN_CONFIG,
@@ -32,23 +32,18 @@ from mi_probe.predgen.encoding import Rows, encode
 from mi_probe.predgen.metrics import main_metric
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.peft_methods import apply_peft
-from mi_probe.predgen.settings import TrainSettings
-from mi_probe.predgen.systems import System, check_objective
-from mi_probe.predgen.trainer import (
+from mi_probe.predgen.random_states import global_random_state_kept
+from mi_probe.predgen.resumption import (
     RESUME,
-    SystemTrainer,
+    check_same,
     checkpoints,
     drop_resumption,
-    global_random_state_kept,
 )
+from mi_probe.predgen.settings import TrainSettings
+from mi_probe.predgen.systems import System, check_objective
+from mi_probe.predgen.trainer import SystemTrainer
 from mi_probe.predgen.validation import validate
 from mi_probe.provenance import environment
-
-# Neither what is computed nor what is read depends on them.
-_IMMATERIAL = ("report_to", "keep_checkpoints", "device", "local_files_only")
-
-ERRORS = ("mse", "mae", "rmse")
-"""Metrics of which less is better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +120,7 @@ def _prepare(
     folder: Path,
     callbacks: Sequence[TrainerCallback],
 ) -> _Run:
-    device = _device(settings.device)
+    device = device_of(settings)
     backbone = load_backbone(
         settings.backbone,
         revision=settings.revision,
@@ -160,7 +155,7 @@ def _prepare(
         answer_tokens=max(len(row.answer) for row in rows.rows),
     )
     best_by = main_metric(splits.train)
-    arguments = _arguments(settings, folder, len(rows), device, best_by)
+    arguments = trainer_arguments(settings, folder, len(rows), device, best_by)
     total = int(arguments.max_steps)
     system = _system(settings, backbone, design, total)
     own = None
@@ -217,45 +212,6 @@ def _system(
     )
 
 
-def _arguments(
-    settings: TrainSettings, folder: Path, rows: int, device: str, best_by: str
-) -> TrainingArguments:
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    total = settings.total_steps(rows, processes)
-    every = min(settings.checkpoint_every or max(1, -(-total // 4)), total)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        max_steps=total,
-        per_device_train_batch_size=settings.batch_size,
-        gradient_accumulation_steps=settings.accumulation,
-        learning_rate=settings.rate,
-        lr_scheduler_type=settings.lr_schedule,
-        # Rounded down: the first step of a warm-up is of rate 0, and few have it to spare.
-        warmup_steps=int(settings.warmup * (total if settings.warmup < 1 else 1)),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        bf16=settings.precision == "bfloat16",
-        fp16=settings.precision == "float16",
-        use_cpu=device == "cpu",
-        seed=settings.seed,
-        eval_strategy="steps",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        metric_for_best_model=best_by,
-        greater_is_better=best_by not in ERRORS,
-        logging_steps=10,
-        report_to=settings.report_to or "none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=device != "cpu",
-        ddp_find_unused_parameters=settings.objective == "predictor",
-    )
-    # One process, one GPU: torch's DataParallel would draw other own answers a replica.
-    arguments._n_gpu = min(arguments.n_gpu, 1)
-    return arguments
-
-
 def _config(
     settings: TrainSettings, splits: Splits, backbone: Backbone, base: str
 ) -> dict[str, Any]:
@@ -310,7 +266,7 @@ def _finished(folder: Path, settings: TrainSettings) -> Trained | None:
     if not is_checkpoint(folder):
         return None
     config = read_config(folder)
-    _same(config["settings"], asdict(settings), folder)
+    check_same(config["settings"], asdict(settings), folder)
     return Trained(folder, config)
 
 
@@ -319,7 +275,7 @@ def _resumable(folder: Path, config: dict[str, Any]) -> Path | None:
     for _, place in reversed(checkpoints(folder)):
         if is_checkpoint(place):
             found = read_config(place)
-            _same(found["settings"], config["settings"], folder)
+            check_same(found["settings"], config["settings"], folder)
             if found["data_sha256"] != config["data_sha256"]:
                 raise InputError(
                     f"out must be a folder of its own for each training; the rows of the "
@@ -330,20 +286,6 @@ def _resumable(folder: Path, config: dict[str, Any]) -> Path | None:
     return None
 
 
-def _same(found: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:
-    wanted = json.loads(json.dumps(wanted))
-    differ = [
-        f"{name} was {found.get(name)!r}, now {wanted[name]!r}"
-        for name in wanted
-        if name not in _IMMATERIAL and found.get(name) != wanted[name]
-    ]
-    if differ:
-        raise InputError(
-            f"out must be a folder of its own for each training; {str(folder)!r} holds "
-            f"another ({'; '.join(differ[:3])}). Name another folder, or remove it."
-        )
-
-
 def _lasting_name(name: str) -> str:
     """The backbone as it is found from anywhere: a local folder by its whole path."""
     stem, layers = split_layers(name)
@@ -351,15 +293,3 @@ def _lasting_name(name: str) -> str:
     if not path.is_dir():
         return name
     return str(path.resolve()) + ("" if layers is None else f":{layers}")
-
-
-def _device(name: str) -> str:
-    if name not in ("auto", "cpu", "cuda"):
-        raise InputError(
-            f"device must be auto, cpu or cuda; got '{name}'. Choose among several GPUs "
-            "by CUDA_VISIBLE_DEVICES."
-        )
-    there = torch.cuda.is_available()
-    if name == "cuda" and not there:
-        raise InputError("device must be one that torch can use here (cpu); got 'cuda'.")
-    return "cuda" if there and name != "cpu" else "cpu"

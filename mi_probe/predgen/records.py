@@ -1,0 +1,119 @@
+"""What a training leaves on the way: a line a step in ``losses.csv``, and a bar."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+from transformers import TrainerCallback
+
+from mi_probe.predgen.own_answers import OwnAnswers
+
+LOSSES = "losses.csv"
+_COLUMNS = (
+    *("step", "loss", "writer", "director", "probability", "own", "learning_rate"),
+    "grad_norm",
+)
+
+
+class Records(TrainerCallback):
+    """A line a step in ``losses.csv``: the mean losses of its batches, rate and norm."""
+
+    def __init__(self, folder: Path, own: OwnAnswers | None) -> None:
+        """Make the records.
+
+        Args:
+            folder: of the run.
+            own: the scheduled sampling, whose probabilities are recorded.
+        """
+        self.path = folder / LOSSES
+        self.own = own
+        self.batches = 0
+        """Of the present step, so far."""
+        self.grad_norm: Any = None
+        self._losses: dict[str, list[Tensor]] = {}
+        self._reads_own = False
+        self._rate: float | None = None
+
+    def note(self, losses: Mapping[str, Tensor], reads_own: bool) -> None:
+        """Keep a batch's losses, and whether its answers were the model's own."""
+        for name, loss in losses.items():
+            self._losses.setdefault(name, []).append(loss.detach())
+        self._reads_own = reads_own
+        self.batches += 1
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take away what was recorded after the checkpoint from which training goes on."""
+        if not args.should_save:
+            return
+        rows = read_losses(self.path)
+        with self.path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, _COLUMNS)
+            writer.writeheader()
+            writer.writerows(r for r in rows if int(r["step"]) <= state.global_step)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begin a line."""
+        self._losses, self.batches = {}, 0
+
+    def on_pre_optimizer_step(
+        self, args: Any, state: Any, control: Any, **kwargs: Any
+    ) -> None:
+        """Keep the rate of this step: afterwards it is the next one's."""
+        self._rate = kwargs["lr_scheduler"].get_last_lr()[0]
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Write the line."""
+        if not args.should_save:
+            return
+        row: dict[str, Any] = dict.fromkeys(_COLUMNS, "")
+        for name, losses in self._losses.items():
+            row[name] = float(torch.stack(losses).float().mean())
+        row |= {"step": state.global_step, "learning_rate": self._rate}
+        if self.own is not None:
+            row["probability"] = self.own.probability(state.global_step - 1)
+            row["own"] = int(self._reads_own)
+        row["grad_norm"] = "" if self.grad_norm is None else float(self.grad_norm)
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, _COLUMNS).writerow(row)
+
+
+def read_losses(path: Path) -> list[dict[str, Any]]:
+    """The rows of ``losses.csv``; a line that was cut off by a kill is left out."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+class Bar(TrainerCallback):
+    """A bar on stderr, if that is a terminal."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Show it."""
+        self.bar = tqdm(
+            total=state.max_steps,
+            initial=state.global_step,
+            unit="step",
+            disable=None if state.is_world_process_zero else True,
+        )
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Move it on."""
+        self.bar.update(state.global_step - self.bar.n)
+
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any
+    ) -> None:
+        """Say the losses beside it."""
+        shown = {
+            k: f"{v:.3g}" for k, v in (logs or {}).items() if k in ("loss", "eval_loss")
+        }
+        self.bar.set_postfix(shown)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take it away."""
+        self.bar.close()
