@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pandas as pd
 from comparing.cells import DEFAULT_TASKS, DEFAULT_VIEWS, METHODS, cells
-from comparing.figure import drawn_errors
 from comparing.running import run
 from comparing.summary import markdown, summary
 
 from mi_probe.estimators import ESTIMATORS
+from mi_probe.plots.benchmark import benchmark_figure, error_points
 from mi_probe.plots.saving import save
 from mi_probe.plots.style import style
-from mi_probe.synthetic import ZOO
+from mi_probe.synthetic import GROUPS, ZOO
 
 _HERE = Path(__file__).parent
 FULL: dict[str, tuple[str, ...]] = {
@@ -70,8 +70,9 @@ def main() -> None:
     text = markdown(by_group)
     asked.out.with_name(f"{asked.out.stem}_by_group.md").write_text(text)
     with style("acl", "full"):
-        figure = drawn_errors(table, by_group)
-        save(figure, by_group.round(4), f"{asked.out.stem}_errors", asked.out.parent)
+        points = error_points(table)
+        figure = benchmark_figure(points, GROUPS)
+        save(figure, points, f"{asked.out.stem}_errors", asked.out.parent)
     print(text)
 
 

@@ -18,8 +18,8 @@ from mi_probe.analysis.summaries import over_seeds
 from mi_probe.errors import InputError
 from mi_probe.results import SCHEMA_VERSION, read_histories, read_results
 
-TABLES = ("gaps.csv", "capacity.csv", "noise.csv")
-"""Tables that commands other than `estimate` write beside the rows."""
+TABLES = ("gaps.csv", "capacity.csv", "noise.csv", "known_answers.csv")
+"""Tables that commands other than `estimate` write: beside the rows, or alone."""
 _TOKENS = ".tokens.parquet"
 _NONE_GIVEN = (
     "results must name at least one folder that `python -m mi_probe.estimate --out` "

@@ -4,6 +4,7 @@
                               convergence
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
+    known_answers.csv         the benchmark of estimators
     tokens/                   strips, heat maps, positions, types and words
 
 A kind is one function from the folder to figures; what is not there is said, not drawn.
@@ -39,8 +40,10 @@ from mi_probe.plots import (
     system_figure,
     training_figure,
 )
+from mi_probe.plots.benchmark import benchmark_figure, error_points
 from mi_probe.plots.ladders import LADDER
 from mi_probe.plots.saving import file_stem
+from mi_probe.synthetic import GROUPS
 
 
 @dataclass(frozen=True)
@@ -225,6 +228,14 @@ def _ladders(folders: ResultFolders, options: Options, axis: str) -> Found:
         yield label, ladder_figure(rows, axis=axis), rows  # pyright: ignore[reportArgumentType]
 
 
+def _benchmark(folders: ResultFolders, options: Options) -> Found:
+    """One of all known answers; in nats, as the truths are."""
+    table = folders.table("known_answers.csv")
+    if not table.empty:
+        points = error_points(table)
+        yield "benchmark", benchmark_figure(points, GROUPS), points
+
+
 def _strips(folders: ResultFolders, options: Options) -> Found:
     yield from gallery_tokens.strips(folders.token_sets, options.unit, options.sentences)
 
@@ -277,6 +288,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "tokens": Kind(_tokens, "no tokens/*.tokens.parquet"),
         "positions": Kind(_positions, "no tokens/*.positions.csv"),
         "types": Kind(_types, "no tokens/*.types.csv"),
+        "benchmark": Kind(_benchmark, "no known_answers.csv"),
         "words": Kind(_words, "no tokens/*.words.csv"),
     }
 )
