@@ -144,12 +144,11 @@ class Run:
                 model.backbone, source, store=store, batch_size=batch_size, **capture
             )
             for site in tqdm(missing, unit="site", disable=None):
-                z = states.hidden(site)
                 tables = measure_tokens(
                     model.backbone,
                     model.task,
                     planned.data,
-                    dataclasses.replace(z, values=z.values.float()),
+                    states.hidden(site),
                     answers=predicted_words(model),
                     compare=settings.compare,
                     batch_size=batch_size,

@@ -8,6 +8,7 @@ import pytest
 from tiny import save_tiny
 
 from mi_probe.analysis.tokens.files import read_about, read_tables
+from mi_probe.analysis.tokens.measuring import TokenTables
 from mi_probe.predgen.checkpoints import read_config
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
@@ -176,3 +177,44 @@ def test_other_models_write_their_answers_where_they_are_wanted(model, data, tmp
     assert about["predicted_by"].startswith("the model, but no two answers")
     assert about["attention"] == about["gradient_x_input"] == "not asked for"
     assert tables["tokens"].attention.isna().all()
+
+
+def test_an_interruption_keeps_the_sites_that_are_finished(
+    model, data, tmp_path, capsys, monkeypatch
+):
+    done = []
+
+    def fake(_backbone, task, _data, z, **_):
+        if len(done) == 1 and not (tmp_path / "again").exists():
+            raise KeyboardInterrupt
+        done.append(z.site)
+        words = pd.DataFrame({"predicted_word": [], "word": [], "value_nats": []})
+        table = pd.DataFrame({"row_id": list(task.ids)})
+        return TokenTables(table, table, table, words, None, {"reading": ["fine"]})
+
+    monkeypatch.setattr("mi_probe.tokens.measure_tokens", fake)
+    given = (model, "--data", data, "--sites", "0,1,2", "--out", tmp_path / "out")
+    assert run(*given) == 130
+    assert "the same command goes on from there" in capsys.readouterr().err
+    assert done == ["embed"]
+    (tmp_path / "again").touch()
+    assert run(*given) == 0
+    assert done == ["embed", "block.0", "block.1"]
+    assert "1 of 3 were finished before" in capsys.readouterr().out
+    assert len(list((tmp_path / "out" / "tokens").glob("*.json"))) == 3
+
+
+def test_a_damaged_description_is_one_line(model, data, tmp_path, capsys, monkeypatch):
+    def fake(_backbone, task, *_, **__):
+        words = pd.DataFrame({"predicted_word": [], "word": [], "value_nats": []})
+        table = pd.DataFrame({"row_id": list(task.ids)})
+        return TokenTables(table, table, table, words, None, {"reading": ["fine"]})
+
+    monkeypatch.setattr("mi_probe.tokens.measure_tokens", fake)
+    given = (model, "--data", data, "--sites", "0", "--out", tmp_path / "out")
+    assert run(*given) == 0
+    (path,) = (tmp_path / "out" / "tokens").glob("*.json")
+    path.write_text("{")
+    capsys.readouterr()
+    assert run(*given) == 2
+    assert "must describe token tables; it is damaged" in capsys.readouterr().err
