@@ -17,6 +17,7 @@ from mi_probe.backbones import load_backbone
 from mi_probe.capture import extract
 from mi_probe.estimate import main
 from mi_probe.estimators import ESTIMATORS, Estimate
+from mi_probe.figures import main as figures
 from mi_probe.hidden import HiddenStates
 from mi_probe.predgen.checkpoints import read_config
 from mi_probe.predgen.settings import preset
@@ -150,6 +151,19 @@ def test_a_training_is_measured_with_no_word_about_its_task(predgen, tmp_path, c
     assert len(texts) == 2
     assert texts[0]["ids"] == list(config["reserved_ids"])
     assert len(read_pointwise(out, table.row_id[0])["labels"]) == 24
+
+
+def test_systems_are_drawn_side_by_side(predgen, predictor, tmp_path, capsys):
+    out, drawn = tmp_path / "out", tmp_path / "figures"
+    given = ("--sites", "final_norm", "--pooling", "mean,head", "--out", out)
+    assert run(predictor, predgen, *given) == 0
+    capsys.readouterr()
+    only = ("--only", "systems", "--formats", "png", "--out", drawn)
+    assert figures([str(a) for a in (out, *only)]) == 0
+    printed = capsys.readouterr().out
+    assert "Systems on reviews, prompt" in printed
+    assert "the data processing inequality does not order" in printed
+    assert len(pd.read_csv(drawn / "systems.csv")) == 2 + 2 + 1 + 1
 
 
 def test_a_second_call_neither_writes_nor_computes(predgen, tmp_path, capsys, monkeypatch):
