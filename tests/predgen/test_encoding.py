@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-import transformers
-from tiny import tiny_model, tiny_tokenizer
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tiny import tiny_model
+from tiny_tokenizers import TOKENIZERS, metaspace
 
 from mi_probe.backbones import wrap_backbone
 from mi_probe.errors import InputError
@@ -26,34 +25,6 @@ def task(prompts=PROMPTS, answers=ANSWERS):
         target="verdict",
         ids=tuple(f"r{i}" for i in range(len(prompts))),
     )
-
-
-def metaspace(special):
-    """As sentencepiece writes a text: a mark for each blank, and one in front."""
-    letters = sorted(set("".join(PROMPTS + ANSWERS).replace(" ", "")))
-    pieces = ["\u2581", *letters, "\u2581positive", "\u2581negative", "\u2581bad"]
-    tokens = ["<unk>", "<s>", "</s>", *dict.fromkeys(pieces)]
-    backend = Tokenizer(
-        models.Unigram([(t, -len(tokens) / (1 + len(t))) for t in tokens], unk_id=0)
-    )
-    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
-    backend.decoder = decoders.Metaspace(prepend_scheme="first")
-    backend.normalizer = normalizers.NFC()
-    if special:
-        backend.post_processor = processors.TemplateProcessing(
-            single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)]
-        )
-    return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
-    )
-
-
-TOKENIZERS = {
-    "byte_level": tiny_tokenizer,
-    "pad_is_eos": lambda: tiny_tokenizer(pad=False),
-    "sentencepiece": lambda: metaspace(special=False),
-    "sentencepiece_closed": lambda: metaspace(special=True),
-}
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)

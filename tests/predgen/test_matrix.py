@@ -5,6 +5,8 @@ import pytest
 import torch
 from planted_tasks import quick
 from safetensors.torch import load_file
+from tiny import save_tiny
+from tiny_tokenizers import TOKENIZERS
 from transformers import TrainerCallback
 
 from mi_probe.predgen.design import OBJECTIVES
@@ -58,6 +60,26 @@ def test_each_objective_learns_with_each_method(
     saved = {path.name for path in trained.folder.glob("*.safetensors")}
     whole = "model" if method == "none" else "adapter_model"
     assert saved == {"head.safetensors", f"{whole}.safetensors"}
+
+
+@pytest.mark.parametrize(
+    ("name", "objective"),
+    [
+        pytest.param(name, objective, marks=[] if fast else pytest.mark.slow)
+        for name in TOKENIZERS
+        for objective in ("generator", "predgen")
+        for fast in [(name, objective) == ("sentencepiece_closed", "generator")]
+    ],
+)
+def test_every_make_of_tokenizer_writes_answers_that_end(
+    name, objective, classes, tmp_path
+):
+    base = save_tiny(tmp_path / "base", head="CausalLM", tokenizer=False)
+    TOKENIZERS[name]().save_pretrained(base)
+    settings = quick(objective, str(base), classes, steps=60, checkpoint_every=60)
+    metrics = train(settings, tmp_path / "out").metrics["test"]
+    assert metrics["accuracy"] >= LEAST_ACCURACY
+    assert metrics["parse_failure_rate"] == 0
 
 
 class Stop(TrainerCallback):
