@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mi_probe import gallery
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import readings
-from mi_probe.gallery import Drawn, gallery
 from mi_probe.plots import style
 from mi_probe.report.sources import Sources
 from mi_probe.report.svg import Svg, inline_svg
 
 MOST = 24
 """Figures that a page shows at most."""
+INTERACTIVE = ("strips", "tokens")
+"""Kinds that the page's own token map shows: there, of every sentence and definition."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,25 @@ KINDS = {
         "The gap of states with noise added before pooling, where the data processing "
         "inequality is strict and no injectivity argument applies.",
     ),
+    "convergence": Kind(
+        "Convergence",
+        "The bound on training and on held-out rows while the critic is trained: what "
+        "lies between them was learned by heart.",
+    ),
+    "positions": Kind(
+        "By position",
+        "I(Y;Z_t) by the place of a token. Late places exist in long texts only.",
+        themed=False,
+    ),
+    "types": Kind(
+        "By token type",
+        "I(Y;Z_t) of the sentences that hold the token; rare types are pooled.",
+    ),
+    "words": Kind(
+        "Words",
+        "By predicted word and word of the input. A few sentences make a vivid cell.",
+        themed=False,
+    ),
 }
 """By the names of `mi_probe.gallery.KINDS`; others get their name, on white paper."""
 
@@ -91,9 +112,10 @@ class Picture:
 def pictures(sources: Sources) -> tuple[list[Picture], bool]:
     """The page's figures in order, and whether there are more than it shows."""
     made: list[Picture] = []
+    kinds = [kind for kind in gallery.KINDS if kind not in INTERACTIVE]
     with style("acl", "full"):
-        for drawn in gallery(sources.folders):
-            if not isinstance(drawn, Drawn):
+        for drawn in gallery.gallery(sources.folders, kinds):
+            if not isinstance(drawn, gallery.Drawn):
                 continue
             if len(made) == MOST:
                 return made, True
@@ -101,7 +123,7 @@ def pictures(sources: Sources) -> tuple[list[Picture], bool]:
     return made, False
 
 
-def _picture(drawn: Drawn, name: str) -> Picture:
+def _picture(drawn: gallery.Drawn, name: str) -> Picture:
     plain = Kind(drawn.kind.replace("_", " ").capitalize(), "", themed=False)
     kind = KINDS.get(drawn.kind, plain)
     where = _where(drawn.table)
