@@ -26,9 +26,6 @@ from mi_probe.plots.token_types import most_frequent, pooled_types, type_figure
 
 Found = Iterator[tuple[str, Figure, pd.DataFrame]]
 
-_LEAST_N = 20
-"""Occurrences below which a word is no column of the heat map, where others have them."""
-
 
 def strips(sets: tuple[TokenSet, ...], unit: str, sentences: int) -> Found:
     """The first sentences of each table as text, by the token alone and by increment."""
@@ -106,8 +103,7 @@ def words(sets: tuple[TokenSet, ...], unit: str) -> Found:
         table = found.beside["words"]
         if not table.empty:
             points = in_unit(table, unit, source=f"{found.stem}.words.csv")
-            often = bool((points["n"] >= _LEAST_N).any())
-            cells = word_cells(points, least_n=_LEAST_N if often else 1)
+            cells = word_cells(points)
             total = points["word"].nunique()
             figure = word_figure(cells, title=_title(found), total=total)
             yield f"words-{found.stem}", figure, cells

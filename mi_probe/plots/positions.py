@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from mi_probe.errors import InputError
 from mi_probe.plots.colour_scale import colours, draw_scale, scale
-from mi_probe.plots.marks import draw_ceiling
+from mi_probe.plots.marks import DASHES, draw_ceiling
 from mi_probe.plots.parts import (
     LINE_SPACING,
     Entry,
@@ -52,7 +52,12 @@ def position_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
     )
     ax.plot(x, points["value"], look.marker + "-", color=look.colour, markersize=2)
     ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
-    if "ceiling" in points:
+    if "ceiling" in points and points["ceiling"].round(3).nunique() > 1:
+        # Fewer sentences have a token here, and their labels an H(Y) of their own.
+        ax.plot(
+            x, points["ceiling"], color=REFERENCE, linestyle=DASHES, linewidth=0.9, zorder=1
+        )
+    elif "ceiling" in points:
         draw_ceiling(ax, float(points["ceiling"].mean()))
     ax.set_ylabel(f"MI estimate ({points['unit'].iloc[0]})")
     _count_from(ax, points)
@@ -202,7 +207,8 @@ def position_map_figure(points: pd.DataFrame, *, title: str) -> Figure:
     ceiling = float(points["ceiling"].mean()) if "ceiling" in points else float("nan")
     marked = ceiling if np.isfinite(ceiling) else None
     if marked is not None:
-        words += f"\n$H(Y)$ = {marked:.3f} {points['unit'].iloc[0]}"
+        varies = " on average" if points["ceiling"].round(3).nunique() > 1 else ""
+        words += f"\n$H(Y)$ = {marked:.3f} {points['unit'].iloc[0]}{varies}"
     if (points["value"] < -_SLIGHT * float(norm.vmax or 0)).any():
         words += "; dash in a cell: below 0"
     draw_scale(figure.add_subplot(grid[rows, :]), norm, words, marked=marked)

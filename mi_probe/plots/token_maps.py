@@ -71,8 +71,9 @@ def word_cells(words: pd.DataFrame, *, most: int = 14, least_n: int = 1) -> pd.D
     """Cells of the words that tell most, by any predicted word: a row a prediction.
 
     Args:
-        words: `in_unit` of a table of words: predicted_word, word, n, value.
-        most: columns of the figure; the largest values are chosen, so they lean high.
+        words: `in_unit` of a table of words: predicted_word, word, n, value, low.
+        most: columns of the figure; those are chosen whose intervals end highest below,
+            which rare words' do not by chance alone, and still they lean high.
         least_n: occurrences below which a word is not shown.
 
     Raises:
@@ -84,7 +85,8 @@ def word_cells(words: pd.DataFrame, *, most: int = 14, least_n: int = 1) -> pd.D
     kept = words[(words["n"] >= least_n) & words["value"].notna()]
     if kept.empty:
         raise InputError(f"words must hold one with n >= {least_n}; none has.")
-    best = kept.groupby("word")["value"].max().sort_values(ascending=False, kind="stable")
+    least = kept["low"].fillna(-np.inf) if "low" in kept else kept["value"]
+    best = least.groupby(kept["word"]).max().sort_values(ascending=False, kind="stable")
     chosen = list(best.index[:most])
     cells = kept[kept["word"].isin(chosen)]
     cells = cells.assign(_at=cells["word"].map(chosen.index))
@@ -102,7 +104,7 @@ def word_figure(cells: pd.DataFrame, *, title: str, total: int) -> Figure:
     sizes = cells["n"].to_numpy(float)
     note = f"n = {sizes.min():,.0f} to {sizes.max():,.0f} a cell"
     if shown < total:
-        note += f"; the largest {shown} of {total} words, so they lean high"
+        note += f"; {shown} of {total} words, of the highest lower bounds: they lean high"
     first = cells.assign(_at=np.arange(len(cells))).drop_duplicates("column")
     order = list(first.sort_values("_at")["column"])
     cells = cells.assign(_at=cells["column"].map(order.index))

@@ -53,7 +53,8 @@ def pooled_types(types: pd.DataFrame) -> pd.Series:
 def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw I(Y; Z_t) of each token type, in the order of the table, with its count.
 
-    Blanks in tokens are seen. Pooled types have a hollow square. H(Y) is the dashed line.
+    Blanks in tokens are seen. Pooled types have a hollow square. H(Y) of each
+    type's own sentences is dashed.
 
     Raises:
         InputError: a column missing, or no row.
@@ -67,9 +68,10 @@ def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
     at = np.arange(len(types), dtype=float)
     tokens = ["" if pd.isna(token) else str(token) for token in types["token"]]
     ax.axvline(0, color=REFERENCE, linewidth=0.6, zorder=1)
-    if "ceiling" in types and types["ceiling"].notna().any():
-        height = float(types["ceiling"].mean())
-        ax.axvline(height, color=REFERENCE, linestyle=DASHES, linewidth=0.9, zorder=1)
+    if "ceiling" in types:
+        # Each type's sentences have their own H(Y): a piece a line.
+        look = {"color": REFERENCE, "linestyle": DASHES, "linewidth": 0.9, "zorder": 1}
+        ax.vlines(types["ceiling"], at - 0.5, at + 0.5, **look)
     for chosen, view in ((~pooled, "full"), (pooled, "mean")):
         look = view_style(view)
         rows = types[chosen]

@@ -156,13 +156,16 @@ def test_a_sentence_by_layer_has_the_deepest_on_top():
     )
 
 
-def test_words_are_chosen_by_value_and_that_is_said():
+def test_words_are_chosen_by_their_lower_bounds_and_that_is_said():
     points = in_unit(word_rows())
+    points["low"] = points["value"] - 0.1
     cells = word_cells(points, most=2, least_n=20)
     assert set(cells["column"]) == {"funny", "dull"}
     with style():
         words = texts(word_figure(cells, title="t", total=4))
-    assert "the largest 2 of 4 words, so they lean high" in words.replace("\n", " ")
+    assert "2 of 4 words, of the highest lower bounds: they lean high" in words.replace(
+        "\n", " "
+    )
     with pytest.raises(InputError, match="none has"):
         word_cells(points, least_n=1000)
 
@@ -249,3 +252,21 @@ def test_what_no_command_wrote_is_refused():
         position_figure(in_unit(type_rows()), title="t")
     with pytest.raises(InputError, match="lack the columns token;"):
         type_figure(in_unit(word_rows()), title="t", total=1)
+
+
+def test_ceilings_that_differ_by_position_and_type_are_drawn_as_they_are():
+    positions, types = position_rows(), type_rows()
+    positions["H_Y_nats"] = 0.69 - 0.01 * positions["position"]
+    types["H_Y_nats"] = [0.69, 0.6, 0.5, 0.4, 0.65]
+    with style():
+        ax = position_figure(in_unit(positions), title="t").axes[0]
+        drawn = [list(map(float, line.get_ydata())) for line in ax.lines]
+        forest = type_figure(in_unit(types), title="t", total=4).axes[0]
+    assert positions.query("anchor == 'start'")["H_Y_nats"].tolist() in drawn
+    upright = {
+        round(float(segment[0][0]), 9)
+        for collection in forest.collections
+        for segment in collection.get_segments()
+        if segment[0][0] == segment[1][0]
+    }
+    assert upright == set(types["H_Y_nats"])
