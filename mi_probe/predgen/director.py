@@ -79,7 +79,9 @@ class TaskAdapter(nn.Module):
     ) -> Float[Tensor, "b c"]:
         """The predictions, in the precision of the adapter's weights."""
         u = self.norm(_clean(states, mask, self.hidden.weight.dtype))
-        scores = self.query(u).masked_fill(~mask[..., None], torch.finfo(u.dtype).min)
+        # Autocast scores in 16 bits what came in 32: their own least number, not u's.
+        scores = self.query(u)
+        scores = scores.masked_fill(~mask[..., None], torch.finfo(scores.dtype).min)
         weights = scores.softmax(1) * mask[..., None]
         found = functional.gelu(self.hidden((weights * u).sum(1)))
         return self.centre + self.scale * self.output(self.dropout(found))

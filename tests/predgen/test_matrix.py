@@ -82,6 +82,36 @@ def test_every_make_of_tokenizer_writes_answers_that_end(
     assert metrics["parse_failure_rate"] == 0
 
 
+@pytest.mark.parametrize(
+    ("task", "objective", "method"),
+    [
+        ("scores", "predgen", "rocoft_row"),
+        pytest.param("classes", "predgen", "adalora", marks=pytest.mark.slow),
+        pytest.param("classes", "generator", "rocoft_column", marks=pytest.mark.slow),
+        pytest.param("classes", "predictor", "dora", marks=pytest.mark.slow),
+    ],
+)
+def test_mixed_precision_learns_too(
+    task, objective, method, classes, scores, folder_of, tmp_path
+):
+    settings = quick(
+        objective,
+        folder_of("llama"),
+        classes if task == "classes" else scores,
+        peft=method,
+        precision="bfloat16",
+        gradient_checkpointing=True,
+        learning_rate=RATES.get(method, 1e-2),
+        steps=60,
+        checkpoint_every=60,
+    )
+    metrics = train(settings, tmp_path / "out").metrics["test"]
+    if task == "classes":
+        assert metrics["accuracy"] >= LEAST_ACCURACY
+    else:
+        assert metrics["mse"] <= MOST_ERROR
+
+
 class Stop(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == 3:
