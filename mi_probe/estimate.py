@@ -17,7 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from mi_probe.analysis.cells import Cell, anchor_of, cells
-from mi_probe.analysis.measurables import Measurable, describe, expand
+from mi_probe.analysis.measurables import Measurable, describe
 from mi_probe.analysis.measuring import (
     Measured,
     anchored,
@@ -29,21 +29,19 @@ from mi_probe.analysis.measuring import (
 from mi_probe.analysis.printed import format_bytes, format_scores, format_table, heading
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.workers import Workers
-from mi_probe.backbones.folders import find_folder, split_layers
 from mi_probe.capture import extract, fingerprint_id, forecast, load_activations
 from mi_probe.capture.plan import plan
 from mi_probe.command_line import exit_code, parse_settings
 from mi_probe.estimate_forecast import print_forecast, print_self_tests
-from mi_probe.estimate_settings import (
-    PROGRAM,
-    Choice,
-    Settings,
+from mi_probe.estimate_settings import PROGRAM, Choice, Settings
+from mi_probe.provenance import environment, now
+from mi_probe.results import Results, digest
+from mi_probe.run_settings import (
+    checkpoint_names,
+    find_all,
     open_measurable,
     read_task,
 )
-from mi_probe.predgen.checkpoints import is_checkpoint, read_config
-from mi_probe.provenance import environment, now
-from mi_probe.results import Results, digest
 from mi_probe.tasks import Task
 
 
@@ -55,29 +53,18 @@ def estimate(settings: Settings) -> None:
     """
     choice = Choice.of(settings)
     results = Results(settings.out)
-    names = [
-        n for given in settings.checkpoints for n in expand(given, series=settings.series)
-    ]
-    untrained = [name for name in names if not is_checkpoint(name)]
-    task = read_task(settings, untrained)
+    names = checkpoint_names(settings)
+    task = read_task(settings, names)
     if task is not None:
         check_task(task, choice.estimators)
-    for name in names:  # a mistyped third one should not wait for two to be measured
-        if is_checkpoint(name):
-            read_config(name)
-            continue
-        find_folder(
-            split_layers(name)[0],
-            revision=settings.revision,
-            local_files_only=settings.local_files_only,
-        )
+    find_all(settings, names)
     threads = settings.threads or torch.get_num_threads()
     # For an estimate, one job's share: the same whether it is made here or by a worker.
     workers = Workers(settings.jobs, max(1, threads // settings.jobs))
     with limited_threads(threads), workers:
         run = Run(settings, choice, task, results, workers)
         try:
-            for name in dict.fromkeys(names):
+            for name in names:
                 run.measure(name)
         finally:  # what is finished is shown by the table too, whatever stopped the rest
             run.close()
@@ -138,7 +125,7 @@ class Run:
     def measure(self, name: str) -> None:
         """One checkpoint: capture what is needed, estimate, print its table."""
         settings = self.settings
-        model = open_measurable(settings, name, self.task, self.choice)
+        model = open_measurable(settings, name, self.task, write=not settings.dry_run)
         task = model.task
         check_task(task, self.choice.estimators)
         parts = [self._part(model, token_set) for token_set in model.sources]

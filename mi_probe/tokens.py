@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from mi_probe.analysis.measurables import Measurable, describe, expand
+from mi_probe.analysis.measurables import Measurable, describe
 from mi_probe.analysis.measuring import check_task
 from mi_probe.analysis.printed import heading
 from mi_probe.analysis.threads import limited_threads
@@ -29,14 +29,18 @@ from mi_probe.analysis.tokens.files import (
 )
 from mi_probe.analysis.tokens.measuring import measure_tokens
 from mi_probe.analysis.tokens.printed import format_tables
-from mi_probe.backbones.folders import find_folder, split_layers
 from mi_probe.capture import Plan, extract, fingerprint_id, plan
 from mi_probe.command_line import exit_code, parse_settings
 from mi_probe.errors import InputError
-from mi_probe.estimate_settings import Choice, open_measurable, read_task
-from mi_probe.predgen.checkpoints import is_checkpoint, read_config
+from mi_probe.estimate_settings import Choice
 from mi_probe.provenance import environment, now
 from mi_probe.results import Results, digest
+from mi_probe.run_settings import (
+    checkpoint_names,
+    find_all,
+    open_measurable,
+    read_task,
+)
 from mi_probe.tasks import Task
 from mi_probe.token_settings import PROGRAM, TokenSettings, check
 
@@ -54,25 +58,15 @@ def tokens(settings: TokenSettings) -> None:
     """
     choice = check(settings)
     results = Results(settings.out)
-    names = [
-        n for given in settings.checkpoints for n in expand(given, series=settings.series)
-    ]
-    untrained = [name for name in names if not is_checkpoint(name)]
-    task = read_task(settings.for_estimate, untrained)
+    shared = settings.for_estimate
+    names = checkpoint_names(shared)
+    task = read_task(shared, names)
     if task is not None:
         _check_classes(task)
-    for name in names:  # a mistyped third one should not wait for two to be measured
-        if is_checkpoint(name):
-            read_config(name)
-            continue
-        find_folder(
-            split_layers(name)[0],
-            revision=settings.revision,
-            local_files_only=settings.local_files_only,
-        )
+    find_all(shared, names)
     with limited_threads(settings.threads or torch.get_num_threads()):
         run = Run(settings, choice, task, results)
-        for name in dict.fromkeys(names):
+        for name in names:
             run.measure(name)
     print(f"Tables: {results.folder / FOLDER}")
 
@@ -117,7 +111,7 @@ class Run:
     def measure(self, name: str) -> None:
         """One checkpoint: capture what is needed, then site by site."""
         settings, folder = self.settings, self.results.folder
-        model = open_measurable(settings.for_estimate, name, self.task, self.choice)
+        model = open_measurable(settings.for_estimate, name, self.task)
         _check_classes(model.task)
         token_set = "all" if "all" in model.sources else "prompt"
         source = model.sources[token_set]
