@@ -71,6 +71,11 @@ class Cell:
     row_id: str
 
 
+def of_states(fingerprint: Mapping[str, object]) -> str:
+    """What stands for the states themselves, however they were captured and kept."""
+    return digest({k: v for k, v in fingerprint.items() if k not in _NOT_OF_A_STATE})
+
+
 def anchor_of(sites: Sequence[str], estimators: Mapping[str, Estimator]) -> str | None:
     """The deepest site, where an estimator takes hints; it stays when others are added."""
     takes = any(estimator.nature.hints for estimator in estimators.values())
@@ -110,12 +115,11 @@ def cells(
         anchor: the site whose choices narrow the search at the others; its cells come
             first. None searches everywhere.
     """
-    states = {k: v for k, v in fingerprint.items() if k not in _NOT_OF_A_STATE}
     common = {
         "schema_version": SCHEMA_VERSION,
         "model": subject.model,
         "step": subject.step,
-        "states": digest(states),
+        "states": of_states(fingerprint),
         "task": task.name,
         "rows": task.sha256(),
         "token_set": token_set,

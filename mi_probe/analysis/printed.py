@@ -61,8 +61,46 @@ def format_table(rows: pd.DataFrame) -> str:
                 str(row["status"]),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     left = {at + several for at in (0, 2, 3, 12)} | {0}
+    return _aligned(lines, left)
+
+
+def format_gaps(gaps: pd.DataFrame, rungs: pd.DataFrame) -> str:
+    """Gaps, and rungs of ladders of critics, for a terminal; then what they come to.
+
+    Args:
+        gaps: rows of `mi_probe.gap_results.GapRow`.
+        rungs: rows of `mi_probe.gap_results.RungRow`.
+    """
+    tables = []
+    for rows, axis in ((gaps, "sigma"), (rungs, "rung")):
+        if rows.empty:
+            continue
+        lines = [
+            ("site", "layer", "pooling", axis, "seed", "I(Y;Z)", "I(Y;Z_p)", "gap")
+            + ("95% interval", "p" if axis == "sigma" else "chosen")
+        ]
+        for row in rows.to_dict("records"):
+            last = _number(row["p_value"]) if axis == "sigma" else "*" * row["chosen"]
+            lines.append(
+                (
+                    str(row["site"]),
+                    "-" if pd.isna(row["layer"]) else str(row["layer"]),
+                    str(row["pooling"]),
+                    f"{row[axis]:g}" if axis == "sigma" else str(row[axis]),
+                    str(row["seed"]),
+                    *(_number(row[f"{name}_nats"]) for name in ("full", "pooled", "gap")),
+                    f"{_number(row['ci_low'])} .. {_number(row['ci_high'])}",
+                    last,
+                )
+            )
+        verdicts = dict.fromkeys(rows["verdict"])
+        tables.append("\n".join([_aligned(lines, left={0, 2, 3}), *verdicts]))
+    return "\n".join(tables)
+
+
+def _aligned(lines: Sequence[tuple[str, ...]], left: set[int]) -> str:
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i in left else cell.rjust(width)

@@ -1,0 +1,250 @@
+"""Pieces: which gaps and ladders a run measures, what defines each, and its rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from mi_probe.analysis.capacity import RUNGS, Rungs, capacity_ladder
+from mi_probe.analysis.cells import Subject, of_states
+from mi_probe.analysis.dpi import dpi_gap
+from mi_probe.estimators import Estimator
+from mi_probe.gap_results import SCHEMA_VERSION, Compared, GapRow, RungRow
+from mi_probe.hidden import HiddenStates
+from mi_probe.provenance import code_version, now
+from mi_probe.rows import digest, settings_of
+from mi_probe.tasks import Task
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is measured at every site."""
+
+    poolings: tuple[str, ...]
+    estimator: str
+    critic: Estimator = field(repr=False)
+    """The estimator of that name."""
+    seeds: tuple[int, ...] = (0,)
+    n_draws: int = 199
+    sigmas: tuple[float, ...] = (0.0,)
+    """Noise before pooling; 0 is the gap itself."""
+    capacity: bool = False
+    """Climb the ladder of critics too."""
+    rungs: Rungs = field(default_factory=lambda: RUNGS, repr=False)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What is measured, and kept, in one go."""
+
+    kind: str
+    """``gap``, of all poolings together, or ``capacity``, of one."""
+    site: str
+    poolings: tuple[str, ...]
+    seed: int
+    sigma: float
+    key: Mapping[str, Any] = field(repr=False)
+    piece_id: str
+
+    @property
+    def words(self) -> str:
+        """What it is, for a progress bar."""
+        what = f"sigma {self.sigma:g}" if self.sigma else self.kind
+        return f"{self.site} {','.join(self.poolings)} {what}"
+
+
+def pieces(
+    fingerprint: Mapping[str, object],
+    task: Task,
+    asked: Asked,
+    *,
+    subject: Subject,
+    sites: Sequence[str],
+    token_set: str = "prompt",
+) -> list[Piece]:
+    """All pieces, known before anything is captured; one site's after another's."""
+    common = {
+        "schema_version": SCHEMA_VERSION,
+        "model": subject.model,
+        "step": subject.step,
+        "states": of_states(fingerprint),
+        "task": task.name,
+        "rows": task.sha256(),
+        "token_set": token_set,
+    }
+    return [
+        _piece(common, site, seed, kind, poolings, sigma, own)
+        for site in sites
+        for seed in asked.seeds
+        for kind, poolings, sigma, own in _of_a_site(asked)
+    ]
+
+
+def _of_a_site(asked: Asked) -> list[tuple[str, tuple[str, ...], float, dict[str, Any]]]:
+    """Kind, poolings and sigma of each piece, and what else defines it."""
+    test = {
+        "n_draws": asked.n_draws,
+        "estimator": asked.estimator,
+        "settings": settings_of(asked.critic),
+    }
+    gaps = [
+        ("gap", asked.poolings, sigma, {"sigma": sigma, **test}) for sigma in asked.sigmas
+    ]
+    if not asked.capacity:
+        return gaps
+    rungs = {name: settings_of(one) for name, one in asked.rungs.items()}
+    ladders = [
+        ("capacity", (pooling,), 0.0, {"rungs": list(rungs.items())})
+        for pooling in asked.poolings
+    ]
+    return gaps + ladders
+
+
+def _piece(
+    common: Mapping[str, Any],
+    site: str,
+    seed: int,
+    kind: str,
+    poolings: tuple[str, ...],
+    sigma: float,
+    own: Mapping[str, Any],
+) -> Piece:
+    key = {
+        **common,
+        "kind": kind,
+        "site": site,
+        "poolings": poolings,
+        "seed": seed,
+        **own,
+    }
+    return Piece(kind, site, poolings, seed, sigma, key, digest(key))
+
+
+def measure_piece(
+    piece: Piece,
+    z: HiddenStates,
+    task: Task,
+    asked: Asked,
+    *,
+    subject: Subject,
+    token_set: str = "prompt",
+    config_sha: str = "",
+) -> list[Compared]:
+    """The rows of a piece, a pooling or a rung each.
+
+    Args:
+        piece: one of `pieces`.
+        z: the states of the task's rows at its site.
+        task: the rows and their Y.
+        asked: what `pieces` was given.
+        subject: whose states they are.
+        token_set: what the positions hold.
+        config_sha: the hash of the run's settings.
+
+    Raises:
+        InputError: as `dpi_gap` and `capacity_ladder`.
+    """
+    common: dict[str, Any] = {
+        "subject": subject.model,
+        "objective": subject.objective,
+        "step": subject.step,
+        "revision": subject.revision,
+        "adapter": subject.adapter,
+        "task": task.name,
+        "split": task.split,
+        "target": task.target,
+        "site": piece.site,
+        "layer": subject.layers[piece.site],
+        "token_set": token_set,
+        "n": len(task),
+        "seed": piece.seed,
+        "piece_id": piece.piece_id,
+        "code_version": code_version(),
+        "config_sha": config_sha,
+    }
+    measured = _rungs if piece.kind == "capacity" else _gaps
+    return measured(piece, z, task, asked, common)
+
+
+def _gaps(
+    piece: Piece, z: HiddenStates, task: Task, asked: Asked, common: dict[str, Any]
+) -> list[Compared]:
+    gaps = dpi_gap(
+        z,
+        task.labels,
+        pooling=list(piece.poolings),
+        estimator=asked.critic,
+        seed=piece.seed,
+        n_draws=asked.n_draws,
+        sigma=piece.sigma,
+    )
+    table = gaps.table().set_index("pooling")
+    return [
+        GapRow(
+            **common,
+            **_values(table.loc[gap.pooling]),
+            pooling=gap.pooling,
+            H_Y_nats=gap.full.entropy_y,
+            verdict=gap.verdict,
+            created=now(),
+            sigma=piece.sigma,
+            full_low=gap.full.ci[0],
+            full_high=gap.full.ci[1],
+            pooled_low=gap.pooled.ci[0],
+            pooled_high=gap.pooled.ci[1],
+            p_value=gap.p_value,
+            p_holm=_number(table["p_holm"][gap.pooling]),
+            n_draws=asked.n_draws,
+            gap_extrapolated_nats=gap.extrapolated,
+            reading=gap.reading,
+            status=str(table["status"][gap.pooling]),
+            estimator=asked.estimator,
+        )
+        for gap in gaps
+    ]
+
+
+def _rungs(
+    piece: Piece, z: HiddenStates, task: Task, asked: Asked, common: dict[str, Any]
+) -> list[Compared]:
+    (pooling,) = piece.poolings
+    ladder = capacity_ladder(
+        z, task.labels, pooling=pooling, seed=piece.seed, rungs=asked.rungs
+    )
+    shares = np.bincount(task.labels) / len(task)
+    entropy = float(-sum(p * np.log(p) for p in shares if p))
+    return [
+        RungRow(
+            **common,
+            **_values(row),
+            pooling=pooling,
+            H_Y_nats=entropy,
+            verdict=ladder.verdict,
+            created=now(),
+            rung=str(row["rung"]),
+            capacity=place,
+            chosen=row["rung"] == ladder.chosen,
+            added_nats=_number(row["step"]),
+            added_low=_number(row["step_low"]),
+            added_high=_number(row["step_high"]),
+            saturated=bool(ladder.saturated),
+        )
+        for place, (_, row) in enumerate(ladder.table.iterrows())
+    ]
+
+
+def _values(row: Any) -> dict[str, float | None]:
+    """What the tables of gaps and of ladders have in common."""
+    return {
+        "full_nats": float(row["full"]),
+        "pooled_nats": float(row["pooled"]),
+        "gap_nats": float(row["gap"]),
+        "stderr_nats": float(row["stderr"]),
+        "ci_low": _number(row["low"]),
+        "ci_high": _number(row["high"]),
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

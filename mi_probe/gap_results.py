@@ -1,0 +1,187 @@
+"""Gaps and ladders in a results folder: one file a finished piece, tables rebuilt from all.
+
+    gaps/PIECE_ID.json   one call of dpi_gap or of capacity_ladder: the truth
+    gaps.csv             I(Y;Z) - I(Y;Z_p) without noise, a row a pooling
+    noise.csv            the same along a ladder of noise, the rung without noise included
+    capacity.csv         the same along a ladder of critics
+
+They stand beside the estimates of `mi_probe.results`, in the same folder. ``PIECE_ID`` is a
+hash of what defines the piece, so one that exists is not computed again.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mi_probe.atomic import write_atomically
+from mi_probe.errors import InputError
+from mi_probe.rows import plain
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """Columns that the rows of all tables share. Values are in nats; None is empty."""
+
+    subject: str
+    """The model, as the user named it."""
+    objective: str
+    step: int | None
+    """Optimiser steps, of a ``checkpoint-<step>``."""
+    revision: str | None
+    adapter: str | None
+    task: str
+    split: str
+    target: str
+    """What Y is, in words."""
+    site: str
+    layer: int | None
+    token_set: str
+    pooling: str
+    full_nats: float
+    """I(Y;Z)."""
+    pooled_nats: float
+    """I(Y;Z_p)."""
+    gap_nats: float
+    """Their paired difference."""
+    stderr_nats: float
+    """Of the gap."""
+    ci_low: float | None
+    ci_high: float | None
+    """The gap's 95 % interval."""
+    verdict: str
+    n: int
+    seed: int
+    H_Y_nats: float | None
+    piece_id: str
+    code_version: str
+    config_sha: str
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GapRow(Compared):
+    """A gap of one pooling, without or with noise."""
+
+    sigma: float
+    full_low: float | None
+    full_high: float | None
+    pooled_low: float | None
+    pooled_high: float | None
+    p_value: float | None
+    """Of Y independent of Z given Z_p, by conditional randomisation."""
+    p_holm: float | None
+    """The same, corrected for the poolings measured together."""
+    n_draws: int
+    gap_extrapolated_nats: float | None
+    reading: str
+    status: str
+    estimator: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungRow(Compared):
+    """A gap of one pooling by one critic; the verdict is the whole ladder's."""
+
+    rung: str
+    capacity: int
+    """The rung's place, from 0."""
+    chosen: bool
+    """Whether it is the one chosen on other rows than those it is reported on."""
+    added_nats: float | None
+    """What it adds to I(Y;Z) over the rung below."""
+    added_low: float | None
+    added_high: float | None
+    saturated: bool
+
+
+KINDS: dict[str, type[Compared]] = {"gap": GapRow, "capacity": RungRow}
+_SAME = ("subject", "revision", "task", "split", "site", "token_set", "seed", "estimator")
+
+
+class GapResults:
+    """The gaps and ladders of a results folder.
+
+    Raises:
+        InputError: on a damaged file, or one of another version.
+    """
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+        self._pieces: dict[str, dict[str, Any]] = {}
+        for path in sorted((self.folder / "gaps").glob("*.json")):
+            self._pieces[path.stem] = _read(path)
+
+    def __contains__(self, piece_id: object) -> bool:
+        return piece_id in self._pieces
+
+    def add(
+        self, piece_id: str, kind: str, key: Mapping[str, Any], rows: Iterable[Compared]
+    ) -> None:
+        """Keep one finished piece; ``digest(key)`` is its id."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            "kind": kind,
+            "key": plain(key),
+            "rows": [plain(row) for row in rows],
+        }
+        write_atomically(
+            self.folder / "gaps" / f"{piece_id}.json",
+            (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(),
+        )
+        self._pieces[piece_id] = content
+
+    def table(self, kind: str, piece_ids: Iterable[str] | None = None) -> pd.DataFrame:
+        """Rows of a kind, of all pieces or of some, oldest first."""
+        wanted = self._pieces if piece_ids is None else list(piece_ids)
+        pieces = [self._pieces[name] for name in wanted]
+        rows = [row for piece in pieces if piece["kind"] == kind for row in piece["rows"]]
+        columns = [field.name for field in fields(KINDS[kind])]
+        table = pd.DataFrame(rows, columns=pd.Index(columns))
+        table = table.astype({"step": "Int64", "layer": "Int64"})
+        return table.sort_values("created", kind="stable", ignore_index=True)
+
+    def write_tables(self) -> list[Path]:
+        """Rebuild the CSVs that have rows; returns them."""
+        self._pieces = GapResults(self.folder)._pieces  # those of other runs too
+        gaps = self.table("gap")
+        tables = {
+            "gaps": gaps[gaps["sigma"] == 0],
+            "noise": gaps[_in_a_ladder(gaps)],
+            "capacity": self.table("capacity"),
+        }
+        paths = []
+        for name, table in tables.items():
+            if len(table):
+                paths.append(self.folder / f"{name}.csv")
+                write_atomically(paths[-1], table.to_csv(index=False).encode())
+        return paths
+
+
+def _in_a_ladder(gaps: pd.DataFrame) -> pd.Series:
+    """Rows whose like was measured with noise too."""
+    key = gaps[[*_SAME, "pooling"]].astype("str").agg("\x1f".join, axis=1)
+    return key.isin(key[gaps["sigma"] > 0])
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+        version, kind, rows = (content[k] for k in ("schema_version", "kind", "rows"))
+        known = {field.name for field in fields(KINDS[kind])}
+        if version == SCHEMA_VERSION and all(set(row) == known for row in rows):
+            return content
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} must be a finished gap; it is damaged ({error}). "
+            "Remove it, and run the command again."
+        ) from None
+    raise InputError(
+        f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has {version} or "
+        "other columns. Read it with the version that wrote it, or choose another folder."
+    )

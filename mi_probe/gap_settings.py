@@ -1,0 +1,93 @@
+"""What ``python -m mi_probe.gap`` is told, and what can be checked at once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mi_probe.analysis.gap_pieces import Asked
+from mi_probe.command_line import listed
+from mi_probe.errors import InputError
+from mi_probe.estimators import ESTIMATORS
+from mi_probe.pooling import POOLINGS
+from mi_probe.run_settings import RunSettings, about, check_run
+from mi_probe.tasks import Task
+
+PROGRAM = "python -m mi_probe.gap"
+
+
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """What the command is told, by its options or by a file with the same names."""
+
+    sites: int | str | list[int | str] | None = about(
+        "'all', hidden_states indices as 0,8,16, or names as block.4,final_norm; by "
+        "default the deepest alone"
+    )
+    pooling: str | list[str] = about(
+        f"what Z is compared with, of {','.join(POOLINGS)}, or a concatenation as "
+        "mean+last",
+        "mean,last",
+    )
+    estimator: str = about("one that reads all tokens, such as auto or mine", "auto")
+    seeds: int | str | list[int] = about("one gap each", 0)
+    draws: int = about("of Y for the conditional randomisation test; 0 leaves it out", 199)
+    capacity_ladder: bool = about("also by critics from linear to 'auto'", False)
+    noise_ladder: bool = about("also with noise before pooling", False)
+    sigmas: str | list[float] = about(
+        "of that noise, in root mean squares of the states", "0.1,0.3,1,3"
+    )
+    threads: int | None = about(
+        "CPU threads; by default as torch finds it. Same seed and threads, same number"
+    )
+
+    def asked(self) -> Asked:
+        """Check what can be checked without data or a model.
+
+        Raises:
+            InputError: on the first setting that breaks its rule.
+        """
+        check_run(self, {"draws": 0, "threads": 1}, PROGRAM)
+        poolings = listed(self.pooling, "pooling")
+        for pooling in poolings:
+            if not set(pooling.split("+")) <= set(POOLINGS):
+                raise InputError(
+                    f"pooling must be of {', '.join(POOLINGS)}, or several joined by '+'; "
+                    f"got '{pooling}'."
+                )
+        readers = [name for name, e in ESTIMATORS.items() if e.nature.sequences]
+        if self.estimator not in readers:
+            raise InputError(
+                f"estimator must read all tokens, as {', '.join(readers)} do; "
+                f"got '{self.estimator}'."
+            )
+        seeds = listed(self.seeds, "seeds", int)
+        if min(seeds) < 0:
+            raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
+        sigmas = listed(self.sigmas, "sigmas", float)
+        if not all(np.isfinite(sigma) and sigma > 0 for sigma in sigmas):
+            raise InputError(
+                f"sigmas must be above 0, in root mean squares of the states; got "
+                f"'{self.sigmas}'. The gap without noise is measured in any case."
+            )
+        return Asked(
+            poolings=tuple(poolings),
+            estimator=self.estimator,
+            critic=ESTIMATORS[self.estimator],
+            seeds=tuple(seeds),
+            n_draws=self.draws,
+            sigmas=(0.0, *sorted(sigmas)) if self.noise_ladder else (0.0,),
+            capacity=self.capacity_ladder,
+        )
+
+    def check(self, task: Task) -> None:
+        """Check what needs the labels' kind.
+
+        Raises:
+            InputError: if the ladder of critics is wanted for scores.
+        """
+        if self.capacity_ladder and task.kind != "classes":
+            raise InputError(
+                "capacity-ladder takes classes, whose posteriors it stacks; the labels of "
+                f"task '{task.name}' are {task.kind}. Leave it out, or change what they "
+                "are (--label-kind)."
+            )
