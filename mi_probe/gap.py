@@ -136,7 +136,7 @@ class Run:
             else:
                 shutil.rmtree(store)
         done = [piece.piece_id for piece in todo]
-        print(format_gaps(self.gaps.table("gap", done), self.gaps.table("capacity", done)))
+        print(format_gaps(self.gaps.rows("gap", done), self.gaps.rows("capacity", done)))
         if len(missing) < len(todo):
             print(f"{len(todo) - len(missing)} of {len(todo)} were finished before.")
         print()

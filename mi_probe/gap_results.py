@@ -101,7 +101,10 @@ class RungRow(Compared):
 
 
 KINDS: dict[str, type[Compared]] = {"gap": GapRow, "capacity": RungRow}
-_SAME = ("subject", "revision", "task", "split", "site", "token_set", "seed", "estimator")
+_SAME = (
+    *("subject", "revision", "step", "task", "split", "n", "site", "token_set"),
+    *("pooling", "seed", "estimator", "n_draws"),
+)
 
 
 class GapResults:
@@ -136,37 +139,39 @@ class GapResults:
         )
         self._pieces[piece_id] = content
 
-    def table(self, kind: str, piece_ids: Iterable[str] | None = None) -> pd.DataFrame:
+    def rows(
+        self, kind: str, piece_ids: Iterable[str] | None = None
+    ) -> list[dict[str, Any]]:
         """Rows of a kind, of all pieces or of some, oldest first."""
         wanted = self._pieces if piece_ids is None else list(piece_ids)
         pieces = [self._pieces[name] for name in wanted]
         rows = [row for piece in pieces if piece["kind"] == kind for row in piece["rows"]]
-        columns = [field.name for field in fields(KINDS[kind])]
-        table = pd.DataFrame(rows, columns=pd.Index(columns))
-        table = table.astype({"step": "Int64", "layer": "Int64"})
-        return table.sort_values("created", kind="stable", ignore_index=True)
+        return sorted(rows, key=lambda row: row["created"])
 
     def write_tables(self) -> list[Path]:
         """Rebuild the CSVs that have rows; returns them."""
         self._pieces = GapResults(self.folder)._pieces  # those of other runs too
-        gaps = self.table("gap")
+        gaps, rungs = self.rows("gap"), self.rows("capacity")
+        noised = {_ladder(row) for row in gaps if row["sigma"] > 0}
         tables = {
-            "gaps": gaps[gaps["sigma"] == 0],
-            "noise": gaps[_in_a_ladder(gaps)],
-            "capacity": self.table("capacity"),
+            "gaps": (GapRow, [row for row in gaps if row["sigma"] == 0]),
+            "noise": (GapRow, [row for row in gaps if _ladder(row) in noised]),
+            "capacity": (RungRow, rungs),
         }
         paths = []
-        for name, table in tables.items():
-            if len(table):
+        for name, (kind, rows) in tables.items():
+            if rows:
+                columns = pd.Index([field.name for field in fields(kind)])
+                table = pd.DataFrame(rows, columns=columns)
+                table = table.astype({"step": "Int64", "layer": "Int64"})
                 paths.append(self.folder / f"{name}.csv")
                 write_atomically(paths[-1], table.to_csv(index=False).encode())
         return paths
 
 
-def _in_a_ladder(gaps: pd.DataFrame) -> pd.Series:
-    """Rows whose like was measured with noise too."""
-    key = gaps[[*_SAME, "pooling"]].astype("str").agg("\x1f".join, axis=1)
-    return key.isin(key[gaps["sigma"] > 0])
+def _ladder(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What rungs of one ladder of noise have in common."""
+    return tuple(row[name] for name in _SAME)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def measure_piece(
     subject: Subject,
     token_set: str = "prompt",
     config_sha: str = "",
-) -> list[Compared]:
+) -> Sequence[Compared]:
     """The rows of a piece, a pooling or a rung each.
 
     Args:
@@ -169,7 +169,7 @@ def measure_piece(
 
 def _gaps(
     piece: Piece, z: HiddenStates, task: Task, asked: Asked, common: dict[str, Any]
-) -> list[Compared]:
+) -> Sequence[Compared]:
     gaps = dpi_gap(
         z,
         task.labels,
@@ -179,11 +179,11 @@ def _gaps(
         n_draws=asked.n_draws,
         sigma=piece.sigma,
     )
-    table = gaps.table().set_index("pooling")
+    table = {str(row["pooling"]): row for row in gaps.table().to_dict("records")}
     return [
         GapRow(
             **common,
-            **_values(table.loc[gap.pooling]),
+            **_values(table[gap.pooling]),
             pooling=gap.pooling,
             H_Y_nats=gap.full.entropy_y,
             verdict=gap.verdict,
@@ -194,11 +194,11 @@ def _gaps(
             pooled_low=gap.pooled.ci[0],
             pooled_high=gap.pooled.ci[1],
             p_value=gap.p_value,
-            p_holm=_number(table["p_holm"][gap.pooling]),
+            p_holm=_number(table[gap.pooling]["p_holm"]),
             n_draws=asked.n_draws,
             gap_extrapolated_nats=gap.extrapolated,
             reading=gap.reading,
-            status=str(table["status"][gap.pooling]),
+            status=str(table[gap.pooling]["status"]),
             estimator=asked.estimator,
         )
         for gap in gaps
@@ -207,7 +207,7 @@ def _gaps(
 
 def _rungs(
     piece: Piece, z: HiddenStates, task: Task, asked: Asked, common: dict[str, Any]
-) -> list[Compared]:
+) -> Sequence[Compared]:
     (pooling,) = piece.poolings
     ladder = capacity_ladder(
         z, task.labels, pooling=pooling, seed=piece.seed, rungs=asked.rungs
@@ -230,11 +230,11 @@ def _rungs(
             added_high=_number(row["step_high"]),
             saturated=bool(ladder.saturated),
         )
-        for place, (_, row) in enumerate(ladder.table.iterrows())
+        for place, row in enumerate(ladder.table.to_dict("records"))
     ]
 
 
-def _values(row: Any) -> dict[str, float | None]:
+def _values(row: Any) -> dict[str, Any]:
     """What the tables of gaps and of ladders have in common."""
     return {
         "full_nats": float(row["full"]),

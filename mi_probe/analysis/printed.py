@@ -65,7 +65,9 @@ def format_table(rows: pd.DataFrame) -> str:
     return _aligned(lines, left)
 
 
-def format_gaps(gaps: pd.DataFrame, rungs: pd.DataFrame) -> str:
+def format_gaps(
+    gaps: Sequence[Mapping[str, Any]], rungs: Sequence[Mapping[str, Any]]
+) -> str:
     """Gaps, and rungs of ladders of critics, for a terminal; then what they come to.
 
     Args:
@@ -74,13 +76,13 @@ def format_gaps(gaps: pd.DataFrame, rungs: pd.DataFrame) -> str:
     """
     tables = []
     for rows, axis in ((gaps, "sigma"), (rungs, "rung")):
-        if rows.empty:
+        if not rows:
             continue
-        lines = [
+        lines: list[tuple[str, ...]] = [
             ("site", "layer", "pooling", axis, "seed", "I(Y;Z)", "I(Y;Z_p)", "gap")
             + ("95% interval", "p" if axis == "sigma" else "chosen")
         ]
-        for row in rows.to_dict("records"):
+        for row in rows:
             last = _number(row["p_value"]) if axis == "sigma" else "*" * row["chosen"]
             lines.append(
                 (
@@ -94,7 +96,7 @@ def format_gaps(gaps: pd.DataFrame, rungs: pd.DataFrame) -> str:
                     last,
                 )
             )
-        verdicts = dict.fromkeys(rows["verdict"])
+        verdicts = dict.fromkeys(row["verdict"] for row in rows)
         tables.append("\n".join([_aligned(lines, left={0, 2, 3}), *verdicts]))
     return "\n".join(tables)
 

@@ -1,0 +1,205 @@
+"""The command: tables of gaps and ladders, resumption, and one clear line."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from tiny import save_tiny
+
+from mi_probe.analysis import dpi_gap
+from mi_probe.analysis.capacity import RUNGS
+from mi_probe.capture import load_activations
+from mi_probe.errors import InputError
+from mi_probe.estimators import ESTIMATORS, Schedule
+from mi_probe.gap import main
+from mi_probe.gap_results import GapResults
+from mi_probe.results import Results
+
+# Closed forms alone: quick, and no rung less than another.
+CLOSED = replace(
+    ESTIMATORS["classifier"],
+    name="closed",
+    start=("linear",),
+    schedule=Schedule(max_epochs=0),
+)
+LADDER = {name: RUNGS[name] for name in ("linear on views", "quadratic on views")}
+ASKED = {
+    *("subject", "objective", "step", "task", "site", "layer", "token_set", "pooling"),
+    *("full_nats", "pooled_nats", "gap_nats", "ci_low", "ci_high", "n", "seed", "H_Y_nats"),
+}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setitem(ESTIMATORS, "closed", CLOSED)
+    monkeypatch.setattr("mi_probe.analysis.gap_pieces.RUNGS", LADDER)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(save_tiny(tmp_path_factory.mktemp("models") / "llama", "llama"))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "mine.csv"
+    rng = np.random.default_rng(0)
+    words = ["good", "bad", "film", "plot", "really", "funny"]
+    texts = [" ".join(rng.choice(words, size=6)) for _ in range(120)]
+    labels = ["first" if "good" in text[:12] else "not" for text in texts]
+    scores = [round(len(text) / 40, 3) for text in texts]
+    table = pd.DataFrame({"text": texts, "label": labels, "score": scores})
+    table.to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+def run(model, data, out, *arguments):
+    base = [model, "--data", data, "--out", out, "--estimator", "closed", "--draws", 19]
+    return main([str(argument) for argument in [*base, *arguments]])
+
+
+def test_a_model_and_a_file_give_the_gap_of_each_pooling(model, data, out, capsys):
+    assert run(model, data, out) == 0
+    table = pd.read_csv(out / "gaps.csv")
+    assert set(table.columns) >= ASKED | {"p_value", "reading", "verdict"}
+    assert table.pooling.tolist() == ["mean", "last"]
+    assert set(table.site) == {"final_norm"}
+    assert set(table.subject) == {model}
+    assert table.n.tolist() == [120, 120]
+    (store,) = (out / "activations").iterdir()
+    z = load_activations(store).hidden("final_norm")
+    y = (pd.read_csv(data).label == "not").astype(int).to_numpy()
+    gaps = dpi_gap(z, y, pooling=["mean", "last"], estimator=CLOSED, n_draws=19)
+    assert table.gap_nats.tolist() == pytest.approx([gap.nats for gap in gaps])
+    assert table.full_nats.tolist() == pytest.approx([gaps.full.nats] * 2)
+    assert table.ci_high.tolist() == pytest.approx([gap.ci[1] for gap in gaps])
+    assert table.p_value.tolist() == pytest.approx([gap.p_value for gap in gaps])
+    assert table.H_Y_nats.tolist() == pytest.approx([gaps.full.entropy_y] * 2)
+    assert table.verdict.tolist() == [gap.verdict for gap in gaps]
+    printed = capsys.readouterr().out
+    assert "n = 120; Y: column 'label' of mine.csv; H(Y) = " in printed
+    assert gaps["last"].verdict in printed
+    assert str(out / "gaps.csv") in printed
+    assert not (out / "noise.csv").exists()
+    (record,) = json.loads((out / "provenance.json").read_text())["runs"]
+    assert record["command"] == "python -m mi_probe.gap"
+    assert record["config_sha"] == table.config_sha[0]
+    assert record["models"][0]["fingerprint"]["model"]
+
+
+def test_ladders_have_their_tables(model, data, out, capsys):
+    options = ["--noise-ladder", "--sigmas", "0.5", "--capacity-ladder"]
+    assert run(model, data, out, *options, "--pooling", "mean", "--sites", "1") == 0
+    noise = pd.read_csv(out / "noise.csv")
+    assert noise.sigma.tolist() == [0.0, 0.5]
+    bounds = {"full_low", "full_high", "pooled_low", "pooled_high"}
+    assert set(noise.columns) >= ASKED | bounds
+    assert noise.reading[1] == "noise-smoothed Shannon information"
+    assert noise.full_nats[0] == pd.read_csv(out / "gaps.csv").full_nats[0]
+    rungs = pd.read_csv(out / "capacity.csv")
+    assert set(rungs.columns) >= ASKED | {"rung", "capacity", "chosen"}
+    assert rungs.rung.tolist() == list(LADDER)
+    assert rungs.capacity.tolist() == [0, 1]
+    assert rungs.chosen.sum() == 1
+    assert rungs.added_nats[1] == pytest.approx(rungs.full_nats[1] - rungs.full_nats[0])
+    shares = pd.read_csv(data).label.value_counts(normalize=True)
+    assert rungs.H_Y_nats[0] == pytest.approx(-(shares * np.log(shares)).sum())
+    printed = capsys.readouterr().out
+    assert rungs.verdict[0] in printed
+    assert "quadratic on views" in printed
+
+
+def test_what_is_finished_is_not_measured_again(model, data, out, capsys, monkeypatch):
+    assert run(model, data, out, "--noise-ladder", "--sigmas", "0.5") == 0
+    before = (out / "gaps.csv").read_bytes()
+    monkeypatch.setattr("mi_probe.gap.extract", lambda *_, **__: 1 / 0)
+    capsys.readouterr()
+    assert run(model, data, out) == 0
+    assert "1 of 1 were finished before." in capsys.readouterr().out
+    assert (out / "gaps.csv").read_bytes() == before
+    with pytest.raises(ZeroDivisionError):
+        run(model, data, out, "--seeds", "1")
+
+
+def test_an_interrupted_run_keeps_what_is_finished(model, data, out, monkeypatch):
+    from mi_probe.analysis import gap_pieces
+
+    asked, real = [], dpi_gap
+
+    def stopping(*arguments, **settings):
+        asked.append(settings["sigma"])
+        if settings["sigma"] == 0.5 and asked.count(0.5) == 1:
+            raise KeyboardInterrupt
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(gap_pieces, "dpi_gap", stopping)
+    options = ["--noise-ladder", "--sigmas", "0.5,1"]
+    assert run(model, data, out, *options) == 130
+    assert len(pd.read_csv(out / "gaps.csv")) == 2
+    assert not (out / "noise.csv").exists()
+    assert run(model, data, out, *options) == 0
+    assert asked == [0.0, 0.5, 0.5, 1.0]
+    assert pd.read_csv(out / "noise.csv").sigma.tolist() == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+
+
+def test_scores_have_gaps_too(model, data, out):
+    options = ["--label-column", "score", "--estimator", "mine", "--draws", "9"]
+    assert run(model, data, out, *options, "--pooling", "mean") == 0
+    (row,) = pd.read_csv(out / "gaps.csv").to_dict("records")
+    assert np.isnan(row["H_Y_nats"])
+    assert row["full_nats"] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--pooling", "mean,head"], "pooling must be of mean, .* got 'head'"),
+        (["--estimator", "logistic"], "estimator must read all tokens.* got 'logistic'"),
+        (["--sigmas", "0,1"], "sigmas must be above 0.* got '0,1'"),
+        (["--sigmas", "low"], "sigmas must be float values"),
+        (["--draws", "-1"], "draws must be at least 0; got -1"),
+        (["--seeds", "-1"], "seeds must be 0 or more; got -1"),
+        (["--sites", "block.9"], "got block.9"),
+        (
+            ["--capacity-ladder", "--label-column", "score", "--estimator", "mine"],
+            "capacity-ladder takes classes",
+        ),
+        (["--task", "sst2"], "one of task and data must be given; got both"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(model, data, out, capsys, options, said):
+    assert run(model, data, out, *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("mi_probe.gap: error: ")
+    with pytest.raises(InputError, match=said):
+        raise InputError(line)
+    assert not out.exists()
+
+
+def test_no_checkpoint_is_a_mistake(capsys):
+    assert main(["--task", "sst2"]) == 2
+    assert "python -m mi_probe.gap smollm2-135m --task" in capsys.readouterr().err
+
+
+def test_a_damaged_piece_is_named(model, data, out, capsys):
+    assert run(model, data, out) == 0
+    (piece,) = (out / "gaps").iterdir()
+    piece.write_text(piece.read_text()[:-40])
+    assert run(model, data, out) == 2
+    assert f"{piece} must be a finished gap; it is damaged" in capsys.readouterr().err
+    piece.write_text(json.dumps({"schema_version": 0, "kind": "gap", "rows": []}))
+    with pytest.raises(InputError, match="schema_version must be 1.* has 0"):
+        GapResults(out)
+
+
+def test_estimates_may_share_the_folder(model, data, out):
+    assert run(model, data, out) == 0
+    assert not len(Results(out).table())
+    assert not list(out.rglob("*.tmp"))
