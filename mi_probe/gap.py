@@ -12,15 +12,16 @@ import dataclasses
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
-from mi_probe.analysis.cells import Subject, subject_of
+from mi_probe.analysis.cells import Subject
 from mi_probe.analysis.gap_pieces import Asked, Piece, measure_piece, pieces
-from mi_probe.analysis.measuring import check_task
+from mi_probe.analysis.measurables import Measurable, describe
 from mi_probe.analysis.printed import format_bytes, format_gaps, heading
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.capture import extract, fingerprint_id, load_activations
@@ -30,7 +31,12 @@ from mi_probe.gap_results import GapResults
 from mi_probe.gap_settings import PROGRAM, Settings
 from mi_probe.provenance import environment, now
 from mi_probe.results import Results, digest
-from mi_probe.run_settings import checkpoint_names, load_named, read_task
+from mi_probe.run_settings import (
+    checkpoint_names,
+    find_all,
+    open_measurable,
+    read_task,
+)
 from mi_probe.tasks import Task
 
 
@@ -42,10 +48,11 @@ def measure_gaps(settings: Settings) -> None:
     """
     asked = settings.asked()
     results, gaps = Results(settings.out), GapResults(settings.out)
-    task = read_task(settings)
-    check_task(task, {asked.estimator: asked.critic})
-    settings.check(task)
     names = checkpoint_names(settings)
+    task = read_task(settings, names)
+    if task is not None:
+        settings.check(task)
+    find_all(settings, names)
     with limited_threads(settings.threads or torch.get_num_threads()):
         run = Run(settings, asked, task, results, gaps)
         try:
@@ -56,6 +63,19 @@ def measure_gaps(settings: Settings) -> None:
     run.say_where()
 
 
+@dataclass(frozen=True)
+class Part:
+    """The gaps of one token set of a model."""
+
+    token_set: str
+    capture: dict[str, Any]
+    """What `extract` is told."""
+    store: Path
+    todo: list[Piece] = field(repr=False)
+    missing: list[Piece] = field(repr=False)
+    notes: tuple[str, ...]
+
+
 class Run:
     """One run of the command over its checkpoints."""
 
@@ -63,7 +83,7 @@ class Run:
         self,
         settings: Settings,
         asked: Asked,
-        task: Task,
+        task: Task | None,
         results: Results,
         gaps: GapResults,
     ):
@@ -84,14 +104,8 @@ class Run:
                 **environment(),
                 "threads_per_estimate": torch.get_num_threads(),
             },
-            "task": {
-                "name": task.name,
-                "source": task.source,
-                "sha256": task.sha256(),
-                "rows": len(task),
-                "target": task.target,
-                "notes": task.notes,
-            },
+            # Trained systems bring a task each, which is with the model.
+            "task": None if task is None else describe(task),
             "models": [],
         }
         self.written: list[Path] = []
@@ -99,46 +113,35 @@ class Run:
 
     def measure(self, name: str) -> None:
         """One checkpoint: capture what is needed, measure, print its table."""
-        settings, task = self.settings, self.task
-        backbone = load_named(settings, name)
-        sites: Any = [backbone.sites[-1].name]
-        if settings.sites is not None:
-            sites = listed(settings.sites, "sites")
-        capture: dict[str, Any] = {
-            "sites": "all" if sites == ["all"] else sites,
-            "views": ["full"],
-            "max_tokens": settings.max_tokens,
-        }
-        planned = plan(backbone, task, **capture)
-        subject = subject_of(backbone)
-        todo = pieces(
-            planned.fingerprint,
-            task,
-            self.asked,
-            subject=subject,
-            sites=[site.name for site in planned.sites],
-        )
-        missing = [piece for piece in todo if piece.piece_id not in self.gaps]
-        print(heading(backbone.name, task, planned.notes))
+        model = open_measurable(self.settings, name, self.task)
+        task, subject = model.task, model.subject
+        self.settings.check(task)
+        parts = [self._part(model, token_set) for token_set in model.sources]
+        notes = [*model.notes, *(note for part in parts for note in part.notes)]
+        print(heading(model.backbone.name, task, [*dict.fromkeys(notes)]))
+        fingerprint = model.backbone.fingerprint
         self.record["models"].append(
-            {"name": backbone.name, "fingerprint": backbone.fingerprint}
+            {"name": name, "fingerprint": fingerprint, **model.record}
         )
         self.results.record(self.record)
-        if missing:
-            store = self.results.folder / "activations"
-            store /= fingerprint_id(planned.fingerprint)
-            batch = settings.batch_size
-            extract(backbone, task, store=store, batch_size=batch, **capture)
-            del backbone, planned  # measuring needs its memory more
-            self._fill(store, missing, subject)
-            if settings.keep_activations:
-                self.stores.append(store)
-            else:
-                shutil.rmtree(store)
-        done = [piece.piece_id for piece in todo]
-        print(format_gaps(self.gaps.rows("gap", done), self.gaps.rows("capacity", done)))
-        if len(missing) < len(todo):
-            print(f"{len(todo) - len(missing)} of {len(todo)} were finished before.")
+        for part in parts:
+            if part.missing:
+                extract(
+                    model.backbone,
+                    model.sources[part.token_set],
+                    store=part.store,
+                    batch_size=self.settings.batch_size,
+                    **part.capture,
+                )
+        del model  # measuring needs its memory more
+        for part in parts:
+            if part.missing:
+                self._fill(part, task, subject)
+        todo = [piece.piece_id for part in parts for piece in part.todo]
+        print(format_gaps(self.gaps.rows("gap", todo), self.gaps.rows("capacity", todo)))
+        done = len(todo) - sum(len(part.missing) for part in parts)
+        if done:
+            print(f"{done} of {len(todo)} were finished before.")
         print()
 
     def close(self) -> None:
@@ -154,22 +157,50 @@ class Run:
             size = sum(f.stat().st_size for f in store.rglob("*") if f.is_file())
             print(f"Hidden states: {store} ({format_bytes(size)})")
 
-    def _fill(self, store: Path, missing: list[Piece], subject: Subject) -> None:
-        states = load_activations(store)
+    def _part(self, model: Measurable, token_set: str) -> Part:
+        sites: Any = [model.backbone.sites[-1].name]
+        if self.settings.sites is not None:
+            sites = listed(self.settings.sites, "sites")
+        capture: dict[str, Any] = {
+            "sites": model.sites(token_set, "all" if sites == ["all"] else sites),
+            "views": ["full"],
+            "max_tokens": model.max_tokens,
+        }
+        planned = plan(model.backbone, model.sources[token_set], **capture)
+        todo = pieces(
+            planned.fingerprint,
+            model.task,
+            self.asked,
+            subject=model.subject,
+            sites=[site.name for site in planned.sites],
+            token_set=token_set,
+        )
+        missing = [piece for piece in todo if piece.piece_id not in self.gaps]
+        folder = self.results.folder / "activations"
+        store = folder / fingerprint_id(planned.fingerprint)
+        return Part(token_set, capture, store, todo, missing, planned.notes)
+
+    def _fill(self, part: Part, task: Task, subject: Subject) -> None:
+        states = load_activations(part.store)
         held, z = "", None
-        with tqdm(total=len(missing), unit="gap", disable=None) as bar:
-            for piece in missing:
-                bar.set_postfix_str(piece.words)
+        with tqdm(total=len(part.missing), unit="gap", disable=None) as bar:
+            for piece in part.missing:
+                bar.set_postfix_str(f"{part.token_set} {piece.words}")
                 if z is None or held != piece.site:
                     z = None  # let go of the last ones before reading the next
                     held, z = piece.site, states.hidden(piece.site)
                 rows = measure_piece(
-                    *(piece, z, self.task, self.asked),
+                    *(piece, z, task, self.asked),
                     subject=subject,
+                    token_set=part.token_set,
                     config_sha=self.config_sha,
                 )
                 self.gaps.add(piece.piece_id, piece.kind, piece.key, rows)
                 bar.update()
+        if self.settings.keep_activations:
+            self.stores.append(part.store)
+        else:
+            shutil.rmtree(part.store)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from mi_probe.analysis.gap_pieces import Asked
+from mi_probe.analysis.measuring import check_task
 from mi_probe.command_line import listed
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.pooling import POOLINGS
-from mi_probe.run_settings import RunSettings, about, check_run
+from mi_probe.run_settings import RunSettings, about, check_run, token_sets_of
 from mi_probe.tasks import Task
 
 PROGRAM = "python -m mi_probe.gap"
@@ -60,6 +61,7 @@ class Settings(RunSettings):
                 f"estimator must read all tokens, as {', '.join(readers)} do; "
                 f"got '{self.estimator}'."
             )
+        token_sets_of(self)
         seeds = listed(self.seeds, "seeds", int)
         if min(seeds) < 0:
             raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
@@ -80,10 +82,11 @@ class Settings(RunSettings):
         )
 
     def check(self, task: Task) -> None:
-        """Check what needs the labels' kind.
+        """Check what needs the labels.
 
         Raises:
-            InputError: if the ladder of critics is wanted for scores.
+            InputError: if they cannot carry information, or are not what the estimator
+                or the ladder of critics takes.
         """
         if self.capacity_ladder and task.kind != "classes":
             raise InputError(
@@ -91,3 +94,4 @@ class Settings(RunSettings):
                 f"task '{task.name}' are {task.kind}. Leave it out, or change what they "
                 "are (--label-kind)."
             )
+        check_task(task, {self.estimator: ESTIMATORS[self.estimator]})

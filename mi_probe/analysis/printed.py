@@ -79,7 +79,7 @@ def format_gaps(
         if not rows:
             continue
         lines: list[tuple[str, ...]] = [
-            ("site", "layer", "pooling", axis, "seed", "I(Y;Z)", "I(Y;Z_p)", "gap")
+            ("site", "tokens", "pooling", axis, "seed", "I(Y;Z)", "I(Y;Z_p)", "gap")
             + ("95% interval", "p" if axis == "sigma" else "chosen")
         ]
         for row in rows:
@@ -87,7 +87,7 @@ def format_gaps(
             lines.append(
                 (
                     str(row["site"]),
-                    "-" if pd.isna(row["layer"]) else str(row["layer"]),
+                    str(row["token_set"]),
                     str(row["pooling"]),
                     f"{row[axis]:g}" if axis == "sigma" else str(row[axis]),
                     str(row["seed"]),
@@ -97,7 +97,7 @@ def format_gaps(
                 )
             )
         verdicts = dict.fromkeys(row["verdict"] for row in rows)
-        tables.append("\n".join([_aligned(lines, left={0, 2, 3}), *verdicts]))
+        tables.append("\n".join([_aligned(lines, left={0, 1, 2, 3}), *verdicts]))
     return "\n".join(tables)
 
 
