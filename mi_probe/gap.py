@@ -22,7 +22,12 @@ from tqdm.auto import tqdm
 from mi_probe.analysis.cells import Subject
 from mi_probe.analysis.gap_pieces import Asked, Piece, measure_piece, pieces
 from mi_probe.analysis.measurables import Measurable, describe
-from mi_probe.analysis.printed import format_bytes, format_gaps, heading
+from mi_probe.analysis.printed import (
+    format_bytes,
+    format_gaps,
+    format_scores,
+    heading,
+)
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.capture import extract, fingerprint_id, load_activations
 from mi_probe.capture.plan import plan
@@ -119,6 +124,8 @@ class Run:
         parts = [self._part(model, token_set) for token_set in model.sources]
         notes = [*model.notes, *(note for part in parts for note in part.notes)]
         print(heading(model.backbone.name, task, [*dict.fromkeys(notes)]))
+        if model.scores:
+            print(f"  its own answers: {format_scores(model.scores)}")
         fingerprint = model.backbone.fingerprint
         self.record["models"].append(
             {"name": name, "fingerprint": fingerprint, **model.record}

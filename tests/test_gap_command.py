@@ -15,6 +15,8 @@ from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Schedule
 from mi_probe.gap import main
 from mi_probe.gap_results import GapResults
+from mi_probe.predgen.settings import preset
+from mi_probe.predgen.training import train
 from mi_probe.results import Results
 
 # Closed forms alone: quick, and no rung less than another.
@@ -197,6 +199,37 @@ def test_a_damaged_piece_is_named(model, data, out, capsys):
     piece.write_text(json.dumps({"schema_version": 0, "kind": "gap", "rows": []}))
     with pytest.raises(InputError, match="schema_version must be 1.* has 0"):
         GapResults(out)
+
+
+def test_a_trained_system_needs_no_word_about_its_task(tmp_path, out, capsys):
+    base = save_tiny(tmp_path / "llama", "llama", head="CausalLM")
+    rows = [
+        {"text": f"the {('bad', 'good')[i % 2]} film {i}:", "label": ("no", "yes")[i % 2]}
+        for i in range(400)
+    ]
+    pd.DataFrame(rows).to_csv(tmp_path / "reviews.csv", index=False)
+    settings = preset(
+        "default",
+        objective="predgen",
+        backbone=str(base),
+        data=str(tmp_path / "reviews.csv"),
+        steps=1,
+        validation_rows=4,
+        device="cpu",
+    )
+    train(settings, tmp_path / "trained")
+    given = ["--estimator", "closed", "--draws", "0", "--pooling", "mean", "--no-series"]
+    assert main([str(tmp_path / "trained"), *given, "--out", str(out)]) == 0
+    table = pd.read_csv(out / "gaps.csv")
+    assert table.token_set.tolist() == ["prompt", "generated", "all"]
+    assert set(table.objective) == {"predgen"}
+    assert set(table.step) == {1}
+    assert set(table.n) == {40}
+    assert set(table.split) == {"test"}
+    assert table.p_value.isna().all()
+    # Each token set has states of its own, and a piece of its own.
+    assert table.full_nats.nunique() == table.piece_id.nunique() == 3
+    assert "its own answers: accuracy" in capsys.readouterr().out
 
 
 def test_estimates_may_share_the_folder(model, data, out):
