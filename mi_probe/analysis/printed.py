@@ -123,7 +123,7 @@ def _extrapolated(row: Mapping[Hashable, Any]) -> str:
     return value + "?" * (known and str(row["extrapolated_reliable"]) != "True")
 
 
-def _number(value: float) -> str:
+def _number(value: float | None) -> str:
     return "-" if pd.isna(value) else f"{value:.3f}"
 
 
