@@ -124,7 +124,7 @@ def _extrapolated(row: Mapping[Hashable, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if pd.isna(value) else f"{value:.3f}"
+    return "-" if value is None or pd.isna(value) else f"{value:.3f}"
 
 
 def format_bytes(size: int | float) -> str:
