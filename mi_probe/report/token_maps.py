@@ -127,6 +127,9 @@ def _map(table: TokenTable, sentences: int, texts: dict[str, int]) -> dict[str, 
                 "predicted": _word(rows["predicted"].iloc[0])
                 if "predicted" in rows
                 else "",
+                "ceiling": _rounded(rows["ceiling_nats"].iloc[0])
+                if "ceiling_nats" in rows
+                else None,
                 "values": {key: [_rounded(v) for v in rows[key]] for key in known},
             }
         )
@@ -136,6 +139,7 @@ def _map(table: TokenTable, sentences: int, texts: dict[str, int]) -> dict[str, 
         "name": named or str(about["stem"]),
         "target": str(about.get("target") or ""),
         "ceiling": _rounded(about.get("H_Y_nats")),
+        "notes": "; ".join(str(note) for note in about.get("notes") or ()),
         "rows": int(about.get("n") or by_sentence.ngroups),
         "total": int(by_sentence.ngroups),
         "definitions": known,

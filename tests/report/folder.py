@@ -47,6 +47,7 @@ def tokens(label: str = "fresh", sentences: int = 3) -> pd.DataFrame:
                     "cumulative_nats": total,
                     "gradient_x_input": 0.5 * j,
                     "attention": float("nan"),
+                    "ceiling_nats": 0.9,
                 }
             )
     return pd.DataFrame(rows)
@@ -117,7 +118,7 @@ def write(
         table = tokens() if token_table is None else token_table
         table.to_parquet(f"{stem}.tokens.parquet")
         about = {"subject": subject, "site": site, "task": "reviews", "n": 900}
-        about |= {"target": "sentiment", "H_Y_nats": 0.693}
+        about |= {"target": "sentiment", "H_Y_nats": 0.693, "notes": ["1 cut"]}
         Path(f"{stem}.json").write_text(json.dumps(about), encoding="utf-8")
         types = pd.DataFrame(
             {"token": ["funny", "the"], "n": [40, 300], "value_nats": [0.4, 0.01]}

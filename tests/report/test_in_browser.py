@@ -109,6 +109,12 @@ def test_a_word_tells_its_values_to_the_keyboard(page):
     assert page.run("document.activeElement.className").startswith("token")
 
 
+def test_the_curve_ends_at_what_can_be_known_of_the_label(page):
+    ticks = "[...document.querySelectorAll('#curve text')].map(t => t.textContent)"
+    assert page.run(ticks) == ["0.00", "0.90"]
+    assert "Notes: 1 cut." in page.run("document.querySelector('#tokens-note').textContent")
+
+
 def test_a_word_tells_its_values_to_the_mouse(page):
     event = "new MouseEvent('mouseenter')"
     page.run(f"document.querySelectorAll('#strip .token')[2].dispatchEvent({event})")

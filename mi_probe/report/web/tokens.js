@@ -28,7 +28,11 @@
     }));
     select.value = String(chosen);
   };
-  const amount = (value) => (value === null ? "\u2013" : value.toFixed(3).replace("-", "\u2212"));
+  const amount = (value) => {
+    if (value === null) return "\u2013";
+    const text = value.toFixed(3);
+    return Number(text) === 0 ? "0.000" : text.replace("-", "\u2212");
+  };
   const visible = (text) =>
     text.replace(/ /g, "\u00b7").replace(/\n/g, "\u23ce").replace(/\t/g, "\u21e5") || "\u2205";
 
@@ -152,7 +156,7 @@
     const values = sentence().values.cumulative_nats;
     at("curve-block").hidden = !values;
     if (!values) return;
-    const { ceiling } = map();
+    const ceiling = sentence().ceiling ?? map().ceiling;
     const known = values.filter((value) => value !== null);
     const [high, low] = [Math.max(0, ceiling ?? 0, ...known), Math.min(0, ...known)];
     const [height, left, pad] = [130, 44, 12];
@@ -192,11 +196,12 @@
     showSentence();
   };
   const showMap = () => {
-    const { name, target, sentences, total, rows, definitions: keys } = map();
+    const { name, target, sentences, total, rows, notes, definitions: keys } = map();
     const of = total > sentences.length ? `the first ${sentences.length} of ${total}` : `all ${total}`;
     at("tokens-note").textContent =
       `${name}${target ? `; Y: ${target}` : ""}. Estimated on ${rows} rows; ` +
-      `${of} sentences of the saved table are on this page, in the order of the data.`;
+      `${of} sentences of the saved table are on this page, in the order of the data.` +
+      (notes ? ` Notes: ${notes}.` : "");
     state.sentence = Math.min(state.sentence, sentences.length - 1);
     fill(at("sentence"), sentences.map((one, i) => {
       const { words, word } = data.texts[one.text];
