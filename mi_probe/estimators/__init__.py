@@ -33,12 +33,12 @@ name               what it is
 
 ``docs/estimators.md`` has the whole table: kinds of Y and X, bounds, ceilings, papers.
 
-All score every row by a critic that never saw it. For classes the bounds from ``mine`` to
-``classifier`` start from the stack of ``auto``, and their network is kept only where it
-beats that start: where it is not, they are one number under several names and check
-nothing. Probes and generative ones share nothing with it, nor does `Variational(...,
-start=())`: the network alone, from zero, as in papers, and far lower where rows are few
-and dimensions many.
+All score every row by a critic that never saw it. The bounds from ``mine`` to
+``classifier`` start from what ``auto`` fits, its stack of classes or its closed forms of
+scores, and their network is kept only where it beats that start: where it is not, they are
+one number under several names and check nothing. Probes and generative ones share nothing
+with it, nor does `Variational(..., start=())`: the network alone, from zero, as in papers,
+and far lower where rows are few and dimensions many.
 """
 
 from mi_probe.estimators.admission import FEWEST_ROWS
@@ -57,8 +57,8 @@ ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),
     "mine": Variational(
         name="mine",
-        summary="Donsker-Varadhan, gradient corrected by a moving average; for classes "
-        "it starts from auto's stack",
+        summary="Donsker-Varadhan, gradient corrected by a moving average; "
+        "it starts from auto's fits",
         reference="Belghazi et al. 2018, arXiv 1801.04062",
         objective="mine",
         bound="donsker_varadhan",
@@ -105,7 +105,6 @@ ESTIMATORS: dict[str, Estimator] = {
         objective="cross_entropy",
         bound="barber_agakov",
         continuous=False,
-        start=("linear", "quadratic", "logistic"),
     ),
     **{estimator.name: estimator for estimator in PROBES},
     **{estimator.name: estimator for estimator in GENERATIVE},

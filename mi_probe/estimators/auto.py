@@ -103,7 +103,6 @@ class Auto:
             name=self.name,
             objective=objective,
             bound="barber_agakov" if classes else "donsker_varadhan",
-            start=("linear", "quadratic", "logistic"),
             n_folds=self.n_folds,
             device=self.device,
         )

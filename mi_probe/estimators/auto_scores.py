@@ -17,28 +17,29 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.stats import kurtosis
 
 from mi_probe.estimators.assembly import NEAR_MOST, assembled
 from mi_probe.estimators.base import BoundKind, Estimate, Estimator
-from mi_probe.estimators.canonical import FUNCTION, CanonicalStart, NestedCanonical
+from mi_probe.estimators.canonical import FUNCTION, CanonicalStart
 from mi_probe.estimators.canonical_limit import canonical_limit
 from mi_probe.estimators.folds import assign_folds, choose_validation
 from mi_probe.estimators.knn import most_of_neighbours, near_terms
 from mi_probe.estimators.normal_scores import tied, varying
 from mi_probe.estimators.pair_critic import (
-    PairRows,
     fit_towers,
     held_out_terms,
     most_shown,
-    nested_terms,
-    shortened,
 )
-from mi_probe.estimators.score_views import FEW_COLUMNS, ScoreView, score_views
-from mi_probe.estimators.targets import Scores, as_tensor
+from mi_probe.estimators.score_fits import ScoreFits, clear_pairs
+from mi_probe.estimators.score_views import ScoreView
+from mi_probe.estimators.targets import Scores
 from mi_probe.estimators.training import Schedule
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
+_BENT = 0.5
+"""Excess kurtosis of a canonical direction up to which it counts as Gaussian."""
 _MOST_CODES, _LEAST_REPEATS = 50, 10
 
 
@@ -91,22 +92,15 @@ def estimate_scores(
         return assembled(
             estimator, states, target, seed=seed, pointwise=zeros, fold=fold, history=record
         )
-    views = score_views(x, y)
-    nested = [
-        list(NestedCanonical(v.x, v.y, fold, degrees=v.degrees).starts()) for v in views
-    ]
-    small = next(v for v in views if max(v.x.shape[1], v.y.shape[1]) <= FEW_COLUMNS)
+    found = ScoreFits(x, y, fold)
+    views, nested = found.views, found.nested
     n = len(target)
     sampled, closed, gaussian = np.empty(n), np.empty(n), np.empty(n)
     history, fits = [], []
     for k in range(settings.n_folds):
-        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-        starts = [
-            view_starts[k] if view.normalised else shortened(view_starts[k])
-            for view, view_starts in zip(views, nested, strict=True)
-        ]
-        chosen, start = _best(views, starts)
-        rows = PairRows(start, as_tensor(small.x), as_tensor(small.y), train, test)
+        chosen, start = found.best(k)
+        rows = found.rows(k, start)
+        train, test = rows.train, rows.test
         plain = float(start.ratio.paired(start.x_train, start.y_train).mean())
         split = choose_validation(
             train, settings.validation_share, np.random.default_rng(next(streams))
@@ -166,8 +160,7 @@ def estimate_scores(
         learned=float(terms.mean()),
         stderr=float(terms.std()) / math.sqrt(n),
     )
-    if not linear:
-        reason = "no limit is known for a start that is not Gaussian"
+    if reason := _objection(views[place], nested[place], linear):
         limit = replace(limit, reliable=False, reason=reason)
     unfinished = sum(fit.kept and not fit.converged for fit in fits)
     return assembled(
@@ -198,19 +191,6 @@ def as_codes(target: Scores) -> Int[np.ndarray, " n"] | None:
     return index.astype(np.int64) if few else None
 
 
-def _best(
-    views: list[ScoreView], starts: list[CanonicalStart]
-) -> tuple[ScoreView, CanonicalStart]:
-    """The view whose start does best on nested rows; a plainer one unless clearly so."""
-    values = [nested_terms(start) for start in starts]
-    best = 0
-    for place in range(1, len(values)):
-        gain = values[place] - values[best]
-        if gain.mean() > 2 * gain.std() / math.sqrt(len(gain)):
-            best = place
-    return views[best], starts[best]
-
-
 def _valued(
     settings: ScoreSettings,
     x: Float[np.ndarray, "n d"],
@@ -234,6 +214,26 @@ def _valued(
         if gain.mean() > max(0.01, 3 * gain.std() / math.sqrt(len(gain))):
             terms, bound, route = near, "neither", _NEIGHBOURS
     return terms, bound, route
+
+
+def _objection(view: ScoreView, starts: list[CanonicalStart], linear: bool) -> str:
+    """Why the limit of this start is not the value of these rows; empty where it is."""
+    if not linear:
+        return "no limit is known for a start that is not Gaussian"
+    if view.components:
+        return f"no limit is known for the loss of learning {view.name}"
+    bent = max(_bend(side) for s in starts for side in clear_pairs(s))
+    if bent > _BENT:
+        return f"related directions are not Gaussian (excess kurtosis {bent:.1f})"
+    return ""
+
+
+def _bend(variates: Float[np.ndarray, "n m"]) -> float:
+    """The largest excess kurtosis beyond the noise of these rows; 0 of no columns."""
+    if not variates.size:
+        return 0.0
+    noise = 4 * math.sqrt(24 / len(variates))
+    return float(np.abs(kurtosis(variates)).max()) - noise
 
 
 def _is_saturated(

@@ -96,6 +96,38 @@ class Reading:
             found[name] = stacked(fits, self.target, self.fold, self.part, level, k, told)
         return found
 
+    def whole(self, stacks: Mapping[str, Chosen], level: int, k: int) -> Chosen:
+        """The best view, or all stacks together where that shows.
+
+        Its ``train`` is of the rows outside the fold that learn at this level.
+        """
+        usable = self.part[self.fold != k] <= level
+        y = self.target.index[self.fold != k][usable]
+        return _joined(stacks, self.pooled, usable, y)
+
+
+def reading_of(
+    z: HiddenStates,
+    target: Classes,
+    fold: Int[np.ndarray, " n"],
+    part: Int[np.ndarray, " n"],
+    seed: int,
+    device: str,
+    hints: Sequence[Mapping[str, Any]] | None = None,
+) -> Reading:
+    """Z as the arguments of `sequence_estimate` say; what it fits is fitted when asked."""
+    vectors = _distinct(views_of(z))
+    views: dict[str, Fits] = {
+        name: cross_fits(x, target, fold, part, seed, device) for name, x in vectors.items()
+    }
+    names = tuple(views)
+    if int(z.mask.sum(1).max()) > 1:
+        tokens = token_coordinates(z)
+        views["ends"] = cross_fits(_ends(tokens), target, fold, part, seed, device)
+        fits = TokenFits(tokens, target, fold, part, seed, device)
+        views["tokens"] = {"tokens": fits}
+    return Reading(views, names, target, fold, part, hints)
+
 
 def sequence_estimate(
     estimator: Estimator,
@@ -130,17 +162,7 @@ def sequence_estimate(
             members are tried as in `vector_estimate`. A fold's hints are that fold's.
         group: which examples are copies of one another; None where none is.
     """
-    vectors = _distinct(views_of(z))
-    views: dict[str, Fits] = {
-        name: cross_fits(x, target, fold, part, seed, device) for name, x in vectors.items()
-    }
-    names = tuple(views)
-    if int(z.mask.sum(1).max()) > 1:
-        tokens = token_coordinates(z)
-        views["ends"] = cross_fits(_ends(tokens), target, fold, part, seed, device)
-        fits = TokenFits(tokens, target, fold, part, seed, device)
-        views["tokens"] = {"tokens": fits}
-    reading = Reading(views, names, target, fold, part, hints)
+    reading = reading_of(z, target, fold, part, seed, device, hints)
     top = len(PARTS) - 1
     last = _values(reading, top)
     values = [last]
@@ -180,11 +202,9 @@ def _values(
         for name in reading.pooled:
             ratios[name][fold == k] = stacks[name].test
             records[name].append(stacks[name].record)
-        usable = reading.part[fold != k] <= level
-        y = target.index[fold != k][usable]
-        whole, record = _joined(stacks, reading.pooled, usable, y)
-        ratios[WHOLE][fold == k] = whole
-        records[WHOLE].append(record)
+        whole = reading.whole(stacks, level, k)
+        ratios[WHOLE][fold == k] = whole.test
+        records[WHOLE].append(whole.record)
     return {
         name: Values(
             held_out_terms(ratio, target.index, target.log_prior),
@@ -200,8 +220,7 @@ def _joined(
     pooled_names: tuple[str, ...],
     usable: Bool[np.ndarray, " m"],
     y: Int[np.ndarray, " u"],
-) -> tuple[Float[np.ndarray, "k c"], dict[str, Any]]:
-    """The best view, or all stacks together where that shows; held-out log ratios."""
+) -> Chosen:
     log_prior = next(iter(stacks.values())).log_prior
     rows = np.arange(len(y))
     train = {name: s.train[usable] + log_prior for name, s in stacks.items()}
@@ -225,7 +244,10 @@ def _joined(
         "stacks": {name: stack.record for name, stack in stacks.items()},
     }
     record["n_train"], record["n_test"] = len(y), len(stacks[best].test)
-    return (mix(outside, weights) - log_prior if joined else stacks[best].test), record
+    if not joined:
+        return Chosen(stacks[best].train[usable], stacks[best].test, log_prior, record)
+    learned, held = mix(inside, weights) - log_prior, mix(outside, weights) - log_prior
+    return Chosen(learned, held, log_prior, record)
 
 
 def _share(whole: Mapping[str, Any], name: str) -> float:

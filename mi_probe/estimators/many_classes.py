@@ -10,7 +10,7 @@ covariance is I and the between-class one diagonal, :math:`b`,
     1 + \frac{b}{n_c b + 1}\Big),
 
 n_c the class's training rows. A class without rows is as wide as all classes together.
-Folds are nested as in `class_start`: a training row is scored by a fit that saw neither it
+Folds are nested as in `class_stack`: a training row is scored by a fit that saw neither it
 nor the held-out fold, and such scores choose the power of each view's evidence.
 
 It knows means alone: what only a class's spread or shape tells is left to the residual.
@@ -26,8 +26,8 @@ from itertools import combinations
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mi_probe.estimators.class_start import ClassStart
 from mi_probe.estimators.stacking import log_linear_weights
+from mi_probe.estimators.starts import ClassStart
 from mi_probe.estimators.targets import Classes
 
 MANY = 64

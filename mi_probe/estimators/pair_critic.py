@@ -28,7 +28,7 @@ from mi_probe.estimators.targets import as_tensor
 from mi_probe.estimators.training import Fit, Schedule, fit_residual
 
 _CHUNK = 512
-_CLEAR = 0.2
+CLEAR = 0.2
 """Correlation from which a direction is no accident of the rows that it came from."""
 _COLUMNS = 8192
 """Other rows' Y that a held-out term is compared with, at most."""
@@ -83,9 +83,14 @@ class PairRows:
         values = (self.x if side == "x" else self.y)[torch.from_numpy(rows)]
         return torch.cat([values, self.found(getattr(self.start, f"{side}_{part}"))], dim=1)
 
+    def reference(self) -> Tensor:
+        """Y's inputs of the training rows, by the fit that scores the held-out rows."""
+        values = self.y[torch.from_numpy(self.train)]
+        return torch.cat([values, self.found(self.start.y_reference)], dim=1)
+
     def found(self, side: Side) -> Tensor:
         """Canonical coordinates that are the same axes in every fit, as inputs."""
-        clear = self.start.ratio.correlations > _CLEAR
+        clear = self.start.ratio.correlations > CLEAR
         return as_tensor(np.clip(side.variates[:, clear], -5, 5))
 
 

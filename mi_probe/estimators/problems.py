@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds import Bound, Scores
-from mi_probe.estimators.class_start import ClassStart
 from mi_probe.estimators.critics import residual_for
 from mi_probe.estimators.many_classes import MANY
+from mi_probe.estimators.starts import ClassStart
 from mi_probe.estimators.targets import Classes, as_tensor
 from mi_probe.hidden import HiddenStates
 

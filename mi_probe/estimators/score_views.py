@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_probe.estimators.elliptical import likeliest_degrees, student_scores
+from mi_probe.estimators.independent_components import least_gaussian
 from mi_probe.estimators.normal_scores import normal_scores
 
 FEW_COLUMNS = 64
@@ -32,10 +33,12 @@ class ScoreView:
     normalised: bool = True
     """Whether the closed form is a ratio of densities, so that it needs no samples of Y to
     be normalised."""
+    components: bool = False
+    """Whether wide sides are cut to some components, which were learned from the rows."""
 
 
-def principal_scores(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
-    """Normal scores of the leading components of one side, columns on one scale."""
+def components(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
+    """The leading principal components of one side, columns on one scale."""
     centred = (values - np.median(values, axis=0)).astype(np.float32)
     # The middle half of a column is its scale: a heavy tail would hide all others.
     low, high = np.quantile(centred, (0.25, 0.75), axis=0)
@@ -44,7 +47,7 @@ def principal_scores(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c
     centred = centred / np.where(high - low > 30 * spread, (high - low) / spread, 1.0)
     centred -= centred.mean(0)
     directions = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
-    return normal_scores((centred @ directions[:, :COMPONENTS]).astype(np.float64))
+    return (centred @ directions[:, :COMPONENTS]).astype(np.float64)
 
 
 def bent(scores: Float[np.ndarray, "n d"], power: int) -> Float[np.ndarray, "n e"]:
@@ -70,12 +73,13 @@ def score_views(
     views = [plain]
     small = plain
     if max(x.shape[1], y.shape[1]) > FEW_COLUMNS:
+        sides = [components(v) if v.shape[1] > FEW_COLUMNS else v for v in (x, y)]
         small = ScoreView(
-            "principal components",
-            principal_scores(x) if x.shape[1] > FEW_COLUMNS else x_scores,
-            principal_scores(y) if y.shape[1] > FEW_COLUMNS else y_scores,
+            "principal components", *map(normal_scores, sides), components=True
         )
-        views.append(small)
+        turned = [normal_scores(least_gaussian(side)) for side in sides]
+        apart = ScoreView("independent components", *turned, components=True)
+        views += [small, apart]
     degrees = likeliest_degrees(np.concatenate([small.x, small.y], axis=1))
     if not math.isinf(degrees):
         views.append(

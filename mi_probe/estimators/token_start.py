@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mi_probe.estimators.class_start import ClassStart
 from mi_probe.estimators.many_classes import NestedMeans, many_class_starts
 from mi_probe.estimators.stacking import log_linear_weights
+from mi_probe.estimators.starts import ClassStart
 from mi_probe.estimators.targets import Classes
 from mi_probe.estimators.tokens import TokenSequences
 

@@ -1,7 +1,7 @@
 r"""Cross-fitted variational estimation: one loop, of which every bound is a row.
 
 Each example is scored once, by a critic that saw neither it nor its fold:
-T = T_0 + residual, T_0 closed form (`class_start`, `score_start`), the residual a small
+T = T_0 + residual, T_0 what `auto` makes of this X and Y, the residual a small
 network trained by the objective and stopped on validation rows. The reported value is the
 mean of the held-out terms; all examples count, and none is used twice.
 
@@ -13,7 +13,7 @@ sample. What then tells the rows apart is what their critics were trained by.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeGuard
 
 import numpy as np
@@ -26,13 +26,13 @@ from mi_probe.estimators.assembly import assembled
 from mi_probe.estimators.auto_classes import cross_fits, doubt_about, drawn_rows
 from mi_probe.estimators.base import Estimate, Extrapolation, Nature, States, Target, YKind
 from mi_probe.estimators.bounds import BOUNDS, Bound
-from mi_probe.estimators.class_start import Family
 from mi_probe.estimators.copies import copies_of
-from mi_probe.estimators.fold_problems import TOP, Drawn, Problem, fold_problems, has_levels
+from mi_probe.estimators.fold_problems import TOP, Drawn, FoldProblems, Problem
 from mi_probe.estimators.folds import assign_folds, choose_validation
 from mi_probe.estimators.learning_curve import extrapolation
 from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.objectives import OBJECTIVES
+from mi_probe.estimators.pair_problem import PairProblem
 from mi_probe.estimators.problems import ClassProblem, HeldOut
 from mi_probe.estimators.targets import Classes, Scores
 from mi_probe.estimators.token_start import distinct_answers
@@ -70,14 +70,14 @@ class Variational:
     """What is reported, and watched on the validation rows: a row of `BOUNDS`."""
     continuous: bool = True
     """Whether it takes Y without classes: real numbers, answers in tokens."""
-    start: tuple[Family, ...] = ("linear", "quadratic")
-    """Closed-form and convex fits that T_0 stacks for classes of sequences; () trains the
-    network alone, from zero, as papers do. Elsewhere any name stands for the start of that
-    kind of Y: the stack of `auto` (classes of vectors), `many_classes`, `score_start`."""
+    start: tuple[str, ...] = ("auto",)
+    """What T_0 is made of: ``("auto",)`` for what `auto` makes of this kind of X and Y, its
+    stack of classes or its closed forms of scores; () trains the network alone, from zero,
+    as papers do."""
     n_folds: int = 5
     extrapolate: bool = True
-    """Also fit the learning curve, `Estimate.extrapolated`: for classes on vectors, and for
-    many classes. Elsewhere each level would cost another training of the networks."""
+    """Also fit the learning curve, `Estimate.extrapolated`, of classes. Elsewhere each
+    level would cost another training of the networks."""
     hidden: int = 48
     """Width of the residual network."""
     pair_features: int = 32
@@ -116,13 +116,15 @@ class Variational:
         pointwise, influence = np.empty(len(target)), np.empty(len(target))
         posterior = _empty_posterior(target)
         history, fits = [], []
-        for held_out, problem in enumerate(fold_problems(self, states, target, drawn)):
+        problems, functions = FoldProblems(self, states, target, drawn), 0
+        for held_out, problem in enumerate(problems.at(TOP)):
             fit, held = self._solve(problem, streams)
             rows = fold == held_out
             pointwise[rows], influence[rows] = held.terms, held.influence
             if posterior is not None:
                 posterior[rows] = held.log_posterior
             fits.append(fit)
+            functions += isinstance(problem, PairProblem) and problem.start.is_function
             history.append({"route": route} | _record(fit, problem, rows))
         unfinished = sum(fit.kept and not fit.converged for fit in fits)
         return assembled(
@@ -134,9 +136,12 @@ class Variational:
             influence=influence,
             fold=fold,
             converged=unfinished * 2 <= len(fits),
-            extrapolated=self._curve(states, target, drawn, fits, pointwise, streams),
+            extrapolated=self._curve(
+                problems, states, target, drawn, fits, pointwise, streams
+            ),
             history=history,
             group=group,
+            saturated=2 * functions > len(fits),
             log_posterior=posterior,
         )
 
@@ -172,6 +177,7 @@ class Variational:
 
     def _curve(
         self,
+        problems: FoldProblems,
         states: Float[np.ndarray, "n d"] | HiddenStates,
         target: Classes | Scores | TokenSequences,
         drawn: Drawn,
@@ -180,7 +186,7 @@ class Variational:
         streams: Iterator[np.random.SeedSequence],
     ) -> Extrapolation | None:
         """The value at n -> infinity; a network is trained where one was kept."""
-        if not self.extrapolate or not has_levels(states, target):
+        if not self.extrapolate or not problems.has_levels:
             return None
         curve: dict[int, np.ndarray] = {}
         sizes = np.zeros(TOP + 1)
@@ -189,8 +195,7 @@ class Variational:
                 sizes[level] += ((drawn.fold != k) & drawn.used(level)).sum()
         for level in range(TOP):
             terms = np.empty(len(target))
-            problems = fold_problems(self, states, target, drawn, level)
-            for k, problem in enumerate(problems):
+            for k, problem in enumerate(problems.at(level)):
                 if fits[k].kept:
                     held = self._solve(problem, streams)[1]
                 else:
@@ -205,6 +210,14 @@ class Variational:
             views = cross_fits(states, target, *arguments)
             doubt = doubt_about(float(full.mean()), views, max(curve))
         return extrapolation(curve, drawn.fold, doubt=doubt, group=drawn.group)
+
+    def _schedule_of(self, problem: Problem) -> Schedule:
+        if not isinstance(problem, ClassProblem):
+            return self.pair_schedule
+        if problem.lengths is None or not self.start:
+            return self.schedule
+        # The start holds networks of the tokens: one epoch says whether another adds.
+        return replace(self.schedule, patience=1)
 
     def _check(self, n: int) -> None:
         if not 3 <= self.n_folds <= n // 2:
@@ -232,7 +245,7 @@ class Variational:
             problem.watched,
             torch.from_numpy(rows[~chosen]),
             torch.from_numpy(rows[chosen]),
-            self.schedule if isinstance(problem, ClassProblem) else self.pair_schedule,
+            self._schedule_of(problem),
             torch.Generator().manual_seed(_integer(next(streams))),
             ceiling=problem.ceiling,
             lengths=problem.lengths,

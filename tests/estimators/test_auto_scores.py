@@ -7,9 +7,10 @@ from mi_probe.estimators import ESTIMATORS, Auto
 from mi_probe.estimators.auto_scores import ScoreSettings, estimate_scores
 from mi_probe.estimators.canonical import NestedCanonical
 from mi_probe.estimators.elliptical import EllipticalRatio, Side, likeliest_degrees
+from mi_probe.estimators.independent_components import least_gaussian
 from mi_probe.estimators.normal_scores import normal_scores, tied, untied_scores, varying
 from mi_probe.estimators.pair_critic import PairRows, held_out_terms
-from mi_probe.estimators.score_views import principal_scores, score_views
+from mi_probe.estimators.score_views import components, score_views
 from mi_probe.estimators.targets import as_target, as_tensor
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.low_rank import low_rank
@@ -186,7 +187,7 @@ def test_components_do_not_depend_on_one_loud_column():
     x = np.concatenate([signal @ np.ones((1, 40)), np.zeros((500, 30))], axis=1)
     x = x + rng.normal(size=x.shape)
     x[:, 69] *= 1e6
-    assert abs(np.corrcoef(principal_scores(x)[:, 0], signal[:, 0])[0, 1]) > 0.9
+    assert abs(np.corrcoef(components(x)[:, 0], signal[:, 0])[0, 1]) > 0.9
 
 
 @pytest.mark.slow
@@ -224,3 +225,39 @@ def test_without_extrapolation_the_value_is_the_same_and_has_no_limit():
     assert plain.extrapolated is not None
     assert bare.extrapolated is None
     assert bare.nats == plain.nats
+
+
+def test_a_rotation_of_bent_columns_is_undone():
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(3000, 3))
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    found = least_gaussian(latent**3 @ turn)
+    matched = np.abs(np.corrcoef(found.T, (latent**3).T)[:3, 3:])
+    assert matched.max(1).min() > 0.97
+    assert np.cov(found.T) == pytest.approx(np.eye(3), abs=1e-6)
+
+
+def test_gaussian_and_collinear_columns_stay_white():
+    x = np.random.default_rng(0).normal(size=(500, 4))
+    found = least_gaussian(np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1))
+    assert found.shape == (500, 4)
+    assert np.cov(found.T, bias=True) == pytest.approx(np.eye(4), abs=1e-6)
+
+
+def test_components_of_wide_sides_have_no_limit():
+    known = low_rank(800, 70, rank=2, kind="non-linear", correlation=0.95, seed=0)
+    found = AUTO.estimate(known.x, known.y)
+    assert any("components" in record["start"] for record in found.history)
+    assert found.extrapolated is not None
+    assert not found.extrapolated.reliable
+    assert "components" in found.extrapolated.reason
+
+
+def test_a_gaussian_limit_is_for_gaussian_directions():
+    rng = np.random.default_rng(0)
+    # Normal margins, of which two directions are not: their signs go together.
+    x = np.abs(rng.normal(size=(1500, 40))) * rng.choice([-1, 1], size=(1500, 1))
+    y = x[:, :30] + rng.normal(size=(1500, 30))
+    found = AUTO.estimate(x, y)
+    assert found.extrapolated is not None
+    assert not found.extrapolated.reliable

@@ -1,91 +1,112 @@
 """What a held-out fold may not touch: its labels change nothing that scores it."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
 
-from mi_probe.estimators.class_start import class_starts
+from mi_probe import HiddenStates
+from mi_probe.estimators import Auto
+from mi_probe.estimators.auto_classes import drawn_rows
+from mi_probe.estimators.bounds import BOUNDS, Bound
+from mi_probe.estimators.fold_problems import TOP, Drawn, FoldProblems
 from mi_probe.estimators.folds import assign_folds, choose_validation
-from mi_probe.estimators.score_start import score_starts
 from mi_probe.estimators.targets import Classes, Scores, as_target
-from mi_probe.synthetic import class_gaussians, gaussian_pair
-
-FAMILIES = ("linear", "quadratic", "logistic")
+from mi_probe.synthetic import gaussian_pair
 
 
-@pytest.fixture
-def problem():
-    known = class_gaussians(150, 5, 3, separation=3.0)
-    target = as_target(known.y)
-    assert isinstance(target, Classes)
-    return {"x": known.x}, target, assign_folds(target, 5, np.random.default_rng(0))
+@dataclass(frozen=True)
+class Settings:
+    hidden: int = 8
+    pair_features: int = 4
+    device: str = "cpu"
+    value: Bound = BOUNDS["donsker_varadhan"]
+    tau: float = 10.0
+    start: tuple[str, ...] = ("auto",)
 
 
-@pytest.mark.parametrize("held_out", [0, 3])
-def test_labels_of_a_fold_change_nothing_that_scores_it(problem, held_out):
-    views, target, fold = problem
-    before = list(class_starts(views, target, fold, FAMILIES))
-    index = target.index.copy()
-    index[fold == held_out] = np.roll(index[fold == held_out], 1) * 0
-    after = list(class_starts(views, Classes(index, target.names), fold, FAMILIES))
-    assert np.array_equal(before[held_out].test, after[held_out].test)
-    assert np.array_equal(before[held_out].train, after[held_out].train)
-    other = (held_out + 1) % 5
-    assert not np.array_equal(before[other].test, after[other].test)
+def problems(x, target, start=("auto",)):
+    if isinstance(target, Classes):
+        drawn = Drawn(*drawn_rows(target, 4, 0), 0)
+    else:
+        fold = assign_folds(target, 4, np.random.default_rng(0))
+        drawn = Drawn(fold, np.full(len(target), TOP), 0)
+    return drawn.fold, list(FoldProblems(Settings(start=start), x, target, drawn).at())
 
 
-def test_start_of_training_rows_is_out_of_fold():
-    # More dimensions than rows and random labels: a fit that saw a row knows its label.
+def tokens(values):
+    n = len(values)
+    return HiddenStates(torch.from_numpy(values), torch.ones(n, 3, dtype=torch.bool))
+
+
+def test_the_start_of_classes_is_the_stack_of_auto():
     rng = np.random.default_rng(0)
-    target = as_target(rng.integers(2, size=120))
-    assert isinstance(target, Classes)
-    fold = assign_folds(target, 4, rng)
-    for k, start in enumerate(
-        class_starts({"x": rng.normal(size=(120, 300))}, target, fold, FAMILIES)
-    ):
-        y = target.index[fold != k]
-        own = start.train[np.arange(len(y)), y]
-        assert abs(own.mean()) < 0.1
+    y = rng.integers(0, 2, 160)
+    x = rng.normal(size=(160, 3)) + y[:, None]
+    expected = Auto(n_folds=4, extrapolate=False).estimate(x, y).pointwise
+    fold, found = problems(x, as_target(y))
+    for k, problem in enumerate(found):
+        terms = problem.held_out(None).terms
+        np.testing.assert_allclose(terms, expected[fold == k], atol=1e-5)
 
 
-def test_stack_is_a_posterior(problem):
-    views, target, fold = problem
-    for start in class_starts(views, target, fold, FAMILIES):
-        for part in (start.train, start.test):
-            assert np.exp(part + start.log_prior).sum(1) == pytest.approx(
-                np.ones(len(part))
-            )
-        assert sum(start.chosen.values()) == pytest.approx(1, abs=0.02)
+def test_the_start_of_sequences_knows_what_no_pooling_does():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(240, 3, 1))
+    y = (values[:, 0, 0] * values[:, 2, 0] > 0).astype(int)
+    found = problems(tokens(values), as_target(y))[1]
+    assert np.mean([p.held_out(None).terms.mean() for p in found]) > 0.25
 
 
-def test_no_families_say_the_prior(problem):
-    views, target, fold = problem
-    for start in class_starts(views, target, fold, ()):
-        assert np.abs(start.test).max() < 1e-12
+def test_without_a_start_nothing_is_known():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 80)
+    for target in (as_target(y), Scores(rng.normal(size=(80, 2)))):
+        for x in (rng.normal(size=(80, 2)), tokens(rng.normal(size=(80, 3, 2)))):
+            for problem in problems(x, target, start=())[1]:
+                assert np.abs(problem.held_out(None).terms).max() < 0.05
 
 
 def test_values_of_a_fold_change_nothing_that_scores_it():
     known = gaussian_pair(120, 2, 0.8)
-    fold = assign_folds(Scores(known.y), 4, np.random.default_rng(0))
-    before = list(score_starts({"x": known.x}, known.y, fold))[2]
+    fold, before = problems(known.x, Scores(known.y))
     changed = known.y.copy()
-    changed[fold == 2] = 99.0 + np.arange((fold == 2).sum())[:, None]
-    after = list(score_starts({"x": known.x}, changed, fold))[2]
-    assert np.array_equal(before.test, after.test)
-    assert np.array_equal(before.train, after.train)
-    assert before.ratio.log_det_gain == after.ratio.log_det_gain
+    # The same values, shuffled: the margin, which all rows share, stays as it is.
+    changed[fold == 2] = changed[fold == 2][::-1]
+    after = problems(known.x, Scores(changed))[1]
+    rows = np.arange(10)
+    for part in ("train_pairs", "reference_pairs"):
+        one, other = (
+            getattr(found[2].start, part)(rows, rows) for found in (before, after)
+        )
+        np.testing.assert_allclose(one, other, atol=1e-9)
 
 
-def test_gaussian_ratio_is_the_log_density_ratio():
-    known = gaussian_pair(4000, 1, 0.7, seed=1)
-    fold = assign_folds(Scores(known.y), 4, np.random.default_rng(0))
-    start = next(score_starts({"x": known.x}, known.y, fold))
-    x = known.x[fold == 0]
-    found = start.ratio(start.test[:20], known.y[:30])
-    residual = known.y[:30].T - 0.7 * x[:20]
+def test_a_gaussian_start_is_the_log_density_ratio():
+    known = gaussian_pair(1000, 1, 0.7, seed=1)
+    fold, found = problems(known.x, Scores(known.y))
+    x, y = known.x[fold == 0][:20], known.y[fold == 0][:30]
+    pairs = found[0].start.test_pairs(np.arange(20), np.arange(30))
     variance = 1 - 0.7**2
-    expected = 0.5 * (known.y[:30].T ** 2 - residual**2 / variance - np.log(variance))
-    assert found == pytest.approx(expected, abs=0.25)
+    expected = 0.5 * (y.T**2 - (y.T - 0.7 * x) ** 2 / variance - np.log(variance))
+    assert pairs == pytest.approx(expected, abs=0.4)
+
+
+def test_constant_states_tell_nothing_of_scores():
+    y = np.random.default_rng(0).normal(size=60)
+    for problem in problems(np.ones((60, 2)), Scores(y[:, None]))[1]:
+        assert not problem.held_out(None).terms.any()
+
+
+@pytest.mark.parametrize("pooling", ["first", "mean"])
+def test_scores_start_from_the_pooling_that_tells_most(pooling):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(300, 3, 2))
+    told = values[:, 0, 0] if pooling == "first" else values[:, :, 0].mean(1)
+    y = told + 0.3 * told.std() * rng.normal(size=300)
+    found = problems(tokens(values), Scores(y[:, None]))[1]
+    assert np.mean([p.held_out(None).terms.mean() for p in found]) > 0.9
 
 
 def test_folds_spread_classes_evenly():
