@@ -27,6 +27,7 @@ from mi_probe.estimators.folds import assign_folds, choose_validation
 from mi_probe.estimators.knn import most_of_neighbours, near_terms
 from mi_probe.estimators.normal_scores import tied, varying
 from mi_probe.estimators.pair_critic import (
+    PAIRED_ROWS,
     fit_towers,
     held_out_terms,
     most_shown,
@@ -102,9 +103,8 @@ def estimate_scores(
         rows = found.rows(k, start)
         train, test = rows.train, rows.test
         plain = float(start.ratio.paired(start.x_train, start.y_train).mean())
-        split = choose_validation(
-            train, settings.validation_share, np.random.default_rng(next(streams))
-        )
+        rng = np.random.default_rng(next(streams))
+        split = choose_validation(train, settings.validation_share, rng, most=PAIRED_ROWS)
         towers, record = None, {"residual_kept": False}
         weights, order = next(streams), next(streams)
         if plain < settings.towers_up_to:

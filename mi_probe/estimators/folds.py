@@ -34,9 +34,22 @@ def assign_folds(
 
 
 def choose_validation(
-    rows: Int[np.ndarray, " m"], share: float, rng: np.random.Generator
+    rows: Int[np.ndarray, " m"],
+    share: float,
+    rng: np.random.Generator,
+    *,
+    most: int | None = None,
 ) -> Bool[np.ndarray, " m"]:
-    """True for the rows that stop the training and choose the critic."""
+    """True for the rows that stop the training and choose the critic.
+
+    Args:
+        rows: the training rows.
+        share: how many of them, as a share.
+        rng: draws them.
+        most: how many at most: where each is scored against all others, their square is
+            what takes the memory.
+    """
+    count = max(1, round(share * len(rows)))
     chosen = np.zeros(len(rows), dtype=bool)
-    chosen[rng.permutation(len(rows))[: max(1, round(share * len(rows)))]] = True
+    chosen[rng.permutation(len(rows))[: count if most is None else min(count, most)]] = True
     return chosen

@@ -17,7 +17,7 @@ _ROWS = 5000
 _STILL = 1e-4
 
 
-def least_gaussian(values: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n c"]:
+def least_gaussian(values: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n m"]:
     """The columns, whitened and turned to where they are least Gaussian.
 
     Gaussian columns have no such direction: they are turned in some way or other.

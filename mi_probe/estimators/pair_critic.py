@@ -30,6 +30,8 @@ from mi_probe.estimators.training import Fit, Schedule, fit_residual
 _CHUNK = 512
 CLEAR = 0.2
 """Correlation from which a direction is no accident of the rows that it came from."""
+PAIRED_ROWS = 4096
+"""Validation rows that are scored against each other, at most: 64 MiB of scores."""
 _COLUMNS = 8192
 """Other rows' Y that a held-out term is compared with, at most."""
 

@@ -32,6 +32,7 @@ from mi_probe.estimators.folds import assign_folds, choose_validation
 from mi_probe.estimators.learning_curve import extrapolation
 from mi_probe.estimators.many_classes import MANY
 from mi_probe.estimators.objectives import OBJECTIVES
+from mi_probe.estimators.pair_critic import PAIRED_ROWS
 from mi_probe.estimators.pair_problem import PairProblem
 from mi_probe.estimators.problems import ClassProblem, HeldOut
 from mi_probe.estimators.targets import Classes, Scores
@@ -233,7 +234,8 @@ class Variational:
     ) -> tuple[Fit, HeldOut]:
         split = np.random.default_rng(next(streams))
         rows = np.arange(problem.n_train)
-        chosen = choose_validation(rows, self.validation_share, split)
+        most = None if isinstance(problem, ClassProblem) else PAIRED_ROWS
+        chosen = choose_validation(rows, self.validation_share, split, most=most)
         # Initial weights come from the global generator: lend it our seed and put it back.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_integer(next(streams)))

@@ -234,14 +234,14 @@ def test_a_rotation_of_bent_columns_is_undone():
     found = least_gaussian(latent**3 @ turn)
     matched = np.abs(np.corrcoef(found.T, (latent**3).T)[:3, 3:])
     assert matched.max(1).min() > 0.97
-    assert np.cov(found.T) == pytest.approx(np.eye(3), abs=1e-6)
+    assert np.cov(found.T, bias=True) == pytest.approx(np.eye(3), abs=1e-4)
 
 
 def test_gaussian_and_collinear_columns_stay_white():
     x = np.random.default_rng(0).normal(size=(500, 4))
     found = least_gaussian(np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1))
     assert found.shape == (500, 4)
-    assert np.cov(found.T, bias=True) == pytest.approx(np.eye(4), abs=1e-6)
+    assert np.cov(found.T, bias=True) == pytest.approx(np.eye(4), abs=1e-4)
 
 
 def test_components_of_wide_sides_have_no_limit():
@@ -256,8 +256,8 @@ def test_components_of_wide_sides_have_no_limit():
 def test_a_gaussian_limit_is_for_gaussian_directions():
     rng = np.random.default_rng(0)
     # Normal margins, of which two directions are not: their signs go together.
-    x = np.abs(rng.normal(size=(1500, 40))) * rng.choice([-1, 1], size=(1500, 1))
-    y = x[:, :30] + rng.normal(size=(1500, 30))
+    x = np.abs(rng.normal(size=(800, 20))) * rng.choice([-1, 1], size=(800, 1))
+    y = x[:, :15] + rng.normal(size=(800, 15))
     found = AUTO.estimate(x, y)
     assert found.extrapolated is not None
     assert not found.extrapolated.reliable
