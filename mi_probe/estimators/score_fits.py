@@ -60,9 +60,9 @@ def clearly_best(starts: list[CanonicalStart]) -> int:
 
 
 def clear_pairs(start: CanonicalStart) -> list[Float[np.ndarray, "n m"]]:
-    """Both sides' held-out coordinates of the pairs that are no accident."""
+    """Both sides' coordinates of the pairs that are no accident, each row's out of fold."""
     clear = start.ratio.correlations > CLEAR
-    return [side.variates[:, clear] for side in (start.x_test, start.y_test)]
+    return [side.variates[:, clear] for side in (start.x_train, start.y_train)]
 
 
 def best_of_poolings(
