@@ -16,7 +16,7 @@ MKVENV = "$(PYTHON)" -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
-.PHONY: help setup demo bench bench-calibration bench-speed test test-slow check clean
+.PHONY: help setup demo figures bench bench-calibration bench-speed test test-slow check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' Makefile
@@ -37,6 +37,14 @@ demo: $(STAMP)  ## train the three systems, measure them and two models as they 
 	$(BIN)/python -m mi_probe.estimate --config demo/smollm2.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
+
+figures: demo  ## every figure of figures/: what demo draws, steps, tokens, a critic's training, the benchmark
+	$(BIN)/python -m mi_probe.estimate $(SYSTEMS:%="$(TRAINED)/%") --config demo/systems-measured.yaml --series --out "$(OUT)"
+	$(BIN)/python -m mi_probe.tokens --config demo/tokens.yaml --out "$(OUT)"
+	$(BIN)/python -m mi_probe.estimate --config demo/critic.yaml --out "$(OUT)-critic"
+	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
+	$(BIN)/python -m mi_probe.figures "$(OUT)-critic" --only convergence --out figures
+	$(BIN)/python -m mi_probe.figures benchmarks --only benchmark --columns 2 --out figures
 
 bench: $(STAMP)  ## our estimators and other packages on the same known answers
 	$(BIN)/python benchmarks/compare.py
@@ -63,4 +71,4 @@ test-slow: $(STAMP)  ## known answers at n = 10,000 and whole commands
 	$(BIN)/python -m pytest -q -m "slow"
 
 clean:  ## remove what the targets made, but no figures and no other results
-	rm -rf $(VENV) results/demo results/demo-systems .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) results/demo results/demo-systems results/demo-critic .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -60,7 +60,8 @@ def draw_scale(
     bar = figure.colorbar(mapped, cax=cax, orientation="horizontal")
     bar.outline.set_linewidth(0.4)  # pyright: ignore[reportCallIssue]
     # matplotlib makes a picture of many colours, and hairlines of cells side by side.
-    bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.2)
+    if bar.solids is not None:
+        bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.2)
     bar.set_label(words)
     bar.ax.locator_params(nbins=5)
     if marked is not None and norm.vmax is not None and marked <= norm.vmax:

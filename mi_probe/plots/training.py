@@ -6,6 +6,7 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 # pyright: reportAssignmentType=false, reportIndexIssue=false
+# pyright: reportOptionalMemberAccess=false
 
 from collections.abc import Iterator
 from typing import Literal
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
@@ -44,6 +46,8 @@ from mi_probe.plots.parts import (
 )
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle, system_label, system_style
 
+_ASIDE = 2.4
+"""Points between two runs at one step."""
 Against = Literal["checkpoint_step", "metric_value"]
 
 
@@ -70,7 +74,9 @@ def information_line(
         ax = plt.gca()
     ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     draw_ceiling(ax, float(points["ceiling"].mean()))
-    for look, label, run in _runs(points):
+    runs = list(_runs(points))
+    for place, (look, label, run) in enumerate(runs):
+        before = len(ax.lines), len(ax.collections)
         x, y = run[against].to_numpy(float), run["value"].to_numpy(float)
         placed = np.isfinite(x)
         run, x, y = run[placed], x[placed], y[placed]
@@ -90,6 +96,7 @@ def information_line(
             markeredgewidth=0.9,
             zorder=6,
         )
+        _aside(ax, before, place - (len(runs) - 1) / 2)
     ax.set_ylabel(y_label(points))
     ax.margins(x=0.06, y=0.08)
     return ax
@@ -106,9 +113,12 @@ def metric_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
         import matplotlib.pyplot as plt
 
         ax = plt.gca()
-    for look, label, run in _runs(points):
+    runs = list(_runs(points))
+    for place, (look, label, run) in enumerate(runs):
+        before = len(ax.lines), len(ax.collections)
         once = run.drop_duplicates("checkpoint_step")
         draw_line(ax, once["checkpoint_step"], once["metric_value"], look, label)
+        _aside(ax, before, place - (len(runs) - 1) / 2)
     ax.set_ylabel(_metric_words(points))
     ax.margins(x=0.06, y=0.12)
     return ax
@@ -131,6 +141,16 @@ def _runs(points: pd.DataFrame) -> Iterator[tuple[ViewStyle, str, pd.DataFrame]]
         for _, run in members.groupby("run", sort=False):
             ordered = run.sort_values("checkpoint_step", kind="stable")
             yield system_style(objective), system_label(objective), ordered
+
+
+def _aside(ax: Axes, before: tuple[int, int], place: float) -> None:
+    """Runs stand side by side at a step: where they agree, the last would hide the others.
+
+    The drawing is moved, not its data.
+    """
+    moved = ScaledTranslation(place * _ASIDE / 72, 0, ax.get_figure().dpi_scale_trans)
+    for artist in [*ax.lines[before[0] :], *ax.collections[before[1] :]]:
+        artist.set_transform(artist.get_transform() + moved)
 
 
 def _draw_growing(ax: Axes, run: pd.DataFrame, look: ViewStyle) -> None:
