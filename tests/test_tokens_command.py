@@ -119,7 +119,7 @@ def generator(tmp_path_factory):
     save_tiny(folder / "llama", "llama", head="CausalLM")
     rows = [
         {"text": f"the {('bad', 'good')[i % 2]} film {i}:", "label": ("no", "yes")[i % 2]}
-        for i in range(300)
+        for i in range(400)
     ]
     pd.DataFrame(rows).to_csv(folder / "reviews.csv", index=False)
     settings = preset(
@@ -127,8 +127,8 @@ def generator(tmp_path_factory):
         objective="generator",
         backbone=str(folder / "llama"),
         data=str(folder / "reviews.csv"),
-        steps=40,
-        checkpoint_every=40,
+        steps=8,
+        checkpoint_every=8,
         validation_rows=4,
         learning_rate=1e-2,
         device="cpu",
@@ -137,6 +137,7 @@ def generator(tmp_path_factory):
     return folder / "generator"
 
 
+@pytest.mark.slow
 def test_a_trained_system_brings_its_task_and_the_tokens_that_it_wrote(
     generator, tmp_path, capsys
 ):
@@ -170,7 +171,7 @@ def test_other_models_write_their_answers_where_they_are_wanted(model, data, tmp
     given = (model, "--data", data, "--sites", "0", "--threads", "1", "--no-compare")
     writer = tmp_path / "writer"
     save_tiny(writer, "llama", head="CausalLM")
-    assert run(writer, *given[1:], "--token-set", "all", "--rows", "60", "--out", out) == 0
+    assert run(writer, *given[1:], "--token-set", "all", "--rows", "40", "--out", out) == 0
     (path,) = (out / "tokens").glob("*.json")
     about, tables = read_about(path), read_tables(path)
     assert "generated" in set(tables["tokens"].role)
