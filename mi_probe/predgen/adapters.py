@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from peft import PeftModel
-from peft.tuners.adalora import AdaLoraConfig, SVDLinear
+from peft.tuners.adalora import AdaLoraConfig
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -37,7 +36,7 @@ def save_model(model: nn.Module, folder: str | Path) -> None:
         )
     with quiet_transformers():
         if isinstance(model, PeftModel):
-            with _true_ranks(model):
+            with _all_ranks(model):
                 model.save_pretrained(str(place), save_embedding_layers=False)
         elif rocoft_config(model) is not None:
             write_rocoft(model, place)
@@ -59,14 +58,14 @@ def merge_adapter(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def _true_ranks(model: PeftModel) -> Iterator[None]:
-    """Save AdaLoRA at its starting rank where its last ranks are not in force.
+def _all_ranks(model: PeftModel) -> Iterator[None]:
+    """Save AdaLoRA at its starting rank, with zeros where it was cut.
 
-    Between two updates of the ranks, what was cut grows again, and PEFT would leave it
-    out of the file.
+    PEFT would leave out what the last update of the ranks cut. Between two updates that
+    has grown again; and a shorter sum may be rounded in another way.
     """
     config = model.active_peft_config
-    if not isinstance(config, AdaLoraConfig) or _in_force(model, config):
+    if not isinstance(config, AdaLoraConfig):
         yield
         return
     pattern, config.rank_pattern = config.rank_pattern, None
@@ -74,18 +73,3 @@ def _true_ranks(model: PeftModel) -> Iterator[None]:
         yield
     finally:
         config.rank_pattern = pattern
-
-
-@torch.no_grad()
-def _in_force(model: PeftModel, config: AdaLoraConfig) -> bool:
-    name, pattern = str(model.active_adapter), config.rank_pattern
-    if not pattern:
-        return True
-    for path, layer in model.get_base_model().named_modules():
-        if isinstance(layer, SVDLinear):
-            # Saving drops the adapter's name from the keys.
-            key = f"{path}.lora_E"
-            kept = torch.tensor(pattern.get(f"{key}.{name}", pattern.get(key)))
-            if layer.lora_E[name].cpu()[~kept].any():
-                return False
-    return True

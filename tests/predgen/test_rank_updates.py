@@ -3,11 +3,13 @@
 import pytest
 import torch
 from peft.tuners.adalora import AdaLoraModel
-from tiny import tiny_model
+from tiny import save_tiny, tiny_model, tiny_tokenizer
 from torch import nn
 from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
+from mi_probe.backbones import load_backbone
 from mi_probe.errors import InputError
+from mi_probe.predgen.adapters import save_model
 from mi_probe.predgen.peft_methods import apply_peft
 from mi_probe.predgen.peft_settings import PeftSettings
 from mi_probe.predgen.rank_updates import (
@@ -125,3 +127,31 @@ def test_a_step_without_finite_gradients_leaves_the_importances_finite():
         callback.on_optimizer_step(ARGUMENTS, state, control, model=model)
         model.zero_grad()
     assert mean_rank(model) == 2
+
+
+@pytest.mark.parametrize("grown", [False, True])
+def test_a_cut_adapter_loads_bit_for_bit_even_where_it_has_grown_again(grown, tmp_path):
+    base = save_tiny(tmp_path / "base", head="CausalLM")
+    model = adalora()
+    model.active_peft_config.base_model_name_or_path = str(base)
+    for name, weight in model.named_parameters():
+        if "lora_E" in name:
+            weight.data += 1
+            if not grown:
+                weight.data[:2] = 0
+    cut = {
+        name: [False, False, True, True]
+        for name, _ in model.get_base_model().named_parameters()
+        if "lora_E" in name
+    }
+    model.active_peft_config.rank_pattern = cut
+    ids = torch.arange(5, 11)[None]
+    with torch.no_grad():
+        expected = model.eval()(ids).logits
+    save_model(model, tmp_path / "saved")
+    assert model.active_peft_config.rank_pattern == cut
+    tiny_tokenizer().save_pretrained(tmp_path / "saved")
+    loaded = load_backbone(str(tmp_path / "saved"), lm_head=True)
+    with torch.no_grad():
+        assert torch.equal(loaded.model(ids).logits, expected)
+    assert mean_rank(model) == (4 if grown else 2)
