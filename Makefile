@@ -38,8 +38,9 @@ demo: $(STAMP)  ## train the three systems, measure them and two models as they 
 	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
 
-figures: demo  ## every figure of figures/: what demo draws, steps, tokens, a critic's training, the benchmark
+figures: demo  ## every figure of figures/: what demo draws, steps, gaps, tokens, a critic, the benchmark
 	$(BIN)/python -m mi_probe.estimate $(SYSTEMS:%="$(TRAINED)/%") --config demo/systems-measured.yaml --series --out "$(OUT)"
+	$(BIN)/python -m mi_probe.gap --config demo/gap.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.tokens --config demo/tokens.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/critic.yaml --out "$(OUT)-critic"
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
