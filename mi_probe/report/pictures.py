@@ -89,6 +89,10 @@ KINDS = {
         "By token type",
         "I(Y;Z_t) of the sentences that hold the token; rare types are pooled.",
     ),
+    "benchmark": Kind(
+        "Known answers",
+        "Errors of estimators where the truth is known, by group of tasks.",
+    ),
     "words": Kind(
         "Words",
         "By predicted word and word of the input. A few sentences make a vivid cell.",
