@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mi_probe import estimate, figures
+from mi_probe import estimate, figures, gap_settings, token_settings, train_settings
 from mi_probe.backbones import EMBEDDED
 from mi_probe.command_line import parse_settings
 from mi_probe.estimate_settings import Choice, Settings
 from mi_probe.estimators import ESTIMATORS
+from mi_probe.report.__main__ import main as report
 from mi_probe.results import COLUMNS
 from mi_probe.tasks import TASKS, load_task
 from tests.tiny import save_tiny
@@ -99,6 +100,48 @@ def test_estimate_takes_what_is_shown(arguments, users_folder):
     trained = all(name.startswith("runs/") for name in settings.checkpoints)
     assert (settings.task is None) + (settings.data is None) == 1 + trained
     assert settings.task is None or settings.task in TASKS
+
+
+@pytest.mark.parametrize("arguments", commands("train"), ids=" ".join)
+def test_train_takes_what_is_shown(arguments):
+    settings = train_settings.parse(arguments)
+    assert settings.task in TASKS
+
+
+@pytest.mark.parametrize("arguments", commands("gap"), ids=" ".join)
+def test_gap_takes_what_is_shown(arguments):
+    parse_settings(
+        gap_settings.Settings,
+        arguments,
+        program=gap_settings.PROGRAM,
+        description="",
+        positional="checkpoints",
+    )
+
+
+@pytest.mark.parametrize("arguments", commands("tokens"), ids=" ".join)
+def test_tokens_take_what_is_shown(arguments):
+    settings = parse_settings(
+        token_settings.TokenSettings,
+        arguments,
+        program=token_settings.PROGRAM,
+        description="",
+        positional="checkpoints",
+    )
+    token_settings.check(settings)
+
+
+def test_a_report_takes_what_is_shown(users_folder, capsys):
+    shown = commands("report")
+    assert shown
+    for arguments in shown:
+        assert report(arguments) == 2
+        assert arguments[0] in capsys.readouterr().err
+
+
+def test_every_command_is_shown():
+    for program in ("train", "estimate", "gap", "tokens", "figures", "report"):
+        assert commands(program), program
 
 
 def test_figures_take_what_is_shown(users_folder, capsys):
