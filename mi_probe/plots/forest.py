@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import in_order, short_name
+from mi_probe.analysis.verdict import LEVEL
 from mi_probe.errors import InputError
 from mi_probe.plots.marks import draw_intervals, marker_handle
 from mi_probe.plots.parts import LINE_SPACING, Entry, figure_legends, interval_handle
@@ -40,8 +41,9 @@ def gap_forest(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw `points` of `in_unit(gaps)`: I(Y;Z) - I(Y;Z_p), one a line.
 
     A heading a subject and task names n and H(Y), the most that a gap can be. Markers
-    tell poolings apart; hollow ones have an interval that holds 0, or none. At the right
-    stand the value and the p-value of the conditional randomisation test, where it was
+    tell poolings apart; hollow ones have an interval that holds 0, or none, or a p-value
+    above 0.05. At the right stand the value and that p-value (of the conditional
+    randomisation test), where it was
     run. Nothing is clipped.
 
     Raises:
@@ -96,7 +98,9 @@ def _check(points: pd.DataFrame) -> None:
 
 
 def _draw_point(ax: Axes, row: pd.Series, height: float, look: ViewStyle) -> None:
-    shown = np.isfinite(row["low"]) and not row["low"] <= 0 <= row["high"]
+    doubted = pd.notna(row.get("p_value")) and row["p_value"] > LEVEL
+    known = np.isfinite(row["low"]) and not row["low"] <= 0 <= row["high"]
+    shown = known and not doubted
     ends = (np.array([row["low"]]), np.array([row["high"]]))
     draw_intervals(ax, np.array([height]), *ends, look.colour, across=True)
     words = f"{row['gap']:+.3f}".replace("-", "\N{MINUS SIGN}")
@@ -207,11 +211,24 @@ def gap_figure(points: pd.DataFrame) -> Figure:
     if points[["low", "high"]].notna().all(axis=1).any():
         notes.append((interval_handle(across=True), "95 % interval, paired over examples"))
     held = ~(points["low"] > 0) & ~(points["high"] < 0)
+    if "p_value" in points:
+        held |= points["p_value"].astype(float) > LEVEL
     if held.any():
         hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)
         unknown = points.loc[held, ["low", "high"]].isna().any(axis=1)
-        words = "no interval" if unknown.all() else "no gap shown: it holds 0"
+        words = (
+            "no interval"
+            if unknown.all()
+            else f"no gap shown: it holds 0 or $p$ > {LEVEL:g}"
+        )
         mixed = unknown.any() and not unknown.all()
-        notes.append((hollow, "no gap shown: it holds 0, or none" if mixed else words))
+        notes.append(
+            (
+                hollow,
+                f"no gap shown: it holds 0, is unknown, or $p$ > {LEVEL:g}"
+                if mixed
+                else words,
+            )
+        )
     figure_legends(figure, blocks, notes)
     return figure

@@ -120,3 +120,11 @@ def test_what_no_command_wrote_is_refused():
         in_unit(gap_rows().iloc[:0], source="gaps.csv")
     with pytest.raises(InputError, match="unit must be one of nats, bits"):
         in_unit(gap_rows(), "pints")
+
+
+def test_a_gap_that_its_test_does_not_show_is_hollow():
+    points = in_unit(gap_rows((0.1,), ("mean",), p_value=0.3))
+    with style():
+        figure = gap_figure(points)
+        assert markers(figure.axes[0])[0][3] == "white"
+        assert "or $p$ > 0.05" in texts(figure)
