@@ -183,7 +183,8 @@ def hint_of(record: Mapping[str, Any] | None, fits: Mapping[str, ViewFits]) -> H
             # A member that was tempered to nothing has any weight.
             share *= min(1.0, told["temperature"])
             if share > _USED:
-                place = told["place"]
+                # On few rows the other X may have more coordinates, and longer paths.
+                place = min(told["place"], len(path) - 1)
                 found[known] = range(max(0, place - 1), min(len(path), place + 2))
     return found
 

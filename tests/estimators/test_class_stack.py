@@ -128,6 +128,24 @@ def test_hints_give_the_same_answer_from_fewer_members():
     assert len(again.history[0]["members"]) < len(first.history[0]["members"])
 
 
+def test_hints_of_more_coordinates_serve_fewer():
+    # Paths are as long as the coordinates are many, which few rows may change by layer.
+    rng = np.random.default_rng(2)
+    y = np.arange(24) % 2
+    wide = rng.normal(size=(24, 20)) * (1 + 2 * y[:, None])
+    first = Auto(extrapolate=False).estimate(wide, y)
+    told = first.history[0]["members"]["x:quadratic"]
+    narrow = wide[:, :2]
+    later = [
+        {**h, "weights": {**h["weights"], "x:quadratic": 1.0}}
+        | {"members": {"x:quadratic": {**told, "place": 11, "temperature": 1.0}}}
+        for h in first.history
+    ]
+    found = Auto(extrapolate=False).estimate(narrow, y, hints=later)
+    assert list(found.history[0]["members"]) == ["x:quadratic"]
+    assert found.history[0]["members"]["x:quadratic"]["width"] == 2
+
+
 @pytest.mark.parametrize(("n", "d"), [(10, 3), (13, 2), (30, 200)])
 def test_a_handful_of_rows_gives_a_number_without_a_curve(n, d):
     rng = np.random.default_rng(0)
