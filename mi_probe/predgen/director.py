@@ -26,18 +26,15 @@ class TaskAdapter(nn.Module):
 
     .. math::
         u_t = \mathrm{norm}(z_t), \quad w = \mathrm{softmax}_t(q^\top u_t), \quad
-        T = c + s\,(W_2\,\mathrm{gelu}(W_1 \sum_t w_t u_t + b_1) + b_2)
+        T = W_2\,\mathrm{gelu}(W_1 \sum_t w_t u_t + b_1) + b_2
 
-    Padding is never read. q and W_2 start at 0, so the first prediction is c for every
-    answer and the first weights are those of the mean. An answer without a token gets
-    what an average of 0 gives.
+    Padding is never read. q, W_2 and b_2 start at 0, so the first prediction is 0 for
+    every answer and the first weights are those of the mean. An answer without a token
+    gets what an average of 0 gives.
 
     Where gold tokens were fed, their states hold the label itself, and the director learns
     to copy it: only with the model's own tokens does its loss tell how well it predicts.
     """
-
-    centre: Tensor
-    scale: Tensor
 
     def __init__(
         self,
@@ -46,8 +43,6 @@ class TaskAdapter(nn.Module):
         *,
         width: int = 256,
         dropout: float = 0.0,
-        centre: float = 0.0,
-        scale: float = 1.0,
         seed: int = 0,
     ) -> None:
         """Make an adapter.
@@ -57,13 +52,9 @@ class TaskAdapter(nn.Module):
             n_outputs: classes, or numbers to predict.
             width: units of the hidden layer.
             dropout: of the hidden layer.
-            centre: what is predicted at first; in regression, the labels' mean.
-            scale: of the predictions; in regression, the labels' standard deviation.
             seed: of the weights.
         """
         super().__init__()
-        self.register_buffer("centre", torch.tensor(float(centre)))
-        self.register_buffer("scale", torch.tensor(float(scale)))
         self.norm = nn.LayerNorm(hidden_size)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -84,7 +75,7 @@ class TaskAdapter(nn.Module):
         scores = scores.masked_fill(~mask[..., None], torch.finfo(scores.dtype).min)
         weights = scores.softmax(1) * mask[..., None]
         found = functional.gelu(self.hidden((weights * u).sum(1)))
-        return self.centre + self.scale * self.output(self.dropout(found))
+        return self.output(self.dropout(found))
 
 
 class LogitsAdapter(nn.Module):

@@ -77,19 +77,8 @@ def test_states_in_16_bits_are_read_in_the_weights_precision(kind):
     assert torch.equal(adapter(values.bfloat16(), mask), wide)
 
 
-def test_task_adapter_starts_at_the_centre_and_speaks_the_labels_unit():
-    values, mask = answers()
-    adapter = TaskAdapter(8, 1, centre=2.5, scale=3.0)
-    assert torch.equal(adapter(values, mask), torch.full((4, 1), 2.5))
-    plain = TaskAdapter(8, 1)
-    plain.load_state_dict({**stirred(adapter).state_dict(), **plain_unit()})
-    expected = 2.5 + 3.0 * plain.eval()(values, mask)
-    assert torch.allclose(adapter(values, mask), expected)
-    assert {"centre", "scale"} <= set(adapter.state_dict())
-
-
-def plain_unit():
-    return {"centre": torch.tensor(0.0), "scale": torch.tensor(1.0)}
+def test_task_adapter_first_predicts_nothing_of_any_answer():
+    assert torch.equal(TaskAdapter(8, 3)(*answers()), torch.zeros(4, 3))
 
 
 def test_logits_adapter_is_one_linear_map_of_the_mean_logits():
