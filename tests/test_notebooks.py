@@ -1,12 +1,15 @@
 """Notebooks run from top to bottom, only call, and carry no outputs."""
 
 import ast
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import nbformat
 import pytest
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
+from nbclient.util import run_sync
 
 from mi_probe.backbones import EMBEDDED
 from mi_probe.tasks import TASKS
@@ -19,15 +22,25 @@ SMALL = {
     **{"ROWS": 40, "SITES": "0,2", "KNOWN_ROWS": 60, "MAX_TOKENS": 8, "DRAWS": 9},
     "CRITIC": "linear on views",
     **{"VIEWS": ("full", "mean"), "SHAPE": (8,), "PERMUTATIONS": 2, "OTHERS": ("linear",)},
+    **{"SENTENCES": 2, "TRAIN_ROWS": 16, "STEPS": 2},
 }
 """What a notebook's settings are in the tests, where it has them."""
-CHEAPER = {"04_how_far_to_trust_an_estimate": {"ESTIMATOR": "lda"}}
-"""Where all views are vectors, the recommended estimator can do without."""
+CHEAPER = {
+    "01_quickstart": {"SITES": "2"},
+    "02_layers_and_poolings": {"SITES": "2", "DRAWS": 4},
+    # Where all views are vectors, the recommended estimator can do without.
+    "04_how_far_to_trust_an_estimate": {"ESTIMATOR": "lda"},
+    "05_token_maps": {"SITES": "2", "ROWS": 60},
+    "06_training_the_three_systems": {"SITES": "2", "VIEWS": ("mean",), "ESTIMATOR": "lda"},
+}
+"""And what they are in one."""
 SHOWS = {
     "01_quickstart": ("I(Y;Z)",),
     "02_layers_and_poolings": ("I(Y;Z)", "95 % interval", "HiddenStates", "gap (nats)"),
     "03_your_own_model_and_data": ("HiddenStates", "held-out lower bound", "H(Y)"),
     "04_how_far_to_trust_an_estimate": ("recovers", "true:", "held-out", "linear"),
+    "05_token_maps": ("add up to its i(y; z)", "increment", "attention"),
+    "06_training_the_three_systems": ("predgen", "accuracy", "95 % interval", "networks"),
 }
 """Words that each one's outputs hold."""
 
@@ -72,12 +85,26 @@ def skip_without(*packages: str) -> None:
             pytest.skip(f"{package} is not installed: make setup")
 
 
-def execute(notebook: nbformat.NotebookNode, folder: Path) -> nbformat.NotebookNode:
+def execute(
+    notebook: nbformat.NotebookNode, folder: Path, kernel: AsyncKernelManager | None = None
+) -> nbformat.NotebookNode:
     # A cell that fails raises, with its traceback; a warning in it does not.
-    NotebookClient(
-        notebook, timeout=600, resources={"metadata": {"path": str(folder)}}
-    ).execute()
+    client = NotebookClient(
+        notebook, km=kernel, timeout=600, resources={"metadata": {"path": str(folder)}}
+    )
+    client.execute()
+    if client.kc is not None:  # what it opened to a kernel that goes on
+        client.kc.stop_channels()
     return notebook
+
+
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[AsyncKernelManager]:
+    """One for all: to start it and to import costs more than a tiny model does."""
+    manager = AsyncKernelManager(kernel_name="python3")
+    run_sync(manager.start_kernel)()
+    yield manager
+    run_sync(manager.shutdown_kernel)(now=True)
 
 
 def test_there_is_a_notebook():
@@ -103,18 +130,22 @@ def test_it_calls_and_defines_nothing(path):
 
 
 @each
-def test_it_runs_on_a_tiny_model(path, tmp_path):
+def test_it_runs_on_a_tiny_model(path, tmp_path, kernel):
     notebook = read(path)
     given = settings(notebook)
     skip_without(wheel_of(given).package)
     small = {name: value for name, value in SMALL.items() if name in given}
     small |= CHEAPER.get(path.stem, {})
-    small["MODEL"] = str(save_tiny(tmp_path / "tiny-model"))
+    small["MODEL"] = str(save_tiny(tmp_path / "tiny-model", head="CausalLM"))
     assert {"MODEL", "ROWS", "SITES"} <= set(given)
     smaller = "\n".join(f"{name} = {value!r}" for name, value in small.items())
     after = notebook.cells.index(code(notebook)[0]) + 1
     notebook.cells.insert(after, nbformat.v4.new_code_cell(smaller))
-    shown = [out for cell in code(execute(notebook, tmp_path)) for out in cell.outputs]
+    # No notebook may live on what another has left in the kernel.
+    clean = f"%reset -f\n%cd -q {tmp_path}"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(clean))
+    ran = execute(notebook, tmp_path, kernel)
+    shown = [out for cell in code(ran) for out in cell.outputs]
     assert any("image/png" in out.get("data", {}) for out in shown)
     text = "".join(out.get("text", "") for out in shown)
     text += "".join(out.get("data", {}).get("text/html", "") for out in shown)
