@@ -152,6 +152,13 @@ def markdown(table: pd.DataFrame) -> str:
     return "\n".join(lines) + "\n"
 
 
+def finished(path: Path) -> list[dict[str, object]]:
+    """The rows that are there; pandas would read the kind "null" as a missing one."""
+    if not path.exists():
+        return []
+    return pd.read_csv(path, keep_default_na=False, na_values=[""]).to_dict("records")
+
+
 def main() -> None:
     """Run what is not finished, write rows and rates."""
     parser = argparse.ArgumentParser(
@@ -164,7 +171,7 @@ def main() -> None:
     parser.add_argument("--cpu-minutes", type=float, default=float("inf"))
     parser.add_argument("--out", type=Path, default=_HERE / "calibration.csv")
     asked = parser.parse_args()
-    rows = pd.read_csv(asked.out).to_dict("records") if asked.out.exists() else []
+    rows = finished(asked.out)
     names = ("kind", "data", "n", "estimator", "repeat")
     done = {tuple(row[name] for name in names) for row in rows}
     todo = [s for s in settings() if s.kind in asked.kinds and s.n in asked.rows]
