@@ -87,6 +87,7 @@ def load_adapter(
     layers: int | None = None,
     lm_head: bool = False,
     trust_remote_code: bool = False,
+    untrained: bool = False,
 ) -> PeftModel | PreTrainedModel:
     """The base with the adapter on it, in eval mode, on the CPU.
 
@@ -94,7 +95,7 @@ def load_adapter(
 
     Raises:
         InputError: if the adapter was made for another base, its keys do not fit, or
-            the hidden states are the base's own.
+            the hidden states are the base's own and it may not be untrained.
     """
     shapes = _shapes(folder)
     model = load_module(
@@ -109,7 +110,8 @@ def load_adapter(
     before = _probe(model, model)
     if isinstance(config, RocoftConfig):
         rocoft = load_rocoft(model, config, folder, layers=layers).eval()
-        _check_active(before, _probe(rocoft, rocoft), folder)
+        if not untrained:
+            _check_active(before, _probe(rocoft, rocoft), folder)
         return rocoft
     _grow_vocabulary(model, shapes)
     try:
@@ -123,7 +125,8 @@ def load_adapter(
             error.__cause__
         )
     _check_keys(adapted, config, set(shapes), set(fitting), folder, layers)
-    _check_active(before, _probe(adapted, model), folder)
+    if not untrained:
+        _check_active(before, _probe(adapted, model), folder)
     return adapted
 
 

@@ -27,6 +27,15 @@ def split_layers(name: str) -> tuple[str, int | None]:
     return name, None
 
 
+def lasting_name(name: str) -> str:
+    """The backbone as it is found from anywhere: a local folder by its whole path."""
+    stem, layers = split_layers(name)
+    path = Path(stem).expanduser()
+    if not path.is_dir():
+        return name
+    return str(path.resolve()) + ("" if layers is None else f":{layers}")
+
+
 def expand_checkpoints(path: str | Path) -> list[str]:
     """The ``checkpoint-<step>`` folders of a Trainer's output folder, by their step.
 

@@ -40,6 +40,7 @@ def load_backbone(
     num_hidden_layers: int | None = None,
     lm_head: bool = False,
     trust_remote_code: bool = False,
+    untrained: bool = False,
 ) -> Backbone:
     """Load a model whose hidden states are to be measured.
 
@@ -60,6 +61,8 @@ def load_backbone(
             text; the states, and the fingerprint, are the same.
         trust_remote_code: run Python code that the model brings. Off unless you have
             read it.
+        untrained: take an adapter that changes nothing too, as in a training's first
+            steps, where the learning rate is still 0.
 
     Raises:
         InputError: if anything of this cannot be done; the message says what to do.
@@ -87,6 +90,7 @@ def load_backbone(
         )
         commit = commit or base_commit
         form = _form(number, layers, lm_head, trust_remote_code)
+        form["untrained"] = untrained
         model, adapter = load_adapter(folder, config, base_folder, **form), str(folder)
         hashes["adapter"] = fingerprint_folder(folder, [ADAPTER_CONFIG, ADAPTER_WEIGHTS])
     else:

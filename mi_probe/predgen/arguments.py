@@ -5,6 +5,10 @@ from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_reporting_integration_callbacks,
+)
 
 from mi_probe.errors import InputError
 from mi_probe.predgen.settings import TrainSettings
@@ -24,9 +28,19 @@ def trainer_arguments(
         rows: how many are trained on.
         device: ``cpu`` or ``cuda``.
         best_by: the metric that selects.
+
+    Raises:
+        InputError: on a warm-up as long as the training, or a tracker that is not there.
     """
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     total = settings.total_steps(rows, processes)
+    warmup = int(settings.warmup * (total if settings.warmup < 1 else 1))
+    if warmup >= total:
+        raise InputError(
+            f"warmup must be shorter than the training, {total} steps; got {warmup}. Give "
+            "fewer steps, or a share below 1."
+        )
+    _check_trackers(settings.report_to)
     every = min(settings.checkpoint_every or max(1, -(-total // 4)), total)
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -36,7 +50,7 @@ def trainer_arguments(
         learning_rate=settings.rate,
         lr_scheduler_type=settings.lr_schedule,
         # Rounded down: the first step of a warm-up is of rate 0, and few have it to spare.
-        warmup_steps=int(settings.warmup * (total if settings.warmup < 1 else 1)),
+        warmup_steps=warmup,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=settings.precision == "bfloat16",
@@ -77,3 +91,18 @@ def device_of(settings: TrainSettings) -> str:
     if name == "cuda" and not there:
         raise InputError("device must be one that torch can use here (cpu); got 'cuda'.")
     return "cuda" if there and name != "cpu" else "cpu"
+
+
+def _check_trackers(names: list[str]) -> None:
+    """Raise unless Hugging Face knows the trackers, and can make them here."""
+    for name in names:
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise InputError(
+                f"report_to must be of {', '.join(INTEGRATION_TO_CALLBACK)}; got '{name}'."
+            )
+        try:
+            get_reporting_integration_callbacks([name])[0]()
+        except (ImportError, RuntimeError) as error:
+            raise InputError(
+                f"report_to must name a tracker that is installed; got '{name}' ({error})."
+            ) from None

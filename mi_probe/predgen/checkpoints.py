@@ -182,6 +182,8 @@ def load_checkpoint(
         dtype=dtype,
         local_files_only=local_files_only,
         lm_head=design.objective != "predictor",
+        # It says itself at which step it was saved; after one of rate 0 it is the base.
+        untrained=True,
     )
     system = build_system(backbone, design)
     _load_on_top(system, place)

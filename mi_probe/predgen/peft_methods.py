@@ -85,8 +85,13 @@ def _lora(model: PreTrainedModel, settings: PeftSettings, total_steps: int) -> n
 
 
 def _adalora(model: PreTrainedModel, settings: PeftSettings, total_steps: int) -> nn.Module:
-    settling = round(settings.settling * total_steps)
-    # Few steps: the warm-up goes first, and one step in which ranks fall is left.
+    if total_steps < 2:
+        raise InputError(
+            "total_steps of AdaLoRA must be at least 2, one to see which ranks are of use "
+            f"and one to cut the others; got {total_steps}."
+        )
+    # Few steps: what settles goes first, then the warm-up, and one is left in between.
+    settling = min(round(settings.settling * total_steps), total_steps - 2)
     warm_up = min(round(settings.warm_up * total_steps), total_steps - settling - 1)
     schedule = {
         "init_r": settings.starting_rank,

@@ -11,12 +11,16 @@ from torch import Tensor
 
 from mi_probe.backbones.modules import user_files
 from mi_probe.errors import InputError
+from mi_probe.predgen.checkpoints import PREDGEN_CONFIG
 from mi_probe.predgen.rank_updates import load_rank_state, rank_state, split_rank_state
+from mi_probe.predgen.records import LOSSES
 from mi_probe.predgen.systems import System
 
 RESUME = "training_state.safetensors"
 """The trained weights and the buffers as they were, bit for bit, and AdaLoRA's memory."""
-_ONLY_TO_RESUME = (RESUME, "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth")
+STATE = "trainer_state.json"
+"""The Trainer's: steps done, and the best of them."""
+ONLY_TO_RESUME = (RESUME, "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth")
 
 # Neither what is computed nor what is read depends on them.
 _IMMATERIAL = ("report_to", "keep_checkpoints", "device", "local_files_only")
@@ -38,7 +42,7 @@ def drop_resumption(folder: Path, *, but: Path | None = None) -> None:
     """Remove what only serves to go on, from all checkpoints of a run but one."""
     for _, place in checkpoints(folder):
         if place != but:
-            for pattern in _ONLY_TO_RESUME:
+            for pattern in ONLY_TO_RESUME:
                 for path in place.glob(pattern):
                     path.unlink()
 
@@ -76,6 +80,27 @@ def _state(system: System) -> dict[str, Tensor]:
     found = weights | dict(system.named_buffers())
     # A copy each: tied weights are one tensor, which safetensors would refuse.
     return {name: t.detach().cpu().clone().contiguous() for name, t in found.items()}
+
+
+def check_folder(folder: Path) -> None:
+    """Raise unless a training may write there: none of the files there is to be lost.
+
+    Raises:
+        InputError: if it is a file, or a folder with something else in it.
+    """
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise InputError(f"out must be a folder; {str(folder)!r} is a file. Name another.")
+    ours = [folder, *(place for _, place in checkpoints(folder))]
+    if (folder / LOSSES).is_file() or any((p / PREDGEN_CONFIG).is_file() for p in ours):
+        return
+    others = sorted(p.name for p in folder.iterdir() if not p.name.startswith("."))
+    if others:
+        raise InputError(
+            f"out must be a new or empty folder, or a training's own; {str(folder)!r} "
+            f"holds {', '.join(others[:3])}. Name another folder."
+        )
 
 
 def check_same(found: dict[str, Any], wanted: dict[str, Any], folder: Path) -> None:

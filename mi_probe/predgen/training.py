@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
 from mi_probe.atomic import write_atomically
 from mi_probe.backbones import Backbone, load_backbone
-from mi_probe.backbones.folders import split_layers
+from mi_probe.backbones.folders import lasting_name, step_of
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.errors import InputError
 from mi_probe.predgen.arguments import device_of, trainer_arguments
@@ -34,7 +34,10 @@ from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.peft_methods import apply_peft
 from mi_probe.predgen.random_states import global_random_state_kept
 from mi_probe.predgen.resumption import (
+    ONLY_TO_RESUME,
     RESUME,
+    STATE,
+    check_folder,
     check_same,
     checkpoints,
     drop_resumption,
@@ -86,6 +89,7 @@ def train(
             the folder holds something else.
     """
     folder = Path(out).expanduser()
+    check_folder(folder)
     if (done := _finished(folder, settings)) is not None:
         return done
     splits = read_splits(
@@ -98,7 +102,11 @@ def train(
     with global_random_state_kept(), quiet_transformers():
         run = _prepare(settings, splits, folder, callbacks)
         resume = _resumable(folder, run.config)
-        run.trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+        if resume is not None and step_of(resume) == run.trainer.args.max_steps:
+            # Stopped after its last step: the Trainer would take one more.
+            run.trainer.state = TrainerState.load_from_json(f"{resume}/{STATE}")
+        else:
+            run.trainer.train(resume_from_checkpoint=resume and str(resume))
         if run.trainer.args.should_save:
             _finish(run, folder)
         run.trainer.accelerator.wait_for_everyone()
@@ -198,7 +206,7 @@ def _system(
         settings.peft_settings,
         total_steps=total,
         seed=settings.seed,
-        base_name=_lasting_name(settings.backbone),
+        base_name=lasting_name(settings.backbone),
         revision=backbone.revision,
     )
     if settings.gradient_checkpointing:
@@ -221,7 +229,7 @@ def _config(
             source[name] = str(Path(source[name]).expanduser().resolve())
     return {
         "objective": settings.objective,
-        "backbone": _lasting_name(settings.backbone),
+        "backbone": lasting_name(settings.backbone),
         "revision": backbone.revision,
         "base": base,
         "task": splits.train.name,
@@ -244,22 +252,21 @@ def _finish(run: _Run, folder: Path) -> None:
     there = dict(checkpoints(folder))
     best = run.trainer.state.best_global_step
     step = best if run.settings.select == "best" and best in there else max(there)
-    drop_resumption(folder)
     config = read_config(there[step])
     place = folder / ".final"
     shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(there[step], place)
-    (place / "trainer_state.json").unlink(missing_ok=True)
-    (place / PREDGEN_CONFIG).unlink()
+    left_out = (*ONLY_TO_RESUME, STATE, PREDGEN_CONFIG)
+    shutil.copytree(there[step], place, ignore=shutil.ignore_patterns(*left_out))
     chosen = load_checkpoint(there[step], device=str(run.trainer.args.device))
-    size = run.settings.batch_size
-    metrics = validate(chosen.system, run.test, run.splits.test, batch_size=size)
-    config["metrics"]["test"] = metrics
+    config["metrics"]["test"] = validate(
+        chosen.system, run.test, run.splits.test, batch_size=run.settings.batch_size
+    )
     for path in place.iterdir():
         os.replace(path, folder / path.name)
     place.rmdir()
     text = json.dumps(config, indent=1, ensure_ascii=False)
     write_atomically(folder / PREDGEN_CONFIG, text.encode())
+    drop_resumption(folder)
 
 
 def _finished(folder: Path, settings: TrainSettings) -> Trained | None:
@@ -284,12 +291,3 @@ def _resumable(folder: Path, config: dict[str, Any]) -> Path | None:
             if (place / RESUME).is_file():
                 return place
     return None
-
-
-def _lasting_name(name: str) -> str:
-    """The backbone as it is found from anywhere: a local folder by its whole path."""
-    stem, layers = split_layers(name)
-    path = Path(stem).expanduser()
-    if not path.is_dir():
-        return name
-    return str(path.resolve()) + ("" if layers is None else f":{layers}")

@@ -169,7 +169,9 @@ def test_named_layers_only():
 
 def test_few_steps_leave_one_in_which_ranks_fall():
     settings = PeftSettings("adalora", rank=1, warm_up=0.5, settling=0.4)
-    for steps in range(1, 8):
+    with pytest.raises(InputError, match="total_steps of AdaLoRA must be at least 2"):
+        apply_peft(tiny_model("llama"), settings, total_steps=1)
+    for steps in range(2, 8):
         model = apply_peft(tiny_model("llama"), settings, total_steps=steps)
         config = model.peft_config["default"]
         assert (

@@ -127,6 +127,68 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert again.metrics == whole.metrics
 
 
+def test_a_stop_after_the_last_step_loses_nothing(
+    classes, folder_of, tmp_path, monkeypatch
+):
+    few = {"steps": 3, "checkpoint_every": 2, "validation_rows": 8, "reserve": 8}
+    settings = quick("predgen", folder_of("llama"), classes, **few)
+    whole = train(settings, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "validate", _stop_at_the_end(training.validate))
+        with pytest.raises(KeyboardInterrupt):
+            train(settings, tmp_path / "cut")
+    again = train(settings, tmp_path / "cut", callbacks=[Stop(4)])
+    expected, found = weights(whole.folder), weights(again.folder)
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+    assert again.metrics == whole.metrics
+    lines = (tmp_path / "cut" / "losses.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "1", "2", "3"]
+    assert sorted(p.name for p in again.folder.glob("*")) == sorted(
+        p.name for p in whole.folder.glob("*")
+    )
+
+
+def _stop_at_the_end(validate):
+    """That of the reserved rows is given the task in its place, the Trainer's by name."""
+
+    def stopping(*args, **kwargs):
+        if "task" not in kwargs:
+            raise KeyboardInterrupt
+        return validate(*args, **kwargs)
+
+    return stopping
+
+
+def test_a_folder_with_other_files_is_left_alone(classes, folder_of, tmp_path):
+    model = folder_of("llama")
+    with pytest.raises(InputError, match="out must be a new or empty folder"):
+        train(quick("predictor", model, classes, peft="none"), model)
+    with pytest.raises(InputError, match="is a file"):
+        train(quick("predictor", model, classes), classes)
+
+
+def test_a_checkpoint_of_rate_0_is_read_back(classes, folder_of, tmp_path):
+    # Accuracy ties at the majority's share, and the first step wins a tie.
+    few = {"steps": 3, "checkpoint_every": 1, "warmup": 2.0, "learning_rate": 1e-9}
+    found = train(quick("generator", folder_of("llama"), classes, **few), tmp_path / "out")
+    assert found.config["step"] == 1
+    assert found.load().config["step"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"warmup": 5.0}, "warmup must be shorter than the training, 5 steps; got 5"),
+        ({"report_to": ["paper"]}, "report_to must be of .*tensorboard.*; got 'paper'"),
+        ({"report_to": ["wandb"]}, "report_to must name a tracker that is installed"),
+    ],
+)
+def test_what_a_trainer_cannot_do(changes, said, classes, folder_of, tmp_path):
+    settings = quick("predictor", folder_of("llama"), classes, **{"steps": 5, **changes})
+    with pytest.raises(InputError, match=said):
+        train(settings, tmp_path / "out")
+
+
 def test_the_global_random_states_are_left_alone(classes, folder_of, tmp_path):
     # Python's own is drawn from by beartype, in tests only.
     before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
