@@ -9,6 +9,7 @@
 import pandas as pd
 
 from mi_probe.errors import InputError
+from mi_probe.facts import fixed
 
 NEEDED = (
     *("model", "task", "site", "layer", "view", "estimator", "value_nats", "ci_low"),
@@ -44,7 +45,7 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
             "estimator": results["estimator"],
             "estimate (nats)": results["value_nats"].map(_number),
             "95 % interval": [
-                f"[{low:.3f}, {high:.3f}]" if pd.notna(low) and pd.notna(high) else ""
+                f"[{fixed(low)}, {fixed(high)}]" if pd.notna(low) and pd.notna(high) else ""
                 for low, high in zip(results["ci_low"], results["ci_high"], strict=True)
             ],
             "n \N{RIGHTWARDS ARROW} \N{INFINITY}": limit.where(
@@ -65,4 +66,4 @@ def brief_html(results: pd.DataFrame, most: int = 40) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None or pd.isna(value) else f"{value:.3f}"
+    return "" if value is None or pd.isna(value) else fixed(value)

@@ -1,4 +1,4 @@
-"""How a result shows itself in a notebook: a small table of facts, escaped."""
+"""How a result shows itself: numbers as text, and in a notebook a table of facts."""
 
 from collections.abc import Sequence
 from html import escape
@@ -28,5 +28,11 @@ def facts_html(title: str, facts: Sequence[Fact], warning: str = "") -> str:
 def amount(nats: float, interval: tuple[float, float] | None = None) -> str:
     """A value in nats, with its 95 % interval where there is one."""
     if interval is None:
-        return f"{nats:.3f} nats"
-    return f"{nats:.3f} nats [{interval[0]:.3f}, {interval[1]:.3f}]"
+        return f"{fixed(nats)} nats"
+    return f"{fixed(nats)} nats [{fixed(interval[0])}, {fixed(interval[1])}]"
+
+
+def fixed(value: float, digits: int = 3) -> str:
+    """A number with so many decimals; what rounds to nothing has no sign."""
+    # Minus zero and zero are zero.
+    return f"{round(float(value), digits) + 0.0:.{digits}f}"

@@ -25,6 +25,7 @@ from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, Schedule, Variational
 from mi_probe.estimators.base import Target
 from mi_probe.estimators.targets import Classes, as_target
+from mi_probe.facts import amount
 from mi_probe.hidden import HiddenStates
 
 Rungs: TypeAlias = Mapping[str, Estimator]
@@ -170,19 +171,16 @@ def _verdict(
     saturated: bool,
     rows: list[dict[str, Any]],
 ) -> str:
-    amount = f"{nats:.3f} nats [{ci[0]:.3f}, {ci[1]:.3f}]"
+    found, last = amount(nats, ci), rows[-1]
     shown = "A gap remains" if ci[0] > 0 else "No gap is shown"
     if saturated:
-        end = f"The last rung adds at most {rows[-1]['step_high']:.3f} nats: saturated."
+        end = f"The last rung adds at most {amount(last['step_high'])}: saturated."
     elif len(rows) > 1:
-        end = (
-            f"The last rung adds {rows[-1]['step']:.3f} nats "
-            f"[{rows[-1]['step_low']:.3f}, {rows[-1]['step_high']:.3f}]: not known to be "
-            "saturated."
-        )
+        step = amount(last["step"], (last["step_low"], last["step_high"]))
+        end = f"The last rung adds {step}: not known to be saturated."
     else:
         end = "One rung says nothing of saturation."
     return (
-        f"{shown} between Z and Z_{pooling} at the chosen capacity, {chosen}: {amount}. "
+        f"{shown} between Z and Z_{pooling} at the chosen capacity, {chosen}: {found}. "
         f"{end} Reading: usable information at this capacity; {CAVEAT}."
     )

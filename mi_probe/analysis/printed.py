@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mi_probe.analysis.timing import Timing
+from mi_probe.facts import fixed
 from mi_probe.tasks import Task
 
 
@@ -56,7 +57,7 @@ def format_table(rows: pd.DataFrame) -> str:
                 _extrapolated(row),
                 _number(row["null_high"]),
                 _number(row["p_value"]),
-                "-" if pd.isna(share) else f"{share:.0%}",
+                "-" if pd.isna(share) else f"{fixed(100 * share, 0)}%",
                 _network(row["critic"]),
                 str(row["status"]),
             )
@@ -124,7 +125,7 @@ def _extrapolated(row: Mapping[Hashable, Any]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None or pd.isna(value) else f"{value:.3f}"
+    return "-" if value is None or pd.isna(value) else fixed(value)
 
 
 def format_bytes(size: int | float) -> str:

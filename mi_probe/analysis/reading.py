@@ -20,6 +20,7 @@ import pandas as pd
 
 from mi_probe.analysis.labels import view_words
 from mi_probe.analysis.summaries import PANEL
+from mi_probe.facts import fixed
 
 STATUS_WORDS = {
     "above_ceiling": "above H(Y)",
@@ -80,9 +81,9 @@ def _layer(row: pd.Series) -> str:
 
 def _amount(row: pd.Series) -> str:
     """Value, unit, interval."""
-    text = f"{row['value']:.3f} {row['unit']}"
+    text = f"{fixed(row['value'])} {row['unit']}"
     if pd.notna(row["low"]) and pd.notna(row["high"]):
-        text += f" [{row['low']:.3f}, {row['high']:.3f}]"
+        text += f" [{fixed(row['low'])}, {fixed(row['high'])}]"
     if row["status"] != "ok":
         text += f" (flagged: {STATUS_WORDS.get(row['status'], row['status'])})"
     return text
@@ -114,8 +115,8 @@ def _beyond(row: pd.Series) -> str:
         return ""
     low, high = row["extrapolated_low"], row["extrapolated_high"]
     text = (
-        f" With endless rows the learning curve says {row['extrapolated']:.3f} "
-        f"{row['unit']} [{low:.3f}, {high:.3f}]"
+        f" With endless rows the learning curve says {fixed(row['extrapolated'])} "
+        f"{row['unit']} [{fixed(low)}, {fixed(high)}]"
     )
     return f"{text}." if row["reliable"] else f"{text}, which is not reliable here."
 
@@ -124,7 +125,7 @@ def _share(row: pd.Series) -> str:
     if pd.isna(row["ceiling"]) or row["ceiling"] <= 0:
         return ""
     percent = 100 * row["value"] / row["ceiling"]
-    return f", {percent:.0f} % of H(Y) = {row['ceiling']:.3f}"
+    return f", {fixed(percent, 0)} % of H(Y) = {row['ceiling']:.3f}"
 
 
 def _gap_line(drawn: pd.DataFrame, peak: pd.Series) -> str:
@@ -194,8 +195,8 @@ def _null_words(panel: pd.DataFrame, peak: pd.Series | None) -> str:
     few = known["n_permutations"].max()
     high = "95th percentile" if few >= 20 else f"maximum of {few:g}"
     text = (
-        f"With Y permuted the same procedure gives {known['null_mean'].mean():.3f} on "
-        f"average, and up to {highest:.3f} {known['unit'].iloc[0]} "
+        f"With Y permuted the same procedure gives {fixed(known['null_mean'].mean())} on "
+        f"average, and up to {fixed(highest)} {known['unit'].iloc[0]} "
         f"({high}, highest of all layers and views)"
     )
     if peak is None:

@@ -17,6 +17,7 @@ from mi_probe.analysis.labels import view_words
 from mi_probe.analysis.reading import Reading
 from mi_probe.analysis.summaries import at_layer
 from mi_probe.analysis.training_runs import last_steps, systems_in_order, with_runs
+from mi_probe.facts import fixed
 
 SYSTEM_WORDS = {
     "": "the model before training",
@@ -114,11 +115,11 @@ def _compared(what: str, group: pd.DataFrame, names: list[str], of: str) -> str:
 
 
 def _amount(name: str, row: pd.Series, of: str) -> str:
-    text = f"{name} {row[f'{of}value']:.3f}"
+    text = f"{name} {fixed(row[f'{of}value'])}"
     if of:
-        text = f"{name}, {view_words(row['pooled_view'])}, {row[f'{of}value']:.3f}"
+        text = f"{name}, {view_words(row['pooled_view'])}, {fixed(row[f'{of}value'])}"
     if pd.notna(row[f"{of}low"]) and pd.notna(row[f"{of}high"]):
-        text += f" [{row[f'{of}low']:.3f}, {row[f'{of}high']:.3f}]"
+        text += f" [{fixed(row[f'{of}low'])}, {fixed(row[f'{of}high'])}]"
     return text if row[f"{of}status"] == "ok" else f"{text} (flagged)"
 
 

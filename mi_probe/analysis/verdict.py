@@ -10,6 +10,9 @@ pooling that argument is gone, and a gap is one of Shannon information of the no
 import math
 from typing import Literal, TypeAlias
 
+from mi_probe.facts import amount as amount_of
+from mi_probe.facts import fixed
+
 Reading: TypeAlias = Literal[
     "usable information at this capacity", "noise-smoothed Shannon information"
 ]
@@ -56,7 +59,7 @@ def gap_verdict(
         sigma: of the noise that was added before pooling; 0 for none.
         flagged: statuses of the two estimates that are not ``ok``.
     """
-    amount = f"I(Y;Z|Z_{pooling}) = {nats:.3f} nats [{ci[0]:.3f}, {ci[1]:.3f}]"
+    amount = f"I(Y;Z|Z_{pooling}) = {amount_of(nats, ci)}"
     amount += _share(nats, entropy_y)
     if flagged:
         words = " and ".join(dict.fromkeys(flagged)).replace("_", " ")
@@ -78,7 +81,7 @@ def gap_verdict(
 def _share(nats: float, entropy_y: float | None) -> str:
     if entropy_y is None:
         return ""
-    return f", {100 * nats / entropy_y:.0f} % of H(Y) = {entropy_y:.3f}"
+    return f", {fixed(100 * nats / entropy_y, 0)} % of H(Y) = {entropy_y:.3f}"
 
 
 def _reading_sentence(sigma: float) -> str:
@@ -93,7 +96,8 @@ def _reading_sentence(sigma: float) -> str:
 
 
 def _why_not(ci: tuple[float, float], p_value: float | None) -> str:
-    if ci[1] < 0:
+    # What is nothing to three decimals is no sign of a weaker critic.
+    if round(ci[1], 3) < 0:
         return (
             "Z_p is a function of Z and cannot hold more, so the critic of Z is the "
             "weaker one: give it more rows or more capacity."
@@ -108,5 +112,5 @@ def _why_not(ci: tuple[float, float], p_value: float | None) -> str:
             "The interval lies above 0, but Y drawn from the pooled posterior looks the "
             "same to the test: the difference may be one of critics."
         )
-    bound = f"{ci[1]:.3f}" if math.isfinite(ci[1]) else "any amount of"
+    bound = fixed(ci[1]) if math.isfinite(ci[1]) else "any amount of"
     return f"Up to {bound} nats at this capacity are compatible with these rows."

@@ -103,7 +103,8 @@ def _draw_point(ax: Axes, row: pd.Series, height: float, look: ViewStyle) -> Non
     shown = known and not doubted
     ends = (np.array([row["low"]]), np.array([row["high"]]))
     draw_intervals(ax, np.array([height]), *ends, look.colour, across=True)
-    words = f"{row['gap']:+.3f}".replace("-", "\N{MINUS SIGN}")
+    # Minus zero is zero.
+    words = f"{round(row['gap'], 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
     if not np.isfinite(row["gap"]):
         words = "no value"
     elif pd.notna(row.get("p_value")):

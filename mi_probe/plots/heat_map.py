@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mi_probe.errors import InputError
+from mi_probe.facts import fixed
 from mi_probe.plots.colour_scale import (
     ABSENT,
     ABSENT_HATCH,
@@ -136,7 +137,7 @@ def _draw_cell(
         ax.text(
             j + 0.5,
             i + 0.5,
-            f"{value:.2f}".replace("-", "\N{MINUS SIGN}"),
+            fixed(value, 2).replace("-", "\N{MINUS SIGN}"),
             fontsize=_TEXT,
             ha="center",
             va="center",

@@ -87,7 +87,7 @@ KINDS = {
     ),
     "types": Kind(
         "By token type",
-        "I(Y;Z_t) of the sentences that hold the token; rare types are pooled.",
+        "What an occurrence of the token tells of Y on average; rare types are pooled.",
     ),
     "benchmark": Kind(
         "Known answers",

@@ -14,6 +14,8 @@ import pandas as pd
 
 from mi_probe.analysis.labels import view_words
 from mi_probe.analysis.reading import STATUS_WORDS
+from mi_probe.facts import fixed
+from mi_probe.plots.glyphs import SEEN
 from mi_probe.report.sources import Sources
 
 MOST_ROWS = 1500
@@ -56,7 +58,7 @@ def number(value: Any, digits: int = 3) -> Cell:
     """A number, sorted by its value; a dash where there is none."""
     if value is None or pd.isna(value):
         return Cell(DASH)
-    return Cell(f"{float(value):.{digits}f}", repr(float(value)))
+    return Cell(fixed(value, digits), repr(float(value)))
 
 
 def whole(value: Any) -> Cell:
@@ -70,12 +72,17 @@ def interval(low: Any, high: Any) -> Cell:
     """A 95 % interval, sorted by its width."""
     if low is None or high is None or pd.isna(low) or pd.isna(high):
         return Cell(DASH)
-    return Cell(f"[{float(low):.3f}, {float(high):.3f}]", repr(float(high) - float(low)))
+    return Cell(f"[{fixed(low)}, {fixed(high)}]", repr(float(high) - float(low)))
 
 
 def text(value: Any) -> Cell:
     """Words as they are."""
     return Cell(DASH if value is None or pd.isna(value) else str(value))
+
+
+def token(value: Any) -> Cell:
+    """A token with its blanks seen: "the" and " the" are two."""
+    return Cell("".join(SEEN.get(character, character) for character in str(value)))
 
 
 def status(value: Any) -> Cell:
@@ -164,13 +171,14 @@ _TITLES = {
     "p_value": "p",
     "H_Y_nats": "H(Y)",
     "n": "Rows",
+    "occurrences": "Occurrences",
     "reading": "Reading",
     "chosen": "Chosen",
     "token": "Token",
     "word": "Word",
     "predicted_word": "Predicted word",
 }
-_COUNTS = ("layer", "step", "n", "sigma")
+_COUNTS = ("layer", "step", "n", "occurrences", "sigma")
 
 
 def plain_table(
@@ -203,6 +211,8 @@ def plain_table(
 def _cell(column: str, value: Any) -> Cell:
     if column in _NUMBER:
         return number(value)
+    if column == "token":
+        return token(value)
     return whole(value) if column in _COUNTS else text(value)
 
 
@@ -258,19 +268,20 @@ def token_tables(sources: Sources) -> list[Table]:
         for kind, caption, columns in (
             (
                 "types",
-                "I(Y;Z_t) by token type in nats; rare types are pooled.",
-                ("token", "n", "value_nats", "H_Y_nats"),
+                "What an occurrence of the token tells of Y on average, in nats; rare "
+                "types are pooled. Intervals are over sentences.",
+                ("token", "occurrences", "value_nats", "H_Y_nats"),
             ),
             (
                 "words",
-                "By word of the input and predicted word, in nats.",
-                ("predicted_word", "word", "n", "value_nats"),
+                "How much the state at a word of the input speaks for the predicted "
+                "word, on average, in nats.",
+                ("predicted_word", "word", "occurrences", "value_nats"),
             ),
         ):
             if kind in table.beside:
-                rows = table.beside[kind].sort_values(
-                    "value_nats", ascending=False, kind="stable"
-                )
+                rows = table.beside[kind].rename(columns={"n": "occurrences"})
+                rows = rows.sort_values("value_nats", ascending=False, kind="stable")
                 title = f"Token {kind}: {of}"
                 made.append(plain_table(rows, f"{kind}{i}", title, caption, columns))
     return made

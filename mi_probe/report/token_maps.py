@@ -139,6 +139,7 @@ def _map(table: TokenTable, sentences: int, texts: dict[str, int]) -> dict[str, 
         "name": named or str(about["stem"]),
         "target": str(about.get("target") or ""),
         "ceiling": _rounded(about.get("H_Y_nats")),
+        "reading": " ".join(str(line) for line in about.get("reading") or ()),
         "notes": "; ".join(str(note) for note in about.get("notes") or ()),
         "rows": int(about.get("n") or by_sentence.ngroups),
         "total": int(by_sentence.ngroups),
@@ -180,4 +181,5 @@ def _word(value: Any) -> str:
 def _rounded(value: Any) -> float | None:
     if value is None or not math.isfinite(float(value)):
         return None
-    return round(float(value), 4)
+    # Digits, not decimals: most increments are small.
+    return float(f"{float(value):.4g}")

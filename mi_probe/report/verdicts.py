@@ -12,6 +12,7 @@ import pandas as pd
 
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import Reading, readings
+from mi_probe.analysis.system_reading import system_readings
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.report.sources import Sources
 
@@ -31,7 +32,7 @@ class GapVerdict:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All that the page says before it shows anything."""
+    """All that the page says before it shows anything; systems are read first."""
 
     headline: str
     gaps: tuple[GapVerdict, ...]
@@ -45,7 +46,9 @@ def verdict_of(sources: Sources) -> Verdict:
     return Verdict(
         headline=_headline(gaps),
         gaps=gaps,
-        readings=() if sources.points.empty else tuple(readings(sources.points)),
+        readings=()
+        if sources.points.empty
+        else (*system_readings(sources.points), *readings(sources.points)),
         cautions=tuple(_cautions(sources)),
     )
 
@@ -53,9 +56,13 @@ def verdict_of(sources: Sources) -> Verdict:
 def _gap(row: pd.Series) -> GapVerdict:
     where = [short_name(str(row["subject"]))] if "subject" in row else []
     words = f"{' '.join(where)} on {row['task']}".strip()
+    if pd.notna(row.get("step")):
+        words += f", step {row['step']:g}"
     for name, before in (("site", ""), ("token_set", "tokens: "), ("pooling", "pooling: ")):
         if name in row and pd.notna(row[name]):
             words += f", {before}{row[name]}"
+    if row.get("sigma", 0) > 0:
+        words += f", noise {row['sigma']:g}"
     return GapVerdict(
         heading=words,
         verdict=str(row["verdict"]),
@@ -90,6 +97,13 @@ def _cautions(sources: Sources) -> list[str]:
         "missing information.",
         "That Y can be read off a layer does not say that the model reads it.",
     ]
+    intervals = [table.about.get("I_YZ_ci") for table in sources.tokens]
+    vague = sum(1 for interval in intervals if interval and interval[0] <= 0)
+    if vague:
+        said.append(
+            f"In {vague} of {len(intervals)} token maps the interval of I(Y;Z) holds 0: no "
+            "single token's value should be read from them."
+        )
     if points.empty:
         return said
     if points["model_label"].nunique() > 1:

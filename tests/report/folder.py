@@ -119,9 +119,10 @@ def write(
         table.to_parquet(f"{stem}.tokens.parquet")
         about = {"subject": subject, "site": site, "task": "reviews", "n": 900}
         about |= {"target": "sentiment", "H_Y_nats": 0.693, "notes": ["1 cut"]}
+        about |= {"reading": ["Adds up.", "That interval holds 0."], "I_YZ_ci": [-0.1, 0.2]}
         Path(f"{stem}.json").write_text(json.dumps(about), encoding="utf-8")
         types = pd.DataFrame(
-            {"token": ["funny", "the"], "n": [40, 300], "value_nats": [0.4, 0.01]}
+            {"token": ["funny", " the"], "n": [40, 300], "value_nats": [0.4, 0.01]}
             | {"ci_low": [0.3, 0.0], "ci_high": [0.5, 0.02], "H_Y_nats": [0.69, 0.69]}
         )
         types.to_csv(f"{stem}.types.csv", index=False)

@@ -113,6 +113,22 @@ def test_the_curve_ends_at_what_can_be_known_of_the_label(page):
     ticks = "[...document.querySelectorAll('#curve text')].map(t => t.textContent)"
     assert page.run(ticks) == ["0.00", "0.90"]
     assert "Notes: 1 cut." in page.run("document.querySelector('#tokens-note').textContent")
+    said = page.run("document.querySelector('#tokens-reading').textContent")
+    assert said == "Adds up. That interval holds 0."
+
+
+def test_a_small_value_shows_two_digits(tab, tmp_path):
+    table = tokens()
+    table["increment_nats"] /= 1000
+    out = tmp_path / "small.html"
+    assert main([write(tmp_path / "results", token_table=table), "--out", str(out)]) == 0
+    tab.open(out)
+    labels = "[...document.querySelectorAll('#strip .token')].map(t => t.ariaLabel)"
+    assert tab.run(labels)[:3] == [
+        "<s>: increment 0.000 nats",
+        "a: increment 0.000010 nats",
+        "funny: increment 0.00035 nats",
+    ]
 
 
 def test_a_word_tells_its_values_to_the_mouse(page):

@@ -3,6 +3,7 @@
 import json
 import re
 
+import pandas as pd
 import pytest
 from result_rows import grid
 
@@ -42,6 +43,30 @@ def test_it_holds_every_table(page):
         assert rows, name
         assert rows[1].count("<tr>") >= 2
     assert 'data-key="0.4">0.400</td>' in page
+
+
+def test_gaps_of_two_steps_are_told_apart(page):
+    assert "tiny on reviews, step 100, final_norm, tokens: prompt, pooling: mean" in page
+
+
+def test_token_maps_bring_their_reading(page):
+    assert "In 2 of 2 token maps the interval of I(Y;Z) holds 0" in page
+    assert data_of(page)["maps"][0]["reading"] == "Adds up. That interval holds 0."
+
+
+def test_blanks_of_a_token_are_seen(page):
+    assert ">\N{OPEN BOX}the</td>" in page
+
+
+def test_systems_are_compared_in_words(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    systems = [grid(model=name, objective=name) for name in ("generator", "predgen")]
+    pd.concat(systems).to_csv(folder / "results.csv", index=False)
+    out = tmp_path / "r.html"
+    assert main([str(folder), "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert "which the data processing inequality does not order" in page
 
 
 def test_nothing_is_fetched_and_only_its_own_scripts_run(page):
@@ -150,6 +175,14 @@ class TestTokenMaps:
             values = sentence["values"]
             total = sum(values["increment_nats"])
             assert total == pytest.approx(values["cumulative_nats"][-1], abs=1e-3)
+
+    def test_a_small_increment_keeps_its_digits(self):
+        table = tokens()
+        table.loc[1, "increment_nats"] = 0.000123456
+        content = token_maps([TokenTable({"stem": "a"}, table)], 1)
+        assert content is not None
+        [sentence] = content["maps"][0]["sentences"]
+        assert sentence["values"]["increment_nats"][1] == 0.0001235
 
     def test_a_column_without_values_is_no_choice(self):
         content = token_maps([TokenTable({"stem": "a"}, tokens())], 1)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from mi_probe.facts import fixed
+
 _MOST = 6
 
 
@@ -24,7 +26,7 @@ def format_tables(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) 
         # By what is sure: a word of two sentences can have any value.
         best = own.sort_values("ci_low", ascending=False).head(_MOST)
         shown = ", ".join(
-            f"{row['word']} {row['value_nats']:.2f} (n {row['n']})"
+            f"{row['word']} {fixed(row['value_nats'], 2)} (n {row['n']})"
             for row in best.to_dict("records")
         )
         lines.append(f"  speak for '{word}', i(y; z_t) in nats: {shown}")

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from mi_probe.facts import fixed
+
 _FEW = 50
 
 
@@ -23,8 +25,8 @@ def reading(
     total, ceiling = about["I_YZ_nats"], about["H_Y_nats"]
     said = [
         f"The increments of a sentence add up to its i(y; z); on average to "
-        f"{total:.3f} nats ({low:.3f} .. {high:.3f}) of H(Y) = {ceiling:.3f}, a held-out "
-        "lower bound of I(Y;Z).",
+        f"{fixed(total)} nats ({fixed(low)} .. {fixed(high)}) of H(Y) = {ceiling:.3f}, "
+        "a held-out lower bound of I(Y;Z).",
     ]
     if low <= 0:
         said.append(
@@ -33,7 +35,7 @@ def reading(
     special = tokens[tokens["special"]].groupby("row_id")["increment_nats"].sum()
     if len(special):
         share = float(special.sum()) / about["n"]
-        said.append(f"Special tokens hold {share:.3f} nats of it, apart from all words.")
+        said.append(f"Special tokens hold {fixed(share)} nats of it, apart from all words.")
     start = positions[positions["anchor"] == "start"]
     longest, last = int(start["position"].max()), int(start["n"].iloc[-1])
     known = start[start["n"] >= _FEW]["position"]

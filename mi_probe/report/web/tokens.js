@@ -30,11 +30,13 @@
   };
   const amount = (value) => {
     if (value === null) return "\u2013";
-    const text = value.toFixed(3);
+    const size = Math.abs(value);
+    // Three decimals, or two digits where those would show less.
+    const text = size >= 0.01 || size < 1e-6 ? value.toFixed(3) : value.toPrecision(2);
     return Number(text) === 0 ? "0.000" : text.replace("-", "\u2212");
   };
   const visible = (text) =>
-    text.replace(/ /g, "\u00b7").replace(/\n/g, "\u23ce").replace(/\t/g, "\u21e5") || "\u2205";
+    text.replace(/ /g, "\u2423").replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5") || "\u2205";
 
   const map = () => data.maps[state.map];
   const sentence = () => map().sentences[state.sentence];
@@ -196,12 +198,13 @@
     showSentence();
   };
   const showMap = () => {
-    const { name, target, sentences, total, rows, notes, definitions: keys } = map();
+    const { name, target, sentences, total, rows, notes, reading, definitions: keys } = map();
     const of = total > sentences.length ? `the first ${sentences.length} of ${total}` : `all ${total}`;
     at("tokens-note").textContent =
       `${name}${target ? `; Y: ${target}` : ""}. Estimated on ${rows} rows; ` +
       `${of} sentences of the saved table are on this page, in the order of the data.` +
       (notes ? ` Notes: ${notes}.` : "");
+    at("tokens-reading").textContent = reading;
     state.sentence = Math.min(state.sentence, sentences.length - 1);
     fill(at("sentence"), sentences.map((one, i) => {
       const { words, word } = data.texts[one.text];
