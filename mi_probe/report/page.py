@@ -109,24 +109,26 @@ def _subjects(sources: Sources) -> tuple[list[str], list[str]]:
     points, gaps = sources.points, sources.gaps
     models = [] if points.empty else list(points["model_label"])
     tasks = [] if points.empty else list(points["task_label"])
-    if not models and "subject" in gaps:
-        models = [short_name(str(subject)) for subject in gaps["subject"]]
-    if not tasks and len(gaps):
-        tasks = list(gaps["task"])
-    for table in sources.tokens if not models else ():
-        models.append(short_name(str(table.about.get("subject", table.about["stem"]))))
-        tasks.append(str(table.about.get("task", "")))
+    others = [] if "subject" not in gaps else [str(name) for name in gaps["subject"]]
+    others += [str(t.about.get("subject", t.about["stem"])) for t in sources.tokens]
+    for other in map(short_name, others):
+        # "predgen" is there already as "predgen, step 4".
+        if not any(f"{name},".startswith(f"{other},") for name in models):
+            models.append(other)
+    tasks += list(gaps["task"]) if len(gaps) else []
+    tasks += [str(t.about["task"]) for t in sources.tokens if t.about.get("task")]
     return list(dict.fromkeys(models)), list(dict.fromkeys(tasks))
 
 
 def _some(names: list[str], what: str) -> str:
-    return ", ".join(names) if len(names) <= 3 else f"{len(names)} {what}"
+    return "; ".join(names) if len(names) <= 3 else f"{len(names)} {what}"
 
 
 def _facts(sources: Sources) -> list[tuple[str, str]]:
     """What was measured, before any value."""
     models, tasks = _subjects(sources)
-    names = [("Models", ", ".join(models)), ("Tasks", ", ".join(tasks))]
+    # A name may hold a comma: "predgen, step 4".
+    names = [("Models", "; ".join(models)), ("Tasks", "; ".join(tasks))]
     if sources.points.empty:
         return names
     results, points = sources.results, sources.points

@@ -13,12 +13,15 @@ import pandas as pd
 from mi_probe import gallery
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import readings
+from mi_probe.facts import fixed
 from mi_probe.plots import style
 from mi_probe.report.sources import Sources
-from mi_probe.report.svg import Svg, inline_svg
+from mi_probe.report.svg import Outlines, Svg, inline_svg
 
 MOST = 24
 """Figures that a page shows at most."""
+MOST_OF_A_KIND = 6
+"""And of one kind, so that profiles of many checkpoints leave room for the others."""
 INTERACTIVE = ("strips", "tokens")
 """Kinds that the page's own token map shows: there, of every sentence and definition."""
 
@@ -114,20 +117,27 @@ class Picture:
 
 
 def pictures(sources: Sources) -> tuple[list[Picture], bool]:
-    """The page's figures in order, and whether there are more than it shows."""
+    """The page's figures by kind, and whether there are more than it shows."""
     made: list[Picture] = []
-    kinds = [kind for kind in gallery.KINDS if kind not in INTERACTIVE]
+    more = False
+    letters: Outlines = {}
     with style("acl", "full"):
-        for drawn in gallery.gallery(sources.folders, kinds):
-            if not isinstance(drawn, gallery.Drawn):
+        for kind in gallery.KINDS:
+            count = 0
+            if kind in INTERACTIVE:
                 continue
-            if len(made) == MOST:
-                return made, True
-            made.append(_picture(drawn, f"f{len(made)}"))
-    return made, False
+            for drawn in gallery.gallery(sources.folders, [kind]):
+                if not isinstance(drawn, gallery.Drawn):
+                    continue
+                if count == MOST_OF_A_KIND or len(made) == MOST:
+                    more = True
+                    break
+                count += 1
+                made.append(_picture(drawn, f"f{len(made)}", letters))
+    return made, more
 
 
-def _picture(drawn: gallery.Drawn, name: str) -> Picture:
+def _picture(drawn: gallery.Drawn, name: str, letters: Outlines) -> Picture:
     plain = Kind(drawn.kind.replace("_", " ").capitalize(), "", themed=False)
     kind = KINDS.get(drawn.kind, plain)
     where = _where(drawn.table)
@@ -135,7 +145,7 @@ def _picture(drawn: gallery.Drawn, name: str) -> Picture:
         title=f"{kind.title}: {where}" if where else kind.title,
         caption=kind.caption,
         alt=_alt(drawn.table),
-        svg=inline_svg(drawn.figure, name, themed=kind.themed),
+        svg=inline_svg(drawn.figure, name, themed=kind.themed, letters=letters),
     )
 
 
@@ -160,7 +170,7 @@ def _alt(table: pd.DataFrame) -> str:
     if {"gap_nats", "pooling"} <= set(table):
         rung = next((name for name in ("rung", "sigma") if name in table), "pooling")
         return "; ".join(
-            f"{row['pooling']}, {rung} {row[rung]}: {row['gap_nats']:.3f}"
+            f"{row['pooling']}, {rung} {row[rung]}: {fixed(row['gap_nats'])}"
             for _, row in table.iterrows()
         )
     return ""

@@ -41,7 +41,13 @@ class Svg:
     """Whether its ink and paper follow the page's theme."""
 
 
-def inline_svg(figure: Figure, name: str, *, themed: bool = True) -> Svg:
+Outlines = dict[tuple[str, str], str]
+"""Ids of letters that the page has already, by their outline and its scale."""
+
+
+def inline_svg(
+    figure: Figure, name: str, *, themed: bool = True, letters: Outlines | None = None
+) -> Svg:
     """The figure as an ``<svg>`` element.
 
     Args:
@@ -49,6 +55,8 @@ def inline_svg(figure: Figure, name: str, *, themed: bool = True) -> Svg:
         name: put before each id and class, so that two figures do not share any.
         themed: whether ink and paper follow the page's theme; false for figures whose
             colours are data.
+        letters: of the figures before it on the page, which this one uses and adds to;
+            each is then written once.
     """
     written = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "path"}):
@@ -64,6 +72,7 @@ def inline_svg(figure: Figure, name: str, *, themed: bool = True) -> Svg:
         style = element.attrib.pop("style", "")
         if style:
             element.set("class", classes.setdefault(style, f"{name}-{len(classes)}"))
+    _share(root, {} if letters is None else letters)
     root.attrib.pop("version", None)
     root.set("width", width)
     root.set("height", height)
@@ -86,6 +95,26 @@ def _own(element: ElementTree.Element, name: str) -> None:
     for key, value in element.attrib.items():
         if key != "style":
             element.set(key, _references(value, name))
+
+
+def _share(root: ElementTree.Element, letters: Outlines) -> None:
+    """Leave out outlines that the page has already; markers, which have styles, stay."""
+    instead: dict[str, str] = {}
+    for definitions in root.iter(f"{{{SVG}}}defs"):
+        for child in list(definitions):
+            own = child.get("id")
+            if own is None or child.tag != f"{{{SVG}}}path" or "class" in child.attrib:
+                continue
+            # A blank has no outline.
+            outline = child.get("d", ""), child.get("transform", "")
+            known = letters.setdefault(outline, own)
+            if known != own:
+                definitions.remove(child)
+                instead[f"#{own}"] = f"#{known}"
+    for element in root.iter():
+        link = element.get("href")
+        if link in instead:
+            element.set("href", instead[link])
 
 
 def _references(text: str, name: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from mi_probe.analysis.labels import view_words
+from mi_probe.analysis.labels import short_name, view_words
 from mi_probe.analysis.reading import STATUS_WORDS
 from mi_probe.facts import fixed
 from mi_probe.plots.glyphs import SEEN
@@ -213,6 +213,8 @@ def _cell(column: str, value: Any) -> Cell:
         return number(value)
     if column == "token":
         return token(value)
+    if column == "subject":
+        return text(None if pd.isna(value) else short_name(str(value)))
     return whole(value) if column in _COUNTS else text(value)
 
 
@@ -264,7 +266,8 @@ def token_tables(sources: Sources) -> list[Table]:
     made = []
     for i, table in enumerate(sources.tokens):
         about = table.about
-        of = f"{about.get('subject', about['stem'])}, {about.get('site', '')}"
+        subject = short_name(str(about.get("subject", about["stem"])))
+        of = f"{subject}, {about.get('site', '')}"
         for kind, caption, columns in (
             (
                 "types",

@@ -117,6 +117,18 @@ def test_the_curve_ends_at_what_can_be_known_of_the_label(page):
     assert said == "Adds up. That interval holds 0."
 
 
+def test_one_odd_token_leaves_the_others_their_colour(tab, tmp_path):
+    table = tokens(sentences=12)
+    table["increment_nats"] = 0.1
+    table.loc[4, "increment_nats"] = 5.0
+    out = tmp_path / "odd.html"
+    assert main([write(tmp_path / "results", token_table=table), "--out", str(out)]) == 0
+    tab.open(out)
+    scale = tab.run("document.querySelector('#scale').textContent")
+    assert "0.100 nats" in scale
+    assert "2 % of the values lie beyond its ends" in scale
+
+
 def test_a_small_value_shows_two_digits(tab, tmp_path):
     table = tokens()
     table["increment_nats"] /= 1000

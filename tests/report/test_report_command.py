@@ -161,6 +161,24 @@ def test_a_damaged_table_is_named(tmp_path, capsys):
     assert "lacks gap_nats" in capsys.readouterr().err
 
 
+def test_profiles_of_many_checkpoints_leave_room_for_other_figures(tmp_path):
+    folder = write(
+        tmp_path / "results", results=pd.concat(grid(model=f"m{i}") for i in range(9))
+    )
+    out = tmp_path / "r.html"
+    assert main([folder, "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert page.count("<strong>Layer profile") == 6
+    assert "<strong>Gaps" in page
+    assert "There are more figures than are shown here" in page
+
+
+def test_a_letter_is_drawn_once(page):
+    letters = re.findall(r'<path [^>]*id="f\d+-STIX[^>]*/>', page)
+    outlines = [re.sub(r' id="[^"]*"', "", letter) for letter in letters]
+    assert len(outlines) == len(set(outlines)) > 20
+
+
 class TestTokenMaps:
     def test_pieces_of_a_word_share_a_number(self):
         content = token_maps([TokenTable({"stem": "a"}, tokens())], 2)

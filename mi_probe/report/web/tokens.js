@@ -61,13 +61,14 @@
     return taken.reduce((sum, value) => sum + value, 0);
   };
 
-  // One scale for all sentences of a map, so that their colours can be compared.
+  // One scale for all sentences of a map, so that their colours can be compared. It ends
+  // where 98 of 100 values do: one odd token would leave all others white.
   const limit = () => {
-    let largest = 0;
-    for (const one of map().sentences) {
-      for (const value of one.values[state.key]) largest = Math.max(largest, Math.abs(value ?? 0));
-    }
-    return largest || 1;
+    const sizes = map().sentences.flatMap((one) => one.values[state.key])
+      .filter((value) => value !== null).map(Math.abs).sort((a, b) => a - b);
+    const largest = sizes.at(-1) ?? 0;
+    const most = sizes[Math.ceil(0.98 * sizes.length) - 1] || largest;
+    return { most: most || 1, beyond: largest > most };
   };
   const signed = () =>
     map().sentences.some((one) => one.values[state.key].some((value) => value < 0));
@@ -115,7 +116,7 @@
   };
 
   const drawStrip = () => {
-    const [most, { unit, title }] = [limit(), definitions.get(state.key)];
+    const [{ most, beyond }, { unit, title }] = [limit(), definitions.get(state.key)];
     cells = groups().map((places) => {
       const whole = at("words").checked;
       const named = text().words[places[0]] || places.map((i) => text().tokens[i]).join("");
@@ -142,17 +143,18 @@
     at("strip").replaceChildren(...cells.map(({ element }) => element));
     state.current = Math.max(0, Math.min(state.current, cells.length - 1));
     cells[state.current].element.tabIndex = 0;
-    drawScale(most, unit);
+    drawScale(most, beyond, unit);
     showDetail(state.current);
   };
-  const drawScale = (most, unit) => {
+  const drawScale = (most, beyond, unit) => {
     const stops = (signed() ? [-1, -0.5, 0, 0.5, 1] : [0, 0.5, 1]).map((share) => css(mixed(share)));
     at("scale-bar").style.background = `linear-gradient(to right, ${stops.join(", ")})`;
     at("scale-low").textContent = signed() ? amount(-most) : "0";
     at("scale-high").textContent = `${signed() ? "+" : ""}${amount(most)} ${unit}`;
     at("scale-words").textContent =
       (signed() ? "for the label to the right, against it to the left; " : "") +
-      "one scale for all sentences of this map";
+      "one scale for all sentences of this map" +
+      (beyond ? "; 2 % of the values lie beyond its ends" : "");
   };
   const drawCurve = (here) => {
     const values = sentence().values.cumulative_nats;
