@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import short_name
+from mi_probe.analysis.tokens.reading import words_are_of
 from mi_probe.analysis.units import in_unit
 from mi_probe.folder_tables import TokenSet
 from mi_probe.plots.positions import position_figure, position_map_figure
@@ -105,7 +106,8 @@ def words(sets: tuple[TokenSet, ...], unit: str) -> Found:
             points = in_unit(table, unit, source=f"{found.stem}.words.csv")
             cells = word_cells(points)
             total = points["word"].nunique()
-            figure = word_figure(cells, title=_title(found), total=total)
+            rows = words_are_of(found.about)
+            figure = word_figure(cells, title=_title(found), total=total, rows=rows)
             yield f"words-{found.stem}", figure, cells
 
 

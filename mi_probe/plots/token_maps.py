@@ -98,8 +98,17 @@ def word_cells(words: pd.DataFrame, *, most: int = 14, least_n: int = 1) -> pd.D
     )
 
 
-def word_figure(cells: pd.DataFrame, *, title: str, total: int) -> Figure:
-    """A heat map of `word_cells`; `total` is how many words they were chosen of."""
+def word_figure(
+    cells: pd.DataFrame, *, title: str, total: int, rows: str = "predicted"
+) -> Figure:
+    """A heat map of `word_cells`.
+
+    Args:
+        cells: of the words that are shown.
+        title: over it.
+        total: how many words they were chosen of.
+        rows: what a row is of: ``label`` where the model predicted nothing.
+    """
     shown = cells["column"].nunique()
     sizes = cells["n"].to_numpy(float)
     note = f"n = {sizes.min():,.0f} to {sizes.max():,.0f} a cell"
@@ -115,5 +124,5 @@ def word_figure(cells: pd.DataFrame, *, title: str, total: int) -> Figure:
         words="information of the word",
         note=note,
         x_label="word of the input",
-        y_label="predicted",
+        y_label=rows,
     )

@@ -33,7 +33,7 @@ class TokenTable:
     """``subject, site, layer, task, target, n, H_Y_nats`` ..., as they were written."""
     tokens: pd.DataFrame
     beside: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """``types``, ``words`` and ``positions``, where they were written."""
+    """``types``, ``words``, ``positions``, ``generated``, where they were written."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,7 @@ def _read_tokens(path: Path) -> TokenTable:
         "positions": ("anchor", "position", "value_nats"),
         "types": ("token", "n", "value_nats"),
         "words": ("predicted_word", "word", "value_nats"),
+        "generated": ("generated_position", "input_from_end", "value_nats"),
     }
     beside = {
         name: _read_csv(path.with_name(f"{stem}.{name}.csv"), columns)

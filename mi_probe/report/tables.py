@@ -14,6 +14,7 @@ import pandas as pd
 
 from mi_probe.analysis.labels import short_name, view_words
 from mi_probe.analysis.reading import STATUS_WORDS
+from mi_probe.analysis.tokens.reading import words_are_of
 from mi_probe.facts import fixed
 from mi_probe.plots.glyphs import SEEN
 from mi_probe.report.sources import Sources
@@ -176,9 +177,13 @@ _TITLES = {
     "chosen": "Chosen",
     "token": "Token",
     "word": "Word",
-    "predicted_word": "Predicted word",
+    "predicted word": "Predicted word",
+    "label": "Label",
+    "generated_position": "Written token",
+    "input_from_end": "Read token, from the end",
 }
-_COUNTS = ("layer", "step", "n", "occurrences", "sigma")
+_COUNTS = {"layer", "step", "n", "occurrences", "sigma"}
+_COUNTS |= {"generated_position", "input_from_end"}
 
 
 def plain_table(
@@ -262,12 +267,13 @@ def ladder_tables(sources: Sources) -> list[Table]:
 
 
 def token_tables(sources: Sources) -> list[Table]:
-    """Types and words of each token table, the most informative first."""
+    """What stands beside each token table, the most informative rows first."""
     made = []
     for i, table in enumerate(sources.tokens):
         about = table.about
         subject = short_name(str(about.get("subject", about["stem"])))
         of = f"{subject}, {about.get('site', '')}"
+        word = {"predicted": "predicted word", "label": "label"}[words_are_of(about)]
         for kind, caption, columns in (
             (
                 "types",
@@ -277,13 +283,21 @@ def token_tables(sources: Sources) -> list[Table]:
             ),
             (
                 "words",
-                "How much the state at a word of the input speaks for the predicted "
-                "word, on average, in nats.",
-                ("predicted_word", "word", "occurrences", "value_nats"),
+                f"How much the state at a word of the input speaks for the {word}, on "
+                "average, in nats.",
+                (word, "word", "occurrences", "value_nats"),
+            ),
+            (
+                "generated",
+                "Held-out linear information between the states of a written and of a read "
+                "token, in nats. Neither bound: for comparing positions.",
+                ("generated_position", "input_from_end", "occurrences", "value_nats"),
             ),
         ):
             if kind in table.beside:
-                rows = table.beside[kind].rename(columns={"n": "occurrences"})
+                rows = table.beside[kind].rename(
+                    columns={"n": "occurrences", "predicted_word": word}
+                )
                 rows = rows.sort_values("value_nats", ascending=False, kind="stable")
                 title = f"Token {kind}: {of}"
                 made.append(plain_table(rows, f"{kind}{i}", title, caption, columns))

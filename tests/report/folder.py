@@ -120,12 +120,22 @@ def write(
         about = {"subject": subject, "site": site, "task": "reviews", "n": 900}
         about |= {"target": "sentiment", "H_Y_nats": 0.693, "notes": ["1 cut"]}
         about |= {"reading": ["Adds up.", "That interval holds 0."], "I_YZ_ci": [-0.1, 0.2]}
+        if site == "final_norm":
+            about |= {"predicted_by": "nothing: the words are of the labels"}
         Path(f"{stem}.json").write_text(json.dumps(about), encoding="utf-8")
         types = pd.DataFrame(
             {"token": ["funny", " the"], "n": [40, 300], "value_nats": [0.4, 0.01]}
             | {"ci_low": [0.3, 0.0], "ci_high": [0.5, 0.02], "H_Y_nats": [0.69, 0.69]}
         )
         types.to_csv(f"{stem}.types.csv", index=False)
+        words = pd.DataFrame(
+            {"predicted_word": ["fresh"], "word": ["funny"], "n": [40], "value_nats": [0.4]}
+            | {"ci_low": [0.3], "ci_high": [0.5]}
+        )
+        words.to_csv(f"{stem}.words.csv", index=False)
+        pairs = {"generated_position": [0], "input_from_end": [1], "n": [900]}
+        pairs |= {"value_nats": [0.2], "ci_low": [0.1], "ci_high": [0.3]}
+        pd.DataFrame(pairs).to_csv(f"{stem}.generated.csv", index=False)
     run = {"run_id": "1", "command": "python -m mi_probe.estimate", "started": "2026-01-01"}
     run |= {"environment": {"git_commit": "abc", "packages": {"torch": "2.13.0"}}}
     record = json.dumps({"schema_version": 2, "runs": [run]})

@@ -54,6 +54,19 @@ def test_token_maps_bring_their_reading(page):
     assert data_of(page)["maps"][0]["reading"] == "Adds up. That interval holds 0."
 
 
+def test_words_of_labels_are_not_called_predicted(page):
+    heads = [re.search(rf'<table id="words{i}".*?</thead>', page, re.S)[0] for i in (0, 1)]
+    assert "Predicted word" in heads[0]
+    assert "Predicted word" not in heads[1]
+    assert ">Label<" in heads[1]
+
+
+def test_written_against_read_tokens_have_a_table(page):
+    table = re.search(r'<table id="generated0".*?</table>', page, re.S)[0]
+    assert ">Written token<" in table
+    assert ">0.200<" in table
+
+
 def test_blanks_of_a_token_are_seen(page):
     assert ">\N{OPEN BOX}the</td>" in page
 

@@ -19,7 +19,7 @@ from mi_probe.analysis.tokens.comparison import (
 )
 from mi_probe.analysis.tokens.generated import generated_by_input
 from mi_probe.analysis.tokens.population import by_position, by_type, by_word
-from mi_probe.analysis.tokens.reading import reading
+from mi_probe.analysis.tokens.reading import ANSWERED, reading
 from mi_probe.analysis.tokens.table import token_table, word_table
 from mi_probe.analysis.tokens.words import WordReader
 from mi_probe.backbones import Backbone
@@ -175,7 +175,7 @@ def _words(
     # Y is now the prediction: what a state says of the label is another question.
     found = token_information(z, y, seed=seed)
     own = token_table(found["prefix"], found["alone"], names=names, **given)
-    return by_word(word_table(own), group="label"), "the model's own answers"
+    return by_word(word_table(own), group="label"), ANSWERED
 
 
 def _predicted(answers: Sequence[str]) -> tuple[Int[np.ndarray, " n"], list[str]]:

@@ -10,7 +10,14 @@ import pandas as pd
 
 from mi_probe.facts import fixed
 
+ANSWERED = "the model's own answers"
+"""Of what a word table is where the model was asked; `predicted_by` says it."""
 _FEW = 50
+
+
+def words_are_of(about: Mapping[str, Any]) -> str:
+    """What ``predicted_word`` of a word table holds: ``predicted`` words, or ``label``s."""
+    return "predicted" if about.get("predicted_by", ANSWERED) == ANSWERED else "label"
 
 
 def reading(

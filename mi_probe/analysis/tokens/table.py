@@ -50,8 +50,8 @@ def token_table(
         roles: a `Role` for each position.
         reader: of the tokenizer that made the ids.
         names: of the classes.
-        predicted: what the model answered, by row; None takes the class that the whole
-            sentence speaks for most by the held-out critic.
+        predicted: what the model answered, by row; None leaves the column empty. What a
+            critic makes of the states is no prediction of the model.
         gradient: gradient x input, NaN where there is none.
         attention: attention paid to each token, NaN where there is none.
 
@@ -61,7 +61,7 @@ def token_table(
     if prefix.mask.shape != alone.mask.shape or (prefix.y != alone.y).any():
         raise InputError("prefix and alone must be of the same rows and labels.")
     mask = prefix.mask
-    answers = predicted or [names[c] for c in last_class(prefix)]
+    answers = [None] * len(mask) if predicted is None else list(predicted)
     nothing = np.full(mask.shape, np.nan)
     lengths = mask.sum(1)
     row, place = np.nonzero(mask)
@@ -91,12 +91,6 @@ def token_table(
         "ceiling_nats": -prefix.log_prior[row, prefix.y[row]],
     }
     return pd.DataFrame(columns)[list(COLUMNS)]
-
-
-def last_class(prefix: TokenInformation) -> Int[np.ndarray, " n"]:
-    """The class that each whole sentence speaks for most, held out."""
-    last = prefix.mask.shape[1] - 1 - prefix.mask[:, ::-1].argmax(1)
-    return prefix.log_posterior[np.arange(len(last)), last].argmax(1)
 
 
 def word_table(tokens: pd.DataFrame) -> pd.DataFrame:
