@@ -37,6 +37,8 @@ _KEYS = (
     *("label_names", "target", "peft", "design", "settings", "seed", "data_sha256"),
     *("reserved_split", "reserved_ids", "train_ids_sha256", "step", "versions", "metrics"),
 )
+_SETTINGS = ("seed", "train_rows", "validation_rows", "reserve", "max_tokens")
+"""Those by which the rows are drawn and encoded again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +143,12 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{path} must have exactly the keys of schema {SCHEMA}; it differs in "
             f"{', '.join(differ)}. Copy the checkpoint again."
+        )
+    missing = [name for name in _SETTINGS if name not in content["settings"]]
+    if missing:
+        raise InputError(
+            f"settings in {path} must say {', '.join(_SETTINGS)}; they lack "
+            f"{', '.join(missing)}. Copy the checkpoint again."
         )
     return content
 

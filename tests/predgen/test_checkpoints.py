@@ -91,6 +91,7 @@ def test_truncated_json(broken):
     [
         ({"schema": 99}, "schema of a checkpoint must be 1"),
         ({"more": 1}, "differs in more"),
+        ({"settings": {"seed": 0}}, "lack train_rows, validation_rows, reserve, max_tok"),
     ],
 )
 def test_another_version(broken, changes, said):
