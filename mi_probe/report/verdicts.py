@@ -61,7 +61,7 @@ def _gap(row: pd.Series) -> GapVerdict:
     for name, before in (("site", ""), ("token_set", "tokens: "), ("pooling", "pooling: ")):
         if name in row and pd.notna(row[name]):
             words += f", {before}{row[name]}"
-    if row.get("sigma", 0) > 0:
+    if "sigma" in row and row["sigma"] > 0:
         words += f", noise {row['sigma']:g}"
     return GapVerdict(
         heading=words,
