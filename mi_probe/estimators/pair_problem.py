@@ -56,7 +56,8 @@ class CopulaPairs:
             for part, x in (("train", start.x_train), ("test", start.x_test)):
                 for at in np.array_split(np.arange(len(x)), max(1, len(x) // 512)):
                     pairs = start.ratio.pairs(x[at], y[part][columns])
-                    self._low[part][at] = logsumexp(pairs, axis=1) - math.log(len(columns))
+                    total = np.asarray(logsumexp(pairs, axis=1))
+                    self._low[part][at] = total - math.log(len(columns))
 
     @classmethod
     def of_nothing(

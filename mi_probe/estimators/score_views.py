@@ -74,11 +74,10 @@ def score_views(
     small = plain
     if max(x.shape[1], y.shape[1]) > FEW_COLUMNS:
         sides = [components(v) if v.shape[1] > FEW_COLUMNS else v for v in (x, y)]
-        small = ScoreView(
-            "principal components", *map(normal_scores, sides), components=True
-        )
-        turned = [normal_scores(least_gaussian(side)) for side in sides]
-        apart = ScoreView("independent components", *turned, components=True)
+        left, right = (normal_scores(side) for side in sides)
+        small = ScoreView("principal components", left, right, components=True)
+        left, right = (normal_scores(least_gaussian(side)) for side in sides)
+        apart = ScoreView("independent components", left, right, components=True)
         views += [small, apart]
     degrees = likeliest_degrees(np.concatenate([small.x, small.y], axis=1))
     if not math.isinf(degrees):
