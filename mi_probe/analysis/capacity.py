@@ -40,7 +40,7 @@ def _critic(name: str, hidden: int, *start: str) -> Variational:
         objective="cross_entropy",
         bound="barber_agakov",
         continuous=False,
-        start=start,  # pyright: ignore[reportArgumentType]
+        start=start,
         hidden=max(hidden, 1),
         # No epoch: the closed forms alone.
         schedule=Schedule() if hidden else Schedule(max_epochs=0),

@@ -53,6 +53,8 @@ class Drawn:
         return self.part <= level
 
 
+AUTO = ("auto",)
+"""The start that is what `auto` makes of X and Y."""
 TOP = len(PARTS) - 1
 """The level at which all rows are used."""
 
@@ -98,6 +100,8 @@ class FoldProblems:
             views = views_of(self._x) if settings.start else {}
             fits = {name: NestedMeans(view, fold, used) for name, view in views.items()}
             yield from many_class_starts(fits, target, fold, used)
+        elif settings.start != AUTO:
+            yield from self._member_starts(target, level)
         elif isinstance(self._x, HiddenStates):
             yield from self._sequence_starts(self._x, target, level)
         else:
@@ -107,6 +111,28 @@ class FoldProblems:
             for k in range(n_folds):
                 chosen = stacked(fits, target, fold, drawn.part, level, k)
                 yield _started(chosen, chosen.train[used[fold != k]])
+
+    def _member_starts(self, target: Classes, level: int) -> Iterator[ClassStart]:
+        """A stack of the named members and no others: of X, or of each pooling of Z."""
+        drawn, settings = self._drawn, self._settings
+        fold = drawn.fold
+        arguments = target, fold, drawn.part, drawn.seed, settings.device
+        fits = {
+            name if view == "x" else f"{name}, {view}": fit
+            for name, x in views_of(self._x).items()
+            for view, fit in cross_fits(x, *arguments).items()
+        }
+        # A hint is all that is tried: every place of these members' paths.
+        hint = {
+            f"{view}:{member}": range(len(path))
+            for view, fit in fits.items()
+            for member, path in fit.members.items()
+            if member in settings.start
+        }
+        hints = [hint] * (int(fold.max()) + 1)
+        for k in range(len(hints)):
+            chosen = stacked(fits, target, fold, drawn.part, level, k, hints)
+            yield _started(chosen, chosen.train[drawn.used(level)[fold != k]])
 
     def _sequence_starts(
         self, z: HiddenStates, target: Classes, level: int

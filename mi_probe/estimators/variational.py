@@ -26,8 +26,9 @@ from mi_probe.estimators.assembly import assembled
 from mi_probe.estimators.auto_classes import cross_fits, doubt_about, drawn_rows
 from mi_probe.estimators.base import Estimate, Extrapolation, Nature, States, Target, YKind
 from mi_probe.estimators.bounds import BOUNDS, Bound
+from mi_probe.estimators.class_members import MEMBERS
 from mi_probe.estimators.copies import copies_of
-from mi_probe.estimators.fold_problems import TOP, Drawn, FoldProblems, Problem
+from mi_probe.estimators.fold_problems import AUTO, TOP, Drawn, FoldProblems, Problem
 from mi_probe.estimators.folds import assign_folds, choose_validation
 from mi_probe.estimators.learning_curve import extrapolation
 from mi_probe.estimators.many_classes import MANY
@@ -73,8 +74,9 @@ class Variational:
     """Whether it takes Y without classes: real numbers, answers in tokens."""
     start: tuple[str, ...] = ("auto",)
     """What T_0 is made of: ``("auto",)`` for what `auto` makes of this kind of X and Y, its
-    stack of classes or its closed forms of scores; () trains the network alone, from zero,
-    as papers do."""
+    stack of classes or its closed forms of scores; for classes also names of `MEMBERS`,
+    those members alone, of X or of each pooling of Z; () trains the network alone, from
+    zero, as papers do."""
     n_folds: int = 5
     extrapolate: bool = True
     """Also fit the learning curve, `Estimate.extrapolated`, of classes. Elsewhere each
@@ -109,7 +111,7 @@ class Variational:
         route = _ROUTES[type(target)]
         if isinstance(target, TokenSequences) and (classes := distinct_answers(target)):
             target, route = classes, "distinct answers as classes"
-        self._check(len(target))
+        self._check(target)
         streams = iter(np.random.SeedSequence(seed).spawn(1 + 9 * self.n_folds))
         group = copies_of(states, target)
         drawn = self._drawn(target, seed, next(streams), group)
@@ -206,7 +208,7 @@ class Variational:
             curve[round(sizes[level] / self.n_folds)] = terms
         curve[round(sizes[TOP] / self.n_folds)] = full
         doubt = ""
-        if isinstance(states, np.ndarray) and _few(target) and self.start:
+        if isinstance(states, np.ndarray) and _few(target) and self.start == AUTO:
             arguments = drawn.fold, drawn.part, drawn.seed, self.device
             views = cross_fits(states, target, *arguments)
             doubt = doubt_about(float(full.mean()), views, max(curve))
@@ -215,12 +217,19 @@ class Variational:
     def _schedule_of(self, problem: Problem) -> Schedule:
         if not isinstance(problem, ClassProblem):
             return self.pair_schedule
-        if problem.lengths is None or not self.start:
+        if problem.lengths is None or self.start != AUTO:
             return self.schedule
         # The start holds networks of the tokens: one epoch says whether another adds.
         return replace(self.schedule, patience=1)
 
-    def _check(self, n: int) -> None:
+    def _check(self, target: Classes | Scores | TokenSequences) -> None:
+        n = len(target)
+        unknown = set(self.start) - set(MEMBERS)
+        if self.start != AUTO and (unknown or (self.start and not _few(target))):
+            raise InputError(
+                "start must be ('auto',), (), or, for at most "
+                f"{MANY} classes, of {', '.join(MEMBERS)}; got {self.start}."
+            )
         if not 3 <= self.n_folds <= n // 2:
             raise InputError(
                 f"n_folds must lie in 3 ... {n // 2} for {n} examples: one fold is held "

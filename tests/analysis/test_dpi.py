@@ -16,6 +16,7 @@ CLOSED = Variational(
     name="closed",
     objective="cross_entropy",
     bound="barber_agakov",
+    start=("linear", "quadratic"),
     schedule=ESTIMATORS["mine"].schedule.__class__(max_epochs=0),
 )
 
@@ -115,7 +116,11 @@ def test_noise_changes_the_reading(late):
     z, y = late
     gap = dpi_gap(z, y, estimator=CLOSED, sigma=0.5)
     assert gap.reading == "noise-smoothed Shannon information"
-    assert 0.05 < gap.nats < dpi_gap(z, y, estimator=CLOSED).nats
+    assert gap.nats > 0.05
+    # Noise takes from Z and from Z_p; their difference may go either way.
+    plain = dpi_gap(z, y, estimator=CLOSED)
+    assert gap.full.nats < plain.full.nats
+    assert gap.pooled.nats < plain.pooled.nats
     assert "noise of 0.5 times" in gap.verdict
 
 

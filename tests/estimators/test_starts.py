@@ -1,13 +1,14 @@
 """What a held-out fold may not touch: its labels change nothing that scores it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
 from mi_probe import HiddenStates
-from mi_probe.estimators import Auto
+from mi_probe.errors import InputError
+from mi_probe.estimators import ESTIMATORS, Auto, Schedule, Variational
 from mi_probe.estimators.auto_classes import drawn_rows
 from mi_probe.estimators.bounds import BOUNDS, Bound
 from mi_probe.estimators.fold_problems import TOP, Drawn, FoldProblems
@@ -133,3 +134,36 @@ def test_targets_keep_labels_as_they_came():
     booleans = as_target(np.array([True, False]))
     assert isinstance(booleans, Classes)
     assert isinstance(as_target(np.array([[0.5], [1.0]])), Scores)
+
+
+def test_named_members_are_all_that_a_start_is_made_of():
+    rng = np.random.default_rng(5)
+    y = rng.integers(2, size=300)
+    x = rng.normal(size=(300, 3)) * np.where(y, 2.5, 0.5)[:, None]
+    z = HiddenStates(np.stack([np.zeros_like(x), x], 1), np.ones((300, 2)))
+    closed = Variational(
+        name="closed",
+        objective="cross_entropy",
+        bound="barber_agakov",
+        schedule=Schedule(max_epochs=0),
+        extrapolate=False,
+    )
+    for states in (x, z):
+        found = {
+            start: replace(closed, start=start).estimate(states, y)
+            for start in (("linear",), ("linear", "quadratic"))
+        }
+        line, square = found.values()
+        assert abs(line.nats) < 0.05 or states is z  # the maximum grows with the spread
+        assert square.nats > max(0.4, line.nats + 0.1)
+        used = {name.split(":")[-1] for fold in square.history for name in fold["start"]}
+        assert used <= {"prior", "product", "linear", "quadratic"}
+
+
+@pytest.mark.parametrize("y", [np.arange(40) % 2, np.linspace(0, 1, 40)])
+def test_a_start_that_is_none_is_named(y):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    start = ("linear",) if y.dtype == float else ("straight",)
+    estimator = replace(ESTIMATORS["classifier"], start=start, continuous=True)
+    with pytest.raises(InputError, match=f"start must be .*got .'{start[0]}'"):
+        estimator.estimate(x, y)
