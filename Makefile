@@ -30,16 +30,16 @@ $(STAMP): setup.cfg constraints.txt requirements-embedded.txt Makefile
 	$(INSTALL) --no-deps --require-hashes -r requirements-embedded.txt
 	@touch $@
 
-demo: $(STAMP)  ## train the three systems, measure them and two models as they are, draw the figures
+demo: $(STAMP)  ## train the three systems, measure them and a model as it is, draw the figures
 	for system in $(SYSTEMS); do $(BIN)/python -m mi_probe.train --config demo/systems.yaml \
 	--objective $$system --out "$(TRAINED)/$$system" || exit; done
 	$(BIN)/python -m mi_probe.estimate $(SYSTEMS:%="$(TRAINED)/%") --config demo/systems-measured.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/smollm2.yaml --out "$(OUT)"
-	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
 
-figures: demo  ## every figure of figures/: what demo draws, steps, gaps, tokens, a critic, the benchmark
+figures: demo  ## every figure of figures/: what demo draws, an encoder, steps, gaps, tokens, a critic, the benchmark
 	$(BIN)/python -m mi_probe.estimate $(SYSTEMS:%="$(TRAINED)/%") --config demo/systems-measured.yaml --series --out "$(OUT)"
+	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.gap --config demo/gap.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.tokens --config demo/tokens.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/critic.yaml --out "$(OUT)-critic"
