@@ -20,7 +20,7 @@ from mi_probe.analysis.trained_systems import open_trained
 from mi_probe.backbones.folders import find_folder, split_layers
 from mi_probe.command_line import listed
 from mi_probe.errors import InputError
-from mi_probe.predgen.checkpoints import is_checkpoint, read_config
+from mi_probe.predgen.checkpoints import check_files, is_checkpoint
 from mi_probe.predgen.inference import TOKEN_SETS
 from mi_probe.tasks import TASKS, Task, load_task, read_file
 
@@ -132,7 +132,7 @@ def find_all(settings: RunSettings, names: Sequence[str]) -> None:
     """
     for name in names:
         if is_checkpoint(name):
-            read_config(name)
+            check_files(name)
             continue
         find_folder(
             split_layers(name)[0],

@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 
 from mi_probe.atomic import write_atomically
 from mi_probe.backbones import Backbone, load_backbone
+from mi_probe.backbones.adapters import read_adapter
 from mi_probe.backbones.folders import ADAPTER_CONFIG, find_folder
 from mi_probe.backbones.modules import user_files
 from mi_probe.backbones.quiet import quiet_transformers
@@ -175,6 +176,7 @@ def load_checkpoint(
             the one that was trained, or the task is another.
     """
     place = Path(folder).expanduser()
+    check_files(place)
     config = read_config(place)
     if task is not None and task != config["task"]:
         raise InputError(
@@ -210,13 +212,25 @@ def _on_top(system: System) -> dict[str, torch.Tensor]:
     return found
 
 
-def _load_on_top(system: System, folder: Path) -> None:
-    path = folder / HEAD
-    if not path.is_file():
+def check_files(folder: str | Path) -> None:
+    """Raise, before anything is loaded, where a checkpoint lacks its head or adapter.
+
+    Raises:
+        InputError: as said, or as `read_config`.
+    """
+    place = Path(folder).expanduser()
+    read_config(place)
+    if not (place / HEAD).is_file():
         raise InputError(
-            f"checkpoint must hold {HEAD}, the weights of its head; {str(folder)!r} has "
+            f"checkpoint must hold {HEAD}, the weights of its head; {str(place)!r} has "
             "none. Copy it again."
         )
+    if (place / ADAPTER_CONFIG).is_file():
+        read_adapter(place)
+
+
+def _load_on_top(system: System, folder: Path) -> None:
+    path = folder / HEAD
     with user_files(HEAD, folder):
         given = load_file(path)
     wanted = _on_top(system)

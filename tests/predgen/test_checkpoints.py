@@ -11,7 +11,12 @@ from tiny import save_tiny
 
 from mi_probe.backbones import load_backbone
 from mi_probe.errors import InputError
-from mi_probe.predgen.checkpoints import is_checkpoint, load_checkpoint, read_config
+from mi_probe.predgen.checkpoints import (
+    check_files,
+    is_checkpoint,
+    load_checkpoint,
+    read_config,
+)
 from mi_probe.predgen.training import train
 
 
@@ -129,3 +134,10 @@ def test_another_base_in_its_place(broken, folder_of, tmp_path):
     edited(broken, backbone=str(other))
     with pytest.raises(InputError, match="must be the one that it was trained on"):
         load_checkpoint(broken)
+
+
+@pytest.mark.parametrize("name", ["head.safetensors", "adapter_model.safetensors"])
+def test_what_is_not_there_is_said_before_anything_is_loaded(broken, name):
+    (broken / name).unlink()
+    with pytest.raises(InputError, match=name):
+        check_files(broken)
