@@ -110,13 +110,15 @@ def test_train_takes_what_is_shown(arguments):
 
 @pytest.mark.parametrize("arguments", commands("gap"), ids=" ".join)
 def test_gap_takes_what_is_shown(arguments):
-    parse_settings(
+    settings = parse_settings(
         gap_settings.Settings,
         arguments,
         program=gap_settings.PROGRAM,
         description="",
         positional="checkpoints",
     )
+    assert settings.capacity_ladder
+    assert settings.noise_ladder
 
 
 @pytest.mark.parametrize("arguments", commands("tokens"), ids=" ".join)
@@ -128,7 +130,7 @@ def test_tokens_take_what_is_shown(arguments):
         description="",
         positional="checkpoints",
     )
-    token_settings.check(settings)
+    assert token_settings.check(settings).sites == ["final_norm"]
 
 
 def test_a_report_takes_what_is_shown(users_folder, capsys):
