@@ -218,7 +218,7 @@ def test_ctrl_c_ends_every_process_and_the_same_command_resumes(
             lambda: len([*out.glob("rows/*.json")]) == 2 or command.poll() is not None
         )
         os.killpg(command.pid, signal.SIGINT)  # a terminal sends it to all of them
-        _, error = command.communicate(timeout=20)
+        _, error = command.communicate(timeout=60)
         assert command.returncode == 130, error
         assert "interrupted. What is finished is kept" in error
         assert "Traceback" not in error
