@@ -34,6 +34,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from mi_probe.estimators.batched_weights import Weights, affine, drawn_weights
 from mi_probe.estimators.token_coordinates import TokenCoordinates
 
 SNAPSHOTS = (3, 6, 12)
@@ -51,8 +52,6 @@ _PLACES = 3
 _CLIP = 1.0
 _TINY = 1e-6
 _CHUNK_TOKENS = 2**17
-
-Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -171,8 +170,8 @@ def _forward(
     lengths = mask.sum(2)
     log_length = lengths.to(values.dtype).log()
     x = torch.cat([values, _standing(mask, lengths)], 3).flatten(1, 2)
-    h = torch.relu(_affine(w, "token", x))
-    a = _affine(w, "score", torch.cat([h, x], 2))
+    h = torch.relu(affine(w, "token", x))
+    a = affine(w, "score", torch.cat([h, x], 2))
 
     def rows(tokens: Tensor) -> Tensor:
         return tokens.unflatten(1, (b, t))
@@ -186,8 +185,8 @@ def _forward(
     before = torch.log(sums - terms + _TINY) + level
     after = torch.log((whole - sums).clamp(min=0) + _TINY) + level
     inside = torch.cat([h, a, before.flatten(1, 2) / 2, after.flatten(1, 2) / 2], dim=2)
-    g = torch.relu(_affine(w, "pair", inside))
-    c = rows(_affine(w, "pair score", inside).masked_fill(real == 0, -1e4))
+    g = torch.relu(affine(w, "pair", inside))
+    c = rows(affine(w, "pair score", inside).masked_fill(real == 0, -1e4))
     ends = torch.stack([torch.zeros_like(lengths), lengths - 1], 2)
     at_ends = rows(g).gather(2, ends[..., None].expand(-1, -1, -1, g.shape[2]))
     root = 2 * lengths.to(values.dtype).sqrt()[..., None]
@@ -202,8 +201,8 @@ def _forward(
         ],
         dim=2,
     )
-    hidden = torch.relu(_affine(w, "hidden", features))
-    return _affine(w, "head", torch.cat([hidden, features], 2)) + w["bias"]
+    hidden = torch.relu(affine(w, "hidden", features))
+    return affine(w, "head", torch.cat([hidden, features], 2)) + w["bias"]
 
 
 def _standing(
@@ -215,11 +214,6 @@ def _standing(
     return torch.stack(
         [(place == 0).float(), (place == last).float(), place / last.clamp(min=1) - 0.5], 3
     )
-
-
-def _affine(w: Weights, name: str, x: Float[Tensor, "m k i"]) -> Float[Tensor, "m k o"]:
-    matrix = w[name]
-    return torch.baddbmm(matrix[:, :1], x, matrix[:, 1:])
 
 
 def _drawn(q: int, problems: Sequence[Problem]) -> Weights:
@@ -235,21 +229,7 @@ def _drawn(q: int, problems: Sequence[Problem]) -> Weights:
         "hidden": (features, _HIDDEN),
         "head": (_HIDDEN + features, n_classes),
     }
-    drawn: Weights = {}
-    generators = [torch.Generator().manual_seed(problem.seed + 1) for problem in problems]
-    for name, (inputs, outputs) in shapes.items():
-        reach = 1 / math.sqrt(inputs)
-        # The first row of a matrix is its bias.
-        matrices = torch.stack(
-            [
-                (2 * torch.rand(inputs + 1, outputs, generator=generator) - 1) * reach
-                for generator in generators
-            ]
-        )
-        drawn[name] = matrices * (name != "head")
-    priors = np.stack([problem.log_prior for problem in problems])
-    drawn["bias"] = torch.as_tensor(priors, dtype=torch.float32)[:, None]
-    return drawn
+    return drawn_weights(shapes, problems)
 
 
 def _ordered(

@@ -34,6 +34,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from mi_probe.estimators.batched_weights import Weights, affine, drawn_weights
 from mi_probe.estimators.evidence import Problem
 
 SNAPSHOTS = (2, 5, 10)
@@ -49,8 +50,6 @@ _BOUND = 8.0
 _TINY = math.exp(-_BOUND)
 _PLACES = 2
 _CHUNK_TOKENS = 2**17
-
-Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -209,16 +208,16 @@ def _forward(
     def bounded(scores: Tensor) -> Tensor:
         return (_BOUND * torch.tanh(scores / _BOUND)).exp()
 
-    h = torch.relu(_affine(w, "token", x))
-    a = _affine(w, "score", torch.cat([h, x], 2))
+    h = torch.relu(affine(w, "token", x))
+    a = affine(w, "score", torch.cat([h, x], 2))
     sums = so_far(bounded(a))
     earlier = torch.zeros_like(sums)
     if not alone:
         earlier[:, :, 1:] = sums[:, :, :-1]
     before = (torch.log(earlier + _TINY) / 2).flatten(1, 2)
     inside = torch.cat([h, a, before], dim=2)
-    g = torch.relu(_affine(w, "pair", inside))
-    c = so_far(bounded(_affine(w, "pair score", inside)))
+    g = torch.relu(affine(w, "pair", inside))
+    c = so_far(bounded(affine(w, "pair score", inside)))
     root = 2 * torch.exp(log_count / 2)
     features = torch.cat(
         [
@@ -231,14 +230,9 @@ def _forward(
         ],
         dim=3,
     ).flatten(1, 2)
-    hidden = torch.relu(_affine(w, "hidden", features))
-    scores = _affine(w, "head", torch.cat([hidden, features], 2)) + w["bias"]
+    hidden = torch.relu(affine(w, "hidden", features))
+    scores = affine(w, "head", torch.cat([hidden, features], 2)) + w["bias"]
     return scores.unflatten(1, (b, t))
-
-
-def _affine(w: Weights, name: str, x: Float[Tensor, "p k i"]) -> Float[Tensor, "p k o"]:
-    matrix = w[name]
-    return torch.baddbmm(matrix[:, :1], x, matrix[:, 1:])
 
 
 def _drawn(width: int, problems: Sequence[Problem]) -> Weights:
@@ -254,21 +248,7 @@ def _drawn(width: int, problems: Sequence[Problem]) -> Weights:
         "hidden": (features, _HIDDEN),
         "head": (_HIDDEN + features, n_classes),
     }
-    drawn: Weights = {}
-    generators = [torch.Generator().manual_seed(problem.seed + 1) for problem in problems]
-    for name, (inputs, outputs) in shapes.items():
-        reach = 1 / math.sqrt(inputs)
-        # The first row of a matrix is its bias.
-        matrices = torch.stack(
-            [
-                (2 * torch.rand(inputs + 1, outputs, generator=generator) - 1) * reach
-                for generator in generators
-            ]
-        )
-        drawn[name] = matrices * (name != "head")
-    priors = np.stack([problem.log_prior for problem in problems])
-    drawn["bias"] = torch.as_tensor(priors, dtype=torch.float32)[:, None]
-    return drawn
+    return drawn_weights(shapes, problems)
 
 
 def _ordered(
