@@ -15,7 +15,7 @@ import time
 import numpy as np
 import torch
 
-from mi_probe.estimators.token_information import token_information
+from mi_probe.estimators.prefixes.token_information import token_information
 from mi_probe.hidden import HiddenStates
 
 

@@ -23,8 +23,8 @@ from mi_probe.analysis.nested import nested, paired_mean
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, Schedule, Variational
-from mi_probe.estimators.base import Target
-from mi_probe.estimators.targets import Classes, as_target
+from mi_probe.estimators.protocol.base import Target
+from mi_probe.estimators.protocol.targets import Classes, as_target
 from mi_probe.facts import amount
 from mi_probe.hidden import HiddenStates
 

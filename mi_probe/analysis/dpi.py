@@ -28,9 +28,9 @@ from mi_probe.analysis.randomisation import (
 from mi_probe.analysis.sequence_features import sequence_features, vector_features
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
-from mi_probe.estimators.admission import check_seed
-from mi_probe.estimators.base import Target
-from mi_probe.estimators.targets import Classes, Scores, as_target
+from mi_probe.estimators.protocol.admission import check_seed
+from mi_probe.estimators.protocol.base import Target
+from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS, pool
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from scipy.stats import t as student_t
 
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.assembly import standard_error
+from mi_probe.estimators.protocol.assembly import standard_error
 
 _EM_STEPS = 100
 

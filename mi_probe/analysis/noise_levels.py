@@ -15,7 +15,7 @@ from mi_probe.analysis.ladder import Ladder
 from mi_probe.analysis.verdict import LEVEL
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimator
-from mi_probe.estimators.base import Target
+from mi_probe.estimators.protocol.base import Target
 from mi_probe.hidden import HiddenStates
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 from mi_probe.analysis import planted
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
-from mi_probe.estimators.admission import check_seed
+from mi_probe.estimators.protocol.admission import check_seed
 from mi_probe.tasks import Task
 
 YKind: TypeAlias = Literal["classes", "scores"]

@@ -41,17 +41,17 @@ with it, nor does `Variational(..., start=())`: the network alone, from zero, as
 and far lower where rows are few and dimensions many.
 """
 
-from mi_probe.estimators.admission import FEWEST_ROWS
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.base import Estimate, Estimator, Extrapolation, Nature
-from mi_probe.estimators.gaussian import GaussianCopula
-from mi_probe.estimators.knn import NearestNeighbours
-from mi_probe.estimators.null import with_null
-from mi_probe.estimators.posterior import Posterior
+from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.conditional.posterior import Posterior
+from mi_probe.estimators.continuous.gaussian import GaussianCopula
+from mi_probe.estimators.continuous.knn import NearestNeighbours
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
-from mi_probe.estimators.tokens import TokenSequences
-from mi_probe.estimators.training import Schedule
-from mi_probe.estimators.variational import Variational
+from mi_probe.estimators.protocol.admission import FEWEST_ROWS
+from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation, Nature
+from mi_probe.estimators.protocol.null import with_null
+from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.variational.estimator import Variational
 
 ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),

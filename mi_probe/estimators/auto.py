@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.admission import admitted
-from mi_probe.estimators.auto_classes import drawn_rows, vector_estimate
-from mi_probe.estimators.auto_scores import ScoreSettings, as_codes, estimate_scores
-from mi_probe.estimators.auto_sequences import sequence_estimate
-from mi_probe.estimators.base import Estimate, Nature, States, Target
-from mi_probe.estimators.copies import copies_of
-from mi_probe.estimators.many_classes import MANY
-from mi_probe.estimators.permutation import permuted_gains
-from mi_probe.estimators.targets import Classes, Scores
-from mi_probe.estimators.token_start import distinct_answers
-from mi_probe.estimators.tokens import TokenSequences
-from mi_probe.estimators.variational import Variational
+from mi_probe.estimators.classes.auto import drawn_rows, vector_estimate
+from mi_probe.estimators.classes.permutation import permuted_gains
+from mi_probe.estimators.continuous.auto import ScoreSettings, as_codes, estimate_scores
+from mi_probe.estimators.protocol.admission import admitted
+from mi_probe.estimators.protocol.base import Estimate, Nature, States, Target
+from mi_probe.estimators.protocol.copies import copies_of
+from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.sequences.auto import sequence_estimate
+from mi_probe.estimators.variational.estimator import Variational
+from mi_probe.estimators.variational.many_classes import MANY
+from mi_probe.estimators.variational.token_start import distinct_answers
 
 
 @dataclass(frozen=True, kw_only=True)

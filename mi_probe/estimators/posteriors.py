@@ -1,5 +1,6 @@
 """The rows of the engine: probes and generative models, by name."""
 
+from mi_probe.estimators.conditional.posterior import Posterior
 from mi_probe.estimators.generative.diffusion import ClassDiffusion, ScoreDiffusion
 from mi_probe.estimators.generative.flow import ClassFlow, ScoreFlow
 from mi_probe.estimators.generative.gaussian_classes import (
@@ -9,7 +10,6 @@ from mi_probe.estimators.generative.gaussian_classes import (
 )
 from mi_probe.estimators.generative.gmm import GaussianMixtures
 from mi_probe.estimators.generative.vae import Vae
-from mi_probe.estimators.posterior import Posterior
 from mi_probe.estimators.probes.attention import Attention
 from mi_probe.estimators.probes.linear import GaussianRidge, Logistic
 from mi_probe.estimators.probes.mlp import Mlp

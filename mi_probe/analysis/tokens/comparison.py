@@ -25,7 +25,7 @@ from mi_probe.backbones import Backbone, Site
 from mi_probe.backbones.sites import resolve_blocks
 from mi_probe.capture import Sequences
 from mi_probe.capture.forward import evaluating, make_batch, run
-from mi_probe.estimators.prefix_readout import MeanReadout
+from mi_probe.estimators.prefixes.readout import MeanReadout
 
 
 @dataclass(frozen=True)

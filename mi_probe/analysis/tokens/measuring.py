@@ -25,9 +25,12 @@ from mi_probe.analysis.tokens.words import WordReader
 from mi_probe.backbones import Backbone
 from mi_probe.capture import Sequences
 from mi_probe.errors import InputError
-from mi_probe.estimators.assembly import standard_error
-from mi_probe.estimators.prefix_readout import mean_readout
-from mi_probe.estimators.token_information import TokenInformation, token_information
+from mi_probe.estimators.prefixes.readout import mean_readout
+from mi_probe.estimators.prefixes.token_information import (
+    TokenInformation,
+    token_information,
+)
+from mi_probe.estimators.protocol.assembly import standard_error
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.tasks import Task
 

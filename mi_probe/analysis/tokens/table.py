@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from mi_probe.analysis.tokens.words import WordReader
 from mi_probe.errors import InputError
-from mi_probe.estimators.token_information import TokenInformation
+from mi_probe.estimators.prefixes.token_information import TokenInformation
 from mi_probe.hidden import Role
 
 COLUMNS = (

@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mi_probe.estimators.conditional import ClassRows
-from mi_probe.estimators.subspace import Subspace, telling_subspace
-from mi_probe.estimators.targets import as_tensor
+from mi_probe.estimators.conditional.models import ClassRows
+from mi_probe.estimators.conditional.subspace import Subspace, telling_subspace
+from mi_probe.estimators.protocol.targets import as_tensor
 
 _STEADY = 10
 """Rows of variance 1 that are added to each class, so that few rows claim little."""

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from mi_probe.estimators.conditional import ScoreRows
-from mi_probe.estimators.targets import as_tensor
+from mi_probe.estimators.conditional.models import ScoreRows
+from mi_probe.estimators.protocol.targets import as_tensor
 
 _RIDGE = 1.0
 

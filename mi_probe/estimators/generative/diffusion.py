@@ -30,23 +30,23 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.conditional import (
+from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.conditional.early_stopping import (
+    DENSITY_SCHEDULE,
+    fit_until_watched_rises,
+    weights_from,
+)
+from mi_probe.estimators.conditional.models import (
     ClassPath,
     ClassRows,
     PredictScores,
     ScorePath,
     ScoreRows,
 )
-from mi_probe.estimators.early_stopping import (
-    DENSITY_SCHEDULE,
-    fit_until_watched_rises,
-    weights_from,
-)
 from mi_probe.estimators.generative.class_densities import ClassCoordinates
 from mi_probe.estimators.generative.context import context_of
 from mi_probe.estimators.probes.mlp import zeroed
-from mi_probe.estimators.targets import as_tensor
-from mi_probe.estimators.training import Schedule
+from mi_probe.estimators.protocol.targets import as_tensor
 
 _LOWEST, _HIGHEST = -5.0, 7.0
 """Log signal-to-noise between which the guesses differ; spreads are about 1."""

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mi_probe.estimators.conditional import ClassPath, ClassRows
-from mi_probe.estimators.gaussian_discriminant import (
+from mi_probe.estimators.conditional.gaussian_discriminant import (
     LINEAR_SHRINKAGE,
     Moments,
     WithinClass,
     quadratic_grid,
 )
+from mi_probe.estimators.conditional.models import ClassPath, ClassRows
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.exceptions import ConvergenceWarning
 
-from mi_probe.estimators.conditional import ClassPath, ClassRows, PredictClasses
+from mi_probe.estimators.conditional.models import ClassPath, ClassRows, PredictClasses
 from mi_probe.estimators.generative.class_densities import ClassCoordinates
 
 _LogDensity = Callable[[np.ndarray], np.ndarray]

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.conditional import (
+from mi_probe.estimators.conditional.gaussian_discriminant import Moments, WithinClass
+from mi_probe.estimators.conditional.logistic import INVERSE_RIDGES, logistic_path
+from mi_probe.estimators.conditional.models import (
     ClassPath,
     ClassRows,
     PredictScores,
     ScorePath,
     ScoreRows,
 )
-from mi_probe.estimators.gaussian_discriminant import Moments, WithinClass
-from mi_probe.estimators.logistic import INVERSE_RIDGES, logistic_path
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.conditional import ClassPath, ClassRows
-from mi_probe.estimators.early_stopping import (
+from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.conditional.early_stopping import (
     DENSITY_SCHEDULE,
     fit_until_watched_rises,
     weights_from,
 )
-from mi_probe.estimators.subspace import telling_subspace
-from mi_probe.estimators.targets import as_tensor
-from mi_probe.estimators.training import Schedule
+from mi_probe.estimators.conditional.models import ClassPath, ClassRows
+from mi_probe.estimators.conditional.subspace import telling_subspace
+from mi_probe.estimators.protocol.targets import as_tensor
 
 
 @dataclass(frozen=True)

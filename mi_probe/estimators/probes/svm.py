@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from sklearn.exceptions import ConvergenceWarning
 
-from mi_probe.estimators.conditional import ClassPath, ClassRows, PredictClasses
-from mi_probe.estimators.subspace import Subspace, telling_subspace
+from mi_probe.estimators.conditional.models import ClassPath, ClassRows, PredictClasses
+from mi_probe.estimators.conditional.subspace import Subspace, telling_subspace
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.conditional import ClassPath, ClassRows, PredictClasses
-from mi_probe.estimators.subspace import telling_subspace
+from mi_probe.estimators.conditional.models import ClassPath, ClassRows, PredictClasses
+from mi_probe.estimators.conditional.subspace import telling_subspace
 
 _FLOOR = 1e-6
 """Probability below which a leaf does not claim to know."""

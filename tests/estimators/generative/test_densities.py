@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.conditional import ClassRows, ScoreRows
+from mi_probe.estimators.conditional.models import ClassRows, ScoreRows
 from mi_probe.estimators.generative.class_densities import ClassCoordinates
 from mi_probe.estimators.generative.context import context_of
 from mi_probe.estimators.generative.diffusion import _Denoiser, _integrals, _Levels

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.conditional import ClassRows
+from mi_probe.estimators.conditional.models import ClassRows
 from mi_probe.estimators.generative.gaussian_classes import NaiveBayes
 from mi_probe.synthetic import class_gaussians, xor
 

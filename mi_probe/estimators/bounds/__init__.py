@@ -1,0 +1,1 @@
+"""Variational bounds: their values, their gradients, and the loop that trains a critic."""

@@ -1,0 +1,1 @@
+"""The engine of conditional models q(y|x): fitted, chosen on other rows, calibrated."""

@@ -1,0 +1,191 @@
+r"""The engine of probes and generative models: any q(y|x), scored on rows it never saw.
+
+.. math:: I(Y;X) \ge H(Y) - E\,[-\log q(y|x)]
+
+for every conditional model q (Barber and Agakov). With the best q of a family it is the
+family's *usable* or V-information, which may be far below I(Y;X), and which processing of x
+may raise. So an estimator is a function that fits q to some rows; this loop does all else:
+every example is scored by a fit that never saw it, and what scales and mixes that fit was
+learned on rows that are not reported either.
+
+For continuous Y the terms are log q(y|x) - log q(y) of normal scores. In one column their
+density is known, and the mean is a lower bound too; in several, q(y) is a model, and the
+difference of two cross-entropies is no bound.
+
+References:
+    The IM Algorithm (Barber and Agakov, 2003).
+    A Theory of Usable Information (Xu et al., 2020), arXiv 2002.10689.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mi_probe.errors import InputError
+from mi_probe.estimators.conditional.models import FitClasses, FitScores
+from mi_probe.estimators.conditional.scorers import ClassScorer, ScoreScorer
+from mi_probe.estimators.protocol.admission import admitted
+from mi_probe.estimators.protocol.assembly import HeldOut, assembled
+from mi_probe.estimators.protocol.base import (
+    BoundKind,
+    Estimate,
+    Family,
+    Nature,
+    States,
+    Target,
+    YKind,
+)
+from mi_probe.estimators.protocol.copies import copies_of
+from mi_probe.estimators.protocol.folds import assign_folds, choose_validation
+from mi_probe.estimators.protocol.learning_curve import extrapolation, learning_curve
+from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.hidden import HiddenStates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """An estimator of I(Y;X) by a conditional model. Settings only; it keeps no state.
+
+    Not to be trusted as the *value* of I(Y;X): it is what this family of models finds in
+    these rows. A linear probe says 0 of a parity; a model with p free numbers loses about
+    p/2n nats for having to learn them.
+    """
+
+    name: str
+    family: Family
+    summary: str
+    """What it does, in a few words for a table."""
+    reference: str
+    """The paper."""
+    classes: FitClasses
+    """Fits q(y|x) of discrete Y."""
+    scores: FitScores | None = None
+    """Fits q(y|x)/q(y) of continuous Y; None refuses it."""
+    sequences: bool = False
+    """Whether its fit reads `HiddenStates`."""
+    calibration: Literal["temperature", "platt"] = "temperature"
+    one_column: Literal["lower bound", "neither"] = "lower bound"
+    """What the value is for a continuous Y of one column; for more it is neither."""
+    watched_share: float = 0.3
+    """Of the rows outside the fold: they choose from the path and calibrate."""
+    refit: bool = True
+    """Fit again to all rows outside the fold once those choices are made; False where
+    the watched rows stop a training, and one that costs."""
+    n_folds: int = 5
+    extrapolate: bool = False
+    """Also fit the learning curve, which costs about as much again."""
+
+    @property
+    def nature(self) -> Nature:
+        """What it is and what it takes."""
+        kinds: tuple[YKind, ...] = ("classes", "scores") if self.scores else ("classes",)
+        return Nature(
+            family=self.family,
+            bound="lower bound",
+            takes=frozenset(kinds),
+            sequences=self.sequences,
+            ceiling="H(Y)",
+            summary=self.summary,
+            reference=self.reference,
+        )
+
+    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+        """Estimate I(Y;X), in nats; see `Estimator.estimate`.
+
+        Raises:
+            InputError: for what `admitted` refuses, and folds that n cannot fill.
+        """
+        states, target = admitted(self, x, y, seed)
+        assert isinstance(target, Classes | Scores)
+        self._check(len(target))
+        scorer = self._scorer(states, target)
+        streams = _streams(seed)
+        group = copies_of(states, target)
+        fold = assign_folds(target, self.n_folds, next(streams), group)
+        pointwise, history = np.empty(len(target)), []
+        classes = isinstance(target, Classes)
+        posterior = np.empty((len(target), target.n_classes)) if classes else None
+        for k in range(self.n_folds):
+            train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            held, notes = self._score(scorer, train, test, next(streams))
+            pointwise[test] = held.terms
+            if posterior is not None:
+                posterior[test] = held.log_posterior
+            history.append({"n_train": len(train), "n_test": len(test), **notes})
+        extrapolated = None
+        if self.extrapolate:
+            curve = learning_curve(
+                lambda part, test: self._score(scorer, part, test, next(streams))[0].terms,
+                fold,
+                next(streams),
+                classes=target.index if classes else None,
+                full=pointwise,
+                group=group,
+            )
+            extrapolated = extrapolation(curve, fold, group=group)
+        return assembled(
+            self,
+            states,
+            target,
+            seed=seed,
+            pointwise=pointwise,
+            fold=fold,
+            bound=self._bound(target),
+            converged=2 * sum(not notes["converged"] for notes in history) <= self.n_folds,
+            extrapolated=extrapolated,
+            history=history,
+            group=group,
+            log_posterior=posterior,
+        )
+
+    def _scorer(
+        self, states: Float[np.ndarray, "n d"] | HiddenStates, target: Classes | Scores
+    ) -> ClassScorer | ScoreScorer:
+        x = states if isinstance(states, HiddenStates) else standardised(states)
+        if isinstance(target, Classes):
+            return ClassScorer(self.classes, self.calibration, x, target)
+        assert self.scores is not None
+        assert isinstance(x, np.ndarray)
+        return ScoreScorer(self.scores, x, target)
+
+    def _score(
+        self,
+        scorer: ClassScorer | ScoreScorer,
+        train: Int[np.ndarray, " m"],
+        test: Int[np.ndarray, " k"],
+        rng: np.random.Generator,
+    ) -> tuple[HeldOut, dict[str, Any]]:
+        """Of the test rows, from the training rows alone."""
+        watched = choose_validation(train, self.watched_share, rng)
+        return scorer.score(train[~watched], train[watched], test, rng, refit=self.refit)
+
+    def _bound(self, target: Classes | Scores) -> BoundKind:
+        if isinstance(target, Classes):
+            return "lower bound"
+        return self.one_column if target.values.shape[1] == 1 else "neither"
+
+    def _check(self, n: int) -> None:
+        if not 2 <= self.n_folds <= n // 2:
+            raise InputError(
+                f"n_folds must lie in 2 ... {n // 2} for {n} examples; got {self.n_folds}."
+            )
+
+
+def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
+    """Columns of mean 0 and spread 1, without those that do not vary but for rounding.
+
+    The map is the same for all rows and knows no Y, so held-out terms stay held out.
+    """
+    centre, spread = x.mean(0), x.std(0)
+    varies = spread > 1e-7 * np.abs(x).max(0, initial=1e-30)
+    return (x[:, varies] - centre[varies]) / spread[varies]
+
+
+def _streams(seed: int) -> Iterator[np.random.Generator]:
+    """Generators for one draw after another, all from the seed."""
+    root = np.random.SeedSequence(seed)
+    while True:
+        yield np.random.default_rng(root.spawn(1)[0])

@@ -1,0 +1,1 @@
+"""Continuous Y: closed forms, the towers that go beyond them, nearest neighbours."""

@@ -1,0 +1,251 @@
+"""The recommended estimate for continuous Y: closed forms, towers, neighbours.
+
+Each held-out fold starts from the elliptical copula that does best on nested rows (normal
+scores, Student, principal components of wide sides, columns bent by their radius), and
+towers learn what it leaves (`pair_critic`). The value is InfoNCE's lower bound with
+thousands of other rows' Y. Two cases leave it, and say ``bound='neither'``:
+
+- the closed form alone and more than 1.5 nats: comparing with samples of Y would fall
+  short, and a copula's own densities do not (a 10 nat staircase from 10,000 rows);
+- few dimensions where nearest neighbours find clearly more, by their paired terms.
+"""
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.stats import kurtosis
+
+from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.continuous.canonical import FUNCTION, CanonicalStart
+from mi_probe.estimators.continuous.canonical_limit import canonical_limit
+from mi_probe.estimators.continuous.fits import ScoreFits, clear_pairs
+from mi_probe.estimators.continuous.knn import most_of_neighbours, near_terms
+from mi_probe.estimators.continuous.normal_scores import tied, varying
+from mi_probe.estimators.continuous.pair_critic import (
+    PAIRED_ROWS,
+    fit_towers,
+    held_out_terms,
+    most_shown,
+)
+from mi_probe.estimators.continuous.views import ScoreView
+from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
+from mi_probe.estimators.protocol.base import BoundKind, Estimate, Estimator
+from mi_probe.estimators.protocol.folds import assign_folds, choose_validation
+from mi_probe.estimators.protocol.targets import Scores
+
+_SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
+_NEIGHBOURS = "nearest neighbours"
+_BENT = 0.5
+"""Excess kurtosis of a canonical direction up to which it counts as Gaussian."""
+_MOST_CODES, _LEAST_REPEATS = 50, 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """How continuous Y is estimated."""
+
+    n_folds: int = 5
+    hidden: int = 64
+    """Width of the towers."""
+    features: int = 32
+    """Of either tower, whose inner product is the residual."""
+    validation_share: float = 0.2
+    schedule: Schedule = field(default_factory=lambda: Schedule(patience=3))
+    sampled_up_to: float = 1.5
+    """Nats up to which a closed form is valued against samples of Y."""
+    towers_up_to: float = 4.0
+    """Nats from which a batch holds too few rows to train towers."""
+    neighbours_up_to: int = 6
+    """Columns of both sides together up to which neighbours are asked."""
+
+
+def estimate_scores(
+    estimator: Estimator,
+    settings: ScoreSettings,
+    states: Float[np.ndarray, "n d"],
+    target: Scores,
+    *,
+    seed: int,
+    group: Int[np.ndarray, " n"] | None = None,
+) -> Estimate:
+    """Estimate I(Y;X) of vectors and continuous Y, in nats.
+
+    Args:
+        estimator: the settings that the result names.
+        settings: how.
+        states: the vectors.
+        target: Y.
+        seed: of everything that is drawn.
+        group: which examples are copies of one another; None where none is.
+    """
+    streams = iter(np.random.SeedSequence(seed).spawn(2 + 3 * settings.n_folds))
+    rng = np.random.default_rng(next(streams))
+    fold = assign_folds(target, settings.n_folds, rng, group)
+    x, y = varying(states), varying(target.values)
+    if not x.any():
+        # Constant states: no critic can tell two rows apart.
+        record = ({"route": "constant X", "residual_kept": False},) * settings.n_folds
+        zeros = np.zeros(len(target))
+        return assembled(
+            estimator, states, target, seed=seed, pointwise=zeros, fold=fold, history=record
+        )
+    found = ScoreFits(x, y, fold)
+    views, nested = found.views, found.nested
+    n = len(target)
+    sampled, closed, gaussian = np.empty(n), np.empty(n), np.empty(n)
+    history, fits = [], []
+    for k in range(settings.n_folds):
+        chosen, start = found.best(k)
+        rows = found.rows(k, start)
+        train, test = rows.train, rows.test
+        plain = float(start.ratio.paired(start.x_train, start.y_train).mean())
+        rng = np.random.default_rng(next(streams))
+        split = choose_validation(train, settings.validation_share, rng, most=PAIRED_ROWS)
+        towers, record = None, {"residual_kept": False}
+        weights, order = next(streams), next(streams)
+        if plain < settings.towers_up_to:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(_integer(weights))
+                towers, fit = fit_towers(
+                    rows,
+                    split,
+                    settings.schedule,
+                    torch.Generator().manual_seed(_integer(order)),
+                    hidden=settings.hidden,
+                    features=settings.features,
+                )
+            towers = towers if fit.kept else None
+            fits.append(fit)
+            record = {
+                "residual_kept": fit.kept,
+                "best_epoch": fit.best_epoch,
+                "train": fit.train,
+                "validation": fit.validation,
+            }
+        sampled[test] = held_out_terms(rows, towers)
+        closed[test] = start.ratio.paired(start.x_test, start.y_test)
+        history.append(
+            {
+                "n_train": len(train),
+                "n_test": len(test),
+                "start": chosen.name,
+                "degrees": chosen.degrees,
+                "ridge": start.ridge,
+                "correlations": start.ratio.correlations.tolist(),
+                "closed_form": chosen.normalised and not record["residual_kept"],
+                **record,
+            }
+        )
+    terms, bound, route = _valued(settings, x, y, sampled, closed, history, streams, group)
+    for entry in history:
+        entry["route"] = route
+    # The limit is of the Gaussian critic that most folds start from; none of the others
+    # has one, so the value then stays as it was learned.
+    names = [entry["start"] for entry in history]
+    place = max(range(len(views)), key=lambda v: names.count(views[v].name))
+    linear = views[place].normalised and math.isinf(views[place].degrees)
+    for k, begun in enumerate(nested[place]):
+        gaussian[fold == k] = begun.ratio.paired(begun.x_test, begun.y_test)
+    pairs = sorted(len(begun.ratio.correlations) for begun in nested[place])
+    limit = canonical_limit(
+        views[place].x,
+        views[place].y,
+        fold,
+        pairs[len(pairs) // 2] if linear else 0,
+        held_out=float(gaussian.mean()),
+        learned=float(terms.mean()),
+        stderr=float(terms.std()) / math.sqrt(n),
+    )
+    if reason := _objection(views[place], nested[place], linear):
+        limit = replace(limit, reliable=False, reason=reason)
+    unfinished = sum(fit.kept and not fit.converged for fit in fits)
+    return assembled(
+        estimator,
+        states,
+        target,
+        seed=seed,
+        pointwise=terms,
+        fold=fold,
+        bound=bound,
+        converged=unfinished * 2 <= len(fits),
+        history=history,
+        group=group,
+        saturated=_is_saturated(route, terms, history),
+        extrapolated=limit,
+    )
+
+
+def as_codes(target: Scores) -> Int[np.ndarray, " n"] | None:
+    """Classes, where a single column of Y takes few values and repeats each often.
+
+    Such a Y is discrete whatever its type says, and then has a ceiling, H(Y).
+    """
+    if target.values.shape[1] != 1:
+        return None
+    values, index = np.unique(target.values[:, 0], return_inverse=True)
+    few = len(values) <= _MOST_CODES and len(values) * _LEAST_REPEATS <= len(target)
+    return index.astype(np.int64) if few else None
+
+
+def _valued(
+    settings: ScoreSettings,
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "n k"],
+    sampled: Float[np.ndarray, " n"],
+    closed: Float[np.ndarray, " n"],
+    history: list[dict[str, Any]],
+    streams: Any,
+    group: Int[np.ndarray, " n"] | None,
+) -> tuple[Float[np.ndarray, " n"], BoundKind, str]:
+    """The terms that are reported, what they are, and where they are from."""
+    terms, bound, route = sampled, "lower bound", _SAMPLES
+    forms = sum(record["closed_form"] for record in history)
+    high = closed.mean() > settings.sampled_up_to
+    if high and 2 * forms > len(history) and not (tied(x) or tied(y)):
+        terms, bound, route = closed, "neither", _DENSITIES
+    if x.shape[1] + y.shape[1] <= settings.neighbours_up_to and len(terms) > 50:
+        rng = np.random.default_rng(next(streams))
+        near = near_terms(x, y, rng, group)
+        gain = near - terms
+        if gain.mean() > max(0.01, 3 * gain.std() / math.sqrt(len(gain))):
+            terms, bound, route = near, "neither", _NEIGHBOURS
+    return terms, bound, route
+
+
+def _objection(view: ScoreView, starts: list[CanonicalStart], linear: bool) -> str:
+    """Why the limit of this start is not the value of these rows; empty where it is."""
+    if not linear:
+        return "no limit is known for a start that is not Gaussian"
+    if view.components:
+        return f"no limit is known for the loss of learning {view.name}"
+    bent = max(_bend(side) for s in starts for side in clear_pairs(s))
+    if bent > _BENT:
+        return f"related directions are not Gaussian (excess kurtosis {bent:.1f})"
+    return ""
+
+
+def _bend(variates: Float[np.ndarray, "n m"]) -> float:
+    """The largest excess kurtosis beyond the noise of these rows; 0 of no columns."""
+    if not variates.size:
+        return 0.0
+    noise = 4 * math.sqrt(24 / len(variates))
+    return float(np.abs(kurtosis(variates)).max()) - noise
+
+
+def _is_saturated(
+    route: str, terms: Float[np.ndarray, " n"], history: list[dict[str, Any]]
+) -> bool:
+    """Whether the value is about the most that the route can show of so many rows."""
+    rows = history[0]["n_train"]
+    if route == _DENSITIES:
+        return any(max(r["correlations"], default=0.0) > FUNCTION for r in history)
+    most = most_of_neighbours(len(terms)) if route == _NEIGHBOURS else most_shown(rows)
+    return bool(terms.mean() > most - NEAR_MOST)
+
+
+def _integer(stream: np.random.SeedSequence) -> int:
+    return int(stream.generate_state(1)[0])

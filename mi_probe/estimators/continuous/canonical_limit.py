@@ -1,0 +1,129 @@
+r"""What endless rows would give a Gaussian pair: canonical correlations without bias.
+
+With as many columns as some share of the rows, :math:`c_x = d_x/n, c_y = d_y/n`, the
+sample's squared canonical correlations :math:`\lambda` tend to a known function of the
+true ones :math:`r`,
+
+.. math:: \lambda = r \,(1 - c_x + c_x / r)\,(1 - c_y + c_y / r),
+
+wherever r lies above :math:`\sqrt{c_x c_y / ((1 - c_x)(1 - c_y))}`; below, a pair cannot be
+told from noise. Solved for r, it gives :math:`I_\infty = -\tfrac12 \sum \log(1 - r)` from
+one fit, where a learning curve would need far more rows than columns.
+
+Reference: Bao, Hu, Pan and Zhou 2019, Canonical correlation coefficients of
+high-dimensional Gaussian vectors, arXiv 1704.02408, theorem 1.8.
+"""
+
+import math
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.linalg import cholesky, solve_triangular
+from scipy.stats import t as student_t
+
+from mi_probe.estimators.protocol.base import Extrapolation
+
+_MOST = 0.9
+"""Columns on both sides, as a share of the rows, above which there is no limit."""
+
+
+def true_squares(
+    sample: Float[np.ndarray, " m"], c_x: float, c_y: float
+) -> Float[np.ndarray, " m"]:
+    """Squared correlations that the sample's come from; 0 for those in the noise."""
+    half = (sample - c_x * (1 - c_y) - c_y * (1 - c_x)) / 2
+    square, product = (1 - c_x) * (1 - c_y), c_x * c_y
+    inside = half**2 - square * product
+    found = (half + np.sqrt(np.maximum(inside, 0))) / square
+    return np.where((inside > 0) & (half > 0), np.clip(found, 0, 1 - 1e-12), 0.0)
+
+
+def sample_squares(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]
+) -> Float[np.ndarray, " m"]:
+    """Squared canonical correlations of a sample, largest first."""
+    x, y = x - x.mean(0), y - y.mean(0)
+    roots = []
+    for side in (x, y):
+        scatter = side.T @ side
+        level = 1e-9 * np.trace(scatter) / len(scatter)
+        roots.append(cholesky(scatter + level * np.eye(len(scatter)), lower=True))
+    half = solve_triangular(roots[0], x.T @ y, lower=True)
+    middle = solve_triangular(roots[1], half.T, lower=True)
+    small = middle @ middle.T if middle.shape[0] <= middle.shape[1] else middle.T @ middle
+    return np.linalg.eigvalsh(small)[::-1]
+
+
+def canonical_limit(
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "n k"],
+    fold: Int[np.ndarray, " n"],
+    pairs: int,
+    *,
+    held_out: float,
+    learned: float,
+    stderr: float,
+) -> Extrapolation:
+    """The value of a Gaussian pair at n -> infinity, in nats, and its 95 % interval.
+
+    The interval is a jackknife's over the folds, and the held-out value's own error.
+
+    Args:
+        x: scores of X.
+        y: scores of Y.
+        fold: the groups of the jackknife.
+        pairs: how many pairs of directions held-out rows have shown to be correlated.
+        held_out: what the Gaussian critic reached on rows that it had not seen.
+        learned: the estimate that is to be extrapolated; what it holds beyond the
+            Gaussian critic is kept as it is.
+        stderr: of the estimate.
+    """
+    n, n_folds = len(x), int(fold.max()) + 1
+    columns = x.shape[1] + y.shape[1]
+    rows = round(n * (1 - 1 / n_folds))
+    if columns > _MOST * n:
+        reason = f"{columns} columns need more than the {n} rows"
+        return _record(learned, 1.96 * stderr, rows, learned, reason)
+    if not pairs:
+        return _record(learned, 1.96 * stderr, rows, learned, "")
+    value, separated = _limit(x, y, pairs)
+    if columns * 20 < n:
+        # The noise of leaving rows out would be larger than what it measures.
+        spread = 0.0
+    else:
+        parts = np.array(
+            [_limit(x[fold != k], y[fold != k], pairs)[0] for k in range(n_folds)]
+        )
+        spread = math.sqrt((n_folds - 1) / n_folds * ((parts - parts.mean()) ** 2).sum())
+    nats = learned + value - held_out
+    reach = math.hypot(
+        float(student_t.ppf(0.975, n - 1)) * stderr,
+        float(student_t.ppf(0.975, n_folds - 1)) * spread,
+    )
+    reason = "" if separated else "a correlation that counts lies at the edge of the noise"
+    if not reason and value - held_out > max(0.02, held_out):
+        reason = (
+            f"most of the value would be the limit's: {held_out:.3f} found, "
+            f"{value - held_out:.3f} added"
+        )
+    return _record(nats, reach, rows, learned, reason)
+
+
+def _limit(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], pairs: int
+) -> tuple[float, bool]:
+    squares = sample_squares(x, y)[:pairs]
+    true = true_squares(squares, x.shape[1] / len(x), y.shape[1] / len(x))
+    return float(-0.5 * np.log1p(-true).sum()), bool((true > 0).all())
+
+
+def _record(
+    nats: float, reach: float, rows: int, learned: float, reason: str
+) -> Extrapolation:
+    return Extrapolation(
+        nats=nats,
+        ci=(nats - reach, nats + reach),
+        reliable=not reason,
+        reason=reason,
+        curve=((rows, learned),),
+    )

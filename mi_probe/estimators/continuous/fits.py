@@ -1,0 +1,78 @@
+"""Closed-form starts of continuous Y: every view's fits, and the best for each fold."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mi_probe.estimators.continuous.canonical import CanonicalStart, NestedCanonical
+from mi_probe.estimators.continuous.pair_critic import (
+    CLEAR,
+    PairRows,
+    nested_terms,
+    shortened,
+)
+from mi_probe.estimators.continuous.views import FEW_COLUMNS, ScoreView, score_views
+from mi_probe.estimators.protocol.targets import as_tensor
+
+
+class ScoreFits:
+    """The views of two sides, fitted without each one and each two of the folds."""
+
+    def __init__(
+        self,
+        x: Float[np.ndarray, "n d"],
+        y: Float[np.ndarray, "n k"],
+        fold: Int[np.ndarray, " n"],
+    ) -> None:
+        self.fold = fold
+        self.views = score_views(x, y)
+        self.nested = [
+            list(NestedCanonical(v.x, v.y, fold, degrees=v.degrees).starts())
+            for v in self.views
+        ]
+        self.small = next(
+            v for v in self.views if max(v.x.shape[1], v.y.shape[1]) <= FEW_COLUMNS
+        )
+
+    def best(self, k: int) -> tuple[ScoreView, CanonicalStart]:
+        """The view whose start does best on nested rows; a plainer one if in doubt."""
+        starts = [
+            view_starts[k] if view.normalised else shortened(view_starts[k])
+            for view, view_starts in zip(self.views, self.nested, strict=True)
+        ]
+        place = clearly_best(starts)
+        return self.views[place], starts[place]
+
+    def rows(self, k: int, start: CanonicalStart) -> PairRows:
+        """What networks read where fold k is held out."""
+        train, test = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+        return PairRows(
+            start, as_tensor(self.small.x), as_tensor(self.small.y), train, test
+        )
+
+
+def clearly_best(starts: list[CanonicalStart]) -> int:
+    """The place of the best start on nested rows; an earlier one unless clearly so."""
+    values = [nested_terms(start) for start in starts]
+    best = 0
+    for place in range(1, len(values)):
+        gain = values[place] - values[best]
+        if gain.mean() > 2 * gain.std() / math.sqrt(len(gain)):
+            best = place
+    return best
+
+
+def clear_pairs(start: CanonicalStart) -> list[Float[np.ndarray, "n m"]]:
+    """Both sides' coordinates of the pairs that are no accident, each row's out of fold."""
+    clear = start.ratio.correlations > CLEAR
+    return [side.variates[:, clear] for side in (start.x_train, start.y_train)]
+
+
+def best_of_poolings(
+    fits: Mapping[str, ScoreFits], k: int
+) -> tuple[str, ScoreView, CanonicalStart]:
+    """The pooling whose best start is best, with its name."""
+    found = [(name, *fit.best(k)) for name, fit in fits.items()]
+    return found[clearly_best([start for _, _, start in found])]

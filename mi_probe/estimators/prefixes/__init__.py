@@ -1,0 +1,1 @@
+"""What each token and each prefix of a sequence tells of classes, held out."""

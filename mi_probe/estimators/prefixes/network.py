@@ -1,0 +1,270 @@
+r"""Networks that read tokens from the left and give log q(y|z_<=t) at every t at once.
+
+The causal form of `sequences.evidence`: Bayes' rule adds up likelihoods over the places
+where what counts may stand, so a network pools by log-sum-exp, and everything is a sum over
+the tokens read so far:
+
+.. math::
+    h_i = \max(0, W_h x_i), \quad a_i = W_a [h_i, x_i], \quad
+    f_i = \log \sum_{j<i} e^{a_j},
+
+    g_i = \max(0, W_g [h_i, a_i, f_i]), \quad c_i = W_c [h_i, a_i, f_i],
+
+and after t tokens the head reads the log-sum-exp of a and c up to t, sums of h and g up to
+t, g_t and log t. Sums are cumulative, so all prefixes of a sentence cost one pass. Scores
+are bounded instead of being scaled by a row's largest: that one may stand behind t, and
+nothing of it may be known at t.
+
+With ``alone`` the sums are of token t alone: a critic of z_t, log q(y|z_t).
+
+All problems are one stack of matrix products; each has its own generator.
+
+References:
+    Zhai et al. 2021, arXiv 2105.14103 (attention by cumulative sums).
+    Polyak and Juditsky 1992 (averaged weights).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from mi_probe.estimators.sequences.batched_weights import Weights, affine, drawn_weights
+from mi_probe.estimators.sequences.evidence import Problem
+
+SNAPSHOTS = (2, 5, 10)
+"""Epochs after which the averaged weights are kept."""
+_BATCH = 128
+_LEAST_STEPS = 12
+_TOKEN, _SCORES, _HIDDEN = 16, 4, 16
+_RATE, _DECAY = 1.5e-2, 5e-2
+_WARM_UP = 0.15
+_AVERAGE = 0.98
+_CLIP = 1.0
+_BOUND = 8.0
+_TINY = math.exp(-_BOUND)
+_PLACES = 2
+_CHUNK_TOKENS = 2**17
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What networks read of every row's tokens, packed to the left."""
+
+    shared: Float[Tensor, "n t q"]
+    """Coordinates found without Y."""
+    own: Float[Tensor, "p n t e"]
+    """Evidence of closed forms, a problem each: of fits without the rows they are for."""
+    lengths: Int[Tensor, " n"]
+
+    def batch(
+        self, problems: Sequence[int], rows: Int[Tensor, "p b"]
+    ) -> tuple[Float[Tensor, "p b s k"], Bool[Tensor, "p b s"]]:
+        """The tokens of each problem's rows and their mask, cut to the longest of them."""
+        lengths = self.lengths[rows]
+        longest = int(lengths.max())
+        mask = torch.arange(longest) < lengths[..., None]
+        own = torch.stack(
+            [self.own[p, row, :longest] for p, row in zip(problems, rows, strict=True)]
+        )
+        return torch.cat([self.shared[rows, :longest], own], 3), mask
+
+
+@dataclass(frozen=True)
+class PrefixNetworks:
+    """Trained networks: averaged weights by snapshot, stacked over problems."""
+
+    snapshots: tuple[Weights, ...]
+    alone: bool
+
+    @torch.no_grad()
+    def scores(
+        self, inputs: Inputs, rows: Int[np.ndarray, " m"], problem: int, place: int
+    ) -> Float[np.ndarray, "m t c"]:
+        """Unnormalised log posteriors after every token; 0 behind a row's end."""
+        w = {k: v[problem : problem + 1] for k, v in self.snapshots[place].items()}
+        wanted = torch.as_tensor(rows)
+        t = inputs.shared.shape[1]
+        found = torch.zeros(len(rows), t, w["bias"].shape[-1])
+        # Rows of about one length together: what is padded is not computed.
+        order = inputs.lengths[wanted].argsort()
+        for part in order.split(max(1, _CHUNK_TOKENS // t)):
+            values, mask = inputs.batch([problem], wanted[part][None])
+            scores = _forward(w, values, self.alone)[0]
+            found[part, : scores.shape[1]] = scores * mask[0, ..., None]
+        return found.numpy()
+
+
+def train_prefix_networks(
+    inputs: Inputs,
+    y: Int[Tensor, " n"],
+    problems: Sequence[Problem],
+    *,
+    alone: bool = False,
+    epochs: int = SNAPSHOTS[-1],
+) -> PrefixNetworks:
+    """Train one network a problem, all prefixes of all its sentences in each pass.
+
+    The loss of a sentence is the mean cross-entropy over its prefixes and that of the whole
+    sentence, in equal parts: without the second, what only the last words decide would
+    hardly be learned.
+
+    Args:
+        inputs: of all rows.
+        y: the classes of all rows.
+        problems: the rows of each network; sizes should be about equal.
+        alone: read each token by itself, all with equal weight.
+        epochs: passes over the rows.
+    """
+    width = inputs.shared.shape[2] + inputs.own.shape[3]
+    weights = {k: w.requires_grad_() for k, w in _drawn(width, problems).items()}
+    average = {name: w.detach().clone() for name, w in weights.items()}
+    optimiser = torch.optim.AdamW(weights.values(), lr=_RATE, weight_decay=_DECAY)
+    draws = [torch.Generator().manual_seed(problem.seed) for problem in problems]
+    # The order of batches is shared: no problem depends on which others there are.
+    shared = torch.Generator().manual_seed(0)
+    fewest = min(len(problem.rows) for problem in problems)
+    steps = max(_LEAST_STEPS, fewest // _BATCH)
+    steps = min(steps, max(1, fewest // 4))
+    total, step, snapshots = epochs * steps, 0, []
+    wanted = {max(1, round(epochs * s / SNAPSHOTS[-1])) for s in SNAPSHOTS}
+    for epoch in range(1, epochs + 1):
+        stacked = torch.stack(
+            [
+                _ordered(problem.rows, inputs.lengths, fewest // steps * steps, draw)
+                for problem, draw in zip(problems, draws, strict=True)
+            ]
+        )
+        parts = stacked.chunk(steps, dim=1)
+        for place in torch.randperm(steps, generator=shared).tolist():
+            step += 1
+            for group in optimiser.param_groups:
+                group["lr"] = _RATE * _pace(step / total)
+            _step(weights, inputs, y, parts[place], alone, optimiser)
+            share = 1 - min(_AVERAGE, step / (step + 10))
+            for name, w in weights.items():
+                average[name].lerp_(w.detach(), share)
+        if epoch in wanted:
+            snapshots.append({name: w.clone() for name, w in average.items()})
+    return PrefixNetworks(tuple(snapshots), alone)
+
+
+def _step(
+    weights: Weights,
+    inputs: Inputs,
+    y: Int[Tensor, " n"],
+    rows: Int[Tensor, "p b"],
+    alone: bool,
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    values, mask = inputs.batch(range(len(rows)), rows)
+    scores = _forward(weights, values, alone)
+    labels = y[rows][..., None].expand(mask.shape)
+    loss = functional.cross_entropy(
+        scores.flatten(0, 2), labels.flatten(), reduction="none"
+    )
+    lengths = mask.sum(2, keepdim=True)
+    share = mask / lengths
+    if not alone:
+        last = torch.arange(mask.shape[2]) == lengths - 1
+        share = 0.5 * (share + last)
+    optimiser.zero_grad()
+    ((loss.view(mask.shape) * share).sum() / rows.shape[1]).backward()
+    gradients = [w.grad for w in weights.values() if w.grad is not None]
+    # Each problem by its own norm, as if it were alone.
+    norm = sum(g.flatten(1).square().sum(1) for g in gradients)
+    shrink = (_CLIP / torch.as_tensor(norm).sqrt().clamp(min=1e-6)).clamp(max=1)
+    for gradient in gradients:
+        gradient *= shrink.view(-1, *[1] * (gradient.ndim - 1))
+    optimiser.step()
+
+
+def _forward(
+    w: Weights,
+    values: Float[Tensor, "p b t q"],
+    alone: bool,
+) -> Float[Tensor, "p b t c"]:
+    """Unnormalised log posteriors of a batch of each problem after every token.
+
+    Rows are packed to the left: pads come behind all tokens, where nothing reads them.
+    """
+    p, b, t, _ = values.shape
+    count = torch.arange(1, t + 1, dtype=values.dtype)
+    place = torch.stack([(count == 1).to(values.dtype), count.log() / 2 - 1], 1)
+    x = torch.cat([values, place.expand(p, b, t, _PLACES)], 3).flatten(1, 2)
+    # Read alone, each token is the first and only one.
+    log_count = torch.zeros(t, 1) if alone else count.log()[:, None]
+
+    def so_far(terms: Tensor) -> Tensor:
+        """Sums up to each token, itself included."""
+        rows = terms.unflatten(1, (b, t))
+        return rows if alone else rows.cumsum(2)
+
+    def bounded(scores: Tensor) -> Tensor:
+        return (_BOUND * torch.tanh(scores / _BOUND)).exp()
+
+    h = torch.relu(affine(w, "token", x))
+    a = affine(w, "score", torch.cat([h, x], 2))
+    sums = so_far(bounded(a))
+    earlier = torch.zeros_like(sums)
+    if not alone:
+        earlier[:, :, 1:] = sums[:, :, :-1]
+    before = (torch.log(earlier + _TINY) / 2).flatten(1, 2)
+    inside = torch.cat([h, a, before], dim=2)
+    g = torch.relu(affine(w, "pair", inside))
+    c = so_far(bounded(affine(w, "pair score", inside)))
+    root = 2 * torch.exp(log_count / 2)
+    features = torch.cat(
+        [
+            torch.log(sums) - log_count,
+            torch.log(c) - log_count,
+            so_far(h) / root,
+            so_far(g) / root,
+            g.unflatten(1, (b, t)),
+            (log_count - 2).expand(p, b, t, 1),
+        ],
+        dim=3,
+    ).flatten(1, 2)
+    hidden = torch.relu(affine(w, "hidden", features))
+    scores = affine(w, "head", torch.cat([hidden, features], 2)) + w["bias"]
+    return scores.unflatten(1, (b, t))
+
+
+def _drawn(width: int, problems: Sequence[Problem]) -> Weights:
+    """Initial weights, each problem's from its own seed; the head says p(y)."""
+    n_classes = len(problems[0].log_prior)
+    inside = _TOKEN + 2 * _SCORES
+    features = 3 * _TOKEN + 2 * _SCORES + 1
+    shapes = {
+        "token": (width + _PLACES, _TOKEN),
+        "score": (_TOKEN + width + _PLACES, _SCORES),
+        "pair": (inside, _TOKEN),
+        "pair score": (inside, _SCORES),
+        "hidden": (features, _HIDDEN),
+        "head": (_HIDDEN + features, n_classes),
+    }
+    return drawn_weights(shapes, problems)
+
+
+def _ordered(
+    rows: Int[np.ndarray, " m"],
+    lengths: Int[Tensor, " n"],
+    count: int,
+    draw: torch.Generator,
+) -> Int[Tensor, " k"]:
+    """Shuffled rows, those of about one length together: padding is what costs."""
+    shuffled = torch.as_tensor(rows)[torch.randperm(len(rows), generator=draw)[:count]]
+    blurred = lengths[shuffled] * (0.75 + 0.5 * torch.rand(count, generator=draw))
+    return shuffled[blurred.argsort()]
+
+
+def _pace(share: float) -> float:
+    """Of the learning rate: up in a straight line, then down a cosine to a hundredth."""
+    if share < _WARM_UP:
+        return share / _WARM_UP
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))

@@ -1,0 +1,219 @@
+r"""What each token and each prefix of a sentence tells of a discrete Y, held out.
+
+Two readers, each a stack of cross-fitted critics:
+
+.. math::
+    i(y; z_t) = \log \frac{q(y|z_t)}{p(y)}, \qquad
+    i(y; z_{\le t}) = \log \frac{q(y|z_1 \dots z_t)}{p(y)}, \qquad i(y; \emptyset) = 0,
+
+p(y) that of the rows the critics learned from. The differences of the second are the
+chain rule's terms: they add up to i(y; z) in each sentence, exactly, and their sums'
+mean is the estimate of I(Y;Z).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from mi_probe.errors import InputError
+from mi_probe.estimators.prefixes.fits import (
+    Rows,
+    Scored,
+    linear_member,
+    network_member,
+    supervised_inputs,
+)
+from mi_probe.estimators.prefixes.linear import BLOCKS, prefix_sums
+from mi_probe.estimators.prefixes.network import Inputs
+from mi_probe.estimators.prefixes.packed_tokens import PackedTokens, packed_tokens
+from mi_probe.estimators.prefixes.stack import fit_stack
+from mi_probe.estimators.prefixes.template_linear import template_member
+from mi_probe.estimators.protocol.base import Target
+from mi_probe.estimators.protocol.folds import assign_folds
+from mi_probe.estimators.protocol.states import as_states
+from mi_probe.estimators.protocol.targets import Classes, as_target
+from mi_probe.estimators.sequences.token_coordinates import token_coordinates
+from mi_probe.hidden import HiddenStates
+
+Reader: TypeAlias = Literal["prefix", "alone"]
+
+_FOLDS = 5
+_FEWEST_A_CLASS = 2 * _FOLDS
+_MOST_CLASSES = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenInformation:
+    """Held-out log q(y| . ) at every position of Z, in nats.
+
+    Not to be trusted where rows are few (each class should have fifty or more), nor, of
+    models that read both ways, as a statement about *when* something is known: there z_1
+    has read the whole sentence already. Of causal models z_t holds all earlier tokens, so
+    i(y; z_t) is what is known *by* t; the increments say at which token it appeared.
+    """
+
+    reader: Reader
+    log_posterior: Float[np.ndarray, "n t c"] = field(repr=False)
+    """Normalised; NaN where the mask is false."""
+    log_prior: Float[np.ndarray, "n c"] = field(repr=False)
+    """Log p(y) of the rows that each row's critics learned from."""
+    mask: Bool[np.ndarray, "n t"] = field(repr=False)
+    y: Int[np.ndarray, " n"] = field(repr=False)
+    """Classes 0 ... c-1."""
+    fold: Int[np.ndarray, " n"] = field(repr=False)
+    seed: int
+    history: tuple[dict[str, object], ...] = field(repr=False, default=())
+    """What was chosen for each held-out fold."""
+
+    def of(self, y: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n t"]:
+        """i(y; z_t) or i(y; z_<=t) of these classes, one a row; NaN outside the mask."""
+        rows = np.arange(len(y))
+        return self.log_posterior[rows, :, y] - self.log_prior[rows, y][:, None]
+
+    @property
+    def pointwise(self) -> Float[np.ndarray, "n t"]:
+        """The same of each row's own y."""
+        return self.of(self.y)
+
+    @property
+    def increments(self) -> Float[np.ndarray, "n t"]:
+        """i(y; z_<=t) - i(y; z_<t), 0 before the first token; NaN outside the mask.
+
+        Raises:
+            InputError: of single tokens, whose values are no parts of a sum.
+        """
+        if self.reader != "prefix":
+            raise InputError(
+                "increments must be of the prefix reader; this one reads each token alone."
+            )
+        return increments(self.pointwise, self.mask)
+
+    @property
+    def totals(self) -> Float[np.ndarray, " n"]:
+        """The value at each row's last token: for prefixes, i(y; z) of the sentence."""
+        last = self.mask.shape[1] - 1 - self.mask[:, ::-1].argmax(1)
+        return self.pointwise[np.arange(len(last)), last]
+
+    @property
+    def nats(self) -> float:
+        """Mean of `totals`: for prefixes, the held-out lower bound of I(Y;Z)."""
+        return float(self.totals.mean())
+
+    @property
+    def entropy_y(self) -> float:
+        """-mean log p(y), the ceiling of `nats`."""
+        return float(-self.log_prior[np.arange(len(self.y)), self.y].mean())
+
+
+def increments(
+    cumulative: Float[np.ndarray, "n t"], mask: Bool[np.ndarray, "n t"]
+) -> Float[np.ndarray, "n t"]:
+    """Differences from the last real position before, 0 before the first."""
+    found = np.full(cumulative.shape, np.nan)
+    before = np.zeros(len(cumulative))
+    for t in range(cumulative.shape[1]):
+        real = mask[:, t]
+        found[real, t] = cumulative[real, t] - before[real]
+        before[real] = cumulative[real, t]
+    return found
+
+
+def token_information(
+    z: HiddenStates,
+    y: Target,
+    *,
+    readers: Sequence[Reader] = ("prefix", "alone"),
+    seed: int = 0,
+) -> dict[Reader, TokenInformation]:
+    """Cross-fit the critics and score every position of Z.
+
+    Args:
+        z: states; only positions in the mask are read.
+        y: int classes (n,).
+        readers: ``prefix`` for q(y|z_<=t), ``alone`` for q(y|z_t).
+        seed: of folds and networks.
+
+    Raises:
+        InputError: for a Y that is no classes, has too few rows a class or too many
+            classes, or states that `as_states` refuses.
+    """
+    target = as_target(y)
+    if not isinstance(target, Classes):
+        raise InputError(
+            "y must be classes for token-level information; got numbers or sequences. Cut "
+            "scores into classes, or take one token of the answers."
+        )
+    if target.counts.min() < _FEWEST_A_CLASS or target.n_classes > _MOST_CLASSES:
+        raise InputError(
+            f"y must have at most {_MOST_CLASSES} classes with at least {_FEWEST_A_CLASS} "
+            f"rows each; got {target.n_classes}, the smallest with "
+            f"{int(target.counts.min())}. Pool rare classes, or take more rows."
+        )
+    states = as_states(z, len(target))
+    if not isinstance(states, HiddenStates):
+        raise InputError("z must be HiddenStates, with all its tokens; got vectors.")
+    rng = np.random.default_rng(np.random.SeedSequence((seed, 7)))
+    rows = Rows(target, assign_folds(target, _FOLDS, rng), seed)
+    tokens = packed_tokens(states)
+    sums = prefix_sums(tokens, target.index, rows.fold, target.n_classes)
+    inputs = Inputs(
+        token_coordinates(states).values,
+        supervised_inputs(tokens, sums["token"], rows),
+        tokens.lengths,
+    )
+    linear: dict[str, Scored] = {}
+    template = template_member(tokens, rows)
+    found: dict[Reader, TokenInformation] = {}
+    for reader in readers:
+        blocks = BLOCKS if reader == "prefix" else BLOCKS[:1]
+        for block in blocks:
+            if block not in linear:
+                linear[block] = linear_member(tokens, sums[block], block, rows)
+        members = {f"linear {block}": linear[block] for block in blocks}
+        if template is not None:
+            members["linear template"] = template
+        members["network"] = network_member(inputs, rows, alone=reader == "alone")
+        found[reader] = _assembled(reader, tokens, rows, members)
+    return found
+
+
+def _assembled(
+    reader: Reader, tokens: PackedTokens, rows: Rows, members: dict[str, Scored]
+) -> TokenInformation:
+    n, t = len(tokens), tokens.order.shape[1]
+    c = rows.target.n_classes
+    log_q = np.zeros((n, t, c))
+    log_prior = np.zeros((n, c))
+    history: list[dict[str, object]] = []
+    for k in range(rows.n_folds):
+        own = rows.fold == k
+        prior = rows.log_prior([k])
+        stack = fit_stack(list(members.values()), tokens, rows, k)
+        log_q[own] = stack([m.held_out[own] for m in members.values()])
+        log_prior[own] = prior
+        history.append(
+            {
+                "powers": {
+                    name: [round(float(p), 4) for p in power]
+                    for name, power in zip(members, stack.powers, strict=True)
+                },
+                "chosen": {name: m.chosen[k] for name, m in members.items()},
+                "prior_share": 1 - stack.share,
+            }
+        )
+    full = np.full((n, tokens.z.values.shape[1], c), np.nan)
+    row, place = np.nonzero(tokens.mask.numpy())
+    full[row, tokens.order.numpy()[row, place]] = log_q[row, place]
+    return TokenInformation(
+        reader=reader,
+        log_posterior=full,
+        log_prior=log_prior,
+        mask=tokens.z.mask.cpu().numpy(),
+        y=rows.target.index,
+        fold=rows.fold,
+        seed=rows.seed,
+        history=tuple(history),
+    )

@@ -1,0 +1,1 @@
+"""What every estimate goes through: X and Y checked, folds, held-out terms, the null."""

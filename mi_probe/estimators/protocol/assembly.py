@@ -1,0 +1,160 @@
+"""From held-out terms to an `Estimate`: mean, standard error, interval and status."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.stats import chi2
+from scipy.stats import t as student_t
+
+from mi_probe.estimators.protocol.base import (
+    BoundKind,
+    Estimate,
+    Estimator,
+    Extrapolation,
+    Status,
+)
+from mi_probe.estimators.protocol.copies import as_one_row_each, first_of_each
+from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.hidden import HiddenStates
+
+_FEW_ROWS, _FEW_A_CLASS = 50, 5
+NEAR_MOST = 0.5
+"""Nats below the most that a method can show of so many rows, from which a value of real
+numbers counts as that."""
+_SATURATED = "the value is the most that so many rows can show"
+_ROUNDING = 1e-6
+"""Nats by which H(Y) may be passed without a flag."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a critic says of the rows that it never saw, in nats."""
+
+    terms: Float[np.ndarray, " m"]
+    """i(y; x) of each row."""
+    influence: Float[np.ndarray, " m"]
+    """Of each row on the terms' mean."""
+    log_posterior: Float[np.ndarray, "m c"] | None = None
+    """The log q(y|x) of every class."""
+
+
+def assembled(
+    estimator: Estimator,
+    states: Float[np.ndarray, "n d"] | HiddenStates,
+    target: Classes | Scores | TokenSequences,
+    *,
+    seed: int,
+    pointwise: Float[np.ndarray, " n"],
+    fold: Int[np.ndarray, " n"],
+    influence: Float[np.ndarray, " n"] | None = None,
+    bound: BoundKind | None = None,
+    converged: bool = True,
+    extrapolated: Extrapolation | None = None,
+    history: Sequence[dict[str, Any]] = (),
+    log_posterior: Float[np.ndarray, "n c"] | None = None,
+    group: Int[np.ndarray, " n"] | None = None,
+    saturated: bool = False,
+) -> Estimate:
+    """The record of one cross-fitted estimate, in nats.
+
+    Args:
+        estimator: the settings that made it.
+        states: X as it was let in.
+        target: Y as it was let in.
+        seed: of everything that was drawn.
+        pointwise: held-out i(y; x); their mean is the estimate.
+        fold: in which fold each example was held out.
+        influence: of each example on the mean, where the terms are not independent; the
+            terms themselves by default.
+        bound: what the value is; what the estimator's nature says by default.
+        converged: False where training was still improving when it was stopped.
+        extrapolated: the learning curve's value.
+        history: one record a fold.
+        log_posterior: held-out log q(y|x) of every class, where there is one.
+        group: which examples are copies of one another, where some are.
+        saturated: True where the value is the most that so many rows can show.
+    """
+    nats = float(pointwise.mean())
+    n = len(target) if group is None else int(group.max()) + 1
+    ceiling = target.entropy
+    if extrapolated and ceiling is not None and extrapolated.nats > ceiling + _ROUNDING:
+        above = f"it lies {extrapolated.nats - ceiling:.3f} nats above H(Y)"
+        extrapolated = replace(extrapolated, reliable=False, reason=above)
+    if extrapolated and saturated:
+        extrapolated = replace(extrapolated, reliable=False, reason=_SATURATED)
+    stderr = standard_error(pointwise if influence is None else influence, fold, group)
+    # Near the ceiling the terms are all alike but for a few that are far below, and those
+    # may be missing by chance. So the interval allows for one row more, which is as wrong
+    # as the others may be right; it also keeps it from being empty where all terms are 0.
+    missing = nats / n if saturated else 0.0
+    if ceiling is not None:
+        missing = (nats + ceiling) / n
+    stderr = math.hypot(stderr, missing)
+    reach = float(student_t.ppf(0.975, n - 1)) * stderr
+    return Estimate(
+        nats=nats,
+        stderr=stderr,
+        ci=(nats - max(missing, 0.0) - reach, nats + reach),
+        pointwise=pointwise,
+        entropy_y=target.entropy,
+        status=_status(nats, pointwise, target, converged, saturated),
+        bound=bound or estimator.nature.bound,
+        estimator=estimator,
+        seed=seed,
+        extrapolated=extrapolated,
+        history=tuple(history),
+        gold_leak=isinstance(states, HiddenStates) and states.has_gold,
+        fold=fold,
+        group=group,
+        log_posterior=log_posterior,
+    )
+
+
+def standard_error(
+    influence: Float[np.ndarray, " n"],
+    fold: Int[np.ndarray, " n"],
+    group: Int[np.ndarray, " n"] | None = None,
+) -> float:
+    """Of the mean: spread over examples, plus spread over the folds' critics.
+
+    The second only where the folds' means differ more than 19 of 20 times by chance: a
+    positive part alone would make every interval too wide. Copies, where a ``group`` tells
+    of some, count as one example.
+    """
+    if group is not None:
+        influence, fold = as_one_row_each(influence, group), fold[first_of_each(group)]
+    groups = [influence[fold == k] for k in range(int(fold.max()) + 1)]
+    within = float(influence.var(ddof=1)) / len(influence)
+    if len(groups) < 2 or min(map(len, groups)) < 2:
+        return math.sqrt(within)
+    means = np.array([group.mean() for group in groups])
+    expected = float(np.mean([group.var(ddof=1) / len(group) for group in groups]))
+    spread = float(means.var(ddof=1))
+    chance = float(chi2.ppf(0.95, len(groups) - 1)) / (len(groups) - 1)
+    if spread <= chance * expected:
+        return math.sqrt(within)
+    return math.sqrt(within + (spread - expected) / len(groups))
+
+
+def _status(
+    nats: float,
+    pointwise: np.ndarray,
+    target: Classes | Scores | TokenSequences,
+    converged: bool,
+    saturated: bool,
+) -> Status:
+    if not np.isfinite(pointwise).all() or nats < -0.5:
+        return "diverged"
+    if target.entropy is not None and nats > target.entropy + _ROUNDING:
+        return "above_ceiling"
+    few = isinstance(target, Classes) and target.counts.min() < _FEW_A_CLASS
+    if few or len(target) < _FEW_ROWS:
+        return "too_few_rows"
+    if saturated:
+        return "saturated"
+    return "ok" if converged else "not_converged"

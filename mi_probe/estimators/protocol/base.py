@@ -1,0 +1,207 @@
+"""What every estimator takes, and the one record that it gives back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.facts import amount, facts_html
+from mi_probe.hidden import HiddenStates
+
+Status: TypeAlias = Literal[
+    "ok", "above_ceiling", "diverged", "not_converged", "too_few_rows", "saturated"
+]
+States: TypeAlias = np.ndarray | Tensor | HiddenStates
+Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float] | TokenSequences
+BoundKind: TypeAlias = Literal["lower bound", "upper bound", "neither"]
+YKind: TypeAlias = Literal["classes", "scores", "tokens"]
+Family: TypeAlias = Literal[
+    "discriminative", "generative", "non-parametric", "closed form", "recommended"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nature:
+    """What an estimator is and what it takes: the row that documents and guards it."""
+
+    family: Family
+    bound: BoundKind
+    """What ``nats`` is of I(Y;X), in expectation."""
+    takes: frozenset[YKind]
+    """The kinds of Y; others are refused with an error."""
+    sequences: bool
+    """Whether X may be `HiddenStates`; else it must be pooled to (n, d) first."""
+    hints: bool = False
+    """Whether ``estimate`` takes ``hints``, the history of a like X's estimate."""
+    ceiling: str
+    """The largest value that it can report, in words: ``H(Y)``, ``log n``, ``none``."""
+    summary: str
+    """What it does, in a few words for a table."""
+    reference: str
+    """The paper: authors, year and arXiv id or DOI."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extrapolation:
+    """The learning curve's value at n -> infinity, in nats: not a bound.
+
+    The same held-out rows are scored by critics that saw a quarter, a half and all of
+    the training rows; where the loss of learning falls like 1/n the curve gives the value
+    that endless rows would reach.
+    """
+
+    nats: float
+    ci: tuple[float, float]
+    """95 % interval, over examples and over the fit of the curve."""
+    reliable: bool
+    """False where the curve is not in the 1/n regime, or these rows cannot tell."""
+    reason: str
+    """Why it is not reliable; empty where it is."""
+    curve: tuple[tuple[int, float], ...]
+    """Training rows and the held-out value that they reached, in nats."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """One estimate of I(Y;X), in nats, with its spread and how it was made.
+
+    ``float(estimate)`` is ``nats``. Values are never clipped: a negative one is noise
+    around 0, one above H(Y) is a failure and has the status ``above_ceiling``. One at the
+    most that so many rows can show (Y a function of X, real numbers both: I(Y;X) is
+    infinite) has the status ``saturated``.
+    """
+
+    nats: float
+    """The held-out value: every row was scored by a critic that never saw it."""
+    stderr: float
+    """Standard error over examples and critics, in nats."""
+    ci: tuple[float, float]
+    """95 % interval for the quantity that ``nats`` estimates (see ``bound``)."""
+    pointwise: Float[np.ndarray, " n"] = field(repr=False)
+    """i(y; x) of each example, in nats; their mean is ``nats``."""
+    entropy_y: float | None
+    """H(Y) of the empirical classes, in nats, the ceiling; None for continuous Y."""
+    status: Status
+    bound: BoundKind
+    """What ``nats`` is of I(Y;X); the interval is about the bound."""
+    estimator: "Estimator"
+    """The settings that made it."""
+    seed: int
+    extrapolated: Extrapolation | None = None
+    """The value at n -> infinity, never to be mixed up with the bound ``nats``."""
+    history: tuple[dict[str, Any], ...] = field(repr=False, default=())
+    """One record a fold: sizes, chosen settings, training curves."""
+    gold_leak: bool = False
+    """X held states of gold answer tokens, knowingly: I(Y;X) = H(Y) says nothing."""
+    null: tuple[float, ...] = field(repr=False, default=())
+    """The statistic with Y permuted, in nats."""
+    statistic: float | None = field(repr=False, default=None)
+    """What ``null`` is compared with, in nats, where that is not ``nats``: a cheaper
+    statistic of dependence, no estimate of I(Y;X)."""
+    fold: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
+    """In which fold each example was held out."""
+    group: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
+    """A number for each example, equal for copies of one another, which share a fold and
+    count once in ``stderr``; None where no example is a copy."""
+    log_posterior: Float[np.ndarray, "n c"] | None = field(repr=False, default=None)
+    """Held-out log q(y|x) of every class, normalised: ``pointwise`` is its value at the
+    example's own class minus log p(y). None where the estimator has no posterior."""
+
+    def __float__(self) -> float:
+        return self.nats
+
+    @property
+    def bits(self) -> float:
+        """The estimate in bits, for display."""
+        return self.nats / float(np.log(2))
+
+    @property
+    def critic(self) -> str:
+        """What scored the held-out rows: how often the network beat its start."""
+        kept = [fold["residual_kept"] for fold in self.history if "residual_kept" in fold]
+        return f"network kept in {sum(kept)} of {len(kept)} folds" if kept else ""
+
+    @property
+    def null_mean(self) -> float | None:
+        """Mean of the permutation null, in nats; None where it was not run."""
+        return float(np.mean(self.null)) if self.null else None
+
+    @property
+    def null_high(self) -> float | None:
+        """95th percentile of the permutation null, in nats; its maximum below 20."""
+        return float(np.quantile(self.null, 0.95, method="higher")) if self.null else None
+
+    @property
+    def p_value(self) -> float | None:
+        """(1 + #{null > value} + ties before it) / (1 + #null), ties in random order.
+
+        The value is ``statistic``, or ``nats`` where there is none. The order of ties is
+        drawn from the seed, so that a statistic that is often the same (exactly 0, where a
+        stack finds nothing) still rejects as often as it says.
+        """
+        if not self.null:
+            return None
+        value = self.nats if self.statistic is None else self.statistic
+        above = sum(other > value for other in self.null)
+        ties = sum(other == value for other in self.null)
+        rng = np.random.default_rng([self.seed, 2])
+        before = int(rng.integers(ties + 1))
+        return (1 + above + before) / (1 + len(self.null))
+
+    def _repr_html_(self) -> str:
+        bound = "neither bound" if self.bound == "neither" else self.bound
+        facts = [("Estimate", f"{amount(self.nats, self.ci)}, held-out {bound}")]
+        if self.extrapolated is not None:
+            limit = amount(self.extrapolated.nats, self.extrapolated.ci)
+            doubt = "" if self.extrapolated.reliable else ", not reliable"
+            facts.append(("With endless rows", limit + doubt))
+        if self.entropy_y is None:
+            facts.append(("H(Y)", "none: Y is not discrete"))
+        else:
+            share = 100 * self.nats / self.entropy_y if self.entropy_y > 0 else 0.0
+            facts.append(("H(Y)", f"{amount(self.entropy_y)}, of which {share:.0f} %"))
+        if self.null_mean is not None and self.null_high is not None:
+            words = f"{amount(self.null_mean)} on average, high {amount(self.null_high)}"
+            facts.append(("Y permuted", f"{words}, p = {self.p_value:.3g}"))
+        facts += [
+            ("Status", self.status.replace("_", " ")),
+            ("Rows, seed", f"{len(self.pointwise):,}, {self.seed}"),
+        ]
+        leak = "X held gold answer tokens: I(Y;X) = H(Y) says nothing."
+        title = f"I(Y;X) by {self.estimator.name}"
+        return facts_html(title, facts, leak if self.gold_leak else "")
+
+    def with_null(
+        self, null: Sequence[float], *, statistic: float | None = None
+    ) -> "Estimate":
+        """The same estimate with a permutation null, and what it is compared with."""
+        return replace(self, null=tuple(null), statistic=statistic)
+
+
+@runtime_checkable
+class Estimator(Protocol):
+    """Anything that estimates I(Y;X); a frozen dataclass whose fields are settings."""
+
+    @property
+    def name(self) -> str:
+        """What `ESTIMATORS` and result rows call it."""
+        ...
+
+    @property
+    def nature(self) -> Nature:
+        """What it is and what it takes."""
+        ...
+
+    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+        """Estimate I(Y;X) in nats.
+
+        Args:
+            x: float array or tensor (n, d), or `HiddenStates`.
+            y: int classes (n,), floats (n,) or (n, k), or `TokenSequences`.
+            seed: of the folds, the critics and everything else that is drawn.
+        """
+        ...

@@ -1,0 +1,136 @@
+"""Y as the estimators see it: classes with a ceiling H(Y), or real numbers without one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mi_probe.errors import InputError
+from mi_probe.estimators.protocol.base import Target
+from mi_probe.estimators.protocol.tokens import TokenSequences
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Discrete Y: each example's class as 0 ... c-1, in the order of the labels given."""
+
+    index: Int[np.ndarray, " n"]
+    names: tuple[str, ...]
+    """The labels as they came, as text."""
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes that occur."""
+        return len(self.names)
+
+    @property
+    def counts(self) -> Int[np.ndarray, " c"]:
+        """Examples a class."""
+        return np.bincount(self.index, minlength=self.n_classes)
+
+    @property
+    def log_prior(self) -> Float[np.ndarray, " c"]:
+        """The log p(y) of the empirical classes."""
+        return np.log(self.counts / len(self))
+
+    @property
+    def entropy(self) -> float:
+        """H(Y) = -sum p log p of the empirical classes, in nats."""
+        return float(-(np.exp(self.log_prior) * self.log_prior).sum())
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Continuous Y: one row of real numbers an example. No H(Y), so no ceiling."""
+
+    values: Float[np.ndarray, "n k"]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def entropy(self) -> None:
+        """Differential entropy is no ceiling: None."""
+        return None
+
+
+def as_target(y: Target | Sequence[Any]) -> Classes | Scores | TokenSequences:
+    """Read Y: integers and booleans are classes, floats are scores, answers are tokens.
+
+    Raises:
+        InputError: for another shape or kind, NaN or infinite scores, one-hot rows, a
+            single class, or scores that do not vary.
+    """
+    if isinstance(y, TokenSequences):
+        return y
+    if isinstance(y, np.ma.MaskedArray):
+        raise InputError(
+            "y must hold a value for every example; got a masked array. Leave the masked "
+            "rows out of x and y."
+        )
+    try:
+        values = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
+    except ValueError:
+        raise InputError(
+            "y must have rows of one length; got ragged ones. For token sequences pass "
+            "TokenSequences(ids, mask)."
+        ) from None
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf":
+        words = " Number them: np.unique(y, return_inverse=True)[1]."
+        raise InputError(
+            "y must be int classes (n,), or floats (n,) or (n, k); "
+            f"got {values.dtype} of shape {values.shape}."
+            + words
+            * (values.dtype.kind in "UO")
+        )
+    if np.issubdtype(values.dtype, np.floating):
+        return _scores(values)
+    if values.ndim == 2:
+        raise InputError(
+            f"y must be int classes of shape (n,); got integers of shape {values.shape}. "
+            "For one-hot rows pass y.argmax(1); for numbers convert them to float."
+        )
+    labels, index = np.unique(values, return_inverse=True)
+    if len(labels) < 2:
+        raise InputError(
+            f"y must hold at least two classes; all {len(values)} labels are "
+            f"{labels[0] if len(labels) else 'absent'}, so H(Y) = 0."
+        )
+    return Classes(index.astype(np.int64), tuple(str(label) for label in labels))
+
+
+def _scores(values: np.ndarray) -> Scores:
+    values = values.astype(np.float64).reshape(len(values), -1)
+    broken = ~np.isfinite(values).all(1)
+    if broken.any():
+        raise InputError(
+            f"y must be finite; {int(broken.sum())} of {len(values)} rows hold NaN or "
+            f"infinity (first: row {int(np.argmax(broken))})."
+        )
+    binary = values.shape[1] > 1 and np.isin(values, (0, 1)).all()
+    if binary and (values.sum(1) == 1).all():
+        raise InputError(
+            f"y must not be one-hot rows; got floats of shape {values.shape} with a single "
+            "1 a row and else 0. Pass the classes: y.argmax(1)."
+        )
+    spread = values.std(0)
+    if len(values) and (spread == 0).any():
+        raise InputError(
+            "y must vary in every column; "
+            f"column {int(np.argmin(spread))} is constant at {values[0, spread.argmin()]}."
+        )
+    return Scores(values)
+
+
+def as_tensor(x: Float[np.ndarray, "..."]) -> Tensor:
+    """A float32 tensor of an array."""
+    return torch.as_tensor(np.ascontiguousarray(x), dtype=torch.float32)

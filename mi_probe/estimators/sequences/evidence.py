@@ -1,0 +1,251 @@
+r"""Evidence networks: sequences to class posteriors, many of them as one batched problem.
+
+Where a noisy token may be the one that counts, Bayes' rule adds up likelihoods over the
+places where it may be: :math:`p(y|z) \propto \sum_i e^{a_y(z_i)}`, and for two tokens in
+order :math:`\sum_{i<j} e^{a(z_i) + b(z_j)}`. So a network here pools by log-sum-exp:
+
+.. math::
+    h_i = \max(0, W_h x_i), \quad a_i = W_a [h_i, x_i], \quad
+    f_i = \log \sum_{j<i} e^{a_j}, \quad b_i = \log \sum_{j>i} e^{a_j},
+
+    g_i = \max(0, W_g [h_i, a_i, f_i, b_i]), \quad c_i = W_c [h_i, a_i, f_i, b_i],
+
+with x_i the token and where it stands (first, last, share of the way). The log-sum-exp
+of a and c over tokens, sums of h and g, g of the first and last token and the length go to
+a head of a linear map plus one hidden layer. Sums are over a row's own tokens, so padding
+changes nothing; prefixes are cumulative sums, so no step waits for another.
+
+All problems (rows that one network may learn from) are one stack of matrix products, each
+with its own generator: the numbers are those of a loop, but for rounding. There is no early
+stopping: averaged weights after several numbers of epochs are places of a path.
+
+References:
+    Zhai et al. 2021, arXiv 2105.14103 (attention by cumulative sums).
+    Polyak and Juditsky 1992 (averaged weights).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from mi_probe.estimators.sequences.batched_weights import Weights, affine, drawn_weights
+from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
+
+SNAPSHOTS = (3, 6, 12)
+"""Epochs after which the averaged weights are kept."""
+_BATCH = 128
+_LEAST_STEPS = 12
+"""Steps an epoch at least, so that few rows still train."""
+_TOKEN, _SCORES, _HIDDEN = 16, 4, 16
+"""Widths: token features, token scores, the head."""
+_RATE, _DECAY = 1.5e-2, 5e-2
+_WARM_UP = 0.15
+_AVERAGE = 0.98
+"""Of the moving average of the weights."""
+_PLACES = 3
+_CLIP = 1.0
+_TINY = 1e-6
+_CHUNK_TOKENS = 2**17
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What one network learns from."""
+
+    rows: Int[np.ndarray, " m"]
+    log_prior: Float[np.ndarray, " c"]
+    seed: int
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Trained networks: averaged weights by snapshot, stacked over problems."""
+
+    snapshots: tuple[Weights, ...]
+
+    @torch.no_grad()
+    def scores(
+        self,
+        tokens: TokenCoordinates,
+        rows: Int[np.ndarray, " m"],
+        problem: int,
+        place: int,
+    ) -> Float[np.ndarray, "m c"]:
+        """Unnormalised log posteriors of rows by one problem's network."""
+        weights = {
+            name: w[problem : problem + 1] for name, w in self.snapshots[place].items()
+        }
+        wanted = torch.as_tensor(rows, device=tokens.lengths.device)
+        # Rows of about one length together: what is padded is not computed.
+        order = tokens.lengths[wanted].argsort()
+        size = max(1, _CHUNK_TOKENS // tokens.values.shape[1])
+        found = torch.empty(len(rows), weights["bias"].shape[-1])
+        for part in order.split(size):
+            values, mask = tokens.batch(wanted[part][None])
+            found[part.cpu()] = _forward(weights, values, mask)[0].cpu()
+        return found.double().numpy()
+
+
+def train_evidence(
+    tokens: TokenCoordinates,
+    y: Int[Tensor, " n"],
+    problems: Sequence[Problem],
+) -> Evidence:
+    """Train one network a problem, all at once, by cross-entropy.
+
+    Args:
+        tokens: of all rows, on the device to train on.
+        y: the classes of all rows, on the same device.
+        problems: the rows of each network; sizes should be about equal.
+    """
+    device = tokens.lengths.device
+    weights = {
+        name: w.to(device).requires_grad_()
+        for name, w in _drawn(tokens.values.shape[2], problems).items()
+    }
+    average = {name: w.detach().clone() for name, w in weights.items()}
+    optimiser = torch.optim.AdamW(weights.values(), lr=_RATE, weight_decay=_DECAY)
+    draws = [torch.Generator().manual_seed(problem.seed) for problem in problems]
+    # The order of batches is shared: no problem depends on which others there are.
+    shared = torch.Generator().manual_seed(0)
+    fewest = min(len(problem.rows) for problem in problems)
+    steps = max(_LEAST_STEPS, fewest // _BATCH)
+    steps = min(steps, max(1, fewest // 4))
+    total, step, snapshots = SNAPSHOTS[-1] * steps, 0, []
+    for epoch in range(1, SNAPSHOTS[-1] + 1):
+        stacked = torch.stack(
+            [
+                _ordered(problem.rows, tokens.lengths.cpu(), fewest // steps * steps, draw)
+                for problem, draw in zip(problems, draws, strict=True)
+            ]
+        ).to(device)
+        parts = stacked.chunk(steps, dim=1)
+        for place in torch.randperm(steps, generator=shared).tolist():
+            step += 1
+            for group in optimiser.param_groups:
+                group["lr"] = _RATE * _pace(step / total)
+            _step(weights, tokens, y, parts[place], optimiser)
+            share = 1 - min(_AVERAGE, step / (step + 10))
+            for name, w in weights.items():
+                average[name].lerp_(w.detach(), share)
+        if epoch in SNAPSHOTS:
+            snapshots.append({name: w.clone() for name, w in average.items()})
+    return Evidence(tuple(snapshots))
+
+
+def _step(
+    weights: Weights,
+    tokens: TokenCoordinates,
+    y: Int[Tensor, " n"],
+    rows: Int[Tensor, "m b"],
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    scores = _forward(weights, *tokens.batch(rows))
+    loss = functional.cross_entropy(
+        scores.flatten(0, 1), y[rows].flatten(), reduction="sum"
+    )
+    optimiser.zero_grad()
+    (loss / rows.shape[1]).backward()
+    gradients = [w.grad for w in weights.values() if w.grad is not None]
+    # Each problem by its own norm, as if it were alone.
+    norm = sum(g.flatten(1).square().sum(1) for g in gradients)
+    shrink = (_CLIP / torch.as_tensor(norm).sqrt().clamp(min=_TINY)).clamp(max=1)
+    for gradient in gradients:
+        gradient *= shrink.view(-1, *[1] * (gradient.ndim - 1))
+    optimiser.step()
+
+
+def _forward(
+    w: Weights, values: Float[Tensor, "m b t q"], mask: Bool[Tensor, "m b t"]
+) -> Float[Tensor, "m b c"]:
+    """Unnormalised log posteriors of a batch of each problem."""
+    m, b, t, _ = values.shape
+    real = mask.flatten(1, 2)[..., None].to(values.dtype)
+    lengths = mask.sum(2)
+    log_length = lengths.to(values.dtype).log()
+    x = torch.cat([values, _standing(mask, lengths)], 3).flatten(1, 2)
+    h = torch.relu(affine(w, "token", x))
+    a = affine(w, "score", torch.cat([h, x], 2))
+
+    def rows(tokens: Tensor) -> Tensor:
+        return tokens.unflatten(1, (b, t))
+
+    # Prefix and suffix sums in the scale of the row's largest term.
+    top = rows(a.detach().masked_fill(real == 0, -1e4)).amax(2, keepdim=True)
+    terms = torch.exp((rows(a) - top).clamp(max=0)) * rows(real)
+    sums = terms.cumsum(2)
+    whole = sums[:, :, -1:]
+    level = top - log_length[..., None, None]
+    before = torch.log(sums - terms + _TINY) + level
+    after = torch.log((whole - sums).clamp(min=0) + _TINY) + level
+    inside = torch.cat([h, a, before.flatten(1, 2) / 2, after.flatten(1, 2) / 2], dim=2)
+    g = torch.relu(affine(w, "pair", inside))
+    c = rows(affine(w, "pair score", inside).masked_fill(real == 0, -1e4))
+    ends = torch.stack([torch.zeros_like(lengths), lengths - 1], 2)
+    at_ends = rows(g).gather(2, ends[..., None].expand(-1, -1, -1, g.shape[2]))
+    root = 2 * lengths.to(values.dtype).sqrt()[..., None]
+    features = torch.cat(
+        [
+            (torch.log(whole + _TINY) + level)[:, :, 0],
+            torch.logsumexp(c, 2) - log_length[..., None],
+            rows(h * real).sum(2) / root,
+            rows(g * real).sum(2) / root,
+            at_ends.flatten(2),
+            log_length[..., None] - 2,
+        ],
+        dim=2,
+    )
+    hidden = torch.relu(affine(w, "hidden", features))
+    return affine(w, "head", torch.cat([hidden, features], 2)) + w["bias"]
+
+
+def _standing(
+    mask: Bool[Tensor, "m b t"], lengths: Int[Tensor, "m b"]
+) -> Float[Tensor, "m b t p"]:
+    """Where a token stands: first, last, and the share of the way."""
+    place = torch.arange(mask.shape[2], device=mask.device).expand(mask.shape)
+    last = (lengths - 1)[..., None]
+    return torch.stack(
+        [(place == 0).float(), (place == last).float(), place / last.clamp(min=1) - 0.5], 3
+    )
+
+
+def _drawn(q: int, problems: Sequence[Problem]) -> Weights:
+    """Initial weights, each problem's from its own seed; the head says p(y)."""
+    n_classes = len(problems[0].log_prior)
+    inside = _TOKEN + 3 * _SCORES
+    features = 4 * _TOKEN + 2 * _SCORES + 1
+    shapes = {
+        "token": (q + _PLACES, _TOKEN),
+        "score": (_TOKEN + q + _PLACES, _SCORES),
+        "pair": (inside, _TOKEN),
+        "pair score": (inside, _SCORES),
+        "hidden": (features, _HIDDEN),
+        "head": (_HIDDEN + features, n_classes),
+    }
+    return drawn_weights(shapes, problems)
+
+
+def _ordered(
+    rows: Int[np.ndarray, " m"],
+    lengths: Int[Tensor, " n"],
+    count: int,
+    draw: torch.Generator,
+) -> Int[Tensor, " k"]:
+    """Shuffled rows, those of about one length together: padding is what costs."""
+    shuffled = torch.as_tensor(rows)[torch.randperm(len(rows), generator=draw)[:count]]
+    blurred = lengths[shuffled] * (0.75 + 0.5 * torch.rand(count, generator=draw))
+    return shuffled[blurred.argsort()]
+
+
+def _pace(share: float) -> float:
+    """Of the learning rate: up in a straight line, then down a cosine to a hundredth."""
+    if share < _WARM_UP:
+        return share / _WARM_UP
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))

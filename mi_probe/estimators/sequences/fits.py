@@ -1,0 +1,96 @@
+"""Evidence networks cross-fitted over pairs of folds, as a view of the stack for classes.
+
+The same scheme as for vectors (`classes.stack.CrossFits`): each pair of folds is scored by
+a network that saw neither, so the members of a sequence and of its pooled views are chosen,
+tempered and weighed on the same rows.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.special import log_softmax
+
+from mi_probe.estimators.protocol.targets import Classes
+from mi_probe.estimators.sequences.evidence import (
+    SNAPSHOTS,
+    Evidence,
+    Problem,
+    train_evidence,
+)
+from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
+
+
+class TokenFits:
+    """Scores of two folds by networks without both, at each level of the learning curve."""
+
+    def __init__(
+        self,
+        tokens: TokenCoordinates,
+        target: Classes,
+        fold: Int[np.ndarray, " n"],
+        part: Int[np.ndarray, " n"],
+        seed: int,
+        device: str,
+    ) -> None:
+        self._tokens = tokens.to(device)
+        self._y = torch.as_tensor(target.index).to(device)
+        self._n_classes = target.n_classes
+        self._fold, self._part, self._seed = fold, part, seed
+        self.members: Mapping[str, Sequence[dict[str, float]]] = {
+            "evidence": [{"epochs": float(epochs)} for epochs in SNAPSHOTS]
+        }
+        self._scores: dict[int, np.ndarray] = {}
+
+    @property
+    def dimensions(self) -> int:
+        """Of a token's coordinates."""
+        return self._tokens.values.shape[2]
+
+    def scores(
+        self, member: str, level: int, k: int, places: Sequence[int]
+    ) -> Float[np.ndarray, "p n c"]:
+        """Log posteriors of all rows for a held-out fold, at these places of the path.
+
+        Rows outside the fold by networks without it and their own fold; rows of the fold
+        by the average of these.
+        """
+        del member  # there is one
+        if level not in self._scores:
+            self._scores[level] = self._fitted(level)
+        # The places are epochs of one training: all of them come at once.
+        return self._scores[level][k][list(places)]
+
+    def _fitted(self, level: int) -> Float[np.ndarray, "k p n c"]:
+        n_folds = int(self._fold.max()) + 1
+        pairs = list(combinations(range(n_folds), 2))
+        problems = [self._problem(level, *pair) for pair in pairs]
+        networks = train_evidence(self._tokens, self._y, problems)
+        shape = (n_folds, len(SNAPSHOTS), len(self._fold), self._n_classes)
+        scores = np.zeros(shape, dtype=np.float32)
+        for number, (j, k) in enumerate(pairs):
+            for one, other in ((j, k), (k, j)):
+                rows = np.flatnonzero(self._fold == one)
+                log_q = self._log_posteriors(networks, rows, number)
+                scores[other][:, rows] = log_q
+                scores[one][:, rows] += log_q / (n_folds - 1)
+        return scores
+
+    def _problem(self, level: int, j: int, k: int) -> Problem:
+        usable = (self._part <= level) & ~np.isin(self._fold, (j, k))
+        rows = np.flatnonzero(usable)
+        # Half a row a class keeps a class that is missing here possible elsewhere.
+        y = self._y.cpu().numpy()[rows]
+        counts = np.bincount(y, minlength=self._n_classes) + 0.5
+        stream = np.random.SeedSequence((self._seed, level, j, k))
+        seed = int(stream.generate_state(1)[0])
+        return Problem(rows, np.log(counts / counts.sum()), seed)
+
+    def _log_posteriors(
+        self, networks: Evidence, rows: Int[np.ndarray, " m"], number: int
+    ) -> Float[np.ndarray, "p m c"]:
+        places = range(len(SNAPSHOTS))
+        scores = [networks.scores(self._tokens, rows, number, place) for place in places]
+        return log_softmax(np.stack(scores), axis=2)

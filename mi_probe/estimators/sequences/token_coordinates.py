@@ -1,0 +1,155 @@
+r"""Tokens in a few coordinates of their own: projected once, without looking at Y.
+
+A network that reads (n, t, d) learns d numbers for each feature of a token before it
+learns anything else, from n labels. But there are n t tokens, and what is written in them
+shows without labels: noise is Gaussian in every direction, a marker, a sign or a code is
+not. So tokens are whitened in their leading principal directions and rotated to the
+eigenvectors of
+
+.. math:: E[\lVert u \rVert^2 u u^\top] - (r + 2) I
+
+(r dimensions), which is 0 in a Gaussian direction, above 0 in one that is rarely active and
+below 0 in one of several codes. Directions are scaled by how far they stand out, so that a
+network learns from these first; none of the kept ones is lost.
+
+The rows that are reported take part in it, their labels do not: given every x, the label of
+a held-out row still follows p(y|x), so the bound stays one.
+
+References:
+    Cardoso 1989, Source separation using higher order moments (fourth-order blind
+    identification).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from mi_probe.estimators.protocol.states import chunks
+from mi_probe.hidden import HiddenStates
+
+WIDTH = 24
+"""Coordinates of a token that are kept, at most."""
+_PRINCIPAL = 64
+"""Leading principal directions that are looked at, at most."""
+_SAMPLE = 120_000
+"""Tokens that the directions are found from, at most."""
+_SAMPLE_NUMBERS = 4 * 10**7
+"""Numbers that these hold, at most."""
+_FULL_LIMIT = 1024
+"""Dimensions up to which the covariance is formed; above, subspace iteration."""
+_ROUNDS = 4
+_FLOOR = 0.1
+"""Scale of a direction in which tokens look like noise."""
+_FAR = 10.0
+"""Standard deviations at which a coordinate is cut: one massive activation is enough."""
+
+
+@dataclass(frozen=True)
+class TokenCoordinates:
+    """Every row's real tokens, in order from the left, in a few coordinates."""
+
+    values: Float[Tensor, "n t q"]
+    """0 where a row has no more tokens."""
+    lengths: Int[Tensor, " n"]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def batch(
+        self, rows: Int[Tensor, "..."]
+    ) -> tuple[Float[Tensor, "... s q"], Bool[Tensor, "... s"]]:
+        """The tokens of these rows and their mask, cut to the longest of them."""
+        lengths = self.lengths[rows]
+        longest = int(lengths.max())
+        mask = torch.arange(longest, device=lengths.device) < lengths[..., None]
+        return self.values[:, :longest][rows], mask
+
+    def to(self, device: str) -> "TokenCoordinates":
+        """The same coordinates on another device."""
+        return TokenCoordinates(self.values.to(device), self.lengths.to(device))
+
+
+def token_coordinates(z: HiddenStates, width: int = WIDTH) -> TokenCoordinates:
+    """Project all tokens of Z; padding, holes in the mask and what they hold are left out.
+
+    Z is read in chunks, in whatever precision it is held, and twice.
+    """
+    centre, projection = _directions(z, width)
+    lengths = z.mask.sum(1).cpu()
+    longest, q = int(lengths.max()), projection.shape[1]
+    values = torch.zeros(len(z), longest, q)
+    for rows in chunks(z):
+        u = (_tokens(z, rows) - centre) @ projection
+        front = torch.arange(longest)[None] < lengths[rows][:, None]
+        part = torch.zeros(len(front), longest, q)
+        # Real tokens come out row by row, in order: so they go in.
+        part[front] = u.clamp(-_FAR, _FAR)
+        values[rows] = part
+    return TokenCoordinates(values, lengths)
+
+
+def _tokens(z: HiddenStates, rows: slice | Tensor) -> Float[Tensor, "m d"]:
+    return z.values[rows][z.mask[rows]].float().cpu()
+
+
+def _directions(
+    z: HiddenStates, width: int
+) -> tuple[Float[Tensor, " d"], Float[Tensor, "d q"]]:
+    """Where tokens are centred, and the scaled directions that they are projected on."""
+    tokens = _sample(z)
+    centre = tokens.mean(0)
+    # Centred before it is squared, and scaled, for the digits of columns of any size.
+    tokens = tokens - centre
+    spread = tokens.std(0, correction=0)
+    varies = spread > 1e-6 * centre.abs().clamp(min=1e-30)
+    scale = torch.where(varies, 1 / spread.clamp(min=1e-30), 0.0)
+    tokens *= scale
+    d = tokens.shape[1]
+    values, vectors = _principal(tokens)
+    kept = values > 1e-6 * values[-1].clamp(min=1e-30)
+    kept[: max(0, len(kept) - _PRINCIPAL)] = False
+    if not kept.any():  # constant states
+        return centre, torch.zeros(d, 1)
+    whitening = (vectors[:, kept] / values[kept].sqrt()).float()
+    u = tokens @ whitening
+    r = u.shape[1]
+    # Cut as the coordinates are, so that a few massive tokens do not decide alone.
+    u = u.clamp(-_FAR, _FAR)
+    excess = (u * u.square().sum(1, keepdim=True)).T @ u / len(u)
+    excess -= (r + 2) * torch.eye(r)
+    strength, rotation = torch.linalg.eigh((excess + excess.T) / 2)
+    order = strength.abs().argsort(descending=True)
+    strength, rotation = strength.abs()[order], rotation[:, order]
+    noise = 1.5 * strength.median()
+    outstanding = ((strength - noise) / (noise + 0.3)).clamp(0, 1)
+    weights = _FLOOR + (1 - _FLOOR) * outstanding
+    if float(outstanding.max()) == 0:
+        weights = torch.ones_like(weights)
+    projection = scale[:, None] * (whitening @ (rotation * weights))
+    return centre, projection[:, :width]
+
+
+def _principal(
+    tokens: Float[Tensor, "m d"],
+) -> tuple[Float[Tensor, " k"], Float[Tensor, "d k"]]:
+    """Variances, smallest first, and directions of centred tokens; leading ones of many."""
+    m, d = tokens.shape
+    if d <= _FULL_LIMIT:
+        return torch.linalg.eigh((tokens.T @ tokens).double() / m)
+    draw = torch.Generator().manual_seed(0)
+    block = torch.randn(d, 2 * _PRINCIPAL, generator=draw)
+    for _ in range(_ROUNDS):
+        block = torch.linalg.qr(tokens.T @ (tokens @ block))[0]
+    scores = tokens @ block
+    values, rotation = torch.linalg.eigh((scores.T @ scores).double() / m)
+    return values, block.double() @ rotation
+
+
+def _sample(z: HiddenStates) -> Float[Tensor, "m d"]:
+    """Tokens of evenly spread rows."""
+    wanted = min(_SAMPLE, _SAMPLE_NUMBERS // z.values.shape[2])
+    step = max(1, int(z.mask.sum()) // max(1, wanted))
+    rows = torch.arange(0, len(z), step)
+    return torch.cat([_tokens(z, part) for part in rows.split(chunks(z)[0].stop)])

@@ -1,0 +1,1 @@
+"""Bounds by a network that starts from what `auto` fits, for every kind of Y."""

@@ -1,0 +1,307 @@
+r"""Cross-fitted variational estimation: one loop, of which every bound is a row.
+
+Each example is scored once, by a critic that saw neither it nor its fold:
+T = T_0 + residual, T_0 what `auto` makes of this X and Y, the residual a small
+network trained by the objective and stopped on validation rows. The reported value is the
+mean of the held-out terms; all examples count, and none is used twice.
+
+Most rows value the critic after normalising it (`Bound.normalised`). For discrete Y,
+:math:`T - \log E_{p(y)} e^T` is exact and free: it never lowers Donsker-Varadhan
+(:math:`E_x \log S(x) \le \log E_x S(x)`), makes it and NWJ equal to H(Y) - CE of the
+posterior :math:`q(y|x) \propto p(y)e^T`, and so keeps them at or below H(Y) on every
+sample. What then tells the rows apart is what their critics were trained by.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeGuard
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from mi_probe.errors import InputError
+from mi_probe.estimators.bounds.objectives import OBJECTIVES
+from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
+from mi_probe.estimators.bounds.values import BOUNDS, Bound
+from mi_probe.estimators.classes.auto import cross_fits, doubt_about, drawn_rows
+from mi_probe.estimators.classes.members import MEMBERS
+from mi_probe.estimators.continuous.pair_critic import PAIRED_ROWS
+from mi_probe.estimators.protocol.admission import admitted
+from mi_probe.estimators.protocol.assembly import HeldOut, assembled
+from mi_probe.estimators.protocol.base import (
+    Estimate,
+    Extrapolation,
+    Nature,
+    States,
+    Target,
+    YKind,
+)
+from mi_probe.estimators.protocol.copies import copies_of
+from mi_probe.estimators.protocol.folds import assign_folds, choose_validation
+from mi_probe.estimators.protocol.learning_curve import extrapolation
+from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.variational.fold_problems import (
+    AUTO,
+    TOP,
+    Drawn,
+    FoldProblems,
+    Problem,
+)
+from mi_probe.estimators.variational.many_classes import MANY
+from mi_probe.estimators.variational.pair_problem import PairProblem
+from mi_probe.estimators.variational.problems import ClassProblem
+from mi_probe.estimators.variational.token_start import distinct_answers
+from mi_probe.hidden import HiddenStates
+
+_ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})
+_ROUTES = {
+    Classes: "classes",
+    Scores: "pairs of x and numbers",
+    TokenSequences: "pairs of x and answers",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variational:
+    """An estimator of I(Y;X) by a trained critic. Settings only; it keeps no state.
+
+    Not to be trusted as the *value* of I(Y;X) where the critic must be learned from few
+    rows in many dimensions: a fit of p numbers to n rows loses about p/2n nats, so the
+    bound is low by that (benchmarks/known_answers.csv: 0.075 at d = 768, n = 10,000).
+    """
+
+    name: str
+    summary: str = ""
+    """What it does, in a few words for a table."""
+    reference: str = ""
+    """The paper."""
+    objective: Literal["mine", "nwj", "info_nce", "cross_entropy", "jensen_shannon"]
+    """What is maximised in training: a row of `OBJECTIVES`."""
+    bound: Literal[
+        "donsker_varadhan", "barber_agakov", "info_nce", "nwj", "nwj_plain", "smile"
+    ]
+    """What is reported, and watched on the validation rows: a row of `BOUNDS`."""
+    continuous: bool = True
+    """Whether it takes Y without classes: real numbers, answers in tokens."""
+    start: tuple[str, ...] = ("auto",)
+    """What T_0 is made of: ``("auto",)`` for what `auto` makes of this kind of X and Y, its
+    stack of classes or its closed forms of scores; for classes also names of `MEMBERS`,
+    those members alone, of X or of each pooling of Z; () trains the network alone, from
+    zero, as papers do."""
+    n_folds: int = 5
+    extrapolate: bool = True
+    """Also fit the learning curve, `Estimate.extrapolated`, of classes. Elsewhere each
+    level would cost another training of the networks."""
+    hidden: int = 48
+    """Width of the residual network."""
+    pair_features: int = 32
+    """Features on either side of a critic of continuous Y."""
+    validation_share: float = 0.2
+    """Of the rows outside the fold: they stop the training."""
+    average_rate: float = 0.05
+    """Of MINE's moving average."""
+    tau: float = 10.0
+    """SMILE's clip, in nats. The paper's 5 overshoots from about 4 nats on; the critic is
+    normalised here, so that less clipping is needed to keep the variance small."""
+    schedule: Schedule = field(default_factory=Schedule)
+    """Of a critic of classes."""
+    pair_schedule: Schedule = field(
+        default_factory=lambda: Schedule(learning_rate=5e-3, patience=6)
+    )
+    """Of a critic of pairs: two networks must find each other, and are slow to begin."""
+    device: str = "cpu"
+
+    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+        """Estimate I(Y;X), in nats; see `Estimator.estimate`.
+
+        Raises:
+            InputError: for fewer than 10 examples, and for what `as_target` and
+                `as_states` refuse.
+        """
+        states, target = admitted(self, x, y, seed)
+        route = _ROUTES[type(target)]
+        if isinstance(target, TokenSequences) and (classes := distinct_answers(target)):
+            target, route = classes, "distinct answers as classes"
+        self._check(target)
+        streams = iter(np.random.SeedSequence(seed).spawn(1 + 9 * self.n_folds))
+        group = copies_of(states, target)
+        drawn = self._drawn(target, seed, next(streams), group)
+        fold = drawn.fold
+        pointwise, influence = np.empty(len(target)), np.empty(len(target))
+        posterior = _empty_posterior(target)
+        history, fits = [], []
+        problems, functions = FoldProblems(self, states, target, drawn), 0
+        for held_out, problem in enumerate(problems.at(TOP)):
+            fit, held = self._solve(problem, streams)
+            rows = fold == held_out
+            pointwise[rows], influence[rows] = held.terms, held.influence
+            if posterior is not None:
+                posterior[rows] = held.log_posterior
+            fits.append(fit)
+            functions += isinstance(problem, PairProblem) and problem.start.is_function
+            history.append({"route": route} | _record(fit, problem, rows))
+        unfinished = sum(fit.kept and not fit.converged for fit in fits)
+        return assembled(
+            self,
+            states,
+            target,
+            seed=seed,
+            pointwise=pointwise,
+            influence=influence,
+            fold=fold,
+            converged=unfinished * 2 <= len(fits),
+            extrapolated=self._curve(
+                problems, states, target, drawn, fits, pointwise, streams
+            ),
+            history=history,
+            group=group,
+            saturated=2 * functions > len(fits),
+            log_posterior=posterior,
+        )
+
+    @property
+    def nature(self) -> Nature:
+        """What it is and what it takes."""
+        return Nature(
+            family="discriminative",
+            bound=self.value.kind,
+            takes=_ALL if self.continuous else frozenset({"classes"}),
+            sequences=True,
+            ceiling=self.value.ceiling,
+            summary=self.summary,
+            reference=self.reference,
+        )
+
+    @property
+    def value(self) -> Bound:
+        """The row of `BOUNDS` that is reported."""
+        return BOUNDS[self.bound]
+
+    def _drawn(
+        self,
+        target: Classes | Scores | TokenSequences,
+        seed: int,
+        stream: np.random.SeedSequence,
+        group: Int[np.ndarray, " n"] | None,
+    ) -> Drawn:
+        if isinstance(target, Classes):
+            return Drawn(*drawn_rows(target, self.n_folds, seed, group), seed, group)
+        fold = assign_folds(target, self.n_folds, np.random.default_rng(stream), group)
+        return Drawn(fold, np.full(len(target), TOP), seed, group)
+
+    def _curve(
+        self,
+        problems: FoldProblems,
+        states: Float[np.ndarray, "n d"] | HiddenStates,
+        target: Classes | Scores | TokenSequences,
+        drawn: Drawn,
+        fits: list[Fit],
+        full: Float[np.ndarray, " n"],
+        streams: Iterator[np.random.SeedSequence],
+    ) -> Extrapolation | None:
+        """The value at n -> infinity; a network is trained where one was kept."""
+        if not self.extrapolate or not problems.has_levels:
+            return None
+        curve: dict[int, np.ndarray] = {}
+        sizes = np.zeros(TOP + 1)
+        for k in range(self.n_folds):
+            for level in range(TOP + 1):
+                sizes[level] += ((drawn.fold != k) & drawn.used(level)).sum()
+        for level in range(TOP):
+            terms = np.empty(len(target))
+            for k, problem in enumerate(problems.at(level)):
+                if fits[k].kept:
+                    held = self._solve(problem, streams)[1]
+                else:
+                    with torch.no_grad():
+                        held = problem.held_out(None)
+                terms[drawn.fold == k] = held.terms
+            curve[round(sizes[level] / self.n_folds)] = terms
+        curve[round(sizes[TOP] / self.n_folds)] = full
+        doubt = ""
+        if isinstance(states, np.ndarray) and _few(target) and self.start == AUTO:
+            arguments = drawn.fold, drawn.part, drawn.seed, self.device
+            views = cross_fits(states, target, *arguments)
+            doubt = doubt_about(float(full.mean()), views, max(curve))
+        return extrapolation(curve, drawn.fold, doubt=doubt, group=drawn.group)
+
+    def _schedule_of(self, problem: Problem) -> Schedule:
+        if not isinstance(problem, ClassProblem):
+            return self.pair_schedule
+        if problem.lengths is None or self.start != AUTO:
+            return self.schedule
+        # The start holds networks of the tokens: one epoch says whether another adds.
+        return replace(self.schedule, patience=1)
+
+    def _check(self, target: Classes | Scores | TokenSequences) -> None:
+        n = len(target)
+        unknown = set(self.start) - set(MEMBERS)
+        if self.start != AUTO and (unknown or (self.start and not _few(target))):
+            raise InputError(
+                "start must be ('auto',), (), or, for at most "
+                f"{MANY} classes, of {', '.join(MEMBERS)}; got {self.start}."
+            )
+        if not 3 <= self.n_folds <= n // 2:
+            raise InputError(
+                f"n_folds must lie in 3 ... {n // 2} for {n} examples: one fold is held "
+                f"out, one tests the start, one trains it; got {self.n_folds}."
+            )
+
+    def _solve(
+        self,
+        problem: Problem,
+        streams: Iterator[np.random.SeedSequence],
+    ) -> tuple[Fit, HeldOut]:
+        split = np.random.default_rng(next(streams))
+        rows = np.arange(problem.n_train)
+        most = None if isinstance(problem, ClassProblem) else PAIRED_ROWS
+        chosen = choose_validation(rows, self.validation_share, split, most=most)
+        # Initial weights come from the global generator: lend it our seed and put it back.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_integer(next(streams)))
+            residual = problem.residual(torch.from_numpy(rows[~chosen])).to(self.device)
+        fit = fit_residual(
+            residual,
+            lambda batch: problem.train_scores(residual, batch),
+            OBJECTIVES[self.objective](self.average_rate),
+            problem.watched,
+            torch.from_numpy(rows[~chosen]),
+            torch.from_numpy(rows[chosen]),
+            self._schedule_of(problem),
+            torch.Generator().manual_seed(_integer(next(streams))),
+            ceiling=problem.ceiling,
+            lengths=problem.lengths,
+        )
+        residual.eval()
+        with torch.no_grad():
+            return fit, problem.held_out(residual if fit.kept else None)
+
+
+def _few(target: Classes | Scores | TokenSequences) -> TypeGuard[Classes]:
+    return isinstance(target, Classes) and target.n_classes <= MANY
+
+
+def _empty_posterior(
+    target: Classes | Scores | TokenSequences,
+) -> Float[np.ndarray, "n c"] | None:
+    if not _few(target):
+        return None
+    return np.empty((len(target), target.n_classes))
+
+
+def _record(fit: Fit, problem: Problem, rows: np.ndarray) -> dict[str, Any]:
+    return {
+        "n_train": int((~rows).sum()),
+        "n_test": int(rows.sum()),
+        "start": problem.start.chosen,
+        "residual_kept": fit.kept,
+        "best_epoch": fit.best_epoch,
+        "train": fit.train,
+        "validation": fit.validation,
+    }
+
+
+def _integer(stream: np.random.SeedSequence) -> int:
+    return int(stream.generate_state(1)[0])

@@ -1,0 +1,60 @@
+"""Gaussian mixtures as a member of the stack: clusters in few directions."""
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from mi_probe.estimators import Auto
+from mi_probe.estimators.classes.mixtures import fit_mixtures
+from mi_probe.synthetic import class_mixtures
+
+_PRIOR = np.log([0.5, 0.5])
+
+
+def _clusters(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Class 0 at both sides of class 1, so that their means are equal."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=n)
+    side = rng.choice([-4.0, 4.0], size=n) * (y == 0)
+    z = np.stack([side + rng.normal(size=n), rng.normal(size=n)], axis=1)
+    return (z / z.std(0)).astype(np.float32), y
+
+
+def test_a_class_on_both_sides_of_another_is_found():
+    z, y = _clusters(1500)
+    rows, rest = np.arange(1000), np.arange(1000, 1500)
+    found = {
+        parts: log_softmax(fit_mixtures(z, y[rows], rows, _PRIOR, parts, 0)(rest), axis=1)
+        for parts in (1, 2)
+    }
+    right = (found[2].argmax(1) == y[rest]).mean()
+    assert right > 0.95
+    told = {parts: q[np.arange(500), y[rest]].mean() for parts, q in found.items()}
+    assert told[2] > told[1] + 0.05
+
+
+def test_a_class_without_rows_and_small_classes_give_finite_scores():
+    z, y = _clusters(60)
+    rows = np.flatnonzero(y == 0)
+    scores = fit_mixtures(z, y[rows], rows, np.log([0.9, 0.1]), 8, 0)(np.arange(60))
+    assert np.isfinite(scores).all()
+    # All rows that it saw are of one class, so the other is spread as these are.
+    assert scores[:, 0] - scores[:, 1] == pytest.approx(np.log(9.0), abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_scores():
+    z, y = _clusters(300)
+    rows = np.arange(200)
+    first, again = (
+        fit_mixtures(z, y[rows], rows, _PRIOR, 3, 5)(np.arange(300)) for _ in range(2)
+    )
+    assert np.array_equal(first, again)
+
+
+@pytest.mark.slow
+def test_mixtures_are_what_tells_of_clusters_in_16_dimensions():
+    known = class_mixtures(10_000, 16, 4, seed=0)
+    estimate = Auto().estimate(known.x, known.y)
+    assert known.pointwise is not None
+    assert estimate.nats == pytest.approx(known.pointwise.mean(), abs=0.01)
+    assert np.mean([h["weights"]["x:mixtures"] for h in estimate.history]) > 0.1

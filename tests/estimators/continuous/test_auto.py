@@ -1,0 +1,272 @@
+"""auto for continuous Y: what its routes find, and what they must not make up."""
+
+import numpy as np
+import pytest
+
+from mi_probe.estimators import ESTIMATORS, Auto
+from mi_probe.estimators.continuous.auto import ScoreSettings, estimate_scores
+from mi_probe.estimators.continuous.canonical import NestedCanonical
+from mi_probe.estimators.continuous.elliptical import (
+    EllipticalRatio,
+    Side,
+    likeliest_degrees,
+)
+from mi_probe.estimators.continuous.independent_components import least_gaussian
+from mi_probe.estimators.continuous.normal_scores import (
+    normal_scores,
+    tied,
+    untied_scores,
+    varying,
+)
+from mi_probe.estimators.continuous.pair_critic import PairRows, held_out_terms
+from mi_probe.estimators.continuous.views import components, score_views
+from mi_probe.estimators.protocol.targets import as_target, as_tensor
+from mi_probe.synthetic import gaussian_pair
+from mi_probe.synthetic.low_rank import low_rank
+from mi_probe.synthetic.zoo import ZOO
+
+AUTO = ESTIMATORS["auto"]
+
+
+def test_a_gaussian_pair_is_a_lower_bound_near_the_truth():
+    known = gaussian_pair(1500, 2, 0.7, seed=1)
+    estimate = AUTO.estimate(known.x, known.y)
+    assert estimate.nats == pytest.approx(known.nats, abs=3 * estimate.stderr)
+    assert estimate.bound == "lower bound"
+    assert {fold["start"] for fold in estimate.history} == {"normal scores"}
+    assert estimate.entropy_y is None
+    assert estimate.extrapolated.ci[0] < known.nats < estimate.extrapolated.ci[1]
+
+
+def test_high_information_is_not_cut_off_at_log_n():
+    known = gaussian_pair(1500, 20, 0.8, seed=2)
+    estimate = AUTO.estimate(known.x, known.y**3)
+    assert known.nats > np.log(1500) + 2
+    assert estimate.nats == pytest.approx(known.nats, rel=0.05)
+    assert estimate.bound == "neither"
+    assert estimate.history[0]["route"] == "densities of the copula"
+
+
+@pytest.mark.parametrize("d", [1, 4, 80])
+def test_independence_is_zero_and_inside_the_interval(d):
+    known = gaussian_pair(500, d, 0.0, seed=d)
+    estimate = AUTO.estimate(known.x, np.sinh(3 * known.y))
+    assert abs(estimate.nats) < 0.01
+    assert estimate.ci[0] <= 0 <= estimate.ci[1]
+
+
+def test_radii_that_depend_on_each_other_are_found():
+    known = ZOO["student 3x3 2 dof"].draw(2500, seed=1)
+    estimate = AUTO.estimate(known.x, known.y)
+    assert estimate.nats == pytest.approx(known.nats, abs=0.06)
+    assert estimate.history[0]["degrees"] in {1.0, 2.0, 3.0}
+    assert not estimate.extrapolated.reliable
+    assert "not Gaussian" in estimate.extrapolated.reason
+
+
+def test_what_is_not_monotone_is_found_by_neighbours():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=2000)
+    y = np.sin(4 * x) + 0.1 * rng.normal(size=2000)
+    estimate = AUTO.estimate(x, y)
+    assert estimate.nats > 1.0
+    assert estimate.bound == "neither"
+    assert estimate.history[0]["route"] == "nearest neighbours"
+
+
+def test_components_of_wide_sides_are_found():
+    known = low_rank(1500, 100, kind="noisy", noise=2.0, seed=1)
+    estimate = AUTO.estimate(known.x, known.y)
+    assert "principal components" in {fold["start"] for fold in estimate.history}
+    assert estimate.nats == pytest.approx(known.nats, abs=0.15)
+    assert estimate.extrapolated.nats == pytest.approx(known.nats, abs=0.15)
+
+
+def test_monotone_maps_of_either_side_change_little():
+    known = gaussian_pair(400, 2, 0.8)
+    plain = AUTO.estimate(known.x, known.y)
+    bent = AUTO.estimate(1e6 * np.exp(known.x), known.y**3)
+    assert bent.nats == pytest.approx(plain.nats, abs=1e-6)
+
+
+def test_equal_and_constant_columns_and_repeated_rows():
+    known = gaussian_pair(300, 1, 0.9, seed=3)
+    x = np.concatenate([known.x, known.x, np.full((300, 1), 7.0)], axis=1)
+    plain = AUTO.estimate(known.x, known.y)
+    assert AUTO.estimate(x, known.y).nats == pytest.approx(plain.nats, abs=1e-6)
+    assert AUTO.estimate(np.ones((300, 2)), known.y).nats == pytest.approx(0, abs=0.01)
+    rows = np.arange(300) // 2
+    assert np.isfinite(AUTO.estimate(known.x[rows], known.y[rows]).nats)
+
+
+def test_a_float_of_few_values_is_a_code_with_a_ceiling():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=400) / 2
+    estimate = AUTO.estimate(y[:, None] * 4 + rng.normal(size=(400, 2)), y)
+    assert estimate.entropy_y == pytest.approx(np.log(3), abs=0.02)
+    assert 0.3 < estimate.nats <= estimate.entropy_y
+    assert estimate.history[0]["route"] == "few different values as classes"
+
+
+def test_counts_are_scores_with_ties():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(800, 2))
+    y = np.round(40 * (x[:, 0] + rng.normal(size=800)))
+    estimate = AUTO.estimate(x, y)
+    assert estimate.entropy_y is None
+    assert estimate.nats == pytest.approx(0.5 * np.log(2), abs=0.1)
+
+
+def test_same_seed_same_number():
+    known = gaussian_pair(200, 2, 0.8)
+    first, again, other = (
+        AUTO.estimate(known.x, known.y, seed=s).pointwise for s in (4, 4, 5)
+    )
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_pairing_inside_a_fold_changes_nothing_that_scores_it():
+    known = gaussian_pair(200, 3, 0.7)
+    fold = np.arange(200) % 4
+    y = known.y.copy()
+    y[fold == 1] = y[fold == 1][::-1]
+    before, after = (score_views(known.x, other)[-1] for other in (known.y, y))
+    ratios = [
+        list(NestedCanonical(view.x, view.y, fold).starts())[1].ratio
+        for view in (before, after)
+    ]
+    assert np.array_equal(ratios[0].correlations, ratios[1].correlations)
+
+
+def test_terms_are_infonce_in_chunks():
+    known = gaussian_pair(900, 2, 0.8)
+    x, y = normal_scores(known.x), normal_scores(known.y)
+    fold = np.arange(900) % 3
+    start = next(NestedCanonical(x, y, fold).starts())
+    train, test = np.flatnonzero(fold), np.flatnonzero(fold == 0)
+    rows = PairRows(start, as_tensor(x), as_tensor(y), train, test)
+    own = start.ratio.paired(start.x_test, start.y_test)
+    pairs = start.ratio.pairs(start.x_test, start.y_reference)
+    expected = own - np.log((np.exp(own) + np.exp(pairs).sum(1)) / 601)
+    assert held_out_terms(rows, None) == pytest.approx(expected, abs=1e-5)
+    assert held_out_terms(rows, None).max() <= np.log(601)
+
+
+def test_student_ratio_tends_to_the_gaussian():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 50, 3))
+    sides = Side(a, (a**2).sum(1)), Side(b, (b**2).sum(1))
+    rho = np.array([0.8, 0.3, 0.0])
+    near = EllipticalRatio(rho, 1e7, (3, 3))
+    assert near.paired(*sides) == pytest.approx(
+        EllipticalRatio(rho).paired(*sides), abs=1e-3
+    )
+    assert near.pairs(*sides).diagonal() == pytest.approx(near.paired(*sides))
+
+
+def test_degrees_are_those_of_the_sample():
+    rng = np.random.default_rng(1)
+    normal = rng.normal(size=(4000, 4))
+    student = normal / np.sqrt(rng.chisquare(3, size=(4000, 1)) / 3)
+    assert likeliest_degrees(normal_scores(student)) == 3
+    assert likeliest_degrees(normal_scores(normal)) == np.inf
+
+
+def test_scores_of_ties():
+    column = np.array([[3.0], [1.0], [1.0], [9.0]])
+    scores = normal_scores(column)[:, 0]
+    assert scores[1] == scores[2] < scores[0] < scores[3]
+    untied = untied_scores(column, np.random.default_rng(0))[:, 0]
+    assert len(set(untied)) == 4
+    assert max(untied[1], untied[2]) < untied[0] < untied[3]
+    assert tied(np.repeat(column, 5, axis=0))
+    assert not tied(np.arange(30.0)[:, None])
+
+
+def test_varying_keeps_each_different_column_once():
+    x = np.array([[1.0, 5.0, 1.0, 2.0], [2.0, 5.0, 2.0, 0.0], [4.0, 5.0, 4.0, 1.0]])
+    assert np.array_equal(varying(x), x[:, [0, 3]])
+    assert varying(x[:, 1:2]).shape == (3, 1)
+
+
+def test_components_do_not_depend_on_one_loud_column():
+    rng = np.random.default_rng(0)
+    signal = rng.normal(size=(500, 1)) * 3
+    x = np.concatenate([signal @ np.ones((1, 40)), np.zeros((500, 30))], axis=1)
+    x = x + rng.normal(size=x.shape)
+    x[:, 69] *= 1e6
+    assert abs(np.corrcoef(components(x)[:, 0], signal[:, 0])[0, 1]) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "error"),
+    [
+        ("normal 1x1", 0.03),
+        ("additive uniform .75", 0.03),
+        ("student 5x5 2 dof", 0.04),
+        ("dense normal 50x50", 0.05),
+        ("half-cube 25x25", 0.05),
+        ("staircase 8, cubed", 0.2),
+        ("low rank 768 noisy", 0.1),
+        ("independent scores 768x768 n=500", 0.01),
+    ],
+)
+def test_known_answers(task, error):
+    known = ZOO[task].draw(seed=1)
+    estimate = AUTO.estimate(known.x, known.y, seed=1)
+    assert estimate.nats == pytest.approx(known.nats, abs=error)
+
+
+def test_settings_reach_the_folds():
+    known = gaussian_pair(200, 1, 0.5)
+    target = as_target(known.y)
+    estimate = estimate_scores(AUTO, ScoreSettings(n_folds=4), known.x, target, seed=0)
+    assert len(estimate.history) == 4
+
+
+def test_without_extrapolation_the_value_is_the_same_and_has_no_limit():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 2))
+    y = x[:, 0] + rng.normal(size=120)
+    plain, bare = (Auto(extrapolate=e).estimate(x, y) for e in (True, False))
+    assert plain.extrapolated is not None
+    assert bare.extrapolated is None
+    assert bare.nats == plain.nats
+
+
+def test_a_rotation_of_bent_columns_is_undone():
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(3000, 3))
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    found = least_gaussian(latent**3 @ turn)
+    matched = np.abs(np.corrcoef(found.T, (latent**3).T)[:3, 3:])
+    assert matched.max(1).min() > 0.97
+    assert np.cov(found.T, bias=True) == pytest.approx(np.eye(3), abs=1e-4)
+
+
+def test_gaussian_and_collinear_columns_stay_white():
+    x = np.random.default_rng(0).normal(size=(500, 4))
+    found = least_gaussian(np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1))
+    assert found.shape == (500, 4)
+    assert np.cov(found.T, bias=True) == pytest.approx(np.eye(4), abs=1e-4)
+
+
+def test_components_of_wide_sides_have_no_limit():
+    known = low_rank(800, 70, rank=2, kind="non-linear", correlation=0.95, seed=0)
+    found = AUTO.estimate(known.x, known.y)
+    assert any("components" in record["start"] for record in found.history)
+    assert found.extrapolated is not None
+    assert not found.extrapolated.reliable
+    assert "components" in found.extrapolated.reason
+
+
+def test_a_gaussian_limit_is_for_gaussian_directions():
+    rng = np.random.default_rng(0)
+    # Normal margins, of which two directions are not: their signs go together.
+    x = np.abs(rng.normal(size=(800, 20))) * rng.choice([-1, 1], size=(800, 1))
+    y = x[:, :15] + rng.normal(size=(800, 15))
+    found = AUTO.estimate(x, y)
+    assert found.extrapolated is not None
+    assert not found.extrapolated.reliable
