@@ -13,6 +13,8 @@ import torch
 from fakes import ANYTHING
 from tiny import save_tiny, tiny_adapted, tiny_model, tiny_tokenizer
 
+from mi_probe.analysis.measurables import How
+from mi_probe.analysis.trained_systems import CHOSE, open_trained
 from mi_probe.backbones import load_backbone
 from mi_probe.capture import extract
 from mi_probe.estimate import main
@@ -164,6 +166,12 @@ def test_systems_are_drawn_side_by_side(predgen, predictor, tmp_path, capsys):
     assert "Systems on reviews, prompt" in printed
     assert "the data processing inequality does not order" in printed
     assert len(pd.read_csv(drawn / "systems.csv")) == 2 + 2 + 1 + 1
+
+
+def test_rows_that_chose_the_checkpoint_are_named_so(predictor):
+    for split, notes in (("test", 0), ("validation", 1)):
+        found = open_trained(str(predictor), How(), split=split)
+        assert found.task.notes.count(CHOSE) == notes
 
 
 def test_a_second_call_neither_writes_nor_computes(predgen, tmp_path, capsys, monkeypatch):

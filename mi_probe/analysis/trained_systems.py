@@ -24,6 +24,9 @@ from mi_probe.predgen.inference import TOKEN_SETS, answer
 from mi_probe.predgen.reserved import refuse_trained, splits_of
 from mi_probe.tasks import Task
 
+CHOSE = "rows of this split chose the checkpoint, which scores too well on them"
+"""A note to the validation rows of a training that selects."""
+
 
 def open_trained(
     name: str,
@@ -133,6 +136,8 @@ def _rows_of(
                 "training reserved are taken."
             )
         found = vars(splits)[wanted]
+        if wanted == "validation" and config["settings"]["select"] == "best":
+            found = replace(found, notes=(*found.notes, CHOSE))
     elif found.label_names != splits.train.label_names:
         raise InputError(
             f"data must have the labels that {name!r} was trained to tell, "

@@ -84,6 +84,9 @@ def find_folder(
         return _model_folder(folder), None
     if local:
         what = "a file" if folder.exists() else "no such folder"
+        beside = [f"'{path.name}'" for path in _checkpoints(folder.parent)]
+        if beside and not folder.exists():
+            what += f", and beside it there are {', '.join(beside)}"
         raise InputError(
             f"model must be a folder, a name on the hub or one of "
             f"{', '.join(sorted(EMBEDDED))}; {name!r} is {what}. Check the path."

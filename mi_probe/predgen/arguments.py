@@ -18,7 +18,7 @@ ERRORS = ("mse", "mae", "rmse")
 
 
 def trainer_arguments(
-    settings: TrainSettings, folder: Path, rows: int, device: str, best_by: str
+    settings: TrainSettings, folder: Path, rows: int, device: str, main_metric: str
 ) -> TrainingArguments:
     """The Trainer's arguments for our settings.
 
@@ -27,7 +27,7 @@ def trainer_arguments(
         folder: of the run.
         rows: how many are trained on.
         device: ``cpu`` or ``cuda``.
-        best_by: the metric that selects.
+        main_metric: of the task, which as ``selection`` selects.
 
     Raises:
         InputError: on a warm-up as long as the training, or a tracker that is not there.
@@ -61,8 +61,8 @@ def trainer_arguments(
         eval_steps=every,
         save_strategy="steps",
         save_steps=every,
-        metric_for_best_model=best_by,
-        greater_is_better=best_by not in ERRORS,
+        metric_for_best_model="selection",
+        greater_is_better=main_metric not in ERRORS,
         logging_steps=10,
         report_to=settings.report_to or "none",
         disable_tqdm=True,

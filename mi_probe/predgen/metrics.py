@@ -94,6 +94,23 @@ def main_metric(task: Task) -> str:
     return declared.metrics[0] if declared else KINDS[task.kind][0]
 
 
+def selection_score(task: Task, said: Num[np.ndarray, " n"], unread: float) -> float:
+    """The main metric as it selects a checkpoint: no row is left out.
+
+    Left out, unread answers of the hard rows would make a checkpoint look good. A row
+    whose answer could not be read counts as a class that is wrong, or as the score
+    ``unread``; a correlation with a constant counts as 0.
+
+    Args:
+        task: the rows and their Y.
+        said: the class or score predicted for each; NaN where none could be read.
+        unread: what stands for an unread score: the training rows' mean.
+    """
+    whole = said if task.kind == "classes" else np.where(np.isnan(said), unread, said)
+    found = METRICS[main_metric(task)](task.labels, whole)
+    return 0.0 if math.isnan(found) else found
+
+
 def score(
     task: Task,
     said: Num[np.ndarray, " n"],

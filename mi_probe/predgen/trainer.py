@@ -117,7 +117,9 @@ class SystemTrainer(Trainer):
         place = self.records.batches * self.args.world_size + self.args.process_index
         fed = {}
         if self.own is not None:
-            fed = self.own.fed(self.system, inputs, step=step, place=place)
+            # Mixed precision is put on the system's forward, which a roll-out goes past.
+            with self.accelerator.autocast():
+                fed = self.own.fed(self.system, inputs, step=step, place=place)
         found = model(**inputs, **fed)
         self.records.note(found, bool(fed))
         loss = found["loss"] + orthogonality_penalty(self.system.model)
@@ -129,7 +131,8 @@ class SystemTrainer(Trainer):
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Metrics on the validation rows, with ``eval_`` before their names."""
-        found = self._validate(self.system, self._held_out)
+        with self.accelerator.autocast():
+            found = self._validate(self.system, self._held_out)
         self._metrics = found
         named = {f"eval_{name}": value for name, value in found.items()}
         self.log(dict(named))

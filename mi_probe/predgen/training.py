@@ -162,8 +162,9 @@ def _prepare(
         ends=settings.ends,
         answer_tokens=max(len(row.answer) for row in rows.rows),
     )
-    best_by = main_metric(splits.train)
-    arguments = trainer_arguments(settings, folder, len(rows), device, best_by)
+    arguments = trainer_arguments(
+        settings, folder, len(rows), device, main_metric(splits.train)
+    )
     total = int(arguments.max_steps)
     system = _system(settings, backbone, design, total)
     own = None
@@ -190,7 +191,7 @@ def _prepare(
         held_out,
         own=own,
         save=save,
-        validate=partial(validate, task=splits.validation, batch_size=size),
+        validate=partial(validate, task=splits.validation, batch_size=size, selects=True),
         keep=settings.keep_checkpoints,
         by_length=settings.group_by_length,
         callbacks=callbacks,

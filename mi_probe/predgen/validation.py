@@ -8,12 +8,18 @@ from torch import Tensor
 from mi_probe.capture.forward import evaluating
 from mi_probe.predgen.encoding import Rows, collate
 from mi_probe.predgen.inference import answer
+from mi_probe.predgen.metrics import selection_score
 from mi_probe.predgen.systems import System, pad_token
 from mi_probe.tasks import Task
 
 
 def validate(
-    system: System, rows: Rows, task: Task, *, batch_size: int = 16
+    system: System,
+    rows: Rows,
+    task: Task,
+    *,
+    batch_size: int = 16,
+    selects: bool = False,
 ) -> dict[str, float]:
     """The loss with right answers read, and the task's metrics of what is predicted.
 
@@ -25,6 +31,7 @@ def validate(
         rows: the task's rows, encoded.
         task: the rows, with how their answers are read.
         batch_size: rows a forward pass.
+        selects: give ``selection`` too, see `selection_score`.
 
     Returns:
         ``loss``, the metrics, and, where text was written, ``parse_failure_rate`` and
@@ -35,7 +42,11 @@ def validate(
         for batch in _batches(system, rows, batch_size):
             total += float(system(**batch)["loss"]) * len(batch["labels"])
     answers = answer(system, task, rows, batch_size=batch_size)
-    return {"loss": total / len(rows), **answers.scores(task)}
+    found = {"loss": total / len(rows), **answers.scores(task)}
+    if selects:
+        unread = system.design.mean
+        found["selection"] = selection_score(task, answers.values, unread)
+    return found
 
 
 def _batches(system: System, rows: Rows, size: int) -> Iterator[dict[str, Tensor]]:

@@ -267,6 +267,9 @@ def test_an_absent_folder_in_a_present_one(tmp_path, monkeypatch):
     (tmp_path / "results").mkdir()
     monkeypatch.chdir(tmp_path)
     assert "is no such folder" in refusal("results/run1")
+    (tmp_path / "results" / "checkpoint-8").mkdir()
+    message = refusal("results/checkpoint-9")
+    assert "is no such folder, and beside it there are 'checkpoint-8'" in message
 
 
 def test_other_wrong_names(llama, tmp_path):

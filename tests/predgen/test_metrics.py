@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mi_probe.errors import InputError
-from mi_probe.predgen.metrics import KINDS, METRICS, main_metric, score
+from mi_probe.predgen.metrics import KINDS, METRICS, main_metric, score, selection_score
 from mi_probe.tasks import Task
 
 NAN = math.nan
@@ -64,6 +64,21 @@ def test_scores_leave_out_what_could_not_be_read():
     nothing = score(SCORES, np.full(4, NAN), np.ones(4, dtype=bool))
     assert nothing.pop("parse_failure_rate") == 1.0
     assert all(math.isnan(value) for value in nothing.values())
+
+
+def test_a_checkpoint_is_not_chosen_for_the_hard_rows_that_it_leaves_unread():
+    y, unread = SCORES.labels, 2.5
+    evasive = np.where(np.arange(4) == 1, y, NAN)  # one row right, three unread
+    plain = y + 0.5
+    assert score(SCORES, evasive)["mse"] < score(SCORES, plain)["mse"]
+    chosen = [selection_score(SCORES, said, unread) for said in (evasive, plain)]
+    assert chosen == [
+        np.mean((np.where(np.isnan(evasive), unread, evasive) - y) ** 2),
+        0.25,
+    ]
+    said = np.where(CLASSES.labels == 0, NAN, CLASSES.labels)
+    accuracy = score(CLASSES, said)["accuracy"]
+    assert selection_score(CLASSES, said, unread) == accuracy < 1
 
 
 def test_a_constant_has_no_correlation():
