@@ -32,10 +32,11 @@ from mi_probe.analysis.workers import Workers
 from mi_probe.capture import extract, fingerprint_id, forecast, load_activations
 from mi_probe.capture.plan import plan
 from mi_probe.command_line import exit_code, parse_settings
+from mi_probe.contents import digest
 from mi_probe.estimate_forecast import print_forecast, print_self_tests
 from mi_probe.estimate_settings import PROGRAM, Choice, Settings
 from mi_probe.provenance import environment, now
-from mi_probe.results import Results, digest
+from mi_probe.results import Results
 from mi_probe.run_settings import (
     checkpoint_names,
     find_all,

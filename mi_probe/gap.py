@@ -32,10 +32,11 @@ from mi_probe.analysis.threads import limited_threads
 from mi_probe.capture import extract, fingerprint_id, load_activations
 from mi_probe.capture.plan import plan
 from mi_probe.command_line import exit_code, listed, parse_settings
+from mi_probe.contents import digest
 from mi_probe.gap_results import GapResults
 from mi_probe.gap_settings import PROGRAM, Settings
 from mi_probe.provenance import environment, now
-from mi_probe.results import Results, digest
+from mi_probe.results import Results
 from mi_probe.run_settings import (
     checkpoint_names,
     find_all,

@@ -18,8 +18,8 @@ from typing import Any
 import pandas as pd
 
 from mi_probe.atomic import write_atomically
+from mi_probe.contents import plain
 from mi_probe.errors import InputError
-from mi_probe.rows import plain
 
 SCHEMA_VERSION = 1
 

@@ -22,29 +22,17 @@ from safetensors.numpy import load_file, save
 
 from mi_probe.atomic import write_atomically
 from mi_probe.brief import brief_html
+from mi_probe.contents import digest, plain
 from mi_probe.errors import InputError
-from mi_probe.rows import (
-    COLUMNS,
-    SCHEMA_VERSION,
-    Row,
-    canonical,
-    digest,
-    plain,
-    settings_of,
-    table_of,
-    typed,
-)
+from mi_probe.rows import COLUMNS, SCHEMA_VERSION, Row, table_of, typed
 
 __all__ = [
     "COLUMNS",
     "SCHEMA_VERSION",
     "Results",
     "Row",
-    "canonical",
-    "digest",
     "read_pointwise",
     "read_results",
-    "settings_of",
     "table_of",
     "write_atomically",
 ]

@@ -1,16 +1,12 @@
 """The tidy row: what one estimate is, and the JSON that stands for it."""
 
-import dataclasses
-import hashlib
-import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
+
+from mi_probe.contents import plain
 
 SCHEMA_VERSION = 3
 
@@ -98,40 +94,6 @@ _DTYPES = {
     bool: "bool",
     bool | None: "boolean",
 }
-
-
-def canonical(content: Any) -> str:
-    """JSON that is the same for equal contents: sorted keys, no NaN, no NumPy types."""
-    return json.dumps(plain(content), sort_keys=True, allow_nan=False)
-
-
-def digest(content: Any) -> str:
-    """16 hexadecimal digits that stand for the content."""
-    return hashlib.sha256(canonical(content).encode()).hexdigest()[:16]
-
-
-def settings_of(estimator: object) -> dict[str, Any]:
-    """An estimator's class and fields, as plain values."""
-    kind = {"class": type(estimator).__name__}
-    return {**kind, **plain(estimator)} if dataclasses.is_dataclass(estimator) else kind
-
-
-def plain(value: Any) -> Any:
-    """The same content in what JSON knows: dicts, lists, texts, numbers, None."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [plain(v) for v in value]
-    if isinstance(value, np.ndarray | np.generic | torch.Tensor):
-        return plain(value.tolist())
-    if isinstance(value, float):
-        # JSON knows no NaN; an empty cell says "no value" too.
-        return value if math.isfinite(value) else None
-    if value is None or isinstance(value, str | int | bool):
-        return value
-    return getattr(value, "__name__", None) or str(value)
 
 
 def table_of(rows: Iterable[Row]) -> pd.DataFrame:

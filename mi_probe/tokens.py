@@ -31,10 +31,11 @@ from mi_probe.analysis.tokens.measuring import measure_tokens
 from mi_probe.analysis.tokens.printed import format_tables
 from mi_probe.capture import Plan, extract, fingerprint_id, plan
 from mi_probe.command_line import exit_code, parse_settings
+from mi_probe.contents import digest
 from mi_probe.errors import InputError
 from mi_probe.estimate_settings import Choice
 from mi_probe.provenance import environment, now
-from mi_probe.results import Results, digest
+from mi_probe.results import Results
 from mi_probe.run_settings import (
     checkpoint_names,
     find_all,

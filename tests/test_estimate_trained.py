@@ -174,6 +174,18 @@ def test_rows_that_chose_the_checkpoint_are_named_so(predictor):
         assert found.task.notes.count(CHOSE) == notes
 
 
+def test_answers_of_the_training_are_not_written_again(predgen, tmp_path, monkeypatch):
+    monkeypatch.setattr("mi_probe.predgen.inference.roll_out", lambda *_, **__: 1 / 0)
+    chosen = predgen / f"checkpoint-{read_config(predgen)['step']}"
+    for folder in (predgen, chosen):
+        found = open_trained(str(folder), How(folder=tmp_path / folder.name))
+        trained = read_config(predgen)["metrics"]["test"]
+        assert {"loss": trained["loss"], **found.scores} == trained
+        assert len(list((tmp_path / folder.name / "answers").iterdir())) == 1
+    with pytest.raises(ZeroDivisionError):
+        open_trained(str(predgen), How(), rows=16)
+
+
 def test_a_second_call_neither_writes_nor_computes(predgen, tmp_path, capsys, monkeypatch):
     given = (predgen, "--no-series", "--sites", "0", "--pooling", "mean", "--out", tmp_path)
     assert run(*given) == 0

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mi_probe.contents import canonical, digest
 from mi_probe.errors import InputError
 from mi_probe.provenance import code_version, environment
 from mi_probe.results import (
     COLUMNS,
     Results,
     Row,
-    canonical,
-    digest,
     read_pointwise,
     read_results,
     table_of,

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from mi_probe.backbones import Backbone
+from mi_probe.contents import canonical, digest, settings_of
 from mi_probe.estimators import Estimate, Estimator
 from mi_probe.provenance import now
-from mi_probe.results import SCHEMA_VERSION, Row, canonical, digest, settings_of
+from mi_probe.results import SCHEMA_VERSION, Row
 from mi_probe.tasks import Task
 
 # What says how states are kept or which others were captured in the same pass, not

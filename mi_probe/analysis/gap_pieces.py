@@ -9,11 +9,11 @@ import numpy as np
 from mi_probe.analysis.capacity import RUNGS, Rungs, capacity_ladder
 from mi_probe.analysis.cells import Subject, of_states
 from mi_probe.analysis.dpi import dpi_gap
+from mi_probe.contents import digest, settings_of
 from mi_probe.estimators import Estimator
 from mi_probe.gap_results import SCHEMA_VERSION, Compared, GapRow, RungRow
 from mi_probe.hidden import HiddenStates
 from mi_probe.provenance import code_version, now
-from mi_probe.rows import digest, settings_of
 from mi_probe.tasks import Task
 
 

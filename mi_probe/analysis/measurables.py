@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from mi_probe.analysis.cells import Subject, subject_of
-from mi_probe.analysis.kept_answers import kept_answers
 from mi_probe.backbones import Backbone, expand_checkpoints, load_backbone
 from mi_probe.capture import Sequences
 from mi_probe.errors import InputError
@@ -26,6 +25,7 @@ from mi_probe.predgen.inference import (
     read,
     write,
 )
+from mi_probe.predgen.kept_answers import kept_answers
 from mi_probe.predgen.metrics import main_metric
 from mi_probe.tasks import Task
 

@@ -1,12 +1,11 @@
 """A checkpoint of ours as something that can be measured: it knows task and rows."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mi_probe.analysis.cells import subject_of
-from mi_probe.analysis.kept_answers import kept_answers
 from mi_probe.analysis.measurables import (
     How,
     Measurable,
@@ -14,13 +13,13 @@ from mi_probe.analysis.measurables import (
     measurable_of,
     with_score,
 )
-from mi_probe.backbones.fingerprint import sha256_file
 from mi_probe.backbones.folders import step_of
 from mi_probe.capture.sequences import token_limit
 from mi_probe.errors import InputError
-from mi_probe.predgen.checkpoints import HEAD, Checkpoint, load_checkpoint, read_config
+from mi_probe.predgen.checkpoints import Checkpoint, load_checkpoint, read_config
 from mi_probe.predgen.encoding import Rows, encode
-from mi_probe.predgen.inference import TOKEN_SETS, answer
+from mi_probe.predgen.inference import TOKEN_SETS, Answers, answer
+from mi_probe.predgen.kept_answers import answers_key, kept_answers
 from mi_probe.predgen.reserved import refuse_trained, splits_of
 from mi_probe.tasks import Task
 
@@ -80,14 +79,15 @@ def open_trained(
     limit = how.max_tokens or int(config["settings"]["max_tokens"])
     encoded = _encoded(found, measured, limit)
     most = max(1, found.system.design.answer_tokens)
-    answers = kept_answers(
-        how.folder,
-        measured,
-        _key(found, measured, encoded),
-        (lambda: answer(found.system, measured, encoded, batch_size=how.batch_size))
-        if how.write
-        else None,
-    )
+    key = answers_key(found, measured, encoded)
+
+    def answered() -> Answers:
+        # Of its chosen model, on all reserved rows, a training kept them.
+        run = found.folder if step_of(found.folder) is None else found.folder.parent
+        kept = kept_answers(run, measured, key, None)
+        return kept or answer(found.system, measured, encoded, batch_size=how.batch_size)
+
+    answers = kept_answers(how.folder, measured, key, answered if how.write else None)
     own, place = found.system.design, Path(name)
     predictor = own.objective == "predictor"
     subject = replace(
@@ -176,13 +176,3 @@ def _encoded(found: Checkpoint, task: Task, limit: int) -> Rows:
         answers=design.objective != "predictor",
         ends=design.ends,
     )
-
-
-def _key(found: Checkpoint, task: Task, encoded: Rows) -> dict[str, Any]:
-    return {
-        "model": found.backbone.fingerprint,
-        "head": sha256_file(found.folder / HEAD),
-        "design": asdict(found.system.design),
-        "rows": task.sha256(),
-        "prompts": [row.prompt for row in encoded.rows],
-    }

@@ -29,6 +29,8 @@ from mi_probe.predgen.checkpoints import (
 from mi_probe.predgen.data import Splits, read_splits, sha256_of_ids
 from mi_probe.predgen.design import Design, design_for
 from mi_probe.predgen.encoding import Rows, encode
+from mi_probe.predgen.inference import answer
+from mi_probe.predgen.kept_answers import answers_key, kept_answers
 from mi_probe.predgen.metrics import main_metric
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.peft_methods import apply_peft
@@ -45,7 +47,7 @@ from mi_probe.predgen.resumption import (
 from mi_probe.predgen.settings import TrainSettings
 from mi_probe.predgen.systems import System, check_objective
 from mi_probe.predgen.trainer import SystemTrainer
-from mi_probe.predgen.validation import validate
+from mi_probe.predgen.validation import mean_loss, validate
 from mi_probe.provenance import environment
 
 
@@ -259,9 +261,12 @@ def _finish(run: _Run, folder: Path) -> None:
     left_out = (*ONLY_TO_RESUME, STATE, PREDGEN_CONFIG)
     shutil.copytree(there[step], place, ignore=shutil.ignore_patterns(*left_out))
     chosen = load_checkpoint(there[step], device=str(run.trainer.args.device))
-    config["metrics"]["test"] = validate(
-        chosen.system, run.test, run.splits.test, batch_size=run.settings.batch_size
-    )
+    rows, test, size = run.test, run.splits.test, run.settings.batch_size
+    answers = answer(chosen.system, test, rows, batch_size=size)
+    loss = mean_loss(chosen.system, rows, size)
+    config["metrics"]["test"] = {"loss": loss, **answers.scores(test)}
+    # Kept, so that measuring this model need not write them again.
+    kept_answers(folder, test, answers_key(chosen, test, rows), lambda: answers)
     for path in place.iterdir():
         os.replace(path, folder / path.name)
     place.rmdir()

@@ -37,16 +37,21 @@ def validate(
         ``loss``, the metrics, and, where text was written, ``parse_failure_rate`` and
         (PredGen) the metrics of the text as ``text_...``.
     """
-    total = 0.0
-    with torch.no_grad(), evaluating(system):
-        for batch in _batches(system, rows, batch_size):
-            total += float(system(**batch)["loss"]) * len(batch["labels"])
     answers = answer(system, task, rows, batch_size=batch_size)
-    found = {"loss": total / len(rows), **answers.scores(task)}
+    found = {"loss": mean_loss(system, rows, batch_size), **answers.scores(task)}
     if selects:
         unread = system.design.mean
         found["selection"] = selection_score(task, answers.values, unread)
     return found
+
+
+def mean_loss(system: System, rows: Rows, batch_size: int = 16) -> float:
+    """The system's loss a row, right answers read, in evaluation mode."""
+    total = 0.0
+    with torch.no_grad(), evaluating(system):
+        for batch in _batches(system, rows, batch_size):
+            total += float(system(**batch)["loss"]) * len(batch["labels"])
+    return total / len(rows)
 
 
 def _batches(system: System, rows: Rows, size: int) -> Iterator[dict[str, Tensor]]:

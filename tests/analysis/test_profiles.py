@@ -11,10 +11,11 @@ from mi_probe.analysis.cells import cells, subject_of
 from mi_probe.analysis.measuring import check_task, measure
 from mi_probe.analysis.profiles import choose_estimators, profile
 from mi_probe.capture import extract
+from mi_probe.contents import digest
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
 from mi_probe.hidden import HiddenStates
-from mi_probe.results import COLUMNS, digest, read_results
+from mi_probe.results import COLUMNS, read_results
 from mi_probe.tasks import Task
 
 SEEN: list[tuple] = []

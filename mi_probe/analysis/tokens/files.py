@@ -19,8 +19,8 @@ import pandas as pd
 
 from mi_probe.analysis.tokens.measuring import TokenTables
 from mi_probe.atomic import write_atomically
+from mi_probe.contents import digest
 from mi_probe.errors import InputError
-from mi_probe.results import digest
 
 FOLDER = "tokens"
 SCHEMA = "mi_probe.tokens/1"

@@ -7,11 +7,11 @@ import pytest
 from scipy.special import log_softmax
 
 from mi_probe import InputError
+from mi_probe.contents import settings_of
 from mi_probe.estimators.conditional.models import ClassPath, ScorePath
 from mi_probe.estimators.conditional.posterior import Posterior, standardised
 from mi_probe.estimators.conditional.scorers import normal_scores
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
-from mi_probe.results import settings_of
 from mi_probe.synthetic import class_gaussians
 
 ALL = {estimator.name: estimator for estimator in (*PROBES, *GENERATIVE)}

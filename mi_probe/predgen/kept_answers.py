@@ -1,4 +1,4 @@
-"""Answers beside the results: written once, read by people, and not written again.
+"""Answers in a folder, a training's or of results: written once, and read by people.
 
     answers/ID.json    ids, tokens, texts, predictions; which could not be read
 
@@ -8,15 +8,19 @@
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mi_probe.atomic import write_atomically
+from mi_probe.backbones.fingerprint import sha256_file
+from mi_probe.contents import digest, plain
 from mi_probe.errors import InputError
+from mi_probe.predgen.checkpoints import HEAD, Checkpoint
+from mi_probe.predgen.encoding import Rows
 from mi_probe.predgen.inference import Answers
-from mi_probe.rows import digest, plain
 from mi_probe.tasks import Task
 from mi_probe.tasks.answers import Parsed
 
@@ -29,10 +33,10 @@ def kept_answers(
     key: Mapping[str, Any],
     make: Callable[[], Answers] | None,
 ) -> Answers | None:
-    """The answers of a key: those kept in a results folder, or new ones, which are kept.
+    """The answers of a key: those kept in a folder, or new ones, which are kept.
 
     Args:
-        folder: the results folder; None keeps nothing.
+        folder: a training's or a results folder; None keeps nothing.
         task: the rows that are answered.
         key: what the answers depend on.
         make: how they are made; None makes none, and gives None where none are kept.
@@ -63,6 +67,17 @@ def kept_answers(
     text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
     write_atomically(path, (text + "\n").encode())
     return found
+
+
+def answers_key(found: Checkpoint, task: Task, encoded: Rows) -> dict[str, Any]:
+    """What the answers of a trained system depend on."""
+    return {
+        "model": found.backbone.fingerprint,
+        "head": sha256_file(found.folder / HEAD),
+        "design": asdict(found.system.design),
+        "rows": task.sha256(),
+        "prompts": [row.prompt for row in encoded.rows],
+    }
 
 
 def _read(path: Path, task: Task) -> Answers:
