@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, fields
 
 from mi_probe.command_line import parse_settings
 from mi_probe.errors import InputError
-from mi_probe.predgen.settings import PRESETS, TrainSettings
+from mi_probe.predgen.presets import PRESETS
+from mi_probe.predgen.settings import TrainSettings
 
 PROGRAM = "python -m mi_probe.train"
 

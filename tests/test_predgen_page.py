@@ -9,8 +9,8 @@ import pytest
 
 from mi_probe.predgen.alignment import ALIGNMENTS
 from mi_probe.predgen.director import DIRECTORS
+from mi_probe.predgen.presets import BUGS
 from mi_probe.predgen.schedules import SCHEDULES
-from mi_probe.predgen.settings import BUGS
 
 PAGE = Path(__file__).parents[1] / "docs" / "predgen.md"
 TEXT = PAGE.read_text(encoding="utf-8")

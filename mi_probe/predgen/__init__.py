@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import Any
 
 _FROM = {
-    "BUGS": "settings",
-    "PRESETS": "settings",
+    "BUGS": "presets",
+    "PRESETS": "presets",
     "Checkpoint": "checkpoints",
     "TrainSettings": "settings",
     "Trained": "training",

@@ -1,4 +1,4 @@
-"""Tables of the page: cells as text, with what they are sorted by."""
+"""Tables of the page: estimates, gaps and ladders, what stands beside the tokens."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -6,22 +6,19 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from mi_probe.analysis.labels import short_name, view_words
-from mi_probe.analysis.reading import STATUS_WORDS
 from mi_probe.analysis.tokens.reading import words_are_of
-from mi_probe.facts import fixed
-from mi_probe.plots.glyphs import SEEN
+from mi_probe.report.cells import Cell, interval, number, status, text, token, whole
 from mi_probe.report.sources import Sources
 
 MOST_ROWS = 1500
 """Rows of a table at most; results.csv has them all."""
-DASH = "\N{EN DASH}"
 
 
 @dataclass(frozen=True)
@@ -31,15 +28,6 @@ class Column:
     title: str
     number: bool = False
     chosen: bool = False
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What is shown, and the number that it is sorted by, where it is one."""
-
-    text: str
-    key: str = ""
-    flagged: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,44 +41,6 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     left_out: int = 0
     """Rows of the results that are not shown."""
-
-
-def number(value: Any, digits: int = 3) -> Cell:
-    """A number, sorted by its value; a dash where there is none."""
-    if value is None or pd.isna(value):
-        return Cell(DASH)
-    return Cell(fixed(value, digits), repr(float(value)))
-
-
-def whole(value: Any) -> Cell:
-    """A count, or a layer."""
-    if value is None or pd.isna(value):
-        return Cell(DASH)
-    return Cell(f"{float(value):,g}", repr(float(value)))
-
-
-def interval(low: Any, high: Any) -> Cell:
-    """A 95 % interval, sorted by its width."""
-    if low is None or high is None or pd.isna(low) or pd.isna(high):
-        return Cell(DASH)
-    return Cell(f"[{fixed(low)}, {fixed(high)}]", repr(float(high) - float(low)))
-
-
-def text(value: Any) -> Cell:
-    """Words as they are."""
-    return Cell(DASH if value is None or pd.isna(value) else str(value))
-
-
-def token(value: Any) -> Cell:
-    """A token with its blanks seen: "the" and " the" are two."""
-    return Cell("".join(SEEN.get(character, character) for character in str(value)))
-
-
-def status(value: Any) -> Cell:
-    """Whether to rely on it, marked where not."""
-    if value is None or pd.isna(value):
-        return Cell(DASH)
-    return Cell(STATUS_WORDS.get(str(value), str(value)), flagged=str(value) != "ok")
 
 
 def estimates_table(points: pd.DataFrame) -> Table:
@@ -150,8 +100,6 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
         status(row["status"]),
     )
 
-
-Cells = dict[str, tuple[str, Callable[[pd.Series], Cell], bool]]
 
 _NUMBER = {"gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"}
 _TITLES = {
@@ -223,47 +171,38 @@ def _cell(column: str, value: Any) -> Cell:
     return whole(value) if column in _COUNTS else text(value)
 
 
+_WHERE = ("subject", "objective", "step", "task", "site", "layer", "token_set", "pooling")
+_GAP = ("full_nats", "pooled_nats", "gap_nats")
+_LADDERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "gaps": (
+        "Gaps",
+        "I(Y;Z|Z_p) in nats, from paired held-out values. p: conditional randomisation, Y "
+        "redrawn from what Z_p tells.",
+        (*_WHERE, *_GAP, "p_value", "H_Y_nats", "n", "reading"),
+    ),
+    "capacity": (
+        "Capacity ladder",
+        "The gap in nats as the critic grows. A gap that closes with capacity was one of "
+        "the weaker critic.",
+        (*_WHERE, "rung", *_GAP, "chosen", "H_Y_nats", "n"),
+    ),
+    "noise": (
+        "Noise ladder",
+        "The gap in nats of states with noise of \N{GREEK SMALL LETTER SIGMA} times their "
+        "root mean square, added before pooling.",
+        (*_WHERE, "sigma", *_GAP, "H_Y_nats", "n"),
+    ),
+}
+"""Title, caption and columns of these tables of `Sources`."""
+
+
 def ladder_tables(sources: Sources) -> list[Table]:
     """Gaps and ladders, where they were measured."""
-    where = ("subject", "objective", "step", "task", "site", "layer", "token_set")
-    made = []
-    if len(sources.gaps):
-        made.append(
-            plain_table(
-                sources.gaps,
-                "gaps",
-                "Gaps",
-                "I(Y;Z|Z_p) in nats, from paired held-out values. p: conditional "
-                "randomisation, Y redrawn from what Z_p tells.",
-                (*where, "pooling", "full_nats", "pooled_nats", "gap_nats", "p_value")
-                + ("H_Y_nats", "n", "reading"),
-            )
-        )
-    if len(sources.capacity):
-        made.append(
-            plain_table(
-                sources.capacity,
-                "capacity",
-                "Capacity ladder",
-                "The gap in nats as the critic grows. A gap that closes with capacity was "
-                "one of the weaker critic.",
-                (*where, "pooling", "rung", "full_nats", "pooled_nats", "gap_nats")
-                + ("chosen", "H_Y_nats", "n"),
-            )
-        )
-    if len(sources.noise):
-        made.append(
-            plain_table(
-                sources.noise,
-                "noise",
-                "Noise ladder",
-                "The gap in nats of states with noise of \N{GREEK SMALL LETTER SIGMA} "
-                "times their root mean square, added before pooling.",
-                (*where, "pooling", "sigma", "full_nats", "pooled_nats", "gap_nats")
-                + ("H_Y_nats", "n"),
-            )
-        )
-    return made
+    return [
+        plain_table(measured, name, title, caption, columns)
+        for name, (title, caption, columns) in _LADDERS.items()
+        if len(measured := getattr(sources, name))
+    ]
 
 
 def token_tables(sources: Sources) -> list[Table]:

@@ -17,31 +17,14 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.classes.stack import (
-    Chosen,
-    CrossFits,
-    Hint,
-    ViewFits,
-    held_out_terms,
-    stacked,
-)
+from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
+from mi_probe.estimators.classes.stack import Hint, held_out_terms, stacked
 from mi_probe.estimators.classes.whitened import views_of_vectors
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator
 from mi_probe.estimators.protocol.folds import assign_folds
 from mi_probe.estimators.protocol.learning_curve import PARTS, extrapolation, nested_parts
 from mi_probe.estimators.protocol.targets import Classes
-
-__all__ = [
-    "Chosen",
-    "CrossFits",
-    "cross_fits",
-    "drawn_rows",
-    "forget_fits",
-    "held_out_terms",
-    "stacked",
-    "vector_estimate",
-]
 
 _MEMORY = 512 * 2**20
 """Bytes of fits that are kept for the next estimate on the same vectors."""

@@ -1,11 +1,11 @@
 r"""`auto` for classes on vectors: a cross-fitted convex stack with its learning curve.
 
 For each pair of folds {j, k} every member (`members`) is fitted without both, and
-scores both. Where k is held out, those scores of the other folds choose each member's
-place on its path, its temperature and the weights of the stack; the held-out rows get the
-average of the fits without j and k over all j. So no label of fold k trains, chooses or
-weighs anything that scores fold k. With T the stack's log ratio log q(y|x)/q(y), a
-held-out term is
+scores both (`cross_fits`). Where k is held out, those scores of the other folds choose each
+member's place on its path, its temperature and the weights of the stack; the held-out rows
+get the average of the fits without j and k over all j. So no label of fold k trains,
+chooses or weighs anything that scores fold k. With T the stack's log ratio log q(y|x)/q(y),
+a held-out term is
 
 .. math:: i(y; x) = T(x, y) - \log \sum_{y'} p(y') e^{T(x, y')}
 
@@ -20,14 +20,14 @@ dimensions, and on more than a quarter of the rows only if they add something th
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import log_softmax, logsumexp
+from scipy.special import logsumexp
 
-from mi_probe.estimators.classes.members import MANY, MEMBERS, TREE_LIMIT, Sample, Shared
+from mi_probe.estimators.classes.cross_fits import ViewFits
+from mi_probe.estimators.classes.members import MEMBERS
 from mi_probe.estimators.classes.stacking import (
     best_temperature,
     log_likelihood,
@@ -37,7 +37,6 @@ from mi_probe.estimators.classes.stacking import (
     pooled,
     tempered,
 )
-from mi_probe.estimators.classes.whitened import standardised, whitened
 from mi_probe.estimators.protocol.targets import Classes
 
 _EVIDENCE = 3.0
@@ -70,112 +69,6 @@ class Chosen:
     """log q(y), of the rows outside the fold."""
     record: dict[str, Any]
     """Places, temperatures and weights."""
-
-
-@runtime_checkable
-class ViewFits(Protocol):
-    """One view's cross-fitted members: of vectors here, of tokens in `sequences.fits`."""
-
-    @property
-    def members(self) -> Mapping[str, Sequence[dict[str, float]]]:
-        """Each member's path."""
-        ...
-
-    @property
-    def dimensions(self) -> int:
-        """Of the coordinates that the members read."""
-        ...
-
-    def scores(
-        self, member: str, level: int, k: int, places: Sequence[int]
-    ) -> Float[np.ndarray, "p n c"]:
-        """See `CrossFits.scores`."""
-        ...
-
-
-class CrossFits:
-    """Every member's scores of two folds by fits without both, for one view."""
-
-    def __init__(
-        self,
-        x: Float[np.ndarray, "n d"],
-        target: Classes,
-        fold: Int[np.ndarray, " n"],
-        part: Int[np.ndarray, " n"],
-        seed: int,
-        device: str,
-    ) -> None:
-        u = whitened(x)
-        columns = standardised(x) if x.shape[1] <= TREE_LIMIT else None
-        self._shared = Shared(u, target.index, target.n_classes, device, columns)
-        self._fold, self._part, self._seed = fold, part, seed
-        self.members: Mapping[str, Sequence[dict[str, float]]] = {
-            name: path
-            for name, member in MEMBERS.items()
-            if u.shape[1] and (path := member.path(self._shared))
-        }
-        self._scores: dict[tuple[str, int, tuple[int, ...]], np.ndarray] = {}
-        self._held: dict[int, list[Sample]] = {}
-
-    @property
-    def dimensions(self) -> int:
-        """Of the shared coordinates."""
-        return self._shared.u.shape[1]
-
-    @property
-    def bytes_held(self) -> int:
-        """What keeping this costs."""
-        return self._shared.u.nbytes + sum(s.nbytes for s in self._scores.values())
-
-    def scores(
-        self, member: str, level: int, k: int, places: Sequence[int]
-    ) -> Float[np.ndarray, "p n c"]:
-        """Log posteriors of all rows for a held-out fold, at these places of the path.
-
-        Rows outside the fold by fits without it and their own fold; rows of the fold by
-        the average of these.
-        """
-        # Fits of some places alone need not be those of all: a path is warm-started.
-        key = (member, level, tuple(places))
-        if key not in self._scores:
-            self._scores[key] = self._fitted(*key)
-        return self._scores[key][k]
-
-    def release(self, level: int) -> None:
-        """Forget a level's scores where there are so many classes that they are large."""
-        if self._shared.n_classes > MANY:
-            self._scores = {k: v for k, v in self._scores.items() if k[1] != level}
-
-    def _fitted(
-        self, member: str, level: int, chosen: tuple[int, ...]
-    ) -> Float[np.ndarray, "k p n c"]:
-        path = [self.members[member][place] for place in chosen]
-        n_folds = int(self._fold.max()) + 1
-        shape = (n_folds, len(path), len(self._fold), self._shared.n_classes)
-        scores = np.zeros(shape, dtype=np.float32)
-        pairs = list(combinations(range(n_folds), 2))
-        fits = MEMBERS[member].fit(self._samples(level, pairs), path)
-        for (j, k), places in zip(pairs, fits, strict=True):
-            for place, predict in enumerate(places):
-                for one, other in ((j, k), (k, j)):
-                    rows = np.flatnonzero(self._fold == one)
-                    log_q = log_softmax(predict(rows), axis=1)
-                    scores[other, place, rows] = log_q
-                    scores[one, place, rows] += log_q / (n_folds - 1)
-        return scores
-
-    def _samples(self, level: int, pairs: Sequence[tuple[int, int]]) -> list[Sample]:
-        if level not in self._held:
-            usable = self._part <= level
-            self._held[level] = [
-                Sample(
-                    self._shared,
-                    np.flatnonzero(usable & ~np.isin(self._fold, pair)),
-                    _mixed(self._seed, level, *pair),
-                )
-                for pair in pairs
-            ]
-        return self._held[level]
 
 
 def stacked(
@@ -345,7 +238,3 @@ def held_out_terms(
     """T(x, y) minus the log of its exponential's mean over classes, in nats."""
     own = log_ratio[np.arange(len(y)), y]
     return own - logsumexp(log_ratio + log_prior, axis=1)
-
-
-def _mixed(*numbers: int) -> int:
-    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

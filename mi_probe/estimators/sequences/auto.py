@@ -28,12 +28,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax
 
 from mi_probe.estimators.classes.auto import cross_fits, doubt_about, hint_of
-from mi_probe.estimators.classes.stack import (
-    Chosen,
-    ViewFits,
-    held_out_terms,
-    stacked,
-)
+from mi_probe.estimators.classes.cross_fits import ViewFits
+from mi_probe.estimators.classes.stack import Chosen, held_out_terms, stacked
 from mi_probe.estimators.classes.stacking import (
     log_linear_weights,
     mix,

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.classes.auto import cross_fits, stacked
-from mi_probe.estimators.classes.stack import Chosen
+from mi_probe.estimators.classes.auto import cross_fits
+from mi_probe.estimators.classes.stack import Chosen, stacked
 from mi_probe.estimators.continuous.fits import ScoreFits, best_of_poolings
 from mi_probe.estimators.continuous.normal_scores import varying
 from mi_probe.estimators.protocol.learning_curve import PARTS

@@ -8,7 +8,8 @@ from mi_probe.estimators import Auto
 from mi_probe.estimators.classes.auto import cross_fits, drawn_rows, stacked
 from mi_probe.estimators.classes.axes import INDEPENDENT_LIMIT, independent_axes
 from mi_probe.estimators.classes.boosted_trees import fit_trees
-from mi_probe.estimators.classes.members import MEMBERS, Shared
+from mi_probe.estimators.classes.members import MEMBERS
+from mi_probe.estimators.classes.sample import Shared
 from mi_probe.estimators.classes.whitened import whitened
 from mi_probe.estimators.protocol.targets import Classes, as_target
 from mi_probe.synthetic import checkerboard, class_gaussians

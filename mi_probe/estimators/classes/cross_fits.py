@@ -1,0 +1,124 @@
+"""Members of the stack fitted without each pair of folds, and what they say of the rows."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.special import log_softmax
+
+from mi_probe.estimators.classes.members import MANY, MEMBERS, TREE_LIMIT
+from mi_probe.estimators.classes.sample import Sample, Shared
+from mi_probe.estimators.classes.whitened import standardised, whitened
+from mi_probe.estimators.protocol.targets import Classes
+
+
+@runtime_checkable
+class ViewFits(Protocol):
+    """One view's cross-fitted members: of vectors here, of tokens in `sequences.fits`."""
+
+    @property
+    def members(self) -> Mapping[str, Sequence[dict[str, float]]]:
+        """Each member's path."""
+        ...
+
+    @property
+    def dimensions(self) -> int:
+        """Of the coordinates that the members read."""
+        ...
+
+    def scores(
+        self, member: str, level: int, k: int, places: Sequence[int]
+    ) -> Float[np.ndarray, "p n c"]:
+        """See `CrossFits.scores`."""
+        ...
+
+
+class CrossFits:
+    """Every member's scores of two folds by fits without both, for one view."""
+
+    def __init__(
+        self,
+        x: Float[np.ndarray, "n d"],
+        target: Classes,
+        fold: Int[np.ndarray, " n"],
+        part: Int[np.ndarray, " n"],
+        seed: int,
+        device: str,
+    ) -> None:
+        u = whitened(x)
+        columns = standardised(x) if x.shape[1] <= TREE_LIMIT else None
+        self._shared = Shared(u, target.index, target.n_classes, device, columns)
+        self._fold, self._part, self._seed = fold, part, seed
+        self.members: Mapping[str, Sequence[dict[str, float]]] = {
+            name: path
+            for name, member in MEMBERS.items()
+            if u.shape[1] and (path := member.path(self._shared))
+        }
+        self._scores: dict[tuple[str, int, tuple[int, ...]], np.ndarray] = {}
+        self._held: dict[int, list[Sample]] = {}
+
+    @property
+    def dimensions(self) -> int:
+        """Of the shared coordinates."""
+        return self._shared.u.shape[1]
+
+    @property
+    def bytes_held(self) -> int:
+        """What keeping this costs."""
+        return self._shared.u.nbytes + sum(s.nbytes for s in self._scores.values())
+
+    def scores(
+        self, member: str, level: int, k: int, places: Sequence[int]
+    ) -> Float[np.ndarray, "p n c"]:
+        """Log posteriors of all rows for a held-out fold, at these places of the path.
+
+        Rows outside the fold by fits without it and their own fold; rows of the fold by
+        the average of these.
+        """
+        # Fits of some places alone need not be those of all: a path is warm-started.
+        key = (member, level, tuple(places))
+        if key not in self._scores:
+            self._scores[key] = self._fitted(*key)
+        return self._scores[key][k]
+
+    def release(self, level: int) -> None:
+        """Forget a level's scores where there are so many classes that they are large."""
+        if self._shared.n_classes > MANY:
+            self._scores = {k: v for k, v in self._scores.items() if k[1] != level}
+
+    def _fitted(
+        self, member: str, level: int, chosen: tuple[int, ...]
+    ) -> Float[np.ndarray, "k p n c"]:
+        path = [self.members[member][place] for place in chosen]
+        n_folds = int(self._fold.max()) + 1
+        shape = (n_folds, len(path), len(self._fold), self._shared.n_classes)
+        scores = np.zeros(shape, dtype=np.float32)
+        pairs = list(combinations(range(n_folds), 2))
+        fits = MEMBERS[member].fit(self._samples(level, pairs), path)
+        for (j, k), places in zip(pairs, fits, strict=True):
+            for place, predict in enumerate(places):
+                for one, other in ((j, k), (k, j)):
+                    rows = np.flatnonzero(self._fold == one)
+                    log_q = log_softmax(predict(rows), axis=1)
+                    scores[other, place, rows] = log_q
+                    scores[one, place, rows] += log_q / (n_folds - 1)
+        return scores
+
+    def _samples(self, level: int, pairs: Sequence[tuple[int, int]]) -> list[Sample]:
+        if level not in self._held:
+            usable = self._part <= level
+            self._held[level] = [
+                Sample(
+                    self._shared,
+                    np.flatnonzero(usable & ~np.isin(self._fold, pair)),
+                    _mixed(self._seed, level, *pair),
+                )
+                for pair in pairs
+            ]
+        return self._held[level]
+
+
+def _mixed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])

@@ -1,0 +1,107 @@
+"""The rows that members of the stack are fitted to, and what fits to one view share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.spatial import KDTree
+
+from mi_probe.estimators.classes.axes import independent_axes
+from mi_probe.estimators.classes.telling import (
+    CUBIC_CLASSES,
+    CUBIC_LIMIT,
+    second_order,
+    third_order,
+)
+
+Predict: TypeAlias = Callable[[Int[np.ndarray, " k"]], Float[np.ndarray, "k c"]]
+"""From rows to unnormalised log posteriors."""
+
+_NEIGHBOURS = 200
+_BOTTLENECK = 12
+
+
+@dataclass
+class Shared:
+    """What all fits to one view share."""
+
+    u: Float[np.ndarray, "n d"]
+    y: Int[np.ndarray, " n"]
+    n_classes: int
+    device: str = "cpu"
+    columns: Float[np.ndarray, "n k"] | None = None
+    """X's own, standardised, where trees may cut them; else they cut the coordinates."""
+
+    @cached_property
+    def cuts(self) -> Float[np.ndarray, "n k"]:
+        """Columns that trees cut: X's own, and independent axes where these are sought."""
+        own = self.u if self.columns is None else self.columns
+        return np.concatenate([own, independent_axes(self.u)], axis=1)
+
+    @cached_property
+    def neighbours(self) -> Int[np.ndarray, "n k"]:
+        """Nearest rows of each row, itself left out."""
+        count = min(_NEIGHBOURS, len(self.u) - 1)
+        tree = KDTree(self.u)
+        found = np.asarray(tree.query(self.u, count + 1)[1])
+        # With duplicated rows a row need not come first in its own list.
+        own = found == np.arange(len(found))[:, None]
+        own[~own.any(1), -1] = True
+        return found[~own].reshape(len(found), count)
+
+    @cached_property
+    def u_tensor(self) -> torch.Tensor:
+        """The coordinates where networks are trained."""
+        return torch.as_tensor(self.u).to(self.device)
+
+    @cached_property
+    def y_tensor(self) -> torch.Tensor:
+        """The classes where networks are trained."""
+        return torch.as_tensor(self.y).to(self.device)
+
+
+@dataclass
+class Sample:
+    """The rows that a fit may learn from."""
+
+    shared: Shared
+    rows: Int[np.ndarray, " m"]
+    seed: int
+    log_prior: Float[np.ndarray, " c"] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Half a row a class keeps a class that is missing here possible elsewhere.
+        counts = np.bincount(self.y, minlength=self.shared.n_classes) + 0.5
+        self.log_prior = np.log(counts / counts.sum())
+
+    @property
+    def u(self) -> Float[np.ndarray, "m d"]:
+        """The rows' coordinates."""
+        return self.shared.u[self.rows]
+
+    @property
+    def y(self) -> Int[np.ndarray, " m"]:
+        """The rows' classes."""
+        return self.shared.y[self.rows]
+
+    @cached_property
+    def directions(self) -> Float[np.ndarray, "d k"]:
+        """Directions that tell something, by means and covariances, best first."""
+        return second_order(self.u, self.y, self.shared.n_classes)
+
+    @cached_property
+    def bottleneck(self) -> Float[np.ndarray, "d q"]:
+        """Where a network's directions start."""
+        d = self.u.shape[1]
+        if d <= _BOTTLENECK:
+            return np.eye(d, dtype=np.float32)
+        chosen = self.directions[:, :_BOTTLENECK]
+        if d <= CUBIC_LIMIT and self.shared.n_classes <= CUBIC_CLASSES:
+            half = _BOTTLENECK // 2
+            third = third_order(self.u, self.y, self.shared.n_classes, half)
+            chosen = np.concatenate([self.directions[:, :half], third], axis=1)
+        return chosen
