@@ -33,6 +33,13 @@ _USERS_DISK = (
 )
 
 
+def about(text: str, default: Any = None) -> Any:
+    """A field of settings with its line of ``--help``; of a list, each has a copy."""
+    if isinstance(default, list):
+        return dataclasses.field(default_factory=default.copy, metadata={"help": text})
+    return dataclasses.field(default=default, metadata={"help": text})
+
+
 def parse_settings(
     kind: type,
     arguments: Sequence[str],
@@ -114,17 +121,28 @@ def listed(value: Any, name: str, of: Callable[[str], Any] = str) -> list[Any]:
     return found
 
 
-def exit_code(command: Callable[[], None], *, program: str, resume: str = "") -> int:
+def run_command(
+    command: Callable[[Settings], object],
+    parse: Callable[[Sequence[str]], Settings],
+    arguments: Sequence[str] | None,
+    *,
+    program: str,
+    resume: str = "",
+) -> int:
     """Run a command; say what went wrong in one line; give the exit code.
 
     Args:
         command: what to run.
-        program: its name in messages.
+        parse: what makes its settings of the command line, such as `parse_settings`.
+        arguments: the command line; this process's own where it is None.
+        program: what the user typed to run it.
         resume: what to tell who interrupts it.
     """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    program = program.removeprefix("python -m ")
     try:
         with _terminable():
-            command()
+            command(parse(given))
     except InputError as error:
         _say(f"{program}: error: {' '.join(str(error).split())}")
         return 2

@@ -4,8 +4,6 @@ Writes a results folder (see `mi_probe.results`), a row as soon as it is finishe
 is finished is not computed again. Prints a table on stdout; everything else on stderr.
 """
 
-import dataclasses
-import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from mi_probe.analysis.cells import Cell, anchor_of, cells
-from mi_probe.analysis.measurables import Measurable, describe
+from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import (
     Measured,
     anchored,
@@ -26,16 +24,13 @@ from mi_probe.analysis.measuring import (
     keep,
     measure,
 )
-from mi_probe.analysis.printed import format_bytes, format_scores, format_table, heading
+from mi_probe.analysis.printed import format_scores, format_table, heading
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.workers import Workers
-from mi_probe.capture import extract, fingerprint_id, forecast, load_activations
-from mi_probe.capture.plan import plan
-from mi_probe.command_line import exit_code, parse_settings
-from mi_probe.contents import digest
+from mi_probe.capture import forecast, load_activations
+from mi_probe.command_line import parse_settings, run_command
 from mi_probe.estimate_forecast import print_forecast, print_self_tests
 from mi_probe.estimate_settings import PROGRAM, Choice, Settings
-from mi_probe.provenance import environment, now
 from mi_probe.results import Results
 from mi_probe.run_settings import (
     checkpoint_names,
@@ -43,6 +38,7 @@ from mi_probe.run_settings import (
     open_measurable,
     read_task,
 )
+from mi_probe.runs import Capture, RunRecord, sizes_on_disk
 from mi_probe.tasks import Task
 
 
@@ -76,20 +72,11 @@ def estimate(settings: Settings) -> None:
 class Part:
     """The estimates of one token set of a model."""
 
-    token_set: str
-    capture: dict[str, Any]
-    """What `extract` is told."""
-    store: Path
+    capture: Capture
     wanted: dict[str, Any]
     """What `cells` and `measure` are told."""
     todo: list[Cell] = field(repr=False)
     missing: list[Cell] = field(repr=False)
-    notes: tuple[str, ...]
-
-    @property
-    def sites(self) -> list[str]:
-        """In the network's order, which is the order of the table."""
-        return self.wanted["sites"]
 
 
 class Run:
@@ -105,22 +92,12 @@ class Run:
     ):
         self.settings, self.choice = settings, choice
         self.task, self.results, self.workers = task, results, workers
-        config = dataclasses.asdict(settings)
-        # Where things go does not change what they are.
-        for name in ("out", "keep_activations", "dry_run"):
-            config.pop(name)
-        self.config_sha = digest(config)
-        self.record: dict[str, Any] = {
-            "run_id": f"{now()}-{self.config_sha}",
-            "command": PROGRAM,
-            "config": config,
-            "config_sha": self.config_sha,
-            "started": now(),
-            "environment": {**environment(), "threads_per_estimate": workers.threads},
-            # Trained systems bring a task each, which is with the model.
-            "task": None if task is None else describe(task),
-            "models": [],
-        }
+        self.record = RunRecord(
+            *(results, settings, task),
+            program=PROGRAM,
+            aside=("dry_run",),
+            threads_per_estimate=workers.threads,
+        )
         self.stores: list[Path] = []
 
     def measure(self, name: str) -> None:
@@ -130,7 +107,7 @@ class Run:
         task = model.task
         check_task(task, self.choice.estimators)
         parts = [self._part(model, token_set) for token_set in model.sources]
-        notes = [*model.notes, *(note for part in parts for note in part.notes)]
+        notes = [*model.notes, *(note for part in parts for note in part.capture.notes)]
         print(heading(model.backbone.name, task, [*dict.fromkeys(notes)]))
         if model.scores:
             print(f"  its own answers: {format_scores(model.scores)}")
@@ -140,26 +117,16 @@ class Run:
             for part in parts:
                 self._forecast(model, part)
             return
-        fingerprint = model.backbone.fingerprint
-        self.record["models"].append(
-            {"name": name, "fingerprint": fingerprint, **model.record}
-        )
-        self.results.record(self.record)
+        self.record.add(name, model)
         for part in parts:
             if part.missing:
-                extract(
-                    model.backbone,
-                    model.sources[part.token_set],
-                    store=part.store,
-                    batch_size=settings.batch_size,
-                    **part.capture,
-                )
+                part.capture.extract(model, settings.batch_size)
         del model  # estimating needs its memory more
         for part in parts:
             if part.missing:
                 self._estimate(part, task)
         table = self.results.table()
-        shown = [in_network_order(table, part.todo, part.sites) for part in parts]
+        shown = [in_network_order(table, part.todo, part.capture.sites) for part in parts]
         print(format_table(pd.concat(shown, ignore_index=True)))
         done = sum(len(part.todo) - len(part.missing) for part in parts)
         if done:
@@ -168,8 +135,7 @@ class Run:
 
     def close(self) -> None:
         """Rebuild the table from the finished rows."""
-        if not self.settings.dry_run and self.record["models"]:
-            self.results.record({**self.record, "ended": now()})
+        if not self.settings.dry_run and self.record.close():
             self.results.write_table()
 
     def say_where(self) -> None:
@@ -179,34 +145,31 @@ class Run:
             return
         out = self.results.folder
         print(f"Results: {out / 'results.csv'}, one file an estimate in {out / 'rows'}")
-        for store in self.stores:
-            size = sum(f.stat().st_size for f in store.rglob("*") if f.is_file())
-            print(f"Hidden states: {store} ({format_bytes(size)})")
+        for line in sizes_on_disk(self.stores):
+            print(line)
 
     def _part(self, model: Measurable, token_set: str) -> Part:
         choice, subject = self.choice, model.subject
         views = [v for v in choice.views if token_set == "prompt" or v != "head"]
-        capture: dict[str, Any] = {
-            "sites": model.sites(token_set, choice.sites),
-            "views": [*dict.fromkeys(map(subject.captured, views))],
-            "max_tokens": model.max_tokens,
-        }
-        planned = plan(model.backbone, model.sources[token_set], **capture)
+        capture = Capture.of(
+            *(model, token_set),
+            sites=choice.sites,
+            views=[*dict.fromkeys(map(subject.captured, views))],
+            folder=self.results.folder,
+        )
         wanted: dict[str, Any] = {
             "subject": subject,
             "estimators": choice.estimators,
-            "sites": [site.name for site in planned.sites],
+            "sites": capture.sites,
             "views": views,
             "seeds": choice.seeds,
             "n_permutations": self.settings.permutations,
             "token_set": token_set,
         }
         wanted["anchor"] = anchor_of(wanted["sites"], choice.estimators)
-        todo = cells(planned.fingerprint, model.task, **wanted)
+        todo = cells(capture.fingerprint, model.task, **wanted)
         missing = [cell for cell in todo if cell.row_id not in self.results]
-        folder = self.results.folder / "activations"
-        store = folder / fingerprint_id(planned.fingerprint)
-        return Part(token_set, capture, store, wanted, todo, missing, planned.notes)
+        return Part(capture, wanted, todo, missing)
 
     def _estimate(self, part: Part, task: Task) -> None:
         wanted, missing = dict(part.wanted), part.missing
@@ -215,19 +178,19 @@ class Run:
         left = {cell.row_id for cell in missing}
         wanted["done"] = {c.row_id for c in part.todo} - left
         with tqdm(total=len(missing), unit="estimate", disable=None) as bar:
-            for measured in self._estimates(part.store, task, wanted):
+            for measured in self._estimates(part.capture.store, task, wanted):
                 keep(self.results, measured, task)
                 bar.set_postfix_str(f"{measured.row.site} {measured.row.view}")
                 bar.update()
         if self.settings.keep_activations:
-            self.stores.append(part.store)
+            self.stores.append(part.capture.store)
         else:
-            shutil.rmtree(part.store)
+            part.capture.forget()
 
     def _estimates(
         self, store: Path, task: Task, wanted: dict[str, Any]
     ) -> Iterator[Measured]:
-        wanted = {**wanted, "config_sha": self.config_sha}
+        wanted = {**wanted, "config_sha": self.record.config_sha}
         if self.workers.jobs > 1:
             # All others wait for the anchor, whose choices they take.
             anchor = [site for site in wanted["sites"] if site == wanted["anchor"]]
@@ -243,7 +206,7 @@ class Run:
 
     def _forecast(self, model: Measurable, part: Part) -> None:
         if len(model.sources) > 1:
-            print(f"  token set '{part.token_set}':")
+            print(f"  token set '{part.capture.token_set}':")
         print_forecast(
             self._costs(model, part),
             part.todo,
@@ -255,7 +218,7 @@ class Run:
         )
 
     def _test_itself(self, model: Measurable, part: Part) -> None:
-        self.record["self_tests"] = print_self_tests(
+        self.record.told["self_tests"] = print_self_tests(
             self._costs(model, part),
             task=model.task,
             choice=self.choice,
@@ -263,27 +226,24 @@ class Run:
         )
 
     def _costs(self, model: Measurable, part: Part) -> dict[str, Any]:
-        source, size = model.sources[part.token_set], self.settings.batch_size
-        return forecast(model.backbone, source, batch_size=size, **part.capture)
+        capture, size = part.capture, self.settings.batch_size
+        source = model.sources[capture.token_set]
+        return forecast(model.backbone, source, batch_size=size, **capture.told)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-
-    def command() -> None:
-        settings = parse_settings(
+    return run_command(
+        estimate,
+        lambda given: parse_settings(
             Settings,
             given,
             program=PROGRAM,
             description="Measure how much hidden states know about a target, in nats.",
             positional="checkpoints",
-        )
-        estimate(settings)
-
-    return exit_code(
-        command,
-        program="mi_probe.estimate",
+        ),
+        arguments,
+        program=PROGRAM,
         resume="What is finished is kept: the same command goes on from there.",
     )
 

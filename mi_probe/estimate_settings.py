@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 from mi_probe.analysis.profiles import choose_estimators
 from mi_probe.capture import VIEWS
-from mi_probe.command_line import listed
+from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
-from mi_probe.run_settings import RunSettings, about, check_run, token_sets_of
+from mi_probe.run_settings import SeveralSets, check_run, chosen_sites
 
 PROGRAM = "python -m mi_probe.estimate"
 
 
 @dataclass(frozen=True)
-class Settings(RunSettings):
+class Settings(SeveralSets):
     """What the command is told, by its options or by a file with the same names."""
 
     sites: int | str | list[int | str] = about(
@@ -73,16 +73,11 @@ class Choice:
         seeds = listed(settings.seeds, "seeds", int)
         if min(seeds) < 0:
             raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
-        sites = listed(settings.sites, "sites")
-        token_sets = token_sets_of(settings)
+        sites = chosen_sites(settings.sites)
+        token_sets = settings.chosen_sets()
         if views == ["head"] and token_sets and "prompt" not in token_sets:
             raise InputError(
                 "pooling 'head' reads the prompt, as a classifier does; got token-sets "
                 f"{', '.join(token_sets)}. Add 'prompt', or another pooling."
             )
-        return cls(
-            sites="all" if sites == ["all"] else sites,
-            views=views,
-            seeds=seeds,
-            estimators=estimators,
-        )
+        return cls(sites=sites, views=views, seeds=seeds, estimators=estimators)

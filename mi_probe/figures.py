@@ -6,12 +6,11 @@ which kinds are not there, and says in three sentences a panel what the estimate
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from mi_probe.analysis.reading import readings
 from mi_probe.analysis.system_reading import system_readings
-from mi_probe.command_line import exit_code, listed, parse_settings
+from mi_probe.command_line import about, listed, parse_settings, run_command
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import KINDS, Drawn, Options, gallery
@@ -23,28 +22,21 @@ COLUMNS = {1: "column", 2: "full"}
 """Columns of the page that a figure spans, and what `style` calls that width."""
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class Settings:
     """What the command takes; see ``--help``."""
 
-    results: list[str] = field(
-        default_factory=list,
-        metadata={"help": "folders (or results.csv files); usually given bare"},
+    results: list[str] = about("folders (or results.csv files); usually given bare", [])
+    out: str = about("folder for the figures and the CSV of each", "figures")
+    only: str = about("which figures", ",".join(KINDS))
+    style: str = about("venue: acl, icml, neurips or iclr", "acl")
+    columns: int = about("columns of the page that a figure spans: 1 or 2", 1)
+    formats: str = about(f"some of {', '.join(FORMATS)}", "pdf,png")
+    unit: str = about("nats or bits", "nats")
+    layer: str | None = about(
+        "layer of the bars: hidden_states index or site (default: the deepest)"
     )
-    out: str = _setting("figures", "folder for the figures and the CSV of each")
-    only: str = _setting(",".join(KINDS), "which figures")
-    style: str = _setting("acl", "venue: acl, icml, neurips or iclr")
-    columns: int = _setting(1, "columns of the page that a figure spans: 1 or 2")
-    formats: str = _setting("pdf,png", f"some of {', '.join(FORMATS)}")
-    unit: str = _setting("nats", "nats or bits")
-    layer: str | None = _setting(
-        None, "layer of the bars: hidden_states index or site (default: the deepest)"
-    )
-    sentences: int = _setting(3, "sentences drawn of each token table: the first ones")
+    sentences: int = about("sentences drawn of each token table: the first ones", 3)
 
 
 def figures(settings: Settings) -> None:
@@ -84,20 +76,18 @@ def figures(settings: Settings) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-
-    def command() -> None:
-        figures(
-            parse_settings(
-                Settings,
-                given,
-                program=PROGRAM,
-                description="Draw saved results, and say what they show.",
-                positional="results",
-            )
-        )
-
-    return exit_code(command, program="mi_probe.figures")
+    return run_command(
+        figures,
+        lambda given: parse_settings(
+            Settings,
+            given,
+            program=PROGRAM,
+            description="Draw saved results, and say what they show.",
+            positional="results",
+        ),
+        arguments,
+        program=PROGRAM,
+    )
 
 
 if __name__ == "__main__":

@@ -8,41 +8,36 @@ finished; what is finished is not computed again. Prints a table on stdout; ever
 on stderr.
 """
 
-import dataclasses
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
 from mi_probe.analysis.cells import Subject
 from mi_probe.analysis.gap_pieces import Asked, Piece, measure_piece, pieces
-from mi_probe.analysis.measurables import Measurable, describe
+from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import (
-    format_bytes,
     format_gaps,
     format_scores,
     heading,
 )
 from mi_probe.analysis.threads import limited_threads
-from mi_probe.capture import extract, fingerprint_id, load_activations
-from mi_probe.capture.plan import plan
-from mi_probe.command_line import exit_code, listed, parse_settings
-from mi_probe.contents import digest
+from mi_probe.capture import load_activations
+from mi_probe.command_line import parse_settings, run_command
 from mi_probe.gap_results import GapResults
 from mi_probe.gap_settings import PROGRAM, Settings
-from mi_probe.provenance import environment, now
 from mi_probe.results import Results
 from mi_probe.run_settings import (
     checkpoint_names,
+    chosen_sites,
     find_all,
     open_measurable,
     read_task,
 )
+from mi_probe.runs import Capture, RunRecord, sizes_on_disk
 from mi_probe.tasks import Task
 
 
@@ -73,13 +68,9 @@ def measure_gaps(settings: Settings) -> None:
 class Part:
     """The gaps of one token set of a model."""
 
-    token_set: str
-    capture: dict[str, Any]
-    """What `extract` is told."""
-    store: Path
+    capture: Capture
     todo: list[Piece] = field(repr=False)
     missing: list[Piece] = field(repr=False)
-    notes: tuple[str, ...]
 
 
 class Run:
@@ -95,25 +86,11 @@ class Run:
     ):
         self.settings, self.asked, self.task = settings, asked, task
         self.results, self.gaps = results, gaps
-        config = dataclasses.asdict(settings)
-        # Where things go does not change what they are.
-        for name in ("out", "keep_activations"):
-            config.pop(name)
-        self.config_sha = digest(config)
-        self.record: dict[str, Any] = {
-            "run_id": f"{now()}-{self.config_sha}",
-            "command": PROGRAM,
-            "config": config,
-            "config_sha": self.config_sha,
-            "started": now(),
-            "environment": {
-                **environment(),
-                "threads_per_estimate": torch.get_num_threads(),
-            },
-            # Trained systems bring a task each, which is with the model.
-            "task": None if task is None else describe(task),
-            "models": [],
-        }
+        self.record = RunRecord(
+            *(results, settings, task),
+            program=PROGRAM,
+            threads_per_estimate=torch.get_num_threads(),
+        )
         self.written: list[Path] = []
         self.stores: list[Path] = []
 
@@ -123,24 +100,14 @@ class Run:
         task, subject = model.task, model.subject
         self.settings.check(task)
         parts = [self._part(model, token_set) for token_set in model.sources]
-        notes = [*model.notes, *(note for part in parts for note in part.notes)]
+        notes = [*model.notes, *(note for part in parts for note in part.capture.notes)]
         print(heading(model.backbone.name, task, [*dict.fromkeys(notes)]))
         if model.scores:
             print(f"  its own answers: {format_scores(model.scores)}")
-        fingerprint = model.backbone.fingerprint
-        self.record["models"].append(
-            {"name": name, "fingerprint": fingerprint, **model.record}
-        )
-        self.results.record(self.record)
+        self.record.add(name, model)
         for part in parts:
             if part.missing:
-                extract(
-                    model.backbone,
-                    model.sources[part.token_set],
-                    store=part.store,
-                    batch_size=self.settings.batch_size,
-                    **part.capture,
-                )
+                part.capture.extract(model, self.settings.batch_size)
         del model  # measuring needs its memory more
         for part in parts:
             if part.missing:
@@ -154,80 +121,70 @@ class Run:
 
     def close(self) -> None:
         """Rebuild the tables from the finished pieces."""
-        if self.record["models"]:
-            self.results.record({**self.record, "ended": now()})
+        if self.record.close():
             self.written = self.gaps.write_tables()
 
     def say_where(self) -> None:
         """Say where things were written."""
         print(f"Tables: {', '.join(map(str, self.written))}")
-        for store in self.stores:
-            size = sum(f.stat().st_size for f in store.rglob("*") if f.is_file())
-            print(f"Hidden states: {store} ({format_bytes(size)})")
+        for line in sizes_on_disk(self.stores):
+            print(line)
 
     def _part(self, model: Measurable, token_set: str) -> Part:
-        sites: Any = [model.backbone.sites[-1].name]
-        if self.settings.sites is not None:
-            sites = listed(self.settings.sites, "sites")
-        capture: dict[str, Any] = {
-            "sites": model.sites(token_set, "all" if sites == ["all"] else sites),
-            "views": ["full"],
-            "max_tokens": model.max_tokens,
-        }
-        planned = plan(model.backbone, model.sources[token_set], **capture)
+        given, last = self.settings.sites, model.backbone.sites[-1].name
+        capture = Capture.of(
+            *(model, token_set),
+            sites=[last] if given is None else chosen_sites(given),
+            views=["full"],
+            folder=self.results.folder,
+        )
         todo = pieces(
-            planned.fingerprint,
+            capture.fingerprint,
             model.task,
             self.asked,
             subject=model.subject,
-            sites=[site.name for site in planned.sites],
+            sites=capture.sites,
             token_set=token_set,
         )
         missing = [piece for piece in todo if piece.piece_id not in self.gaps]
-        folder = self.results.folder / "activations"
-        store = folder / fingerprint_id(planned.fingerprint)
-        return Part(token_set, capture, store, todo, missing, planned.notes)
+        return Part(capture, todo, missing)
 
     def _fill(self, part: Part, task: Task, subject: Subject) -> None:
-        states = load_activations(part.store)
+        states = load_activations(part.capture.store)
         held, z = "", None
         with tqdm(total=len(part.missing), unit="gap", disable=None) as bar:
             for piece in part.missing:
-                bar.set_postfix_str(f"{part.token_set} {piece.words}")
+                bar.set_postfix_str(f"{part.capture.token_set} {piece.words}")
                 if z is None or held != piece.site:
                     z = None  # let go of the last ones before reading the next
                     held, z = piece.site, states.hidden(piece.site)
                 rows = measure_piece(
                     *(piece, z, task, self.asked),
                     subject=subject,
-                    token_set=part.token_set,
-                    config_sha=self.config_sha,
+                    token_set=part.capture.token_set,
+                    config_sha=self.record.config_sha,
                 )
                 self.gaps.add(piece.piece_id, piece.kind, piece.key, rows)
                 bar.update()
         if self.settings.keep_activations:
-            self.stores.append(part.store)
+            self.stores.append(part.capture.store)
         else:
-            shutil.rmtree(part.store)
+            part.capture.forget()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-
-    def command() -> None:
-        settings = parse_settings(
+    return run_command(
+        measure_gaps,
+        lambda given: parse_settings(
             Settings,
             given,
             program=PROGRAM,
             description="Measure what pooling hidden states loses of a target, in nats.",
             positional="checkpoints",
-        )
-        measure_gaps(settings)
-
-    return exit_code(
-        command,
-        program="mi_probe.gap",
+        ),
+        arguments,
+        program=PROGRAM,
         resume="What is finished is kept: the same command goes on from there.",
     )
 

@@ -6,18 +6,18 @@ import numpy as np
 
 from mi_probe.analysis.gap_pieces import Asked
 from mi_probe.analysis.measuring import check_task
-from mi_probe.command_line import listed
+from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.pooling import POOLINGS
-from mi_probe.run_settings import RunSettings, about, check_run, token_sets_of
+from mi_probe.run_settings import SeveralSets, check_run
 from mi_probe.tasks import Task
 
 PROGRAM = "python -m mi_probe.gap"
 
 
 @dataclass(frozen=True)
-class Settings(RunSettings):
+class Settings(SeveralSets):
     """What the command is told, by its options or by a file with the same names."""
 
     sites: int | str | list[int | str] | None = about(
@@ -61,7 +61,7 @@ class Settings(RunSettings):
                 f"estimator must read all tokens, as {', '.join(readers)} do; "
                 f"got '{self.estimator}'."
             )
-        token_sets_of(self)
+        self.chosen_sets()
         seeds = listed(self.seeds, "seeds", int)
         if min(seeds) < 0:
             raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")

@@ -5,7 +5,7 @@ user's file, and `open_measurable` puts one model and its rows together.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,29 +18,21 @@ from mi_probe.analysis.measurables import (
 )
 from mi_probe.analysis.trained_systems import open_trained
 from mi_probe.backbones.folders import find_folder, split_layers
-from mi_probe.command_line import listed
+from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import check_files, is_checkpoint
 from mi_probe.predgen.inference import TOKEN_SETS
 from mi_probe.tasks import TASKS, Task, load_task, read_file
 
 
-def about(text: str, default: Any = None) -> Any:
-    """A field of settings with its line of ``--help``."""
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class RunSettings:
     """Settings that these commands share; each adds its own."""
 
-    checkpoints: str | list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "models: a Hugging Face id, a folder, an adapter, a training's "
-            "folder (each of its checkpoint-*, and its final model), or an embedded one; "
-            "usually given bare"
-        },
+    checkpoints: str | list[str] = about(
+        "models: a Hugging Face id, a folder, an adapter, a training's folder (each of its "
+        "checkpoint-*, and its final model), or an embedded one; usually given bare",
+        [],
     )
     series: bool = about(
         "of a training's folder each checkpoint-*, and not its final model alone", True
@@ -66,10 +58,6 @@ class RunSettings:
     template: str | None = about(r"the prompt, such as 'Review: {text}\nSentiment:'")
     rows: int | None = about("how many rows to draw; all by default")
     rows_seed: int = about("seed of that draw", 0)
-    token_sets: str | list[str] | None = about(
-        f"whose states: {','.join(TOKEN_SETS)}. 'generated' are those that the model "
-        "wrote itself; by default all three of a trained system that writes, else 'prompt'"
-    )
     max_tokens: int | None = about(
         f"longer prompts are cut, and counted; by default {MAX_TOKENS}, or as in training"
     )
@@ -80,6 +68,30 @@ class RunSettings:
     local_files_only: bool = about("never look for a model on the network", False)
     out: str = about("the results folder; finished rows in it are kept", "results")
     keep_activations: bool = about("leave the hidden states in OUT/activations", True)
+
+    def chosen_sets(self) -> tuple[str, ...] | None:
+        """The token sets asked for; None where each model has those of its kind."""
+        return None
+
+
+@dataclass(frozen=True)
+class SeveralSets(RunSettings):
+    """And of those that measure several token sets of a model."""
+
+    token_sets: str | list[str] | None = about(
+        f"whose states: {','.join(TOKEN_SETS)}. 'generated' are those that the model "
+        "wrote itself; by default all three of a trained system that writes, else 'prompt'"
+    )
+
+    def chosen_sets(self) -> tuple[str, ...] | None:
+        """As they were listed.
+
+        Raises:
+            InputError: on one that is none, or comes twice.
+        """
+        if not self.token_sets:
+            return None
+        return How(tuple(listed(self.token_sets, "token-sets"))).token_sets
 
 
 def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> None:
@@ -106,15 +118,14 @@ def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> 
         )
 
 
-def token_sets_of(settings: RunSettings) -> tuple[str, ...] | None:
-    """The token sets asked for; None where each model has those of its kind.
+def chosen_sites(sites: Any) -> str | list[str]:
+    """``all``, or the sites as they were listed.
 
     Raises:
-        InputError: on one that is none, or comes twice.
+        InputError: if there is none, or one comes twice.
     """
-    if not settings.token_sets:
-        return None
-    return How(tuple(listed(settings.token_sets, "token-sets"))).token_sets
+    found = listed(sites, "sites")
+    return "all" if found == ["all"] else found
 
 
 def checkpoint_names(settings: RunSettings) -> list[str]:
@@ -156,7 +167,7 @@ def open_measurable(
         InputError: as `open_trained` and `open_model` do.
     """
     how = How(
-        token_sets=token_sets_of(settings),
+        token_sets=settings.chosen_sets(),
         max_tokens=settings.max_tokens,
         batch_size=settings.batch_size,
         dtype=settings.dtype,

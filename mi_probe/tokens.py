@@ -5,7 +5,6 @@ as soon as they are finished; what is finished is not computed again. Prints wha
 on stdout; everything else on stderr.
 """
 
-import dataclasses
 import math
 import shutil
 import sys
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from mi_probe.analysis.measurables import Measurable, describe
+from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import check_task
 from mi_probe.analysis.printed import heading
 from mi_probe.analysis.threads import limited_threads
@@ -30,11 +29,10 @@ from mi_probe.analysis.tokens.files import (
 from mi_probe.analysis.tokens.measuring import measure_tokens
 from mi_probe.analysis.tokens.printed import format_tables
 from mi_probe.capture import Plan, extract, fingerprint_id, plan
-from mi_probe.command_line import exit_code, parse_settings
+from mi_probe.command_line import parse_settings, run_command
 from mi_probe.contents import digest
 from mi_probe.errors import InputError
-from mi_probe.estimate_settings import Choice
-from mi_probe.provenance import environment, now
+from mi_probe.provenance import now
 from mi_probe.results import Results
 from mi_probe.run_settings import (
     checkpoint_names,
@@ -42,8 +40,9 @@ from mi_probe.run_settings import (
     open_measurable,
     read_task,
 )
+from mi_probe.runs import RunRecord
 from mi_probe.tasks import Task
-from mi_probe.token_settings import PROGRAM, TokenSettings, check
+from mi_probe.token_settings import PROGRAM, TokenSettings
 
 _NOT_OF_A_STATE = ("schema", "settings.sites", "settings.views")
 """What of a fingerprint says how states are kept, not what they are."""
@@ -57,16 +56,15 @@ def tokens(settings: TokenSettings) -> None:
     Raises:
         InputError: on a user's mistake; what was finished before it is kept.
     """
-    choice = check(settings)
+    sites = settings.check()
     results = Results(settings.out)
-    shared = settings.for_estimate
-    names = checkpoint_names(shared)
-    task = read_task(shared, names)
+    names = checkpoint_names(settings)
+    task = read_task(settings, names)
     if task is not None:
         _check_classes(task)
-    find_all(shared, names)
+    find_all(settings, names)
     with limited_threads(settings.threads or torch.get_num_threads()):
-        run = Run(settings, choice, task, results)
+        run = Run(settings, sites, task, results)
         for name in names:
             run.measure(name)
     print(f"Tables: {results.folder / FOLDER}")
@@ -87,37 +85,23 @@ class Run:
     def __init__(
         self,
         settings: TokenSettings,
-        choice: Choice,
+        sites: str | list[str],
         task: Task | None,
         results: Results,
     ):
-        self.settings, self.choice = settings, choice
-        self.task, self.results = task, results
-        config = dataclasses.asdict(settings)
-        # Where things go does not change what they are.
-        for name in ("out", "keep_activations"):
-            config.pop(name)
-        self.record: dict[str, Any] = {
-            "run_id": f"{now()}-{digest(config)}",
-            "command": PROGRAM,
-            "config": config,
-            "config_sha": digest(config),
-            "started": now(),
-            "environment": environment(),
-            # Trained systems bring a task each, which is with the model.
-            "task": None if task is None else describe(task),
-            "models": [],
-        }
+        self.settings, self.sites = settings, sites
+        self.task, self.folder = task, results.folder
+        self.record = RunRecord(results, settings, task, program=PROGRAM)
 
     def measure(self, name: str) -> None:
         """One checkpoint: capture what is needed, then site by site."""
-        settings, folder = self.settings, self.results.folder
-        model = open_measurable(settings.for_estimate, name, self.task)
+        settings, folder = self.settings, self.folder
+        model = open_measurable(settings, name, self.task)
         _check_classes(model.task)
         token_set = "all" if "all" in model.sources else "prompt"
         source = model.sources[token_set]
         capture: dict[str, Any] = {
-            "sites": model.sites(token_set, self.choice.sites),
+            "sites": model.sites(token_set, self.sites),
             "views": ("full",),
             "max_tokens": model.max_tokens,
         }
@@ -128,10 +112,7 @@ class Run:
         }
         missing = [site for site, key in keys.items() if not is_finished(folder, key)]
         print(heading(model.backbone.name, model.task, [*model.notes, *planned.notes]))
-        self.record["models"].append(
-            {"name": name, "fingerprint": model.backbone.fingerprint, **model.record}
-        )
-        self.results.record(self.record)
+        self.record.add(name, model)
         if missing:
             store = folder / "activations" / fingerprint_id(planned.fingerprint)
             batch_size = settings.batch_size
@@ -195,8 +176,8 @@ class Run:
             "target": task.target,
             "notes": [*task.notes, *model.notes, *planned.notes],
             "scores": dict(model.scores),
-            "settings": self.record["config"],
-            "versions": self.record["environment"],
+            "settings": self.record.told["config"],
+            "versions": self.record.told["environment"],
             "created": now(),
         }
 
@@ -211,22 +192,17 @@ def predicted_words(model: Measurable) -> list[str] | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-
-    def command() -> None:
-        tokens(
-            parse_settings(
-                TokenSettings,
-                given,
-                program=PROGRAM,
-                description="Measure what each token of a text tells of its class.",
-                positional="checkpoints",
-            )
-        )
-
-    return exit_code(
-        command,
-        program="mi_probe.tokens",
+    return run_command(
+        tokens,
+        lambda given: parse_settings(
+            TokenSettings,
+            given,
+            program=PROGRAM,
+            description="Measure what each token of a text tells of its class.",
+            positional="checkpoints",
+        ),
+        arguments,
+        program=PROGRAM,
         resume="What is finished is kept: the same command goes on from there.",
     )
 

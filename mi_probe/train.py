@@ -8,9 +8,9 @@ on stdout; everything else on stderr.
 import sys
 from collections.abc import Sequence
 
-from mi_probe.command_line import exit_code
+from mi_probe.command_line import run_command
 from mi_probe.predgen.training import Trained, train
-from mi_probe.train_settings import parse
+from mi_probe.train_settings import PROGRAM, parse
 
 
 def summary(trained: Trained) -> str:
@@ -29,15 +29,11 @@ def summary(trained: Trained) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-
-    def command() -> None:
-        settings = parse(given)
-        print(summary(train(settings.training, settings.out)))
-
-    return exit_code(
-        command,
-        program="mi_probe.train",
+    return run_command(
+        lambda settings: print(summary(train(settings.training, settings.out))),
+        parse,
+        arguments,
+        program=PROGRAM,
         resume="The same command goes on from the last checkpoint.",
     )
 

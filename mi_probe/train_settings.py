@@ -1,9 +1,9 @@
 """What ``python -m mi_probe.train`` is told: settings over those of a preset."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 
-from mi_probe.command_line import parse_settings
+from mi_probe.command_line import about, parse_settings
 from mi_probe.errors import InputError
 from mi_probe.predgen.presets import PRESETS
 from mi_probe.predgen.settings import TrainSettings
@@ -15,9 +15,8 @@ PROGRAM = "python -m mi_probe.train"
 class Settings(TrainSettings):
     """The settings of a training, and where it goes."""
 
-    out: str = field(
-        default="trained",
-        metadata={"help": "this training's own folder; an interrupted one goes on there"},
+    out: str = about(
+        "this training's own folder; an interrupted one goes on there", "trained"
     )
 
     @property
@@ -33,9 +32,9 @@ def parse(arguments: Sequence[str]) -> Settings:
     Raises:
         InputError: on an unknown option or preset, or a value that breaks its rule.
     """
-    about = "Train a predictor, a generator or PredGen, to be measured."
+    description = "Train a predictor, a generator or PredGen, to be measured."
     found = parse_settings(
-        Settings, arguments, program=PROGRAM, description=about, make=dict
+        Settings, arguments, program=PROGRAM, description=description, make=dict
     )
     if found["preset"] not in PRESETS:
         raise InputError(
@@ -45,6 +44,6 @@ def parse(arguments: Sequence[str]) -> Settings:
         Settings,
         arguments,
         program=PROGRAM,
-        description=about,
+        description=description,
         defaults=PRESETS[found["preset"]],
     )

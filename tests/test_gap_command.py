@@ -121,7 +121,7 @@ def test_ladders_have_their_tables(model, data, out, capsys):
 def test_what_is_finished_is_not_measured_again(model, data, out, capsys, monkeypatch):
     assert run(model, data, out, "--noise-ladder", "--sigmas", "0.5") == 0
     before = (out / "gaps.csv").read_bytes()
-    monkeypatch.setattr("mi_probe.gap.extract", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mi_probe.runs.extract", lambda *_, **__: 1 / 0)
     capsys.readouterr()
     assert run(model, data, out) == 0
     assert "1 of 1 were finished before." in capsys.readouterr().out

@@ -130,7 +130,7 @@ def test_tokens_take_what_is_shown(arguments):
         description="",
         positional="checkpoints",
     )
-    assert token_settings.check(settings).sites == ["final_norm"]
+    assert settings.check() == ["final_norm"]
 
 
 def test_a_report_takes_what_is_shown(users_folder, capsys):

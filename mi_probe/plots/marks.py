@@ -69,9 +69,15 @@ def draw_ceiling(ax: Axes, height: float) -> None:
 
 
 def draw_line(
-    ax: Axes, x: Values, y: Values, look: ViewStyle, label: str, zorder: float = 5.0
+    ax: Axes,
+    x: Values,
+    y: Values,
+    look: ViewStyle,
+    label: str,
+    zorder: float = 5.0,
+    marked: tuple[int, int] | None = None,
 ) -> None:
-    """A line with a marker at each known point."""
+    """A line with a marker at each known point; or at one in so many from one on."""
     places, heights = np.asarray(x, float), np.asarray(y, float)
     known = np.isfinite(heights)
     ax.plot(
@@ -81,6 +87,7 @@ def draw_line(
         linestyle=look.line,
         linewidth=look.width,
         marker=look.marker,
+        markevery=marked,
         markeredgewidth=0.5,
         label=label,
         zorder=zorder,

@@ -20,6 +20,7 @@ from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import PANEL, null_band
 from mi_probe.errors import InputError
 from mi_probe.plots.layer_axis import layer_axis_label, layer_ticks
+from mi_probe.plots.marks import draw_ceiling, draw_intervals, draw_line, line_handle
 from mi_probe.plots.parts import (
     LINE_SPACING,
     Entry,
@@ -102,25 +103,7 @@ def _draw_references(ax: Axes, placed: pd.DataFrame) -> None:
     ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     ceilings = placed["ceiling"].dropna()
     if len(ceilings):
-        height = float(ceilings.mean())
-        handle = ceiling_handle()
-        ax.axhline(
-            height,
-            color=handle.get_color(),
-            linestyle=(0, (5, 2)),
-            linewidth=handle.get_linewidth(),
-            zorder=1,
-        )
-        ax.annotate(
-            "$H(Y)$",
-            (1, height),
-            xycoords=ax.get_yaxis_transform(),
-            xytext=(2, 0),
-            textcoords="offset points",
-            va="center",
-            ha="left",
-            fontsize=7,
-        )
+        draw_ceiling(ax, float(ceilings.mean()))
 
 
 def _draw_view(
@@ -135,25 +118,13 @@ def _draw_view(
     if banded:
         ax.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
     else:
-        ax.vlines(x, low, high, color=look.colour, linewidth=0.8, zorder=top - 1)
-        for end in (low, high):
-            ax.plot(x, end, "_", color=look.colour, markersize=3, zorder=top - 1)
+        draw_intervals(ax, x, low, high, look.colour, zorder=top - 1)
     known = np.isfinite(value)
     # Lines with a marker at every one of 31 layers hide each other: thin them out,
     # each line beginning at a layer of its own.
     every = 1 if len(x) <= 16 else 4
-    ax.plot(
-        x[known],
-        value[known],
-        color=look.colour,
-        linestyle=look.line,
-        linewidth=look.width,
-        marker=look.marker,
-        markevery=(order % every, every) if known.sum() > order % every else None,
-        markeredgewidth=0.5,
-        label=view_label(line["view"].iloc[0]),
-        zorder=top,
-    )
+    marked = (order % every, every) if known.sum() > order % every else None
+    draw_line(ax, x, value, look, view_label(line["view"].iloc[0]), top, marked)
     flagged = known & (line["status"] != "ok").to_numpy()
     ax.plot(
         x[flagged],
@@ -250,19 +221,8 @@ def _draw_panels(
 
 
 def _view_entries(placed: pd.DataFrame) -> list[Entry]:
-    entries: list[Entry] = []
-    for view in in_order(placed["view"]):
-        look = view_style(view)
-        handle = Line2D(
-            [],
-            [],
-            color=look.colour,
-            linestyle=look.line,
-            linewidth=look.width,
-            marker=look.marker,
-        )
-        entries.append((handle, view_label(view)))
-    return entries
+    views = in_order(placed["view"])
+    return [(line_handle(view_style(view)), view_label(view)) for view in views]
 
 
 def _note_entries(placed: pd.DataFrame) -> list[Entry]:

@@ -1,9 +1,10 @@
 """What a training is told: one configuration for the three systems."""
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from mi_probe.command_line import about
 from mi_probe.errors import InputError
 from mi_probe.pooling import POOLINGS
 from mi_probe.predgen.data import Source
@@ -28,10 +29,6 @@ LR_SCHEDULES = (
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
-def _about(text: str, default: Any = None) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class TrainSettings:
     """What is trained, on what, and how; JSON-able, and kept with each checkpoint.
@@ -43,95 +40,92 @@ class TrainSettings:
         InputError: if a value breaks its rule.
     """
 
-    objective: str = _about("predictor, generator or predgen", "predgen")
-    backbone: str = _about(
+    objective: str = about("predictor, generator or predgen", "predgen")
+    backbone: str = about(
         "a Hugging Face id, a folder, or an embedded model; name:4 keeps four layers", ""
     )
-    revision: str | None = _about("branch, tag or commit of a Hugging Face id")
-    local_files_only: bool = _about("never look for a model on the network", False)
-    task: str | None = _about("a declared data set")
-    data_folder: str | None = _about("the folder with the task's original files")
-    answer: Literal["label", "text"] = _about(
+    revision: str | None = about("branch, tag or commit of a Hugging Face id")
+    local_files_only: bool = about("never look for a model on the network", False)
+    task: str | None = about("a declared data set")
+    data_folder: str | None = about("the folder with the task's original files")
+    answer: Literal["label", "text"] = about(
         "how an answer to a question with options is written", "label"
     )
-    without_train: Literal["refuse", "cut"] = _about(
+    without_train: Literal["refuse", "cut"] = about(
         "'cut' cuts the labelled rows there are, where the training files are not", "refuse"
     )
-    data: str | None = _about("your own file; it is cut in 80, 10 and 10 per cent")
-    text_column: str | None = _about("its column with the text ('text')")
-    label_column: str = _about("its column with Y", "label")
-    id_column: str | None = _about("its column with a unique name a row")
-    label_kind: Literal["classes", "scores"] | None = _about("what its labels are")
-    template: str | None = _about(r"the prompt, such as 'Review: {text}\nSentiment:'")
-    split_seed: int = _about("of what is cut, where there are no official splits", 0)
-    train_rows: int | None = _about("how many training rows to draw; all by default")
-    validation_rows: int | None = _about("and on which the model is selected", 500)
-    reserve: int | None = _about(
+    data: str | None = about("your own file; it is cut in 80, 10 and 10 per cent")
+    text_column: str | None = about("its column with the text ('text')")
+    label_column: str = about("its column with Y", "label")
+    id_column: str | None = about("its column with a unique name a row")
+    label_kind: Literal["classes", "scores"] | None = about("what its labels are")
+    template: str | None = about(r"the prompt, such as 'Review: {text}\nSentiment:'")
+    split_seed: int = about("of what is cut, where there are no official splits", 0)
+    train_rows: int | None = about("how many training rows to draw; all by default")
+    validation_rows: int | None = about("and on which the model is selected", 500)
+    reserve: int | None = about(
         "and of the reported split, which are kept for measuring information and on "
         "which the trained model is scored; all by default"
     )
-    max_tokens: int = _about("longer prompts are cut, and counted", 512)
-    peft: str = _about(
+    max_tokens: int = about("longer prompts are cut, and counted", 512)
+    peft: str = about(
         "none (full fine-tuning), lora, adalora, dora, rocoft_row, ...", "lora"
     )
-    rank: int = _about("of an adapter; RoCoFT: rows or columns", 8)
-    alpha: float | None = _about("scale of a low-rank update; twice the rank by default")
-    dropout: float = _about("on the input of a low-rank update", 0.0)
-    target_modules: list[str] | None = _about("ends of the names of the adapted layers")
-    also_train: list[str] | None = _about(
+    rank: int = about("of an adapter; RoCoFT: rows or columns", 8)
+    alpha: float | None = about("scale of a low-rank update; twice the rank by default")
+    dropout: float = about("on the input of a low-rank update", 0.0)
+    target_modules: list[str] | None = about("ends of the names of the adapted layers")
+    also_train: list[str] | None = about(
         "ends of the names of modules that are trained whole beside an adapter: norms"
     )
-    train_biases: bool = _about("those of the adapted layers, beside an adapter", False)
-    pooling: str = _about(f"the Predictor's g: {', '.join(POOLINGS)}", "last")
-    adapter: Literal["states", "logits"] = _about(
+    train_biases: bool = about("those of the adapted layers, beside an adapter", False)
+    pooling: str = about(f"the Predictor's g: {', '.join(POOLINGS)}", "last")
+    adapter: Literal["states", "logits"] = about(
         "what PredGen's task adapter reads: the answer's states, or logits as published",
         "states",
     )
-    director: str | None = _about(
+    director: str | None = about(
         "loss of the head: cross_entropy or bce for classes; mse, mae or huber for scores"
     )
-    alignment: str = _about("how PredGen joins its two losses", "balanced")
-    schedule: str = _about("how PredGen comes to read its own tokens", "linear")
-    schedule_start: float = _about("the probability of its own tokens at step 0", 0.0)
-    schedule_end: float = _about("and at the end of the ramp", 1.0)
-    ramp: int | None = _about("the ramp's optimiser steps; the whole training by default")
-    sampling: Literal["batch", "token"] = _about(
+    alignment: str = about("how PredGen joins its two losses", "balanced")
+    schedule: str = about("how PredGen comes to read its own tokens", "linear")
+    schedule_start: float = about("the probability of its own tokens at step 0", 0.0)
+    schedule_end: float = about("and at the end of the ramp", 1.0)
+    ramp: int | None = about("the ramp's optimiser steps; the whole training by default")
+    sampling: Literal["batch", "token"] = about(
         "one coin a batch, and a roll-out; or one a token, and a first pass", "batch"
     )
-    sampled: bool = _about("draw own tokens, instead of taking the likeliest", False)
-    temperature: float = _about("of that draw", 1.0)
-    loss_on: Literal["answer", "all"] = _about("the writer's tokens", "answer")
-    ends: bool = _about("end answers with the token that ends a text", True)
-    steps: int | None = _about("optimiser steps; by default what the epochs come to")
-    epochs: float = _about("passes over the training rows", 3.0)
-    batch_size: int = _about("rows a forward pass", 16)
-    accumulation: int = _about("forward passes an optimiser step", 1)
-    learning_rate: float | None = _about("by default one that suits the PEFT method")
-    lr_schedule: str = _about(f"of the learning rate: {', '.join(LR_SCHEDULES)}", "cosine")
-    warmup: float = _about("steps, or below 1 a share of them", 0.05)
-    weight_decay: float = _about("of AdamW", 0.0)
-    max_grad_norm: float = _about("gradients are clipped to it", 1.0)
-    group_by_length: bool = _about("rows of like lengths in a batch: less padding", False)
-    gradient_checkpointing: bool = _about("less memory, a second forward pass", False)
-    precision: str = _about(
+    sampled: bool = about("draw own tokens, instead of taking the likeliest", False)
+    temperature: float = about("of that draw", 1.0)
+    loss_on: Literal["answer", "all"] = about("the writer's tokens", "answer")
+    ends: bool = about("end answers with the token that ends a text", True)
+    steps: int | None = about("optimiser steps; by default what the epochs come to")
+    epochs: float = about("passes over the training rows", 3.0)
+    batch_size: int = about("rows a forward pass", 16)
+    accumulation: int = about("forward passes an optimiser step", 1)
+    learning_rate: float | None = about("by default one that suits the PEFT method")
+    lr_schedule: str = about(f"of the learning rate: {', '.join(LR_SCHEDULES)}", "cosine")
+    warmup: float = about("steps, or below 1 a share of them", 0.05)
+    weight_decay: float = about("of AdamW", 0.0)
+    max_grad_norm: float = about("gradients are clipped to it", 1.0)
+    group_by_length: bool = about("rows of like lengths in a batch: less padding", False)
+    gradient_checkpointing: bool = about("less memory, a second forward pass", False)
+    precision: str = about(
         f"of the arithmetic, by autocast: {', '.join(PRECISIONS)}", "float32"
     )
-    device: str = _about("cpu, cuda, or auto: cuda where there is one", "auto")
-    checkpoint_every: int | None = _about(
+    device: str = about("cpu, cuda, or auto: cuda where there is one", "auto")
+    checkpoint_every: int | None = about(
         "steps between checkpoints, each of which is validated; by default a quarter"
     )
-    keep_checkpoints: int | None = _about(
-        "how many to keep, the best aside; all by default"
-    )
-    select: Literal["best", "last"] = _about(
+    keep_checkpoints: int | None = about("how many to keep, the best aside; all by default")
+    select: Literal["best", "last"] = about(
         "which checkpoint becomes the final model; 'best' by the validation rows", "best"
     )
-    report_to: list[str] = field(
-        default_factory=list,
-        metadata={"help": "trackers that Hugging Face knows, such as tensorboard"},
+    report_to: list[str] = about(
+        "trackers that Hugging Face knows, such as tensorboard", []
     )
-    seed: int = _about("of weights, order, dropout and scheduled sampling", 0)
-    preset: str = _about("which defaults the settings above had", "default")
+    seed: int = about("of weights, order, dropout and scheduled sampling", 0)
+    preset: str = about("which defaults the settings above had", "default")
 
     def __post_init__(self) -> None:
         if self.objective not in OBJECTIVES:

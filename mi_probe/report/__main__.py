@@ -6,10 +6,10 @@ and tokens, where other commands wrote them into the same folder.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from mi_probe.command_line import exit_code, parse_settings
+from mi_probe.command_line import about, parse_settings, run_command
 from mi_probe.errors import InputError
 from mi_probe.report.page import report_page
 from mi_probe.report.sources import read_sources
@@ -22,19 +22,10 @@ PROGRAM = "python -m mi_probe.report"
 class Settings:
     """What the command takes; see ``--help``."""
 
-    results: list[str] = field(
-        default_factory=list,
-        metadata={"help": "folders of results; usually given bare"},
-    )
-    out: str = field(
-        default="report.html", metadata={"help": "the page to write, one .html file"}
-    )
-    title: str = field(
-        default="", metadata={"help": "of the page (default: models and tasks)"}
-    )
-    sentences: int = field(
-        default=40, metadata={"help": "in the token map, of each table at most"}
-    )
+    results: list[str] = about("folders of results; usually given bare", [])
+    out: str = about("the page to write, one .html file", "report.html")
+    title: str = about("of the page (default: models and tasks)", "")
+    sentences: int = about("in the token map, of each table at most", 40)
 
 
 def report(settings: Settings) -> Path:
@@ -59,20 +50,18 @@ def report(settings: Settings) -> Path:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-
-    def command() -> None:
-        report(
-            parse_settings(
-                Settings,
-                given,
-                program=PROGRAM,
-                description="Write saved results as one page that opens from a file.",
-                positional="results",
-            )
-        )
-
-    return exit_code(command, program="mi_probe.report")
+    return run_command(
+        report,
+        lambda given: parse_settings(
+            Settings,
+            given,
+            program=PROGRAM,
+            description="Write saved results as one page that opens from a file.",
+            positional="results",
+        ),
+        arguments,
+        program=PROGRAM,
+    )
 
 
 if __name__ == "__main__":
