@@ -42,6 +42,7 @@ figures: demo  ## every figure of figures/: what demo draws, an encoder, steps, 
 	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.gap --config demo/gap.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.tokens --config demo/tokens.yaml --out "$(OUT)"
+	$(BIN)/python -m mi_probe.tokens "$(TRAINED)/predgen" --sites final_norm --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/critic.yaml --out "$(OUT)-critic"
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
 	$(BIN)/python -m mi_probe.figures "$(OUT)-critic" --only convergence --out figures

@@ -15,6 +15,7 @@ from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import KINDS, Drawn, Options, gallery
 from mi_probe.plots import save, style
+from mi_probe.plots.glyphs import lost_letters
 from mi_probe.plots.saving import FORMATS
 
 PROGRAM = "python -m mi_probe.figures"
@@ -37,6 +38,11 @@ class Settings:
         "layer of the bars: hidden_states index or site (default: the deepest)"
     )
     sentences: int = about("sentences drawn of each token table: the first ones", 3)
+    fonts: str = about(
+        "TrueType files, for letters that the figures' own fonts lack: Chinese, Japanese, "
+        "Korean, emoji",
+        "",
+    )
 
 
 def figures(settings: Settings) -> None:
@@ -54,8 +60,9 @@ def figures(settings: Settings) -> None:
     if settings.sentences < 1:
         raise InputError(f"sentences must be 1 or more; not {settings.sentences}.")
     options = Options(settings.unit, settings.layer, settings.sentences)
-    made, missing = 0, []
-    with style(settings.style, COLUMNS[settings.columns]):
+    made, missing, lost = 0, [], set()
+    fonts = listed(settings.fonts, "fonts") if settings.fonts else []
+    with style(settings.style, COLUMNS[settings.columns], fonts=fonts):
         for found in gallery(folders, kinds, options):
             if not isinstance(found, Drawn):
                 missing.append(f"{found.kind} ({found.reason})")
@@ -63,15 +70,28 @@ def figures(settings: Settings) -> None:
             paths = save(found.figure, found.table, found.stem, settings.out, formats)
             endings = ",".join(path.suffix[1:] for path in paths)
             print(f"wrote {paths[0].with_suffix('')}.{{{endings}}}")
+            lost.update(lost_letters(found.figure))
             made += 1
     if not made:
         raise InputError(f"results must allow a figure; not drawn: {', '.join(missing)}.")
     if missing:
         print(f"not drawn: {', '.join(missing)}")
+    if lost:
+        print(_lost_words(sorted(lost)))
     points = folders.points(settings.unit)
     said = [] if points.empty else [*readings(points), *system_readings(points)]
     for reading in said:
         print(f"\n{reading}")
+
+
+def _lost_words(letters: list[str]) -> str:
+    """Which letters no font has, and what to do."""
+    shown = ", ".join(f"{letter} (U+{ord(letter):04X})" for letter in letters[:3])
+    more = f" and {len(letters) - 3} more" if len(letters) > 3 else ""
+    return (
+        f"no font here draws {shown}{more}: drawn as code points. Give a TrueType font "
+        "that has them: --fonts FILE"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

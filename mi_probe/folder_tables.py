@@ -49,7 +49,7 @@ class TokenSet:
     tokens: pd.DataFrame
     """One row a token."""
     beside: Mapping[str, pd.DataFrame]
-    """``positions``, ``types`` and ``words``; empty where they were not written."""
+    """``positions``, ``types``, ``words``, ``generated``; empty where not written."""
 
 
 class ResultFolders:
@@ -155,7 +155,7 @@ def _token_set(file: Path) -> TokenSet:
     except (ValueError, OSError) as error:
         raise _not_a_table(file, error) from None
     beside = {}
-    for name in ("positions", "types", "words"):
+    for name in ("positions", "types", "words", "generated"):
         other = file.with_name(f"{stem}.{name}.csv")
         beside[name] = _read(other) if other.is_file() else pd.DataFrame()
     return TokenSet(stem, said, tokens, beside)

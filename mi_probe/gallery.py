@@ -5,7 +5,7 @@
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
     known_answers.csv         the benchmark of estimators
-    tokens/                   strips, heat maps, positions, types and words
+    tokens/                   strips, heat maps, positions, types, words, generated
 
 A kind is one function from the folder to figures; what is not there is said, not drawn.
 """
@@ -257,6 +257,10 @@ def _words(folders: ResultFolders, options: Options) -> Found:
     yield from gallery_tokens.words(folders.token_sets, options.unit)
 
 
+def _generated(folders: ResultFolders, options: Options) -> Found:
+    yield from gallery_tokens.generated(folders.token_sets, options.unit)
+
+
 def _groups(points: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
     if points.empty:
         return
@@ -290,6 +294,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "types": Kind(_types, "no tokens/*.types.csv"),
         "benchmark": Kind(_benchmark, "no known_answers.csv"),
         "words": Kind(_words, "no tokens/*.words.csv"),
+        "generated": Kind(_generated, "no tokens/*.generated.csv"),
     }
 )
 """Every kind of figure, in the order in which they are drawn."""

@@ -12,10 +12,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import short_name
+from mi_probe.analysis.tokens.place_texts import with_texts
 from mi_probe.analysis.tokens.reading import words_are_of
 from mi_probe.analysis.units import in_unit
 from mi_probe.folder_tables import TokenSet
-from mi_probe.plots.positions import position_figure, position_map_figure
+from mi_probe.plots.positions import (
+    FEWEST,
+    known_places,
+    position_figure,
+    position_map_figure,
+)
 from mi_probe.plots.token_maps import (
     sentence_cells,
     sentence_figure,
@@ -24,6 +30,8 @@ from mi_probe.plots.token_maps import (
 )
 from mi_probe.plots.token_strip import token_strips
 from mi_probe.plots.token_types import most_frequent, pooled_types, type_figure
+from mi_probe.plots.word_dots import chosen_words, word_dot_figure
+from mi_probe.plots.written_tokens import written_figure
 
 Found = Iterator[tuple[str, Figure, pd.DataFrame]]
 
@@ -34,7 +42,7 @@ def strips(sets: tuple[TokenSet, ...], unit: str, sentences: int) -> Found:
         rows = _sentences(found.tokens, unit, sentences)
         for quantity in ("pointwise", "increment"):
             if not rows.empty and rows[quantity].notna().any():
-                figure = token_strips(rows, quantity=quantity)
+                figure = token_strips(rows, quantity=quantity, title=_title(found))
                 yield f"strip-{quantity}-{found.stem}", figure, rows
 
 
@@ -60,6 +68,8 @@ def sentence_maps(sets: tuple[TokenSet, ...], unit: str, sentences: int) -> Foun
             if rows["layer"].nunique() > 1:
                 cells = sentence_cells(rows, "layer")
                 title = f"{row_id}: label {rows['label'].iloc[0]}; {name}"
+                sizes = {one.about["n"] for one in group if one.about.get("n")}
+                title += f", n = {sizes.pop():,}" if len(sizes) == 1 else ""
                 figure = sentence_figure(cells, title=title)
                 yield f"tokens-layers-{name}-{row_id}", figure, cells
 
@@ -69,8 +79,10 @@ def positions(sets: tuple[TokenSet, ...], unit: str) -> Found:
     for found in sets:
         table = found.beside["positions"]
         if not table.empty:
-            points = in_unit(table, unit, source=f"{found.stem}.positions.csv")
-            figure = position_figure(points, title=_title(found))
+            every = in_unit(table, unit, source=f"{found.stem}.positions.csv")
+            points = known_places(every)
+            note = _left_out(every, points)
+            figure = position_figure(points, title=_title(found), note=note)
             yield f"positions-{found.stem}", figure, points
     for name, group in _by_layer(sets):
         tables = [
@@ -79,12 +91,16 @@ def positions(sets: tuple[TokenSet, ...], unit: str) -> Found:
             if not one.beside["positions"].empty
         ]
         if len(tables) > 1:
-            points = in_unit(pd.concat(tables), unit, source="positions.csv")
-            yield (
-                f"positions-layers-{name}",
-                position_map_figure(points, title=name),
-                points,
-            )
+            every = in_unit(pd.concat(tables), unit, source="positions.csv")
+            points = known_places(every)
+            note = _left_out(every, points)
+            figure = position_map_figure(points, title=name, note=note)
+            yield f"positions-layers-{name}", figure, points
+
+
+def _left_out(every: pd.DataFrame, kept: pd.DataFrame) -> str:
+    few = len(kept) < len(every)
+    return f"places in fewer than {FEWEST} sentences left out" if few else ""
 
 
 def types(sets: tuple[TokenSet, ...], unit: str) -> Found:
@@ -99,16 +115,28 @@ def types(sets: tuple[TokenSet, ...], unit: str) -> Found:
 
 
 def words(sets: tuple[TokenSet, ...], unit: str) -> Found:
-    """Words of the input against what was predicted."""
+    """Words of the input against what was predicted: a map, and dots with intervals."""
     for found in sets:
         table = found.beside["words"]
         if not table.empty:
             points = in_unit(table, unit, source=f"{found.stem}.words.csv")
+            given = {"title": _title(found), "total": points["word"].nunique()}
+            given |= {"rows": words_are_of(found.about)}
             cells = word_cells(points)
-            total = points["word"].nunique()
-            rows = words_are_of(found.about)
-            figure = word_figure(cells, title=_title(found), total=total, rows=rows)
-            yield f"words-{found.stem}", figure, cells
+            yield f"words-{found.stem}", word_figure(cells, **given), cells
+            lines = chosen_words(points)
+            yield f"words-dots-{found.stem}", word_dot_figure(lines, **given), lines
+
+
+def generated(sets: tuple[TokenSet, ...], unit: str) -> Found:
+    """States of written tokens against states of tokens read."""
+    for found in sets:
+        table = found.beside["generated"]
+        if not table.empty:
+            points = in_unit(table, unit, source=f"{found.stem}.generated.csv")
+            points = with_texts(points, found.tokens)
+            figure = written_figure(points, title=_title(found))
+            yield f"generated-{found.stem}", figure, points
 
 
 def _sentences(tokens: pd.DataFrame, unit: str, most: int) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from mi_probe.atomic import write_atomically
 from mi_probe.contents import plain
 from mi_probe.errors import InputError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,11 @@ class Compared:
     ci_low: float | None
     ci_high: float | None
     """The gap's 95 % interval."""
+    full_low: float | None
+    full_high: float | None
+    pooled_low: float | None
+    pooled_high: float | None
+    """The 95 % intervals of the two values."""
     verdict: str
     n: int
     seed: int
@@ -69,10 +74,6 @@ class GapRow(Compared):
     """A gap of one pooling, without or with noise."""
 
     sigma: float
-    full_low: float | None
-    full_high: float | None
-    pooled_low: float | None
-    pooled_high: float | None
     p_value: float | None
     """Of Y independent of Z given Z_p, by conditional randomisation."""
     p_holm: float | None

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from tqdm.auto import tqdm
 
@@ -32,6 +33,7 @@ from mi_probe.capture import Plan, extract, fingerprint_id, plan
 from mi_probe.command_line import parse_settings, run_command
 from mi_probe.contents import digest
 from mi_probe.errors import InputError
+from mi_probe.estimators.prefixes.token_information import token_classes
 from mi_probe.provenance import now
 from mi_probe.results import Results
 from mi_probe.run_settings import (
@@ -77,6 +79,7 @@ def _check_classes(task: Task) -> None:
             f"task '{task.name}' must have classes for token-level information; its labels "
             "are scores. Take another task, or cut them into classes in a file of your own."
         )
+    token_classes(np.asarray(task.labels))
 
 
 class Run:

@@ -200,6 +200,15 @@ def type_rows() -> pd.DataFrame:
     )
 
 
+def generated_rows(n_written=2, n_read=4) -> pd.DataFrame:
+    """Rows of a table of generated x input; one pair is missing."""
+    pairs = [(g, t) for g in range(n_written) for t in range(n_read)]
+    table = pd.DataFrame(pairs[:-1], columns=["generated_position", "input_from_end"])
+    value = 2.0 - 0.4 * table["input_from_end"] - 0.5 * table["generated_position"]
+    more = {"n": 300 - 10 * table["input_from_end"], "value_nats": value}
+    return table.assign(**more, ci_low=value - 0.2, ci_high=value + 0.2)
+
+
 def word_rows() -> pd.DataFrame:
     """Rows of a table of words against two predictions."""
     words = ["funny", "dull", "\u4e2d", "rare"]
@@ -211,6 +220,10 @@ def word_rows() -> pd.DataFrame:
             "value_nats": sign * (0.4 - 0.15 * i),
             "ci_low": 0.0,
             "ci_high": 0.1,
+            "increment_nats": 0.05 * sign,
+            "increment_low": 0.05 * sign - 0.03,
+            "increment_high": 0.05 * sign + 0.03,
+            "ceiling_nats": math.log(2),
         }
         for sign, predicted in ((1, "positive"), (-1, "negative"))
         for i, word in enumerate(words)

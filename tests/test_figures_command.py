@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from result_rows import (
     gap_rows,
+    generated_rows,
     grid,
     ladder_rows,
     position_rows,
@@ -75,6 +76,7 @@ def test_names_equal_as_files_do_not_overwrite_each_other(results, tmp_path):
         (["--unit", "bananas"], "unit must be one of nats, bits"),
         (["--only", "pie"], "only must be of profile, bars,"),
         (["--layer", "99"], "measured: embed, block.2, final_norm"),
+        (["--fonts", "none.ttf"], "fonts must be TrueType files"),
         (["--colour", "red"], "--colour"),
     ],
 )
@@ -167,7 +169,10 @@ def test_token_tables_become_strips_maps_positions_types_and_words(tmp_path, cap
     tokens.mkdir(parents=True)
     for layer in (0, 6):
         stem = f"tiny-reviews-{layer}"
-        token_rows().to_parquet(tokens / f"{stem}.tokens.parquet")
+        table = token_rows().assign(role="prompt")
+        table.loc[table["token"].isin([".", " end"]), "role"] = "generated"
+        table.to_parquet(tokens / f"{stem}.tokens.parquet")
+        generated_rows().to_csv(tokens / f"{stem}.generated.csv", index=False)
         position_rows().to_csv(tokens / f"{stem}.positions.csv", index=False)
         type_rows().to_csv(tokens / f"{stem}.types.csv", index=False)
         word_rows().to_csv(tokens / f"{stem}.words.csv", index=False)
@@ -178,6 +183,7 @@ def test_token_tables_become_strips_maps_positions_types_and_words(tmp_path, cap
     assert main([str(tmp_path / "results"), *options]) == 0
     stems = {path.stem for path in out.iterdir()}
     kinds = ("strip-pointwise", "strip-increment", "positions", "types", "words")
+    kinds += ("words-dots", "generated")
     wanted = {f"{kind}-tiny-reviews-{layer}" for kind in kinds for layer in (0, 6)}
     wanted |= {f"tokens-tiny-reviews-{layer}-r-1" for layer in (0, 6)}
     layers = "layers-tiny-on-reviews"
@@ -187,4 +193,10 @@ def test_token_tables_become_strips_maps_positions_types_and_words(tmp_path, cap
     pd.testing.assert_series_equal(
         drawn["pointwise"], rows["pointwise_nats"], check_names=False, check_index=False
     )
-    assert "not drawn: profile" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not drawn: profile" in said
+    assert "no font here draws \u4e2d (U+4E2D): drawn as code points" in said
+    assert "--fonts FILE" in said
+    drawn = pd.read_csv(out / "generated-tiny-reviews-0.csv")
+    assert drawn["value"].tolist() == generated_rows()["value_nats"].tolist()
+    assert set(drawn["written"].dropna()) == {" end"}

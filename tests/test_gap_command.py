@@ -106,7 +106,10 @@ def test_ladders_have_their_tables(model, data, out, capsys):
     assert noise.reading[1] == "noise-smoothed Shannon information"
     assert noise.full_nats[0] == pd.read_csv(out / "gaps.csv").full_nats[0]
     rungs = pd.read_csv(out / "capacity.csv")
-    assert set(rungs.columns) >= ASKED | {"rung", "capacity", "chosen"}
+    assert set(rungs.columns) >= ASKED | bounds | {"rung", "capacity", "chosen"}
+    for name in ("full", "pooled"):
+        assert (rungs[f"{name}_low"] < rungs[f"{name}_nats"]).all()
+        assert (rungs[f"{name}_high"] > rungs[f"{name}_nats"]).all()
     assert rungs.rung.tolist() == list(LADDER)
     assert rungs.capacity.tolist() == [0, 1]
     assert rungs.chosen.sum() == 1
@@ -197,7 +200,7 @@ def test_a_damaged_piece_is_named(model, data, out, capsys):
     assert run(model, data, out) == 2
     assert f"{piece} must be a finished gap; it is damaged" in capsys.readouterr().err
     piece.write_text(json.dumps({"schema_version": 0, "kind": "gap", "rows": []}))
-    with pytest.raises(InputError, match="schema_version must be 1.* has 0"):
+    with pytest.raises(InputError, match="schema_version must be 2.* has 0"):
         GapResults(out)
 
 

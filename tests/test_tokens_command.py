@@ -90,7 +90,7 @@ def test_tables_of_a_site_and_a_second_call_computes_nothing(
         run(*given, "--seed", "1")
 
 
-def test_mistakes_are_one_line(model, data, tmp_path, capsys):
+def test_mistakes_are_one_line(model, data, tmp_path, capsys, monkeypatch):
     out = ("--out", tmp_path / "out")
     assert "checkpoints must name at least one model" in refused(capsys, *out)
     given = (model, "--data", data, *out)
@@ -101,13 +101,25 @@ def test_mistakes_are_one_line(model, data, tmp_path, capsys):
     assert "must have classes" in refused(
         capsys, *(model, "--data", _scores(tmp_path), *out)
     )
+    # Before the model is read, so that nobody waits for it.
+    monkeypatch.setattr("mi_probe.tokens.find_all", lambda *_: 1 / 0)
     assert "at least 10" in refused(capsys, *given, "--rows", "16")
-    assert not (tmp_path / "out" / "tokens").exists()
+    many = _classes(tmp_path, 65)
+    assert "at most 64 classes" in refused(capsys, model, "--data", many, *out)
+    assert not (tmp_path / "out").exists()
 
 
 def _scores(folder):
     path = folder / "scores.csv"
     rows = {"text": [f"film {i}" for i in range(30)], "label": np.linspace(0, 1, 30)}
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def _classes(folder, count):
+    path = folder / "classes.csv"
+    names = [f"c{i % count}" for i in range(10 * count)]
+    rows = {"text": [f"film {i}" for i in range(len(names))], "label": names}
     pd.DataFrame(rows).to_csv(path, index=False)
     return path
 

@@ -78,9 +78,9 @@ def capacity_ladder(
         rungs: estimators in the order of their capacity; with the same number of folds.
 
     Returns:
-        A `Ladder`. Its table has a row a rung: ``full``, ``pooled``, ``gap``, the gap's
-        interval, and ``step``, what the rung adds to I(Y;Z) over the one below, with its
-        interval.
+        A `Ladder`. Its table has a row a rung: ``full``, ``pooled`` and ``gap``, each with
+        its interval, and ``step``, what the rung adds to I(Y;Z) over the one below, with
+        its interval.
 
     Raises:
         InputError: for another Y than classes, no rung, or an unknown pooling.
@@ -108,7 +108,11 @@ def capacity_ladder(
         row = {
             "rung": name,
             "full": full[i].nats,
+            "full_low": full[i].ci[0],
+            "full_high": full[i].ci[1],
             "pooled": pooled[i].nats,
+            "pooled_low": pooled[i].ci[0],
+            "pooled_high": pooled[i].ci[1],
             "gap": gap,
             "stderr": error,
             "low": ci[0],

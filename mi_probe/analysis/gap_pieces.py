@@ -218,6 +218,10 @@ def _rungs(
         RungRow(
             **common,
             **_values(row),
+            full_low=_number(row["full_low"]),
+            full_high=_number(row["full_high"]),
+            pooled_low=_number(row["pooled_low"]),
+            pooled_high=_number(row["pooled_high"]),
             pooling=pooling,
             H_Y_nats=entropy,
             verdict=ladder.verdict,

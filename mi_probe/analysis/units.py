@@ -10,7 +10,10 @@ from mi_probe.errors import InputError
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 """How many of the unit one nat is."""
 
-BOUNDS = (*("ci_low", "ci_high", "full_low", "full_high", "pooled_low", "pooled_high"),)
+BOUNDS = (
+    *("ci_low", "ci_high", "full_low", "full_high", "pooled_low", "pooled_high"),
+    *("added_low", "added_high", "increment_low", "increment_high"),
+)
 """Columns that hold information without saying so in their name."""
 
 _RENAMED = {"H_Y": "ceiling", "ci_low": "low", "ci_high": "high"}

@@ -13,6 +13,7 @@ from mi_probe.plots.forest import gap_figure, gap_forest
 from mi_probe.plots.heat_map import heat_figure, heat_map
 from mi_probe.plots.ladders import ladder_figure, ladder_panels
 from mi_probe.plots.positions import (
+    known_places,
     position_figure,
     position_line,
     position_map,
@@ -36,6 +37,8 @@ from mi_probe.plots.training import (
     metric_line,
     training_figure,
 )
+from mi_probe.plots.word_dots import chosen_words, word_dot_figure, word_dots
+from mi_probe.plots.written_tokens import written_figure, written_lines
 
 __all__ = [
     "FORMATS",
@@ -44,6 +47,7 @@ __all__ = [
     "WIDTHS",
     "accuracy_figure",
     "bar_figure",
+    "chosen_words",
     "convergence",
     "convergence_figure",
     "gap_figure",
@@ -52,6 +56,7 @@ __all__ = [
     "heat_figure",
     "heat_map",
     "information_line",
+    "known_places",
     "ladder_figure",
     "ladder_panels",
     "layer_profile",
@@ -74,5 +79,9 @@ __all__ = [
     "type_figure",
     "type_forest",
     "word_cells",
+    "word_dot_figure",
+    "word_dots",
     "word_figure",
+    "written_figure",
+    "written_lines",
 ]

@@ -135,8 +135,9 @@ def benchmark_figure(points: pd.DataFrame, groups: Mapping[str, str]) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for i, (ax, group) in enumerate(zip(axes, shown, strict=False)):
-        method_errors(points[points["group"] == group], methods, ax)
-        title = wrapped(groups[group], room, size=7.0)
+        part = points[points["group"] == group]
+        method_errors(part, methods, ax)
+        title = wrapped(groups[group] + _sample_words(part), room, size=7.0)
         ax.set_title(title, loc="left", fontsize=7, linespacing=LINE_SPACING)
         if i + columns >= len(shown):
             ax.set_xlabel("absolute error (nats)", fontsize=7)
@@ -145,6 +146,15 @@ def benchmark_figure(points: pd.DataFrame, groups: Mapping[str, str]) -> Figure:
         ax.remove()
     figure_legends(figure, _entries(points))
     return figure
+
+
+def _sample_words(points: pd.DataFrame) -> str:
+    """Rows behind an error, of those that have one."""
+    sizes = points.loc[points["status"] == "ok", "n"] if "n" in points else []
+    if not len(sizes):
+        return ""
+    least, most = int(min(sizes)), int(max(sizes))
+    return f", n = {least:,}" + (f" to {most:,}" if least < most else "")
 
 
 def _entries(points: pd.DataFrame) -> list[Entry]:

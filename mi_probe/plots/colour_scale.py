@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 
+from mi_probe.plots.parts import LINE_SPACING
 from mi_probe.plots.style import INK
 
 MAP = "PuOr_r"
@@ -62,7 +63,7 @@ def draw_scale(
     # matplotlib makes a picture of many colours, and hairlines of cells side by side.
     if bar.solids is not None:
         bar.solids.set(rasterized=False, edgecolor="face", linewidth=0.2)
-    bar.set_label(words)
+    bar.set_label(words, linespacing=LINE_SPACING)
     bar.ax.locator_params(nbins=5)
     if marked is not None and norm.vmax is not None and marked <= norm.vmax:
         bar.ax.axvline(marked, color=INK, linewidth=1.0, linestyle=(0, (2, 1)))

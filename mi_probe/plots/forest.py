@@ -171,7 +171,7 @@ def _sample_words(group: pd.DataFrame) -> str:
         words += f", n = {sizes[0]:,.0f}"
     ceilings = group["ceiling"].dropna().unique() if "ceiling" in group else []
     if len(ceilings) == 1:
-        words += f", H(Y) = {ceilings[0]:.3f}"
+        words += f", H(Y) = {ceilings[0]:.3f} {group['unit'].iloc[0]}"
     return words
 
 
@@ -220,13 +220,13 @@ def gap_figure(points: pd.DataFrame) -> Figure:
         words = (
             "no interval"
             if unknown.all()
-            else f"no gap shown: it holds 0 or $p$ > {LEVEL:g}"
+            else f"no gap shown: interval holds 0, or $p$ > {LEVEL:g}"
         )
         mixed = unknown.any() and not unknown.all()
         notes.append(
             (
                 hollow,
-                f"no gap shown: it holds 0, is unknown, or $p$ > {LEVEL:g}"
+                f"no gap shown: 0 in interval, none, or $p$ > {LEVEL:g}"
                 if mixed
                 else words,
             )

@@ -17,7 +17,14 @@ from matplotlib.patches import Patch
 
 from mi_probe.analysis.labels import in_order, short_name, view_label
 from mi_probe.errors import InputError
-from mi_probe.plots.marks import draw_ceiling, draw_intervals, draw_line, line_handle
+from mi_probe.plots.marks import (
+    aside,
+    draw_ceiling,
+    draw_intervals,
+    draw_line,
+    drawn_so_far,
+    line_handle,
+)
 from mi_probe.plots.names import fitted_names
 from mi_probe.plots.parts import (
     LINE_SPACING,
@@ -37,6 +44,8 @@ GAP = ViewStyle(INK, "D", "-", "")
 """How the gap is drawn: no view has its colour."""
 Axis = Literal["capacity", "noise"]
 _NEEDED = ("pooling", "full", "pooled", "gap", "low", "high", "unit")
+_ASIDE = 1.5
+"""Points that I(Y;Z) stands to the left of its rung, and I(Y;Z_p) to the right."""
 _SMALL = 6.5
 """Points of the rungs' names."""
 _PLACE = {"capacity": "capacity", "noise": "sigma"}
@@ -62,12 +71,13 @@ def ladder_panels(
     points = points.sort_values(_PLACE[axis], kind="stable")
     x = _places(points, axis)
     pooling = points["pooling"].iloc[0]
-    for name, view in (("full", "full"), ("pooled", pooling)):
-        look = view_style(view)
+    for name, view, place in (("full", "full", -_ASIDE), ("pooled", pooling, _ASIDE)):
+        before, look = drawn_so_far(above), view_style(view)
         draw_line(above, x, points[name], look, view_label(view))
         if f"{name}_low" in points:
             ends = points[f"{name}_low"], points[f"{name}_high"]
             draw_intervals(above, x, *ends, look.colour)
+        aside(above, before, place)
     above.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     if "ceiling" in points:
         draw_ceiling(above, float(points["ceiling"].mean()))
@@ -183,6 +193,7 @@ def ladder_figure(points: pd.DataFrame, *, axis: Axis) -> Figure:
         for view in in_order(pd.Series(["full", *poolings]))
     ]
     lines.append((line_handle(GAP), "gap $I(Y;Z)-I(Y;Z_p)$"))
+    figure.align_ylabels()
     figure_legends(figure, lines, _notes(points))
     return figure
 
@@ -208,7 +219,10 @@ def _notes(points: pd.DataFrame) -> list[Entry]:
     if "ceiling" in points and points["ceiling"].notna().any():
         notes.append((ceiling_handle(), ceiling_label(points)))
     if points[["low", "high"]].notna().all(axis=1).any():
-        notes.append((interval_handle(), "95 % interval over examples (gap: paired)"))
+        # Tables of before intervals of the two values were kept have the gap's alone.
+        whole = "full_low" in points and points["full_low"].notna().any()
+        of = "over examples (gap: paired)" if whole else "of the gap, paired over examples"
+        notes.append((interval_handle(), f"95 % interval {of}"))
     chosen = points["chosen"].astype(str).str.lower() if "chosen" in points else []
     if "true" in set(chosen):
         words = "capacity chosen on other rows"

@@ -1,7 +1,7 @@
 """Marks that several figures draw alike: intervals, ceilings, panels of two heights."""
 
 # Line styles of `ViewStyle` are matplotlib's, and wider to pyright.
-# pyright: reportArgumentType=false
+# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
 
 from typing import TypeAlias
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle
 
@@ -49,6 +50,22 @@ def draw_intervals(
     for end in (least, most):
         points = (end, places) if across else (places, end)
         ax.plot(*points, "|" if across else "_", color=colour, markersize=3, zorder=zorder)
+
+
+def drawn_so_far(ax: Axes) -> tuple[int, int]:
+    """What `aside` leaves where it is."""
+    return len(ax.lines), len(ax.collections)
+
+
+def aside(ax: Axes, before: tuple[int, int], points: float) -> None:
+    """Move what was drawn since `before` a few points to the right.
+
+    Lines that share their places stand side by side: where they agree, the last would
+    hide the others. The drawing is moved, not its data.
+    """
+    moved = ScaledTranslation(points / 72, 0, ax.get_figure().dpi_scale_trans)
+    for artist in [*ax.lines[before[0] :], *ax.collections[before[1] :]]:
+        artist.set_transform(artist.get_transform() + moved)
 
 
 def draw_ceiling(ax: Axes, height: float) -> None:

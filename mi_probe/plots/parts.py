@@ -158,9 +158,11 @@ def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
     known = points[points["extrapolated"].notna()]
     sound = known["reliable"].astype(str) == "True"
     entries: list[Entry] = []
+    curve = "learning curve at $n \\to \\infty$"
+    doubted = "the same" if sound.any() else curve
     for chosen, face, words in (
-        (sound, "0.5", "learning curve at $n \\to \\infty$"),
-        (~sound, "white", "the same, not reliable"),
+        (sound, "0.5", curve),
+        (~sound, "white", f"{doubted}, not reliable"),
     ):
         if chosen.any():
             mark = Line2D([], [], marker="D", linestyle="", markersize=2.4, color="none")

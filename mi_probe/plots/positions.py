@@ -29,9 +29,24 @@ from mi_probe.plots.style import INK, NULL_FILL, REFERENCE, view_style
 
 ANCHORS = {"start": "token, counted from the start", "end": "token, counted from the end"}
 """Where positions are counted from, and what the axis is called then."""
+FEWEST = 20
+"""Sentences behind a place that is drawn: of one alone any value may come, and its size
+would leave all others of one colour."""
 _SLIGHT = 0.1
 """Share of the scale below which a negative value is as good as 0."""
 _NEEDED = ("anchor", "position", "n", "value", "low", "high", "unit")
+
+
+def known_places(points: pd.DataFrame, fewest: int = FEWEST) -> pd.DataFrame:
+    """The places that at least so many sentences have; all, where none has as many.
+
+    Raises:
+        InputError: a column missing.
+    """
+    if "n" not in points:
+        raise InputError("points lack the column n.")
+    kept = points[points["n"] >= fewest].reset_index(drop=True)
+    return points if kept.empty else kept
 
 
 def position_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -146,8 +161,13 @@ def _count_from(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_xlabel(ANCHORS.get(anchor, anchor))
 
 
-def position_figure(points: pd.DataFrame, *, title: str) -> Figure:
+def position_figure(points: pd.DataFrame, *, title: str, note: str = "") -> Figure:
     """`position_line` of one layer over `position_counts`, a column or row an anchor.
+
+    Args:
+        points: of one layer.
+        title: whose they are.
+        note: a line at the foot, such as what was left out.
 
     Raises:
         InputError: a column missing, or no row.
@@ -175,12 +195,19 @@ def position_figure(points: pd.DataFrame, *, title: str) -> Figure:
         entries.append((band, "95 % interval over examples"))
     if "ceiling" in points and points["ceiling"].notna().any():
         entries.append((ceiling_handle(), ceiling_label(points)))
+    if note:
+        entries.append((Patch(alpha=0), note))
     figure_legends(figure, entries)
     return figure
 
 
-def position_map_figure(points: pd.DataFrame, *, title: str) -> Figure:
+def position_map_figure(points: pd.DataFrame, *, title: str, note: str = "") -> Figure:
     """`position_map` of several layers, a panel an anchor, under one colour scale.
+
+    Args:
+        points: with a column `layer`.
+        title: whose they are.
+        note: a line at the foot, such as what was left out.
 
     Raises:
         InputError: a column missing, or no row.
@@ -191,7 +218,8 @@ def position_map_figure(points: pd.DataFrame, *, title: str) -> Figure:
     rows = -(-len(panels) // columns)
     layers = points["layer"].nunique()
     tall = min(1.8, max(0.6, 0.13 * layers)) + 0.45
-    figure = Figure(figsize=(width, tall * rows + 0.85), layout="constrained")
+    height = tall * rows + 0.85 + 0.15 * bool(note)
+    figure = Figure(figsize=(width, height), layout="constrained")
     ratios = [tall] * rows + [0.09]
     grid = figure.add_gridspec(rows + 1, columns, height_ratios=ratios)
     norm = scale(points["value"].to_numpy(float))
@@ -211,6 +239,7 @@ def position_map_figure(points: pd.DataFrame, *, title: str) -> Figure:
         words += f"\n$H(Y)$ = {marked:.3f} {points['unit'].iloc[0]}{varies}"
     if (points["value"] < -_SLIGHT * float(norm.vmax or 0)).any():
         words += "; dash in a cell: below 0"
+    words += f"\n{note}" if note else ""
     draw_scale(figure.add_subplot(grid[rows, :]), norm, words, marked=marked)
     return figure
 

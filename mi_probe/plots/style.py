@@ -6,15 +6,17 @@ matches the Times of these venues, so LaTeX is not needed. Colours are Okabe and
 every view also has its own marker, line style and hatch, so grey print loses nothing.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
 
 from mi_probe.errors import InputError
+from mi_probe.plots.glyphs import added_family
 
 WIDTHS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
@@ -171,14 +173,23 @@ def rc(venue: str = "acl", width: str = "column") -> dict[str, Any]:
 
 
 @contextmanager
-def style(venue: str = "acl", width: str = "column") -> Iterator[None]:
+def style(
+    venue: str = "acl", width: str = "column", *, fonts: Sequence[str | Path] = ()
+) -> Iterator[None]:
     """Context to draw and save figures in, with the settings of a venue.
 
-    `venue` is acl, icml, neurips or iclr; `width` is column or full. Afterwards the
-    settings are what they were before.
+    Afterwards the settings are what they were before.
+
+    Args:
+        venue: acl, icml, neurips or iclr.
+        width: column or full.
+        fonts: TrueType files, asked for letters that STIX and DejaVu Sans lack: Chinese,
+            Japanese, Korean, emoji.
 
     Raises:
-        InputError: unknown venue or width.
+        InputError: unknown venue or width, or a file that is no such font.
     """
-    with mpl.rc_context(rc(venue, width)):  # type: ignore[arg-type]
+    settings = rc(venue, width)
+    settings["font.family"] = [*settings["font.family"], *map(added_family, fonts)]
+    with mpl.rc_context(settings):  # type: ignore[arg-type]
         yield

@@ -142,29 +142,32 @@ def system_figure(points: pd.DataFrame) -> Figure:
     panels: list[tuple[str, pd.DataFrame]] = []
     for name, rows in points.groupby(["estimator_label", "stack"], sort=False):
         panels += [(str(name[0]), part) for part in _parts(rows, views, width - 0.5)]
-    every = list(dict.fromkeys(points["task_label"]))
-    most = max(part["task_label"].nunique() for _, part in panels)
-    fitted, slant = fitted_names(every, (width - 0.5) / most - 0.05)
-    short = dict(zip(every, fitted, strict=True))
-    deep = 0.12 * (max(name.count("\n") for name in fitted) + 1)
-    deep += 0.028 * max(map(len, fitted)) if slant else 0.0
+    # A panel of fewer tasks has more room for the name of each.
+    named = [_fitted(part, width - 0.5) for _, part in panels]
+    every = [name for names, _ in named for name in names]
+    deep = 0.12 * (max(name.count("\n") for name in every) + 1)
+    deep += 0.028 * max(map(len, every)) if any(slant for _, slant in named) else 0.0
     height = len(panels) * (1.35 + deep) + 0.5
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False).ravel()
     steps = ", last step of each run" if points["checkpoint_step"].notna().any() else ""
     title = layer_words(points) + steps
     figure.suptitle(wrapped(title, width, size=9.0), parse_math=False)
-    for ax, (estimator, part) in zip(axes, panels, strict=True):
+    for ax, (estimator, part), (names, slant) in zip(axes, panels, named, strict=True):
         system_bars(part, ax)
         plain_title(ax, f"{estimator}, {sample_label(part)}", 0.9 * width)
-        shown = [short[name] for name in dict.fromkeys(part["task_label"])]
-        ax.set_xticklabels(shown, parse_math=False, linespacing=LINE_SPACING)
+        ax.set_xticklabels(names, parse_math=False, linespacing=LINE_SPACING)
         ax.tick_params(axis="x", rotation=slant)
         for label in ax.get_xticklabels() if slant else []:
             label.set(ha="right", rotation_mode="anchor")
     axes[-1].set_xlabel("different systems are not ordered by the DPI")
     figure_legends(figure, _system_entries(points), _view_entries(views), bar_notes(points))
     return figure
+
+
+def _fitted(part: pd.DataFrame, room: float) -> tuple[list[str], float]:
+    names = list(dict.fromkeys(part["task_label"]))
+    return fitted_names(names, room / len(names) - 0.05)
 
 
 def _parts(rows: pd.DataFrame, views: list[str], room: float) -> list[pd.DataFrame]:

@@ -187,11 +187,18 @@ def _widths(texts: list[str], fonts: list[str]) -> list[float]:
     return [found[text] + 2 * _PAD for text in texts]
 
 
-def token_strips(tokens: pd.DataFrame, *, quantity: str = "pointwise") -> Figure:
+def token_strips(
+    tokens: pd.DataFrame, *, quantity: str = "pointwise", title: str = ""
+) -> Figure:
     """`token_strip` of every sentence in the table, under one colour scale.
 
     Over each stands its label, what was predicted, and -log p(y), which no token's value
     may pass. As wide as `style` says.
+
+    Args:
+        tokens: of `in_unit`.
+        quantity: of `QUANTITIES`.
+        title: whose states they are.
 
     Raises:
         InputError: as `token_strip`.
@@ -209,15 +216,19 @@ def token_strips(tokens: pd.DataFrame, *, quantity: str = "pointwise") -> Figure
     tall = [LINE * count for count in lines]
     note = wrapped(_note(tokens, quantity), 0.95 * width, size=7.0)
     foot = 0.55 + 0.12 * (note.count("\n") + 1)
-    height = sum(tall) + sum(heads) + foot
+    whose = wrapped(title, width, size=9.0) if title else ""
+    over = 0.16 * (whose.count("\n") + 1) + 0.02 if title else 0.0
+    height = over + sum(tall) + sum(heads) + foot
     figure = Figure(figsize=(width, height))
+    look = {"parse_math": False, "linespacing": LINE_SPACING}
+    figure.suptitle(whose, y=1 - 0.03 / height, **look)
     norm = scale(tokens[quantity].to_numpy(float))
-    top = height - 0.02
-    for rows, title, head, size in zip(sentences, titles, heads, tall, strict=True):
+    top = height - 0.02 - over
+    for rows, said, head, size in zip(sentences, titles, heads, tall, strict=True):
         top -= head + size
         ax = figure.add_axes((0.03 / width, top / height, 1 - 0.06 / width, size / height))
         token_strip(rows, ax, quantity=quantity, norm=norm)
-        ax.set_title(title, loc="left", parse_math=False, linespacing=LINE_SPACING)
+        ax.set_title(said, loc="left", **look)
     share = min(0.9, 2.4 / width)
     place = ((1 - share) / 2, (foot - 0.19) / height, share, 0.08 / height)
     unit = tokens["unit"].iloc[0]

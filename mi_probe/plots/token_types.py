@@ -53,7 +53,7 @@ def pooled_types(types: pd.DataFrame) -> pd.Series:
 def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw I(Y; Z_t) of each token type, in the order of the table, with its count.
 
-    Blanks in tokens are seen. Pooled types have a hollow square. H(Y) of each
+    Blanks in tokens are seen. Pooled types have a square. H(Y) of each
     type's own sentences is dashed.
 
     Raises:
@@ -77,20 +77,15 @@ def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
         rows = types[chosen]
         ends = rows["low"], rows["high"]
         draw_intervals(ax, at[chosen], *ends, look.colour, across=True)
-        face = look.colour if view == "full" else "white"
-        ax.plot(
-            rows["value"],
-            at[chosen],
-            look.marker,
-            color=look.colour,
-            markerfacecolor=face,
-            zorder=5,
-        )
+        ax.plot(rows["value"], at[chosen], look.marker, color=look.colour, zorder=5)
     names = [
         POOLED if rest else shown(token) for rest, token in zip(pooled, tokens, strict=True)
     ]
     ax.set_yticks(at, names, parse_math=False, fontfamily=families(tokens))
     ax.tick_params(axis="y", length=0)
+    for label in ax.get_yticklabels():
+        # By the line of writing: a comma's own middle is lower than a word's.
+        label.set_va("center_baseline")
     for height, n in zip(at, types["n"], strict=True):
         ax.annotate(
             f"{n:,.0f}",
@@ -152,6 +147,6 @@ def type_figure(types: pd.DataFrame, *, title: str, total: int) -> Figure:
     if types[["low", "high"]].notna().all(axis=1).any():
         entries.append((interval_handle(across=True), "95 % interval over examples"))
     if pooled.any():
-        entries.append((marker_handle(view_style("mean"), hollow=True), POOLED))
+        entries.append((marker_handle(view_style("mean")), POOLED))
     figure_legends(figure, entries)
     return figure

@@ -16,16 +16,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import ScaledTranslation
+from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
 from mi_probe.plots.marks import (
+    aside,
     draw_ceiling,
     draw_intervals,
     draw_line,
+    drawn_so_far,
     line_handle,
     marker_handle,
 )
@@ -48,6 +50,9 @@ from mi_probe.plots.style import INK, REFERENCE, ViewStyle, system_label, system
 
 _ASIDE = 2.4
 """Points between two runs at one step."""
+_MOST_TICKS = 7
+_NEAREST = 0.1
+"""Share of the axis between two checkpoints that both have a tick."""
 Against = Literal["checkpoint_step", "metric_value"]
 
 
@@ -76,7 +81,7 @@ def information_line(
     draw_ceiling(ax, float(points["ceiling"].mean()))
     runs = list(_runs(points))
     for place, (look, label, run) in enumerate(runs):
-        before = len(ax.lines), len(ax.collections)
+        before = drawn_so_far(ax)
         x, y = run[against].to_numpy(float), run["value"].to_numpy(float)
         placed = np.isfinite(x)
         run, x, y = run[placed], x[placed], y[placed]
@@ -96,9 +101,11 @@ def information_line(
             markeredgewidth=0.9,
             zorder=6,
         )
-        _aside(ax, before, place - (len(runs) - 1) / 2)
+        aside(ax, before, _ASIDE * (place - (len(runs) - 1) / 2))
     ax.set_ylabel(y_label(points))
     ax.margins(x=0.06, y=0.08)
+    if against == "checkpoint_step":
+        _step_ticks(ax, points)
     return ax
 
 
@@ -115,12 +122,13 @@ def metric_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax = plt.gca()
     runs = list(_runs(points))
     for place, (look, label, run) in enumerate(runs):
-        before = len(ax.lines), len(ax.collections)
+        before = drawn_so_far(ax)
         once = run.drop_duplicates("checkpoint_step")
         draw_line(ax, once["checkpoint_step"], once["metric_value"], look, label)
-        _aside(ax, before, place - (len(runs) - 1) / 2)
+        aside(ax, before, _ASIDE * (place - (len(runs) - 1) / 2))
     ax.set_ylabel(_metric_words(points))
     ax.margins(x=0.06, y=0.12)
+    _step_ticks(ax, points)
     return ax
 
 
@@ -143,18 +151,21 @@ def _runs(points: pd.DataFrame) -> Iterator[tuple[ViewStyle, str, pd.DataFrame]]
             yield system_style(objective), system_label(objective), ordered
 
 
-def _aside(ax: Axes, before: tuple[int, int], place: float) -> None:
-    """Runs stand side by side at a step: where they agree, the last would hide the others.
-
-    The drawing is moved, not its data.
-    """
-    moved = ScaledTranslation(place * _ASIDE / 72, 0, ax.get_figure().dpi_scale_trans)
-    for artist in [*ax.lines[before[0] :], *ax.collections[before[1] :]]:
-        artist.set_transform(artist.get_transform() + moved)
+def _step_ticks(ax: Axes, points: pd.DataFrame) -> None:
+    """A tick at every checkpoint where few were measured, else at round whole steps."""
+    steps = np.unique(points["checkpoint_step"].dropna().to_numpy(float))
+    apart = np.diff(steps) / (np.ptp(steps) or 1.0)
+    few = len(steps) <= _MOST_TICKS and (not len(apart) or apart.min() >= _NEAREST)
+    if few and len(steps):
+        ax.xaxis.set_major_locator(FixedLocator([float(step) for step in steps]))
+    else:
+        whole = MaxNLocator(_MOST_TICKS, integer=True, steps=[1, 2, 5, 10])
+        ax.xaxis.set_major_locator(whole)
+    ax.xaxis.set_major_formatter("{x:.0f}")
 
 
 def _draw_growing(ax: Axes, run: pd.DataFrame, look: ViewStyle) -> None:
-    """Markers that grow with the step, over those of the line."""
+    """Markers that grow with the step of the run, over those of the line."""
     known = run[run["value"].notna()]
     step = known["checkpoint_step"].rank(method="dense").fillna(1.0).to_numpy(float)
     sizes = 2.0 + 3.5 * (step - 1) / max(step.max(initial=1.0) - 1, 1.0)
@@ -175,9 +186,10 @@ def _draw_growing(ax: Axes, run: pd.DataFrame, look: ViewStyle) -> None:
 
 
 def _step_words(points: pd.DataFrame) -> str:
-    steps = points["checkpoint_step"].dropna()
-    if steps.nunique() < 2:
+    several = points.groupby("run")["checkpoint_step"].nunique() > 1
+    if not several.any():
         return ""
+    steps = points.loc[points["run"].map(several), "checkpoint_step"].dropna()
     return f"larger marker: later step ({steps.min():g} to {steps.max():g})"
 
 
@@ -236,7 +248,8 @@ def accuracy_figure(points: pd.DataFrame) -> Figure:
         information_line(points[points["view"] == view], axes[i], against="metric_value")
         axes[i].set_title(view_label(view), loc="left")
         axes[i].set_ylabel(y_label(points) if i % columns == 0 else "")
-        axes[i].locator_params(axis="x", nbins=4)
+        # Labels of three decimals take a third of a panel beside another.
+        axes[i].locator_params(axis="x", nbins=4 if width / columns > 2 else 3)
         last = i + columns >= len(views)
         axes[i].tick_params(labelbottom=last)
         axes[i].set_xlabel(_metric_words(points) if last else "")

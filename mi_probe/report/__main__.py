@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mi_probe.command_line import about, parse_settings, run_command
+from mi_probe.command_line import about, listed, parse_settings, run_command
 from mi_probe.errors import InputError
 from mi_probe.report.page import report_page
 from mi_probe.report.sources import read_sources
@@ -26,13 +26,14 @@ class Settings:
     out: str = about("the page to write, one .html file", "report.html")
     title: str = about("of the page (default: models and tasks)", "")
     sentences: int = about("in the token map, of each table at most", 40)
+    fonts: str = about("TrueType files, for letters that the figures' fonts lack", "")
 
 
 def report(settings: Settings) -> Path:
     """Read, write the page, say where it is.
 
     Raises:
-        InputError: as `read_sources`; or `out` or `sentences` is unfit.
+        InputError: as `read_sources`; or `out`, `sentences` or `fonts` is unfit.
     """
     if settings.sentences < 1:
         raise InputError(f"sentences must be at least 1; got {settings.sentences}.")
@@ -40,7 +41,10 @@ def report(settings: Settings) -> Path:
     if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"out must be an .html file; got {out}. Name one, as report.html.")
     sources = read_sources(settings.results)
-    page = report_page(sources, title=settings.title, sentences=settings.sentences)
+    fonts = listed(settings.fonts, "fonts") if settings.fonts else []
+    page = report_page(
+        sources, title=settings.title, sentences=settings.sentences, fonts=fonts
+    )
     # A lone surrogate, which no file can hold, becomes a question mark.
     content = page.encode("utf-8", "replace")
     write_atomically(out, content)

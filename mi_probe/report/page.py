@@ -35,15 +35,25 @@ class _Inline:
     digest: str
 
 
-def report_page(sources: Sources, *, title: str = "", sentences: int = 40) -> str:
+def report_page(
+    sources: Sources,
+    *,
+    title: str = "",
+    sentences: int = 40,
+    fonts: Sequence[str] = (),
+) -> str:
     """The whole page as HTML, the same for the same results.
 
     Args:
         sources: what the results folders hold.
         title: of the page; the models and tasks where empty.
         sentences: in the token map, of each table at most.
+        fonts: TrueType files for letters that the figures' own fonts lack.
+
+    Raises:
+        InputError: a file of `fonts` that is no such font.
     """
-    drawn, more = pictures(sources)
+    drawn, more = pictures(sources, fonts)
     rules = [
         f".{name} {{ {text} }}" for one in drawn for name, text in one.svg.rules.items()
     ]

@@ -6,6 +6,7 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -15,6 +16,7 @@ from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import readings
 from mi_probe.facts import fixed
 from mi_probe.plots import style
+from mi_probe.plots.glyphs import lost_letters
 from mi_probe.report.sources import Sources
 from mi_probe.report.svg import Outlines, Svg, inline_svg
 
@@ -101,6 +103,12 @@ KINDS = {
         "By predicted word and word of the input. A few sentences make a vivid cell.",
         themed=False,
     ),
+    "generated": Kind(
+        "Generated \N{MULTIPLICATION SIGN} input",
+        "Held-out linear information between the states of a written and of a read token. "
+        "Neither bound: for comparing places, not for its size.",
+        themed=False,
+    ),
 }
 """By the names of `mi_probe.gallery.KINDS`; others get their name, on white paper."""
 
@@ -116,12 +124,12 @@ class Picture:
     svg: Svg
 
 
-def pictures(sources: Sources) -> tuple[list[Picture], bool]:
+def pictures(sources: Sources, fonts: Sequence[str] = ()) -> tuple[list[Picture], bool]:
     """The page's figures by kind, and whether there are more than it shows."""
     made: list[Picture] = []
     more = False
     letters: Outlines = {}
-    with style("acl", "full"):
+    with style("acl", "full", fonts=fonts):
         for kind in gallery.KINDS:
             count = 0
             if kind in INTERACTIVE:
@@ -141,11 +149,14 @@ def _picture(drawn: gallery.Drawn, name: str, letters: Outlines) -> Picture:
     plain = Kind(drawn.kind.replace("_", " ").capitalize(), "", themed=False)
     kind = KINDS.get(drawn.kind, plain)
     where = _where(drawn.table)
+    svg = inline_svg(drawn.figure, name, themed=kind.themed, letters=letters)
+    lost = lost_letters(drawn.figure)
+    said = " Letters that no font here draws stand as code points; see --fonts."
     return Picture(
         title=f"{kind.title}: {where}" if where else kind.title,
-        caption=kind.caption,
+        caption=kind.caption + (said if lost else ""),
         alt=_alt(drawn.table),
-        svg=inline_svg(drawn.figure, name, themed=kind.themed, letters=letters),
+        svg=svg,
     )
 
 

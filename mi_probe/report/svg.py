@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from mi_probe.plots.saving import finish
+
 SVG = "http://www.w3.org/2000/svg"
 LINK = "{http://www.w3.org/1999/xlink}href"
 
@@ -58,6 +60,7 @@ def inline_svg(
         letters: of the figures before it on the page, which this one uses and adds to;
             each is then written once.
     """
+    finish(figure)
     written = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "path"}):
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})

@@ -320,3 +320,7 @@ def test_extrapolated_values_are_marks_of_their_own_hollow_where_doubted(kind):
     words = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
     assert any("n \\to \\infty" in word for word in words)
     assert "the same, not reliable" in words
+    doubted = over_seeds(grid(extrapolated_reliable=False))
+    with style():
+        words = texts(layer_profiles(doubted))
+    assert "learning curve at $n \\to \\infty$, not reliable" in words

@@ -46,11 +46,11 @@ def test_the_forest_draws_every_gap_with_its_interval():
     assert drawn[1][3] == "white"
     assert drawn[0][2] != drawn[1][2]
     for part in (
-        "reviews, tiny, n = 1,234, H(Y) = 1.000",
+        "reviews, tiny, n = 1,234, H(Y) = 1.000 bits",
         "(bits)",
         "usable information at this capacity",
         "95 % interval, paired over examples",
-        "no gap shown: it holds 0",
+        "no gap shown: interval holds 0",
         "$p$ = 0.010",
     ):
         assert part in words
@@ -85,7 +85,14 @@ def test_a_ladder_draws_its_rungs_in_order(axis):
     styles = {(line.get_linestyle(), line.get_marker()) for line in lines.values()}
     assert len(styles) >= 3
     assert "$H(Y)$ = 0.693 nats" in words
-    assert "95 % interval over examples (gap: paired)" in words
+    # Without intervals of the two values, the gap's alone are spoken of.
+    whole = "over examples (gap: paired)" if axis == "noise" else "of the gap, paired"
+    assert f"95 % interval {whole}" in words
+    ends = (np.round(segment, 9) for segment in segments(above))
+    drawn = {(low, high) for left, low, right, high in ends if left == right}
+    bounds = ("full_low", "full_high"), ("pooled_low", "pooled_high")
+    for low, high in bounds if axis == "noise" else ():
+        assert set(zip(wanted[low].round(9), wanted[high].round(9), strict=True)) <= drawn
     assert ("capacity chosen on other rows" in words) == (axis == "capacity")
     if axis == "noise":
         assert lines["gap"].get_xdata().tolist() == pytest.approx([0, 1, 2])

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from result_rows import (
     gap_rows,
+    generated_rows,
     grid,
     ladder_rows,
     position_rows,
@@ -27,7 +28,9 @@ from mi_probe.plots import (
     token_strips,
     type_figure,
     word_cells,
+    word_dot_figure,
     word_figure,
+    written_figure,
 )
 from mi_probe.plots.saving import rendered
 
@@ -54,6 +57,14 @@ FIGURES = {
     "types": (
         lambda: in_unit(type_rows()),
         lambda t: type_figure(t, title="t", total=4),
+    ),
+    "generated": (
+        lambda: in_unit(generated_rows()),
+        lambda t: written_figure(t, title="t"),
+    ),
+    "word dots": (
+        lambda: in_unit(word_rows()),
+        lambda t: word_dot_figure(t, title="t", total=4),
     ),
     "words": (
         lambda: word_cells(in_unit(word_rows())),

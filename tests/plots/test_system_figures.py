@@ -143,6 +143,38 @@ def test_information_against_accuracy_is_a_point_a_checkpoint():
     assert drawn.get_xdata().tolist() == rows["metric_value"].tolist()
     assert drawn.get_ydata().tolist() == rows["value"].tolist()
     assert "larger marker: later step (10 to 40)" in words
+    # The last step of each run: one point a run, although their steps differ.
+    last = points_of(trained(steps=(20,)).replace({"checkpoint_step": {20: 24}}))
+    last.loc[last["objective"] == "generator", "checkpoint_step"] = 12
+    with style():
+        assert "larger marker" not in texts(accuracy_figure(last))
+
+
+@pytest.mark.parametrize(
+    ("steps", "ticks"),
+    [
+        ((0, 4, 8), [0, 4, 8]),
+        ((4, 5), [4, 5]),
+        ((7,), [7]),
+        ((1, 2, 4, 512, 1024), None),
+        (tuple(range(100, 2001, 100)), None),
+    ],
+)
+def test_ticks_stand_at_checkpoints_or_at_whole_steps(steps, ticks):
+    points = points_of(trained(steps=steps))
+    with style():
+        figure = training_figure(points)
+        figure.draw_without_rendering()
+    for ax in figure.axes:
+        low, high = ax.get_xlim()
+        drawn = [tick for tick in ax.get_xticks() if low <= tick <= high]
+        labels = [label.get_text() for label in ax.get_xticklabels()]
+        if ticks is None:
+            assert 2 <= len(drawn) <= 8
+            assert all(tick == round(tick) for tick in drawn)
+        else:
+            assert drawn == ticks
+        assert all(label.lstrip("-\N{MINUS SIGN}").isdigit() for label in labels if label)
 
 
 @pytest.mark.parametrize("venue", [("acl", "column"), ("iclr", "full")])

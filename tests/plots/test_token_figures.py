@@ -1,20 +1,32 @@
 import io
 
 import matplotlib as mpl
+import matplotlib.font_manager
 import numpy as np
 import pandas as pd
 import pytest
 from figure_checks import overlaps, texts
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from result_rows import position_rows, token_rows, type_rows, word_rows
+from result_rows import (
+    generated_rows,
+    position_rows,
+    token_rows,
+    type_rows,
+    word_rows,
+)
 
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import InputError
 from mi_probe.plots import (
+    chosen_words,
     glyphs,
     heat_figure,
     heat_map,
+    known_places,
     most_frequent,
     position_figure,
     position_map_figure,
@@ -25,10 +37,14 @@ from mi_probe.plots import (
     token_strips,
     type_figure,
     word_cells,
+    word_dot_figure,
     word_figure,
+    written_figure,
 )
 from mi_probe.plots.colour_scale import ABSENT, colours, scale
 from mi_probe.plots.saving import rendered
+
+LETTER = "\N{CJK UNIFIED IDEOGRAPH-4E2D}"
 
 
 def boxes(ax):
@@ -97,18 +113,73 @@ def test_fonts_of_the_machine_are_asked_before_code_points(monkeypatch):
     assert glyphs.shown("é 中") == "é␣U+4E2D"
     with style():
         assert glyphs.families(["é 中"]) == ["STIXGeneral", "DejaVu Sans"]
-        for cached in (glyphs._own, glyphs._fallback, glyphs._others):
-            cached.cache_clear()
         # As if the figures' own fonts were one less.
-        monkeypatch.setattr(glyphs, "_OWN", ("STIXGeneral",))
         monkeypatch.setitem(mpl.rcParams, "font.family", ["STIXGeneral"])
-        try:
-            assert glyphs.shown("\N{GRINNING FACE}") == "\N{GRINNING FACE}"
-            assert len(glyphs.families(["\N{GRINNING FACE}"])) == 2
-            assert not [name for name, _ in glyphs._others() if "Last Resort" in name]
-        finally:
-            for cached in (glyphs._own, glyphs._fallback, glyphs._others):
-                cached.cache_clear()
+        assert glyphs.shown("\N{GRINNING FACE}") == "\N{GRINNING FACE}"
+        assert len(glyphs.families(["\N{GRINNING FACE}"])) == 2
+        others = glyphs._others(glyphs._known())
+        assert not [name for name, _ in others if "Last Resort" in name]
+
+
+@pytest.fixture
+def chinese(tmp_path, monkeypatch):
+    """A font with one letter, a box."""
+    path = tmp_path / "private.ttf"
+    builder = FontBuilder(1000)
+    builder.setupGlyphOrder([".notdef", "one"])
+    builder.setupCharacterMap({ord(LETTER): "one"})
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for point in ((0, 700), (700, 700), (700, 0)):
+        pen.lineTo(point)
+    pen.closePath()
+    glyph = pen.glyph()
+    builder.setupGlyf({".notdef": glyph, "one": glyph})
+    builder.setupHorizontalMetrics({".notdef": (800, 0), "one": (800, 0)})
+    builder.setupHorizontalHeader(ascent=800, descent=-200)
+    names = {"familyName": "Private", "styleName": "Regular", "psName": "Private"}
+    builder.setupNameTable(names)
+    builder.setupOS2()
+    builder.setupPost()
+    builder.save(path)
+    manager = mpl.font_manager.fontManager
+    monkeypatch.setattr(manager, "ttflist", list(manager.ttflist))
+    return path
+
+
+def test_a_font_that_is_given_draws_what_no_other_does(chinese):
+    tokens = in_unit(token_rows({"r": [" a", f" {LETTER}"]}))
+    with style():
+        figure = token_strips(tokens, title=f"model {LETTER}")
+        rendered(figure, "pdf")
+        assert f"␣U+{ord(LETTER):04X}" in texts(figure)
+        # Names that are no tokens too, and their blanks stay blanks.
+        assert f"model U+{ord(LETTER):04X}" in texts(figure)
+        assert glyphs.lost_letters(figure) == [LETTER]
+    with style(fonts=[chinese]), mpl.rc_context({"pdf.compression": 0}):
+        figure = token_strips(tokens, title=f"model {LETTER}")
+        content = rendered(figure, "pdf")
+        assert f"␣{LETTER}" in texts(figure)
+        assert f"model {LETTER}" in texts(figure)
+        assert glyphs.lost_letters(figure) == []
+    assert b"Private" in content
+    assert b"/Type3" not in content
+    text = chinese.with_name("text.ttf")
+    text.write_text("no font")
+    with pytest.raises(InputError, match="TrueType files"), style(fonts=[text]):
+        pass
+
+
+def test_names_on_an_axis_are_drawn_or_are_code_points():
+    ax = Figure().subplots()
+    ax.set_xticks([0, 1], [f"a {LETTER}", "é"])
+    with style():
+        glyphs.legible(ax.figure)
+        ax.figure.draw_without_rendering()
+        glyphs.legible(ax.figure)
+        assert glyphs.lost_letters(ax.figure) == [LETTER]
+    names = [label.get_text() for label in ax.get_xticklabels()]
+    assert names == [f"a U+{ord(LETTER):04X}", "é"]
 
 
 def test_a_heat_map_draws_every_cell_and_hatches_what_is_missing():
@@ -203,6 +274,99 @@ def test_the_map_of_layers_and_positions_holds_the_values():
     assert "$H(Y)$ = 0.693 nats" in words
 
 
+def test_places_that_few_sentences_have_are_left_out_and_that_is_said():
+    points = in_unit(position_rows(10))  # 100 sentences, ten fewer a place
+    kept = known_places(points)
+    assert kept["n"].min() == 20
+    assert len(kept) == 2 * 9
+    assert len(known_places(points, 1000)) == len(points)
+    note = "places in fewer than 20 sentences left out"
+    maps = pd.concat([kept.assign(layer=layer) for layer in (0, 6)])
+    with style():
+        for figure in (
+            position_figure(kept, title="t", note=note),
+            position_map_figure(maps, title="t", note=note),
+        ):
+            assert note in texts(figure)
+
+
+def test_written_tokens_stand_over_what_was_read_with_their_intervals():
+    points = in_unit(generated_rows()).assign(
+        written=[" yes"] * 4 + ["$"] * 3,
+        written_share=0.6,
+        read=["", "", ":", "", "", "", ":"],
+    )
+    with style():
+        figure = written_figure(points, title="t")
+        above, below = figure.axes[:2]
+        words = texts(figure)
+    for name, (position, rows) in zip(
+        ("1st", "2nd"), points.groupby("generated_position"), strict=True
+    ):
+        (line,) = [line for line in above.lines if line.get_label() == name]
+        # The last token read is at the right.
+        assert line.get_ydata().tolist() == rows["value"].tolist()[::-1]
+        assert line.get_xdata().tolist() == [3.5 - t for t in rows["input_from_end"]][::-1]
+        assert position in (0, 1)
+    ends = {
+        tuple(np.round(segment[:, 1], 9))
+        for collection in above.collections
+        for segment in collection.get_segments()
+    }
+    assert ends == set(zip(points["low"].round(9), points["high"].round(9), strict=True))
+    norm = scale(points["value"].to_numpy())
+    values = [2.0, 1.6, 1.2, 0.8][::-1], [1.5, 1.1, 0.7][::-1]
+    drawn = boxes(below)
+    for box, value in zip(drawn, [*values[0], np.nan, *values[1]], strict=True):
+        if np.isfinite(value):
+            assert box.get_facecolor() == pytest.approx(colours()(float(norm(value))))
+        else:
+            assert box.get_hatch()
+    for part in (
+        "1st written: ␣yes, 60 %",
+        r"2nd written: \$, 60 %",
+        ": 3",
+        "n = 270 to 300",
+    ):
+        assert part in words
+    with pytest.raises(InputError, match="one row a written and read token"):
+        written_figure(pd.concat([points, points]), title="t")
+    with pytest.raises(InputError, match="in_unit first"):
+        written_figure(generated_rows(), title="t")
+
+
+def test_words_have_a_dot_and_an_interval_for_each_quantity():
+    points = in_unit(word_rows(), "bits")
+    points["low"], points["high"] = points["value"] - 0.2, points["value"] + 0.2
+    lines = chosen_words(points, most=2)
+    assert lines.groupby("predicted_word")["word"].agg(list).to_dict() == {
+        "negative": ["rare", "\u4e2d"],
+        "positive": ["funny", "dull"],
+    }
+    with style():
+        figure = word_dot_figure(lines, title="t", total=4)
+        words = texts(figure)
+    for ax, (_, rows) in zip(figure.axes, lines.groupby("predicted_word"), strict=True):
+        marks = [line for line in ax.lines if line.get_marker() in ("o", "D")]
+        drawn = {float(x) for line in marks for x in line.get_xdata()}
+        assert drawn == set(rows["value"]) | set(rows["increment"])
+        for line in marks:
+            hollow = line.get_markerfacecolor() == "white"
+            for x in line.get_xdata() if line.get_marker() == "o" else ():
+                assert hollow == (abs(x) < 0.2)
+        ceilings = [line for line in ax.lines if list(line.get_xdata()) == [1.0, 1.0]]
+        assert len(ceilings) == 1
+    for part in ("predicted: positive", "U+4E2D", "(bits)", "40", "95 % interval over"):
+        assert part in words
+    assert "hollow: the interval holds 0" in words
+    with style():
+        assert "label: positive" in texts(
+            word_dot_figure(lines, title="t", total=4, rows="label")
+        )
+    with pytest.raises(InputError, match="lack the columns value"):
+        chosen_words(word_rows())
+
+
 def test_types_are_chosen_by_count_and_the_pooled_come_last():
     points = most_frequent(in_unit(type_rows()), 2)
     assert points["n"].tolist() == [90, 50, 300]
@@ -227,8 +391,10 @@ def test_nothing_overlaps_at_any_width(venue):
     title = "predgen/checkpoint-400 on a_long_task_name_indeed, layer 12, n = 2,000"
     with style(*venue):
         for figure in (
-            token_strips(tokens),
+            token_strips(tokens, title=title),
             token_strips(tokens, quantity="increment"),
+            written_figure(in_unit(generated_rows(3, 12)), title=title),
+            word_dot_figure(chosen_words(in_unit(word_rows())), title=title, total=9),
             sentence_figure(sentence_cells(tokens.query("row_id == 'r-1'")), title=title),
             word_figure(word_cells(in_unit(word_rows())), title=title, total=4),
             position_figure(maps.query("layer == 3"), title=title),

@@ -67,6 +67,21 @@ def test_written_against_read_tokens_have_a_table(page):
     assert ">0.200<" in table
 
 
+def test_what_was_written_against_what_was_read_is_a_figure(page):
+    assert page.count("<strong>Generated \N{MULTIPLICATION SIGN} input.") == 2
+
+
+def test_letters_without_a_font_are_spoken_of(tmp_path):
+    folder = write(tmp_path / "results")
+    for path in (tmp_path / "results" / "tokens").glob("*.types.csv"):
+        path.write_text(path.read_text().replace("funny", "\u4e2d"))
+    out = tmp_path / "r.html"
+    assert main([folder, "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert page.count("stand as code points; see --fonts") == 2
+    assert main([folder, "--out", str(out), "--fonts", str(out)]) == 2
+
+
 def test_blanks_of_a_token_are_seen(page):
     assert ">\N{OPEN BOX}the</td>" in page
 

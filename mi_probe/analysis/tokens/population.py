@@ -70,8 +70,9 @@ def by_word(
 
     For each predicted word, the mean over the words of the sentences with that prediction
     of i(y; z_t), where Y is the prediction and z_t the state of the word's last piece, and
-    the mean of the word's increment beside it. Letters' case is ignored. Words in fewer
-    sentences than ``fewest`` are left out.
+    the mean of the word's increment beside it. ``ceiling_nats`` is -log p of the predicted
+    word, which neither may pass. Letters' case is ignored. Words in fewer sentences than
+    ``fewest`` are left out.
     """
     own = words[words["role"] == "prompt"]
     own = own.assign(
@@ -91,13 +92,14 @@ def by_word(
         added[[*keys, "increment_nats", "increment_low", "increment_high"]], on=keys
     )
     found = found[found["sentences"] >= fewest]
+    found = found.rename(columns={"H_Y_nats": "ceiling_nats"})
     found = found.sort_values(
         ["predicted_word", "value_nats"], ascending=[True, False], ignore_index=True
     )
     return found[
         [
             *(*keys, "n", "value_nats", "ci_low", "ci_high"),
-            *("increment_nats", "increment_low", "increment_high"),
+            *("increment_nats", "increment_low", "increment_high", "ceiling_nats"),
         ]
     ]
 

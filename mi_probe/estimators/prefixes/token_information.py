@@ -43,6 +43,7 @@ Reader: TypeAlias = Literal["prefix", "alone"]
 _FOLDS = 5
 _FEWEST_A_CLASS = 2 * _FOLDS
 _MOST_CLASSES = 64
+"""The critics keep log-odds of every class at every token of every row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,6 +122,33 @@ def increments(
     return found
 
 
+def token_classes(y: Target) -> Classes:
+    """Y as classes that token-level critics can learn; asked before anything is captured.
+
+    Raises:
+        InputError: for a Y that is no classes, has too few rows a class or too many
+            classes.
+    """
+    target = as_target(y)
+    if not isinstance(target, Classes):
+        raise InputError(
+            "y must be classes for token-level information; got numbers or sequences. Cut "
+            "scores into classes, or take one token of the answers."
+        )
+    if target.n_classes > _MOST_CLASSES:
+        raise InputError(
+            f"y must have at most {_MOST_CLASSES} classes for token-level information; got "
+            f"{target.n_classes}. Pool rare classes into one, or join classes to groups."
+        )
+    if target.counts.min() < _FEWEST_A_CLASS:
+        raise InputError(
+            f"y must have at least {_FEWEST_A_CLASS} rows a class for token-level "
+            f"information, two a fold; the smallest of {target.n_classes} has "
+            f"{int(target.counts.min())}. Pool rare classes, or take more rows."
+        )
+    return target
+
+
 def token_information(
     z: HiddenStates,
     y: Target,
@@ -137,21 +165,9 @@ def token_information(
         seed: of folds and networks.
 
     Raises:
-        InputError: for a Y that is no classes, has too few rows a class or too many
-            classes, or states that `as_states` refuses.
+        InputError: as `token_classes`, or for states that `as_states` refuses.
     """
-    target = as_target(y)
-    if not isinstance(target, Classes):
-        raise InputError(
-            "y must be classes for token-level information; got numbers or sequences. Cut "
-            "scores into classes, or take one token of the answers."
-        )
-    if target.counts.min() < _FEWEST_A_CLASS or target.n_classes > _MOST_CLASSES:
-        raise InputError(
-            f"y must have at most {_MOST_CLASSES} classes with at least {_FEWEST_A_CLASS} "
-            f"rows each; got {target.n_classes}, the smallest with "
-            f"{int(target.counts.min())}. Pool rare classes, or take more rows."
-        )
+    target = token_classes(y)
     states = as_states(z, len(target))
     if not isinstance(states, HiddenStates):
         raise InputError("z must be HiddenStates, with all its tokens; got vectors.")

@@ -143,6 +143,7 @@ def test_the_word_table_is_of_each_predicted_word():
     own = words[(words.predicted == "good") & (words.word_text == "film")]
     assert good.value_nats["film"] == pytest.approx(own.pointwise_nats.mean())
     assert good.increment_nats["film"] == pytest.approx(own.increment_nats.mean())
+    assert good.ceiling_nats["film"] == pytest.approx(own.ceiling_nats.mean())
     bad = table[table.predicted_word == "bad"]
     assert bad.word.tolist().count("film") == 1  # Film and film are one
     assert by_word(words, fewest=2).groupby("predicted_word").size().to_dict() == {

@@ -5,7 +5,11 @@ import pytest
 import torch
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.prefixes.token_information import increments, token_information
+from mi_probe.estimators.prefixes.token_information import (
+    increments,
+    token_classes,
+    token_information,
+)
 from mi_probe.hidden import HiddenStates, Role
 
 N, T, D = 400, 10, 12
@@ -181,8 +185,10 @@ def test_refusals_say_what_to_do(found):
     z, y = planted("noise", n=100)
     with pytest.raises(InputError, match="classes for token-level"):
         token_information(z, y.astype(float) + 0.5 * np.arange(100))
-    with pytest.raises(InputError, match="at least 10 rows each; got 2"):
+    with pytest.raises(InputError, match="at least 10 rows a class.* of 2 has 3"):
         token_information(z, (np.arange(100) < 3).astype(int))
+    with pytest.raises(InputError, match="at most 64 classes .* got 65. Pool"):
+        token_classes(np.arange(650) % 65)
     gold = HiddenStates(z.values, z.mask, roles=torch.full(z.mask.shape, int(Role.GOLD)))
     with pytest.raises(InputError, match="gold"):
         token_information(gold, y)
