@@ -165,15 +165,34 @@ def extrapolation(
     influence = terms[2] + shares[0] * steps[0] + shares[1] * steps[1] / 2
     error = math.hypot(standard_error(influence, fold), _SPREAD * rest)
     nats = float(means[2]) + rest
-    reach = float(student_t.ppf(0.975, terms.shape[1] - 1)) * error
+    rows = terms.shape[1]
+    quantile = float(student_t.ppf(0.975, rows - 1))
     reason = doubt or _objection(float(means[2]), last, before, rest, covariance)
     return Extrapolation(
         nats=nats,
-        ci=(nats - reach, nats + reach),
+        ci=(nats - quantile * error, nats + _upwards(error, quantile, rows)),
         reliable=not reason,
         reason=reason,
         curve=tuple((size, float(mean)) for size, mean in zip(sizes, means, strict=True)),
     )
+
+
+def _upwards(error: float, quantile: float, rows: int) -> float:
+    r"""How far above the value the truth may be: the error as it would be up there.
+
+    Where little is found the terms hardly differ, so an interval of their spread alone is
+    too short: it left out 0.025 and 0.032 nats at n = 300, of which the rows at hand
+    showed none. Information of x nats that went unseen has terms of variance 2x where x is
+    small (the law of weak signals: mean x, log ratios of variance 2x). So, as in Wilson's
+    interval of a share, the error is that of the limit itself:
+
+    .. math:: x = z \sqrt{\sigma^2 + 2x/n} = z^2/n + \sqrt{z^4/n^2 + z^2 \sigma^2}
+
+    References:
+        Wilson 1927, doi 10.1080/01621459.1927.10502953.
+    """
+    unseen = quantile**2 / rows
+    return unseen + math.hypot(unseen, quantile * error)
 
 
 def _worth(last: float, covariance: Float[np.ndarray, "k k"]) -> Float[np.ndarray, " k"]:

@@ -46,6 +46,16 @@ def test_the_interval_covers_in_about_95_of_100():
     assert np.mean([found.nats for found in made]) == pytest.approx(0.9, abs=0.004)
 
 
+def test_weak_information_that_few_rows_do_not_show_is_not_ruled_out():
+    # A critic that saw nothing is constant, and its terms tell nothing of their spread.
+    rng = np.random.default_rng(0)
+    for n, most in ((300, 0.0256), (10_000, 0.00077)):
+        nothing = {size: rng.normal(scale=1e-6, size=n) for size in (n // 4, n // 2, n)}
+        found = extrapolation(nothing, np.arange(n) % 5)
+        assert found.ci[1] == pytest.approx(most, rel=0.02)
+        assert found.ci[0] == pytest.approx(0, abs=1e-5)
+
+
 def test_noise_around_nothing_stays_around_nothing():
     made = [
         extrapolation(curve(lambda m: 0.0, seed=seed, spread=0.02, paired=0.02), FOLD)
