@@ -163,7 +163,9 @@ def extrapolation(
     rest = float(shares @ [last, before / 2])
     # One row's influence on the value: the error over examples and folds.
     influence = terms[2] + shares[0] * steps[0] + shares[1] * steps[1] / 2
-    error = math.hypot(standard_error(influence, fold), _SPREAD * rest)
+    # What is lost in learning is a chi-square over 2m, of mean p/2m and variance p/2m^2.
+    chance = math.sqrt(max(rest, 0.0) / sizes[2])
+    error = math.hypot(standard_error(influence, fold), _SPREAD * rest, chance)
     nats = float(means[2]) + rest
     rows = terms.shape[1]
     quantile = float(student_t.ppf(0.975, rows - 1))
