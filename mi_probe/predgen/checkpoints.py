@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from mi_probe.atomic import write_atomically
 from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.backbones.adapters import read_adapter
-from mi_probe.backbones.folders import ADAPTER_CONFIG, find_folder
+from mi_probe.backbones.folders import ADAPTER_CONFIG
 from mi_probe.backbones.modules import user_files
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.errors import InputError
@@ -185,7 +185,6 @@ def load_checkpoint(
         )
     with user_files(PREDGEN_CONFIG, place):
         design = Design(**config["design"])
-    _check_base(config, place, local_files_only)
     backbone = load_backbone(
         str(place),
         device=device,
@@ -195,6 +194,7 @@ def load_checkpoint(
         # It says itself at which step it was saved; after one of rate 0 it is the base.
         untrained=True,
     )
+    _check_base(config, backbone)
     system = build_system(backbone, design)
     _load_on_top(system, place)
     return Checkpoint(place, config, system.eval(), backbone)
@@ -249,24 +249,19 @@ def _load_on_top(system: System, folder: Path) -> None:
             part.load_state_dict({k: cut[k] for k in part.state_dict()})
 
 
-def _check_base(config: dict[str, Any], folder: Path, local_files_only: bool) -> None:
-    """Raise where an adapter's base is not, byte for byte, the one that was trained."""
-    if not (folder / ADAPTER_CONFIG).is_file() or config["base"] is None:
-        return
-    from mi_probe.backbones.fingerprint import fingerprint_folder
-    from mi_probe.backbones.folders import split_layers
-    from mi_probe.backbones.modules import weight_files
+def _check_base(config: dict[str, Any], backbone: Backbone) -> None:
+    """Raise where an adapter's base is not, byte for byte, the one that was trained.
 
-    named = split_layers(config["backbone"])[0]
-    base, _ = find_folder(
-        named, revision=config["revision"], local_files_only=local_files_only
-    )
-    found = fingerprint_folder(base, weight_files(base))
-    if found != config["base"]:
+    What counts is the base that was loaded, which PEFT's own ``adapter_config.json``
+    names: of the same shape, another one would be measured without a word.
+    """
+    found, trained = backbone.fingerprint["model"], config["base"]
+    if backbone.adapter is not None and found != trained:
         raise InputError(
             f"base of the adapter must be the one that it was trained on, "
-            f"'{config['backbone']}' with hash {config['base'][:12]}; the one there now "
-            f"has {found[:12]}. Restore that base."
+            f"'{config['backbone']}' with hash {trained[:12]}; the one that "
+            f"{ADAPTER_CONFIG} names now has {found[:12]}. Restore that base, or write "
+            "into base_model_name_or_path there where it lies."
         )
 
 

@@ -129,11 +129,22 @@ def test_an_adapter_s_missing_key(broken):
         load_checkpoint(broken)
 
 
-def test_another_base_in_its_place(broken, folder_of, tmp_path):
-    other = save_tiny(tmp_path / "other", "llama", head="CausalLM", seed=5)
-    edited(broken, backbone=str(other))
+def based_on(folder, place):
+    path = folder / "adapter_config.json"
+    content = {**json.loads(path.read_text()), "base_model_name_or_path": str(place)}
+    path.write_text(json.dumps(content))
+
+
+def test_another_base_in_its_place(broken, tmp_path):
+    """Of the same shape, so that the adapter fits it."""
+    based_on(broken, save_tiny(tmp_path / "other", "llama", head="CausalLM", seed=5))
     with pytest.raises(InputError, match="must be the one that it was trained on"):
         load_checkpoint(broken)
+
+
+def test_the_base_may_lie_elsewhere(broken, folder_of, tmp_path):
+    based_on(broken, shutil.copytree(folder_of("llama"), tmp_path / "moved"))
+    assert load_checkpoint(broken).backbone.adapter == str(broken)
 
 
 @pytest.mark.parametrize("name", ["head.safetensors", "adapter_model.safetensors"])
