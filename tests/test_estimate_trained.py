@@ -221,7 +221,7 @@ def test_a_predictors_head_is_the_vector_that_it_pools(predictor, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task", "sst2"], "was trained on, 'reviews'; got 'sst2'"),
+        (["--task", "sst2"], "was trained on, the file reviews.csv; got 'sst2'"),
         (["--split", "train"], "192 of 192 trained"),
         (["--split", "dev"], "must be one of train, validation, test"),
         (["--data", "DATA"], "192 of 240 trained"),

@@ -16,7 +16,12 @@ from mi_probe.analysis.measurables import (
 from mi_probe.backbones.folders import step_of
 from mi_probe.capture.sequences import token_limit
 from mi_probe.errors import InputError
-from mi_probe.predgen.checkpoints import Checkpoint, load_checkpoint, read_config
+from mi_probe.predgen.checkpoints import (
+    Checkpoint,
+    check_task,
+    load_checkpoint,
+    read_config,
+)
 from mi_probe.predgen.encoding import Rows, encode
 from mi_probe.predgen.inference import TOKEN_SETS, Answers, answer
 from mi_probe.predgen.kept_answers import answers_key, kept_answers
@@ -61,11 +66,8 @@ def open_trained(
             f"checkpoint {name!r}, which knows its own. Leave it out."
         )
     config = read_config(name)
-    if task_name is not None and task_name != config["task"]:
-        raise InputError(
-            f"task must be the one that {name!r} was trained on, '{config['task']}'; got "
-            f"'{task_name}'. Leave --task out: the checkpoint knows it."
-        )
+    if task_name is not None:
+        check_task(config, task_name, name)
     measured = _rows_of(config, name, task, split, data_folder)
     if rows is not None:
         measured = measured.sample(rows, seed=rows_seed)

@@ -9,6 +9,7 @@ There is no pickle in what is read here.
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -169,7 +170,7 @@ def load_checkpoint(
         device: as torch names it.
         dtype: of the weights.
         local_files_only: no network for an adapter's base.
-        task: the task that the caller means to give it; another one is an error.
+        task: the declared one that the caller means to give it, see `check_task`.
 
     Raises:
         InputError: if a file is absent, damaged or of another system, the base is not
@@ -178,11 +179,8 @@ def load_checkpoint(
     place = Path(folder).expanduser()
     check_files(place)
     config = read_config(place)
-    if task is not None and task != config["task"]:
-        raise InputError(
-            f"task must be the one that the system was trained on, '{config['task']}'; "
-            f"got '{task}'."
-        )
+    if task is not None:
+        check_task(config, task, place)
     with user_files(PREDGEN_CONFIG, place):
         design = Design(**config["design"])
     backbone = load_backbone(
@@ -198,6 +196,24 @@ def load_checkpoint(
     system = build_system(backbone, design)
     _load_on_top(system, place)
     return Checkpoint(place, config, system.eval(), backbone)
+
+
+def check_task(config: Mapping[str, Any], task: str, folder: str | Path) -> None:
+    """Raise unless a checkpoint was trained on this declared task.
+
+    A user's file is none, even where it has the name of one.
+
+    Raises:
+        InputError: as said.
+    """
+    options = config["task_options"]
+    if task != options["task"]:
+        file = options["data"] and f"the file {Path(options['data']).name}"
+        raise InputError(
+            f"task must be the declared one that {str(folder)!r} was trained on, "
+            f"{file or repr(options['task'])}; got '{task}'. Leave the task out: the "
+            "checkpoint knows its rows."
+        )
 
 
 def _on_top(system: System) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from scipy import stats
 from sklearn import metrics
 
 from mi_probe.errors import InputError
-from mi_probe.tasks import TASKS, Task
+from mi_probe.tasks import Task
 
 _NO_CLASS = -1
 
@@ -90,8 +90,7 @@ KINDS = {
 
 def main_metric(task: Task) -> str:
     """The one that selects and is reported: the declared task's first, or its kind's."""
-    declared = TASKS.get(task.name)
-    return declared.metrics[0] if declared else KINDS[task.kind][0]
+    return (task.metrics or KINDS[task.kind])[0]
 
 
 def selection_score(task: Task, said: Num[np.ndarray, " n"], unread: float) -> float:

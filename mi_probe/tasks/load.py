@@ -190,6 +190,7 @@ def _built(
         notes=_notes(entry, copy, prompts, options if isinstance(form, OptionText) else ()),
         form=form,
         options=options,
+        metrics=entry.metrics,
     )
 
 

@@ -38,6 +38,9 @@ class Task:
     """How answers are written and read; None: the classes' names, or a number."""
     options: tuple[tuple[str, ...], ...] = ()
     """The texts of each row's options, where rows have some."""
+    metrics: tuple[str, ...] = ()
+    """What a declared data set is reported by, the first one before all; () of a user's
+    file, whatever its name: those of its kind of labels."""
 
     def __len__(self) -> int:
         return len(self.prompts)

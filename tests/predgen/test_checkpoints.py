@@ -13,6 +13,7 @@ from mi_probe.backbones import load_backbone
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import (
     check_files,
+    check_task,
     is_checkpoint,
     load_checkpoint,
     read_config,
@@ -42,7 +43,7 @@ def edited(folder, **changes):
 
 
 def test_it_comes_back(saved):
-    found = load_checkpoint(saved, task="classes")
+    found = load_checkpoint(saved)
     assert found.config["objective"] == "predgen"
     assert not found.system.training
     assert found.system.alignment.log_variances.abs().max() > 0
@@ -65,8 +66,19 @@ def test_any_hugging_face_loader_reads_it(saved):
 
 
 def test_another_task_is_refused(saved):
-    with pytest.raises(InputError, match="on, 'classes'; got 'sst2'"):
+    with pytest.raises(InputError, match=r"on, the file classes\.csv; got 'sst2'"):
         load_checkpoint(saved, task="sst2")
+
+
+def test_a_file_named_like_a_declared_task_is_not_that_task(saved):
+    config = read_config(saved)
+    own = {**config, "task_options": {"data": "sick.csv", "task": None}}
+    with pytest.raises(InputError, match=r"on, the file sick\.csv; got 'sick'"):
+        check_task(own, "sick", saved)
+    declared = {**config, "task_options": {"data": None, "task": "sick"}}
+    check_task(declared, "sick", saved)
+    with pytest.raises(InputError, match="on, 'sick'; got 'stsb'"):
+        check_task(declared, "stsb", saved)
 
 
 def test_a_folder_that_is_not_finished(broken):

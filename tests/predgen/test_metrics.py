@@ -94,4 +94,7 @@ def test_one_prediction_a_row():
 
 def test_the_reported_metric():
     assert main_metric(CLASSES) == "accuracy"
-    assert main_metric(replace(SCORES, name="stsb")) == "mse"
+    assert main_metric(SCORES) == "mse"
+    assert main_metric(replace(SCORES, metrics=("pearson", "mse"))) == "pearson"
+    # A user's file has the metrics of its labels, whatever it is called.
+    assert main_metric(replace(CLASSES, name="sick")) == "accuracy"

@@ -74,6 +74,7 @@ def test_piqa_pairs_and_packed_are_the_same_rows(tmp_path):
     assert one.answers == (" B", " A")
     assert one.ids == two.ids == ("test-0", "test-1")
     assert one.split == "test"
+    assert one.metrics == ("accuracy", "macro_f1")
     assert "2 rows, where 1,838 are published" in one.notes
 
 
