@@ -59,7 +59,8 @@ class RunSettings:
     rows: int | None = about("how many rows to draw; all by default")
     rows_seed: int = about("seed of that draw", 0)
     max_tokens: int | None = about(
-        f"longer prompts are cut, and counted; by default {MAX_TOKENS}, or as in training"
+        "longer prompts lose their middle, and are counted; by default "
+        f"{MAX_TOKENS}, or as in training"
     )
     batch_size: int = about("rows a forward pass", 16)
     dtype: str = about("of the model's weights: float32, bfloat16 or float16", "float32")

@@ -2,7 +2,7 @@
 
 Writes a folder that ``python -m mi_probe.estimate`` takes: the final model, the
 ``checkpoint-<step>`` folders on the way to it, and ``losses.csv``. Prints what came of it
-on stdout; everything else on stderr.
+on stdout; everything else, such as how many prompts were cut, on stderr.
 """
 
 import sys
@@ -30,12 +30,16 @@ def summary(trained: Trained) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
     return run_command(
-        lambda settings: print(summary(train(settings.training, settings.out))),
+        lambda settings: print(summary(train(settings.training, settings.out, say=_say))),
         parse,
         arguments,
         program=PROGRAM,
         resume="The same command goes on from the last checkpoint.",
     )
+
+
+def _say(note: str) -> None:
+    print(note, file=sys.stderr)
 
 
 if __name__ == "__main__":

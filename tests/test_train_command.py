@@ -28,14 +28,18 @@ def refused(capsys, *arguments) -> str:
 
 def test_a_training_says_what_came_of_it(given, tmp_path, capsys):
     config = tmp_path / "quick.yaml"
-    config.write_text("objective: predictor\nsteps: 2\nrank: 4\n")
+    config.write_text("objective: predictor\nsteps: 2\nrank: 4\nmax_tokens: 4\n")
     out = tmp_path / "out"
     assert main([*given, "--config", str(config), "--rank", "2", "--out", str(out)]) == 0
-    printed = capsys.readouterr().out
+    printed, said = capsys.readouterr()
+    assert "validation rows: 16 of 16 texts cut to 4 tokens" in said
     assert "predictor on classes" in printed
     assert "16 reserved rows: loss" in printed
     assert str(out) in printed
-    settings = json.loads((out / "predgen_config.json").read_text())["settings"]
+    kept = json.loads((out / "predgen_config.json").read_text())
+    assert kept["prompt_tokens"] == 4
+    assert "16 of 16 texts cut to 4 tokens" in kept["notes"]["test"][-1]
+    settings = kept["settings"]
     assert (settings["steps"], settings["rank"]) == (2, 2)
     assert "out" not in settings
     line = refused(capsys, *given, "--config", config, "--rank", "3", "--out", out)

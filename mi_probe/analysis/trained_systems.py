@@ -78,7 +78,8 @@ def open_trained(
         local_files_only=how.local_files_only,
     )
     token_sets = _token_sets(how, found)
-    limit = how.max_tokens or int(config["settings"]["max_tokens"])
+    # The training's own cut, which left room for its longest answer.
+    limit = how.max_tokens or int(config["prompt_tokens"])
     encoded = _encoded(found, measured, limit)
     most = max(1, found.system.design.answer_tokens)
     key = answers_key(found, measured, encoded)

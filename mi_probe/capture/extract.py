@@ -52,7 +52,8 @@ def extract(
             ``head``, an encoder-decoder's decoder reads the prompt shifted right by
             one, as its classifier does, and not its start token alone.
         batch_size: rows a forward pass.
-        max_tokens: longer prompts are cut and counted in ``Activations.notes``.
+        max_tokens: longer prompts lose their middle, and are counted in
+            ``Activations.notes``.
         store: a folder to write to and to read from; a killed run is taken up again.
         progress: show a bar where stderr is a terminal.
         padding_check: first compare some rows alone with a padded batch.

@@ -33,14 +33,15 @@ from mi_probe.predgen.systems import System
 
 PREDGEN_CONFIG = "predgen_config.json"
 HEAD = "head.safetensors"
-SCHEMA = 1
+SCHEMA = 2
 _KEYS = (
     *("schema", "objective", "backbone", "revision", "base", "task", "task_options"),
     *("label_names", "target", "peft", "design", "settings", "seed", "data_sha256"),
-    *("reserved_split", "reserved_ids", "train_ids_sha256", "step", "versions", "metrics"),
+    *("reserved_split", "reserved_ids", "train_ids_sha256", "prompt_tokens", "notes"),
+    *("step", "versions", "metrics"),
 )
-_SETTINGS = ("seed", "train_rows", "validation_rows", "reserve", "max_tokens")
-"""Those by which the rows are drawn and encoded again."""
+_SETTINGS = ("seed", "train_rows", "validation_rows", "reserve")
+"""Those by which the rows are drawn again."""
 
 
 @dataclass(frozen=True, eq=False)

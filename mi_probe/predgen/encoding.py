@@ -5,7 +5,7 @@ stop; the loss is on it alone. Padding is masked everywhere, so a pad token that
 the end of a text does no harm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,9 @@ class Rows:
 
     rows: tuple[Encoded, ...]
     notes: tuple[str, ...] = ()
+    """How many prompts were cut."""
+    limit: int | None = None
+    """Tokens that a prompt has at most."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,21 +68,38 @@ def encode(
     answers: bool = True,
     ends: bool = True,
 ) -> Rows:
-    """The rows of a task as a model is trained on them.
+    """The rows of a task as a model is trained on them; see `encode_parts`."""
+    parts = {"": task}
+    options: dict[str, Any] = {"answers": answers, "ends": ends}
+    return encode_parts(backbone, parts, max_tokens=max_tokens, **options)[""]
+
+
+def encode_parts(
+    backbone: Backbone,
+    parts: Mapping[str, Task],
+    *,
+    max_tokens: int = 512,
+    answers: bool = True,
+    ends: bool = True,
+) -> dict[str, Rows]:
+    """The rows of a task's parts, whose prompts are cut alike.
 
     Args:
         backbone: whose tokenizer and limits apply.
-        task: the rows.
-        max_tokens: longer prompts are cut by the tokenizer's own rule, and counted in the
-            notes.
+        parts: the rows, by name.
+        max_tokens: longer prompts lose their middle, and are counted in the notes. So do
+            those that leave the model no room for the longest answer of any part.
         answers: whether the answers are wanted; a predictor reads the prompt alone.
         ends: end each answer with `end_token`. Without, a model never learns to stop.
 
     Raises:
         InputError: if an answer has no tokens, or leaves no room for a prompt.
     """
-    written = _answers(backbone, task, ends) if answers else [()] * len(task)
-    longest = max(map(len, written), default=0)
+    written = {
+        name: _answers(backbone, task, ends) if answers else [()] * len(task)
+        for name, task in parts.items()
+    }
+    longest = max((len(ids) for rows in written.values() for ids in rows), default=0)
     room = token_limit(backbone, max_tokens + longest)
     if backbone.kind != "encoder-decoder" and room is not None:
         max_tokens = min(max_tokens, room - longest)
@@ -88,7 +108,20 @@ def encode(
             f"max_tokens must leave a prompt at least one token beside an answer of "
             f"{longest}; the model reads {room}. Use shorter answers or another model."
         )
-    prompts = as_sequences(backbone, task, max_tokens=max_tokens)
+    return {
+        name: _rows(backbone, task, written[name], max_tokens, answers)
+        for name, task in parts.items()
+    }
+
+
+def _rows(
+    backbone: Backbone,
+    task: Task,
+    written: Sequence[tuple[int, ...]],
+    limit: int,
+    answers: bool,
+) -> Rows:
+    prompts = as_sequences(backbone, task, max_tokens=limit)
     read = [[*map(int, ids)] for ids in prompts.input_ids]
     if answers and backbone.kind == "decoder":
         read = [_open(ids, backbone.tokenizer) for ids in read]
@@ -96,7 +129,7 @@ def encode(
         Encoded(prompt=tuple(p), answer=tuple(a), label=float(y))
         for p, a, y in zip(read, written, task.labels.tolist(), strict=True)
     )
-    return Rows(rows, prompts.notes)
+    return Rows(rows, prompts.notes, limit)
 
 
 def collate(

@@ -67,7 +67,7 @@ class TrainSettings:
         "and of the reported split, which are kept for measuring information and on "
         "which the trained model is scored; all by default"
     )
-    max_tokens: int = about("longer prompts are cut, and counted", 512)
+    max_tokens: int = about("longer prompts lose their middle, and are counted", 512)
     peft: str = about(
         "none (full fine-tuning), lora, adalora, dora, rocoft_row, ...", "lora"
     )

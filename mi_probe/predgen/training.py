@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from mi_probe.predgen.checkpoints import (
 )
 from mi_probe.predgen.data import Splits, read_splits, sha256_of_ids
 from mi_probe.predgen.design import Design, design_for
-from mi_probe.predgen.encoding import Rows, encode
+from mi_probe.predgen.encoding import Rows, encode_parts
 from mi_probe.predgen.inference import answer
 from mi_probe.predgen.kept_answers import answers_key, kept_answers
 from mi_probe.predgen.metrics import main_metric
@@ -75,6 +75,7 @@ def train(
     out: str | Path,
     *,
     callbacks: Sequence[TrainerCallback] = (),
+    say: Callable[[str], None] | None = None,
 ) -> Trained:
     """Train one system; go on from where an interrupted training of the same stopped.
 
@@ -85,6 +86,8 @@ def train(
         settings: what to train, on what, and how.
         out: the folder of this training, and of no other.
         callbacks: more of the Trainer's callbacks.
+        say: is told, before the first step, what was done to the rows: how many were
+            dropped, how many prompts cut. ``predgen_config.json`` keeps it.
 
     Raises:
         InputError: on settings that do not fit each other, the data or the model; or if
@@ -103,6 +106,10 @@ def train(
     )
     with global_random_state_kept(), quiet_transformers():
         run = _prepare(settings, splits, folder, callbacks)
+        if say is not None and run.trainer.args.should_save:
+            for name, notes in run.config["notes"].items():
+                for note in notes:
+                    say(f"{name} rows: {note}")
         resume = _resumable(folder, run.config)
         if resume is not None and step_of(resume) == run.trainer.args.max_steps:
             # Stopped after its last step: the Trainer would take one more.
@@ -144,15 +151,14 @@ def _prepare(
             "Merge it (merge_and_unload, save_pretrained) and name that folder."
         )
     base = backbone.fingerprint["model"]
-    encoded = partial(
-        encode,
+    encoded = encode_parts(
         backbone,
+        vars(splits),
         max_tokens=settings.max_tokens,
         answers=settings.objective != "predictor",
         ends=settings.ends,
     )
-    rows, held_out = encoded(splits.train), encoded(splits.validation)
-    test = encoded(splits.test)
+    rows = encoded["train"]
     design = design_for(
         splits.train,
         settings.objective,  # type: ignore[arg-type]
@@ -179,7 +185,7 @@ def _prepare(
             temperature=settings.temperature,
             seed=settings.seed,
         )
-    config = _config(settings, splits, backbone, base)
+    config = _config(settings, splits, encoded, backbone, base)
 
     def save(place: Path, step: int, metrics: Mapping[str, float]) -> None:
         found = {"validation": dict(metrics)} if metrics else {}
@@ -190,7 +196,7 @@ def _prepare(
         system,
         arguments,
         rows,
-        held_out,
+        encoded["validation"],
         own=own,
         save=save,
         validate=partial(validate, task=splits.validation, batch_size=size, selects=True),
@@ -198,7 +204,7 @@ def _prepare(
         by_length=settings.group_by_length,
         callbacks=callbacks,
     )
-    return _Run(settings, splits, config, trainer, test)
+    return _Run(settings, splits, config, trainer, encoded["test"])
 
 
 def _system(
@@ -224,7 +230,11 @@ def _system(
 
 
 def _config(
-    settings: TrainSettings, splits: Splits, backbone: Backbone, base: str
+    settings: TrainSettings,
+    splits: Splits,
+    encoded: Mapping[str, Rows],
+    backbone: Backbone,
+    base: str,
 ) -> dict[str, Any]:
     source = asdict(settings.source)
     for name in ("data_folder", "data"):
@@ -246,6 +256,10 @@ def _config(
         "reserved_split": "test",
         "reserved_ids": splits.test.ids,
         "train_ids_sha256": sha256_of_ids(splits.train),
+        "prompt_tokens": encoded["train"].limit,
+        "notes": {
+            name: [*part.notes, *encoded[name].notes] for name, part in vars(splits).items()
+        },
         "versions": environment(),
     }
 

@@ -114,14 +114,25 @@ def test_states_can_be_trained_on():
 def test_truncation_is_counted():
     backbone = tiny_backbone("llama")
     found = extract(backbone, ["bad " * 40, "no"], max_tokens=8, progress=False)
-    assert found.notes == ("1 of 2 texts cut to 8 tokens",)
+    assert found.notes == ("1 of 2 texts cut to 8 tokens: their middle is left out",)
     assert found.hidden("embed").mask.sum(1).max() == 8
     # The tokenizer's and the model's own limit, 128, holds too.
     found = extract(backbone, ["bad " * 400], views=("mean",), progress=False)
-    assert found.notes == ("1 of 1 texts cut to 128 tokens",)
+    assert found.notes[0].startswith("1 of 1 texts cut to 128 tokens")
     tuned = tiny_backbone("prompt_tuning")
     found = extract(tuned, ["bad " * 400], views=("mean",), progress=False)
-    assert found.notes[0] == f"1 of 1 texts cut to {128 - VIRTUAL} tokens"
+    assert found.notes[0].startswith(f"1 of 1 texts cut to {128 - VIRTUAL} tokens")
+
+
+@pytest.mark.parametrize("family", ["llama", "bert"])
+@pytest.mark.parametrize("limit", [1, 8, 9])
+def test_a_long_prompt_keeps_the_words_that_ask_for_the_answer(family, limit):
+    backbone = tiny_backbone(family)
+    prompt = "the film " + "bad " * 40 + "funny:"
+    [whole] = as_sequences(backbone, [prompt], max_tokens=99).input_ids
+    [cut] = as_sequences(backbone, [prompt], max_tokens=limit).input_ids
+    head = limit // 2
+    assert list(cut) == [*whole[:head], *whole[head - limit :]]
 
 
 @pytest.mark.parametrize(

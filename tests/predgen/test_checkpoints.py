@@ -106,9 +106,9 @@ def test_truncated_json(broken):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"schema": 99}, "schema of a checkpoint must be 1"),
+        ({"schema": 99}, "schema of a checkpoint must be 2"),
         ({"more": 1}, "differs in more"),
-        ({"settings": {"seed": 0}}, "lack train_rows, validation_rows, reserve, max_tok"),
+        ({"settings": {"seed": 0}}, "lack train_rows, validation_rows, reserve"),
     ],
 )
 def test_another_version(broken, changes, said):

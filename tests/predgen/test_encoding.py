@@ -8,7 +8,13 @@ from tiny_tokenizers import TOKENIZERS, metaspace
 
 from mi_probe.backbones import wrap_backbone
 from mi_probe.errors import InputError
-from mi_probe.predgen.encoding import Encoded, collate, encode, end_token
+from mi_probe.predgen.encoding import (
+    Encoded,
+    collate,
+    encode,
+    encode_parts,
+    end_token,
+)
 from mi_probe.tasks import Task
 
 PROMPTS = ("a charming film:", "bad", "not at all funny; the plot is bad:")
@@ -74,6 +80,29 @@ def test_long_prompts_leave_room_for_the_answer(tiny_backbone):
     found = encode(tiny_backbone("gpt2"), long)
     assert "1 of 3 texts cut" in found.notes[0]
     assert all(len(row.prompt) + len(row.answer) <= 128 for row in found.rows)
+
+
+def test_a_long_passage_is_cut_and_its_question_is_not(tiny_backbone):
+    backbone = tiny_backbone("gpt2")
+    question = " Question: is the film good? Answer:"
+    asked = task(("bad " * 400 + question, "bad", "good"))
+    prompt = encode(backbone, asked, max_tokens=90).rows[0].prompt
+    assert len(prompt) == 90
+    assert backbone.tokenizer.decode(prompt).endswith(question.strip())
+
+
+def test_all_parts_leave_room_for_the_longest_answer_of_any(tiny_backbone):
+    long = "bad " * 400
+    parts = {
+        "train": task((long, "a", "b"), (" no" * 9, " no", " no")),
+        "test": task((long, "c", "d"), (" no", " no", " no")),
+    }
+    found = encode_parts(tiny_backbone("gpt2"), parts, max_tokens=128)
+    assert found["train"].limit == found["test"].limit < 128 - 9
+    # Measured alone, with the limit of the training, the same rows are the same.
+    limit = found["test"].limit
+    alone = encode(tiny_backbone("gpt2"), parts["test"], max_tokens=limit)
+    assert alone.rows == found["test"].rows
 
 
 def test_an_answer_needs_tokens(tiny_backbone):
