@@ -4,6 +4,7 @@ A checkpoint names its task, its files and the seeds of every draw, so that the 
 are drawn again; hashes prove that they are the same.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -62,7 +63,10 @@ def refuse_trained(task: Task, splits: Splits, *, where: str) -> None:
     """Raise where rows to be measured are among those that trained the system.
 
     A network knows the labels of its training rows by heart: what its states hold of them
-    says nothing about others.
+    says nothing about others. Rows are the same where their prompts are, whatever their
+    case and blanks; and in the very file of the training, whatever its name, where their
+    ids are, so that another template hides nothing. A text that was edited, or copied
+    into another template from another file, is not found out.
 
     Args:
         task: the rows to be measured.
@@ -72,12 +76,14 @@ def refuse_trained(task: Task, splits: Splits, *, where: str) -> None:
     Raises:
         InputError: if one is.
     """
-    ids = set(splits.train.ids) if task.name == splits.train.name else set()
-    prompts = set(splits.train.prompts)
+    trained_on = splits.train
+    one_file = task.file_sha256 is not None and task.file_sha256 == trained_on.file_sha256
+    ids = set(trained_on.ids) if one_file else set()
+    prompts = {_plain(prompt) for prompt in trained_on.prompts}
     trained = [
         name
         for name, prompt in zip(task.ids, task.prompts, strict=True)
-        if name in ids or prompt in prompts
+        if name in ids or _plain(prompt) in prompts
     ]
     if trained:
         raise InputError(
@@ -86,3 +92,8 @@ def refuse_trained(task: Task, splits: Splits, *, where: str) -> None:
             f"'{trained[0]}'. Leave --split and --data out: the rows that the training "
             "reserved are found by themselves."
         )
+
+
+def _plain(text: str) -> str:
+    """A text without what copying changes: case, blanks and the form of its letters."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())

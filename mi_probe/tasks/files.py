@@ -139,6 +139,7 @@ def read_file(
         target=f"column '{label_column}' of {path.name}",
         ids=ids,
         source=(f"{path.name}, sha256 {sha[:16]}, prompt {shown!r}"),
+        file_sha256=sha,
         notes=(
             (f"{copies} duplicate prompts kept; they can lie on both sides of a fold",)
             if copies

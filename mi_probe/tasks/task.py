@@ -32,6 +32,8 @@ class Task:
     split: str = ""
     source: str = ""
     """Where the rows come from, with a version or hash."""
+    file_sha256: str | None = None
+    """Of a user's file: in two files with one hash, equal ids are equal rows."""
     notes: tuple[str, ...] = ()
     """What was done to the rows on reading ('56 duplicate texts dropped')."""
     form: AnswerForm | None = None

@@ -1,0 +1,50 @@
+"""Rows that trained a system are found again, and others are not taken for them."""
+
+import pandas as pd
+import pytest
+
+from mi_probe.errors import InputError
+from mi_probe.predgen.data import Source, read_splits
+from mi_probe.predgen.reserved import refuse_trained
+from mi_probe.tasks import read_file
+
+TEXTS = [f"the {('bad', 'good')[i % 2]} film {i}" for i in range(20)]
+
+
+@pytest.fixture
+def splits(tmp_path):
+    return read_splits(Source(data=file(tmp_path / "reviews.csv", TEXTS)))
+
+
+def file(path, texts):
+    labels = [("no", "yes")[i % 2] for i in range(len(texts))]
+    path.parent.mkdir(exist_ok=True)
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(path, index=False)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "change", [str, lambda x: x + " ", str.upper, lambda x: x.replace(" ", "\t ")]
+)
+def test_a_trained_text_in_another_file_is_refused(splits, change, tmp_path):
+    copied = [change(text) for text in splits.train.prompts]
+    task = read_file(file(tmp_path / "own.csv", copied))
+    with pytest.raises(InputError, match=r"16 of 16 trained here"):
+        refuse_trained(task, splits, where="here")
+
+
+def test_another_template_hides_no_row_of_the_file_that_trained(splits, tmp_path):
+    same = file(tmp_path / "renamed.csv", TEXTS)
+    task = read_file(same, template="Review: {text}?")
+    with pytest.raises(InputError, match=r"16 of 20 trained here"):
+        refuse_trained(task, splits, where="here")
+    kept = [i for i, name in enumerate(task.ids) if name not in splits.train.ids]
+    refuse_trained(task.rows(kept), splits, where="here")
+
+
+def test_new_rows_in_another_file_of_the_same_name_are_welcome(splits, tmp_path):
+    """Though they are numbered as the old ones were."""
+    new = [f"a play {i}" for i in range(20)]
+    task = read_file(file(tmp_path / "new" / "reviews.csv", new))
+    assert set(task.ids) >= set(splits.train.ids)
+    refuse_trained(task, splits, where="here")
