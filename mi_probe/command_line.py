@@ -14,13 +14,16 @@ import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from types import NoneType
+from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from mi_probe.errors import InputError
 
 Settings = TypeVar("Settings")
+_Listed: TypeAlias = str | int | float | list[str | int | float]
+"""What a field that is a list may be given as."""
 
 _USERS_DISK = (
     errno.ENOSPC,
@@ -51,6 +54,9 @@ def parse_settings(
     make: Callable[..., Settings] | None = None,
 ) -> Settings:
     """Settings from the command line over those of ``--config`` over the defaults.
+
+    A field whose type has a list in it is given as ``a``, ``a,b`` or ``[a,b]``, and is a
+    list afterwards; see `listed`.
 
     Args:
         kind: a frozen dataclass; ``metadata["help"]`` describes a field, and a field
@@ -87,16 +93,24 @@ def parse_settings(
             parser.add_argument(option, action=action, **described)
             flags |= {option, option.replace("--", "--no-", 1)}
         else:
-            parser.add_argument(option, type=field.type, **described)
+            taken = field.type
+            if _entry(field) is not None:
+                taken = _Listed | None if NoneType in get_args(field.type) else _Listed
+            parser.add_argument(option, type=taken, **described)
     try:
         found = parser.parse_args(_in_order(arguments, flags))
     except argparse.ArgumentError as error:
         message = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{message}. See `{program} --help`.") from None
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        entry, value = _entry(field), values[field.name]
+        if entry is not None and value is not None:
+            # None of them may be a choice; who needs one says so.
+            name = field.name.replace("_", "-")
+            values[field.name] = listed(value, name, entry) if value not in ("", []) else []
     if positional is not None:
-        named = values[positional]
-        values[positional] = found.bare or ([named] if isinstance(named, str) else named)
+        values[positional] = found.bare or values[positional]
     return (make or kind)(**values)
 
 
@@ -216,6 +230,15 @@ def _in_order(arguments: Sequence[str], flags: Collection[str]) -> list[str]:
                 group += [value for value in [next(taken, None)] if value is not None]
     # Options go last: one without its value must not swallow a bare argument.
     return files + bare + options
+
+
+def _entry(field: dataclasses.Field) -> Callable[[Any], Any] | None:
+    """What an entry of a field that is a list is; None where it is no list."""
+    for option in (field.type, *get_args(field.type)):
+        if get_origin(option) is list:
+            kinds = {*get_args(option), *(k for a in get_args(option) for k in get_args(a))}
+            return next(kind for kind in (str, float, int) if kind in kinds)
+    return None
 
 
 def _default(field: dataclasses.Field) -> Any:

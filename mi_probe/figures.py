@@ -29,19 +29,19 @@ class Settings:
 
     results: list[str] = about("folders (or results.csv files); usually given bare", [])
     out: str = about("folder for the figures and the CSV of each", "figures")
-    only: str = about("which figures", ",".join(KINDS))
+    only: str | list[str] = about("which figures", ",".join(KINDS))
     style: str = about("venue: acl, icml, neurips or iclr", "acl")
     columns: int = about("columns of the page that a figure spans: 1 or 2", 1)
-    formats: str = about(f"some of {', '.join(FORMATS)}", "pdf,png")
+    formats: str | list[str] = about(f"some of {', '.join(FORMATS)}", "pdf,png")
     unit: str = about("nats or bits", "nats")
     layer: str | None = about(
         "layer of the bars: hidden_states index or site (default: the deepest)"
     )
     sentences: int = about("sentences drawn of each token table: the first ones", 3)
-    fonts: str = about(
+    fonts: str | list[str] = about(
         "TrueType files, for letters that the figures' own fonts lack: Chinese, Japanese, "
         "Korean, emoji",
-        "",
+        [],
     )
 
 

@@ -67,9 +67,10 @@ class Settings(SeveralSets):
             raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
         sigmas = listed(self.sigmas, "sigmas", float)
         if not all(np.isfinite(sigma) and sigma > 0 for sigma in sigmas):
+            got = ",".join(f"{sigma:g}" for sigma in sigmas)
             raise InputError(
-                f"sigmas must be above 0, in root mean squares of the states; got "
-                f"'{self.sigmas}'. The gap without noise is measured in any case."
+                "sigmas must be above 0, in root mean squares of the states; got "
+                f"'{got}'. The gap without noise is measured in any case."
             )
         return Asked(
             poolings=tuple(poolings),

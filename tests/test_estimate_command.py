@@ -110,7 +110,7 @@ def test_a_model_and_a_file_give_a_table_and_a_folder(model, data, out, capsys):
     assert len(pd.read_csv(out / "results.csv")) == 8
     assert len(read_pointwise(out, table.row_id[0])["pointwise"]) == 16
     (run_record,) = json.loads((out / "provenance.json").read_text())["runs"]
-    assert run_record["config"]["seeds"] == "0,1"
+    assert run_record["config"]["seeds"] == [0, 1]
     assert run_record["config_sha"] == table.config_sha[0]
     assert run_record["environment"]["threads"] == 1
     assert run_record["models"][0]["fingerprint"]["model"]

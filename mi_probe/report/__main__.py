@@ -26,7 +26,9 @@ class Settings:
     out: str = about("the page to write, one .html file", "report.html")
     title: str = about("of the page (default: models and tasks)", "")
     sentences: int = about("in the token map, of each table at most", 40)
-    fonts: str = about("TrueType files, for letters that the figures' fonts lack", "")
+    fonts: str | list[str] = about(
+        "TrueType files, for letters that the figures' fonts lack", []
+    )
 
 
 def report(settings: Settings) -> Path:

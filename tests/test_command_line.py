@@ -1,0 +1,73 @@
+"""What every command shares: how its settings are read, where it writes, how it ends."""
+
+import dataclasses
+import json
+from typing import get_args, get_origin
+
+import pytest
+
+from mi_probe import estimate_settings, figures, gap_settings, token_settings
+from mi_probe import train_settings as training
+from mi_probe.command_line import parse_settings
+from mi_probe.errors import InputError
+from mi_probe.report import __main__ as report
+
+KINDS = {
+    "estimate": estimate_settings.Settings,
+    "gap": gap_settings.Settings,
+    "tokens": token_settings.TokenSettings,
+    "train": training.Settings,
+    "figures": figures.Settings,
+    "report": report.Settings,
+}
+LISTS = [
+    (command, field.name)
+    for command, kind in KINDS.items()
+    for field in dataclasses.fields(kind)
+    if any(get_origin(t) is list for t in (field.type, *get_args(field.type)))
+]
+
+
+def parsed(command, arguments, **more):
+    told = {"program": "it", "description": "", "make": dict, **more}
+    return parse_settings(KINDS[command], arguments, **told)
+
+
+def test_every_command_has_lists():
+    assert {command for command, _ in LISTS} == set(KINDS)
+    assert ("train", "also_train") in LISTS
+    assert ("figures", "only") in LISTS
+
+
+@pytest.mark.parametrize(("command", "name"), LISTS)
+def test_a_list_is_one_or_several_with_commas_or_in_brackets(command, name, tmp_path):
+    option = "--" + name.replace("_", "-")
+    one, two = ("3", "5") if name in ("seeds", "sigmas") else ("a.b", "c")
+    for given, count in ((one, 1), (f"{one},{two}", 2), (f"[{one},{two}]", 2)):
+        found = parsed(command, [option, given])[name]
+        assert [f"{x:g}" if isinstance(x, float) else str(x) for x in found] == [one, two][
+            :count
+        ]
+        # In a file too, where brackets are YAML's own.
+        file = tmp_path / "settings.yaml"
+        file.write_text(f"{name}: {given}\n")
+        assert parsed(command, ["--config", str(file)])[name] == found
+    file.write_text(json.dumps({name: {"a": 1}}))
+    with pytest.raises(InputError, match=name):
+        parsed(command, ["--config", str(file)])
+
+
+def test_bare_arguments_may_hold_a_comma():
+    found = parsed("figures", ["runs/a,b", "c"], positional="results")
+    assert found["results"] == ["runs/a,b", "c"]
+
+
+def test_a_list_that_may_be_left_out_stays_what_it_is():
+    found = parsed("train", ["--report-to", ""])
+    assert (found["target_modules"], found["report_to"]) == (None, [])
+    assert parsed("gap", [])["sites"] is None
+
+
+def test_an_entry_that_is_no_number_is_named():
+    with pytest.raises(InputError, match="seeds must be int values separated by commas"):
+        parsed("estimate", ["--seeds", "0,one"])
