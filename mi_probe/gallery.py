@@ -117,10 +117,10 @@ def gallery(
 
 
 def _profiles(folders: ResultFolders, options: Options) -> Found:
-    """One a model and task with a site on the layer axis."""
+    """One a model and task with several places on the layer axis; bars show one."""
     points = folders.points(options.unit)
     for (model, task), rows in _groups(points, ["model_label", "task_label"]):
-        if rows["x"].notna().any():
+        if rows["x"].nunique() > 1:
             yield f"profile-{task}-{model}", layer_profiles(rows), rows
 
 
@@ -279,7 +279,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "profile": Kind(_profiles, "no estimates with a place on the layer axis"),
+        "profile": Kind(_profiles, "no estimates at several layers of a model"),
         "bars": Kind(_bars, "no estimates with a place on the layer axis"),
         "systems": Kind(_systems, "no estimates of a trained system"),
         "training": Kind(_training, "no estimates at several steps of a run"),

@@ -50,6 +50,13 @@ def test_draws_all_that_the_rows_allow_and_reads_it(results, tmp_path, capsys):
     assert drawn["x"].tolist() == [6, 6]
 
 
+def test_one_layer_is_no_profile(results, tmp_path, capsys):
+    out = tmp_path / "f"
+    assert main([results(grid(layers=(6,))), "--out", str(out), "--formats", "svg"]) == 0
+    assert {path.stem for path in out.iterdir()} == {"bars-tiny"}
+    assert "profile (no estimates at several layers of a model)" in capsys.readouterr().out
+
+
 def test_only_and_layer_choose(results, tmp_path, capsys):
     out = tmp_path / "f"
     options = ["--out", str(out), "--only", "bars", "--layer", "block.2"]

@@ -157,7 +157,7 @@ def test_figures_take_what_is_shown(users_folder, capsys):
 
 def test_the_commands_for_ones_own_data_make_figures(users_folder, capsys):
     arguments = commands("estimate")[0]
-    assert estimate.main([*arguments, "--sites", "0", "--pooling", "mean,last"]) == 0
+    assert estimate.main([*arguments, "--sites", "0,1", "--pooling", "mean,last"]) == 0
     assert figures.main(commands("figures")[0]) == 0
     assert list((users_folder / "figures").glob("profile-*.png"))
 

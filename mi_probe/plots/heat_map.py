@@ -231,7 +231,7 @@ def _blocks(columns: list, most: int) -> list[list]:
 def _notes(cells: pd.DataFrame, breadth: float, note: str) -> list[str]:
     notes = []
     if any(name[:1] == " " for name in _names(cells).values()):
-        notes.append(f"{shown(' ')}: a blank")
+        notes.append(f"{shown(' ')}:\N{NO-BREAK SPACE}a\N{NO-BREAK SPACE}blank")
     if (cells["value"] < 0).any() and breadth < _NUMBERED:
         notes.append("dashed line: below 0")
     full = cells["row"].nunique() * cells["column"].nunique()

@@ -245,7 +245,8 @@ def _note(tokens: pd.DataFrame, quantity: str) -> str:
     if tokens[quantity].isna().any():
         words.append("hatched: no value")
     blanks = tokens["token"].str.contains(" ", regex=False).any()
-    return "; ".join([*words, *([f"{SEEN[' ']}: a blank"] if blanks else [])])
+    blank = f"{SEEN[' ']}:\N{NO-BREAK SPACE}a\N{NO-BREAK SPACE}blank"
+    return "; ".join([*words, *([blank] if blanks else [])])
 
 
 def _heading(rows: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ looks the same where the fonts are missing, and what it says is in the figure's 
 """
 
 import io
+import itertools
 import re
 from dataclasses import dataclass
 from xml.etree import ElementTree
@@ -30,6 +31,11 @@ THEMED = {
     "#0072b2": "var(--full)",
 }
 """Colours of `mi_probe.plots.style` that another theme changes."""
+
+
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_MANY = 16
+"""Equal pieces of a path from which they are drawn once and placed."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ def inline_svg(
         style = element.attrib.pop("style", "")
         if style:
             element.set("class", classes.setdefault(style, f"{name}-{len(classes)}"))
+    _place_dots(root, name)
     _share(root, {} if letters is None else letters)
     root.attrib.pop("version", None)
     root.set("width", width)
@@ -98,6 +105,43 @@ def _own(element: ElementTree.Element, name: str) -> None:
     for key, value in element.attrib.items():
         if key != "style":
             element.set(key, _references(value, name))
+
+
+def _place_dots(root: ElementTree.Element, name: str) -> None:
+    """Dots of a hatch drawn once and placed: one by one they are most of a page.
+
+    Args:
+        root: whose patterns are made smaller.
+        name: begins the ids of the dots.
+    """
+    for i, pattern in enumerate(root.iter(f"{{{SVG}}}pattern")):
+        for path in pattern.findall(f"{{{SVG}}}path"):
+            parts = re.split(r"(?=M )", path.get("d", ""))
+            dots = [_from_its_start(part) for part in parts if part.strip()]
+            if len(dots) < _MANY or len({shape for shape, *_ in dots}) > 1:
+                continue
+            own = f"{name}-dot{i}"
+            definitions = ElementTree.SubElement(pattern, f"{{{SVG}}}defs")
+            shape = {"id": own, "d": dots[0][0]}
+            ElementTree.SubElement(definitions, f"{{{SVG}}}path", shape)
+            placed = ElementTree.SubElement(pattern, f"{{{SVG}}}g")
+            placed.set("class", path.get("class", ""))
+            for _, x, y in dots:
+                at = {"href": f"#{own}", "x": x, "y": y}
+                ElementTree.SubElement(placed, f"{{{SVG}}}use", at)
+            pattern.remove(path)
+
+
+def _from_its_start(path: str) -> tuple[str, str, str]:
+    """A closed piece of a path as if it began at 0, and where it begins."""
+    start = [float(number) for number in _NUMBER.findall(path)[:2]]
+    side = itertools.cycle(start)
+    shape = _NUMBER.sub(lambda found: _short(float(found[0]) - next(side)), path)
+    return " ".join(shape.split()), _short(start[0]), _short(start[1])
+
+
+def _short(value: float) -> str:
+    return f"{round(value, 3) + 0.0:g}"
 
 
 def _share(root: ElementTree.Element, letters: Outlines) -> None:

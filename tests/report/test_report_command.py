@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 from result_rows import grid
 
+from mi_probe.analysis.summaries import at_layer, over_seeds
+from mi_probe.plots import bar_figure, style
 from mi_probe.report.__main__ import main
 from mi_probe.report.sources import TokenTable
+from mi_probe.report.svg import inline_svg
 from mi_probe.report.token_maps import as_json, token_maps
 from tests.report.folder import NO_GAP, VERDICT, gaps, tokens, write
 
@@ -205,6 +208,17 @@ def test_a_letter_is_drawn_once(page):
     letters = re.findall(r'<path [^>]*id="f\d+-STIX[^>]*/>', page)
     outlines = [re.sub(r' id="[^"]*"', "", letter) for letter in letters]
     assert len(outlines) == len(set(outlines)) > 20
+
+
+def test_dots_of_a_hatch_are_drawn_once_and_placed():
+    points = at_layer(over_seeds(grid(views=("full", "last"))))
+    with style():
+        svg = inline_svg(bar_figure(points, x="task"), "f0")
+    (own,) = set(re.findall(r'href="#(f0-dot\d+)"', svg.markup))
+    assert svg.markup.count(f'id="{own}"') == 1
+    assert svg.markup.count(f'href="#{own}"') > 100
+    # One by one they are a quarter of a megabyte.
+    assert len(svg.markup) < 120_000
 
 
 class TestTokenMaps:
