@@ -2,7 +2,8 @@ r"""The director: a head on the generated answer's tokens, and its losses.
 
 The answer's m tokens were written after n prompt tokens; their hidden states are Z[n:n+m].
 `TaskAdapter` reads those, as the paper has it. `LogitsAdapter` reads the logits over the
-vocabulary at the same places, as the published code has it. Both give (b, n_outputs):
+vocabulary at the same places, as the published code has it: those that the model gives
+*after* each of the answer's tokens, the last one included. Both give (b, n_outputs):
 logits of classes, or numbers. `DIRECTORS` turns them and the labels into one loss.
 """
 
@@ -84,7 +85,9 @@ class LogitsAdapter(nn.Module):
     No hidden state and no non-linearity: one linear map of rank r (10 in the code) of the
     answer's average logits. Its W_1 has vocabulary times r weights. It averages over
     tokens, which is the pooling that the paper argues against; the code takes the last two
-    positions, whatever the answer's length, and this takes the answer's own.
+    positions, whatever the answer's length, and this takes the answer's own. The logits
+    at an answer's token do not predict that token, which the model has read by then, but
+    the next one.
     """
 
     def __init__(

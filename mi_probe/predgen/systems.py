@@ -32,6 +32,9 @@ class Read(NamedTuple):
     """Z[n:n+m]: the last states of the answer's own tokens."""
     prompt_logits: Float[Tensor, "b p v"] | None = None
     """Those that predict the prompt's tokens after the first, if that is trained."""
+    answer_logits: Float[Tensor, "b m v"] | None = None
+    """Those at the answer's own tokens, each of which has been read: they predict what
+    comes after it. Where the published task adapter reads them."""
 
 
 class System(nn.Module):
@@ -196,7 +199,8 @@ class System(nn.Module):
         found = self.model(**inputs)
         last = found.hidden_states[-1][:, -m:] if states else None
         before = found.logits[:, : -m - 1] if self.design.loss_on == "all" else None
-        return Read(found.logits[:, -m - 1 : -1], last, before)
+        after = found.logits[:, -m:] if self.reads_logits else None
+        return Read(found.logits[:, -m - 1 : -1], last, before, after)
 
     def _read_pair(
         self,
@@ -216,7 +220,8 @@ class System(nn.Module):
             use_cache=False,
         )
         last = found.decoder_hidden_states[-1][:, 1:] if states else None
-        return Read(logits=found.logits[:, :-1], states=last)
+        after = found.logits[:, 1:] if self.reads_logits else None
+        return Read(found.logits[:, :-1], last, answer_logits=after)
 
     def _prompt_states(self, ids: Tensor, mask: Tensor) -> Tensor:
         base = self.backbone.base
@@ -229,7 +234,7 @@ class System(nn.Module):
 
     def _adapted(self, read: Read, mask: Tensor) -> Tensor:
         assert self.head is not None
-        return self.head(read.logits if read.states is None else read.states, mask)
+        return self.head(read.answer_logits if self.reads_logits else read.states, mask)
 
     def _directed(self, outputs: Tensor, labels: Tensor) -> Tensor:
         assert self.director is not None

@@ -86,6 +86,23 @@ def test_the_adapter_reads_the_states_of_the_fed_tokens():
     torch.testing.assert_close(read.states.detach(), whole[:, -3:], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_the_published_adapter_reads_the_logits_at_the_answer_s_tokens(family):
+    """After each token, so that the last one counts; the writer's are one place before."""
+    built = system(family, adapter="logits")
+    given = batch(ROWS[:1], family)
+    names = ("prompt_ids", "prompt_mask", "answer_ids", "answer_mask")
+    with torch.no_grad():
+        read = built.read(*(given[name] for name in names))
+        torch.testing.assert_close(read.answer_logits[:, :-1], read.logits[:, 1:])
+        first = built.outputs(*(given[name] for name in names))
+        given["answer_ids"][0, -1] = 60
+        other = built.outputs(*(given[name] for name in names))
+        again = built.read(*(given[name] for name in names))
+    assert not torch.equal(first, other)
+    torch.testing.assert_close(read.logits, again.logits)
+
+
 def test_after_an_own_end_nothing_is_to_be_written():
     built = system(objective="generator")
     given = batch(ROWS[:1])
