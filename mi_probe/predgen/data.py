@@ -30,7 +30,8 @@ class Source:
     label_kind: Literal["classes", "scores"] | None = None
     template: str | None = None
     split_seed: int = 0
-    """Of what is cut, where there are no official splits."""
+    """Of what is cut, where there are no official splits, and of the held-out rows that
+    are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,18 +68,25 @@ def read_splits(
             is taken whole.
         validation_rows: as above.
         reserve: how many test rows.
-        seed: of the draws.
+        seed: of the training rows' draw; the others are drawn by the source's
+            ``split_seed``, so that trainings of several seeds are scored on the same rows.
 
     Raises:
         InputError: as the readers do; or unless one of task and data is given.
     """
     parts = _whole(source)
-    wanted = {"train": train_rows, "validation": validation_rows, "test": reserve}
-    for name, rows in wanted.items():
+    # What is held out does not hang on the training's seed: seeds are compared on it.
+    held_out = source.split_seed
+    wanted = {
+        "train": (train_rows, seed),
+        "validation": (validation_rows, held_out),
+        "test": (reserve, held_out),
+    }
+    for name, (rows, drawn_by) in wanted.items():
         if rows is not None and rows < 1:
             raise InputError(f"rows of '{name}' must be at least 1; got {rows}.")
         if rows is not None and rows < len(parts[name]):
-            parts[name] = parts[name].sample(rows, seed=seed)
+            parts[name] = parts[name].sample(rows, seed=drawn_by)
     found = Splits(**parts)
     if found.train.kind == "classes" and len(set(found.train.labels.tolist())) < 2:
         raise InputError(

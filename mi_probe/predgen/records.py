@@ -35,6 +35,7 @@ class Records(TrainerCallback):
         """Of the present step, so far."""
         self.grad_norm: Any = None
         self._losses: dict[str, list[Tensor]] = {}
+        self._untold: list[dict[str, Any]] = []
         self._reads_own = False
         self._rate: float | None = None
 
@@ -77,8 +78,35 @@ class Records(TrainerCallback):
             row["probability"] = self.own.probability(state.global_step - 1)
             row["own"] = int(self._reads_own)
         row["grad_norm"] = "" if self.grad_norm is None else float(self.grad_norm)
+        self._untold.append(row)
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, _COLUMNS).writerow(row)
+
+    def parts(self) -> dict[str, float]:
+        """What the loss consists of, for trackers: means since the last call.
+
+        The two losses, the probability of own tokens, and the share of steps that read
+        them; only those that this objective has.
+        """
+        found = {}
+        for name in ("writer", "director", "probability", "own"):
+            told = [row[name] for row in self._untold if row[name] != ""]
+            if told:
+                found[name] = sum(told) / len(told)
+        self._untold = []
+        return found
+
+
+class LastStep(TrainerCallback):
+    """The last step is validated and saved, whatever the steps between two checkpoints.
+
+    The Trainer's own rule for it is another in each version.
+    """
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ask for both."""
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = True
 
 
 def read_losses(path: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """What a training is told: one configuration for the three systems."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -60,7 +61,11 @@ class TrainSettings:
     id_column: str | None = about("its column with a unique name a row")
     label_kind: Literal["classes", "scores"] | None = about("what its labels are")
     template: str | None = about(r"the prompt, such as 'Review: {text}\nSentiment:'")
-    split_seed: int = about("of what is cut, where there are no official splits", 0)
+    split_seed: int = about(
+        "of what is cut, where there are no official splits, and of the held-out rows "
+        "that are drawn",
+        0,
+    )
     train_rows: int | None = about("how many training rows to draw; all by default")
     validation_rows: int | None = about("and on which the model is selected", 500)
     reserve: int | None = about(
@@ -124,7 +129,9 @@ class TrainSettings:
     report_to: list[str] = about(
         "trackers that Hugging Face knows, such as tensorboard", []
     )
-    seed: int = about("of weights, order, dropout and scheduled sampling", 0)
+    seed: int = about(
+        "of weights, order, dropout, scheduled sampling and the training rows drawn", 0
+    )
     preset: str = about("which defaults the settings above had", "default")
 
     def __post_init__(self) -> None:
@@ -162,8 +169,23 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} must be above 0; got {value}.")
+        if self.schedule in ("never", "always"):
+            names = ("schedule_start", "schedule_end", "ramp")
+            self._refuse(names, f"schedule '{self.schedule}', which has no ramp")
+        if self.peft == "none":
+            names = ("rank", "alpha", "dropout", "target_modules", "also_train")
+            self._refuse(names, "peft 'none', which trains every weight itself")
         # Made here for their own checks.
         _ = self.peft_settings, self.own_tokens
+
+    def _refuse(self, names: Sequence[str], what: str) -> None:
+        """Raise where a setting was given, beside a preset's, that nothing would read."""
+        usual = {f.name: f.default for f in fields(TrainSettings)} | PRESETS[self.preset]
+        for name in names:
+            if getattr(self, name) != usual[name]:
+                raise InputError(
+                    f"{name} must be left out with {what}; got {getattr(self, name)}."
+                )
 
     @property
     def source(self) -> Source:

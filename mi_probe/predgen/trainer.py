@@ -15,7 +15,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from mi_probe.predgen.encoding import Rows, collate
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.rank_updates import orthogonality_penalty, rank_update_callback
-from mi_probe.predgen.records import Bar, Records
+from mi_probe.predgen.records import Bar, LastStep, Records
 from mi_probe.predgen.resumption import (
     checkpoints,
     drop_resumption,
@@ -80,7 +80,7 @@ class SystemTrainer(Trainer):
             train_dataset=rows,  # type: ignore[arg-type]
             eval_dataset=held_out,  # type: ignore[arg-type]
             data_collator=collator,  # type: ignore[arg-type]
-            callbacks=[rank_update_callback(), *callbacks],
+            callbacks=[rank_update_callback(), LastStep(), *callbacks],
         )
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
@@ -128,6 +128,12 @@ class SystemTrainer(Trainer):
     def _clip_grad_norm(self, model: torch.nn.Module) -> Any:
         self.records.grad_norm = super()._clip_grad_norm(model)
         return self.records.grad_norm
+
+    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        """Tell the trackers; of the training's loss, also what it consists of."""
+        if "loss" in logs:
+            logs.update(self.records.parts())
+        super().log(logs, *args, **kwargs)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """Metrics on the validation rows, with ``eval_`` before their names."""

@@ -29,6 +29,17 @@ def test_draws_stay_within_their_part(classes):
     assert len(read_splits(Source(data=classes), train_rows=10**6).train) == 128
 
 
+def test_trainings_of_several_seeds_are_scored_on_the_same_rows(classes):
+    rows = {"train_rows": 20, "validation_rows": 4, "reserve": 5}
+    one, two = (read_splits(Source(data=classes), **rows, seed=seed) for seed in (0, 1))
+    assert one.train.ids != two.train.ids
+    assert one.validation.ids == two.validation.ids
+    assert one.test.ids == two.test.ids
+    # The other half of a split seed: the rows are drawn by it, too.
+    three = read_splits(Source(data=classes, split_seed=1), **rows)
+    assert three.test.ids != one.test.ids
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

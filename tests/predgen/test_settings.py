@@ -14,6 +14,14 @@ def test_a_preset_s_settings_can_be_changed():
         preset("other", backbone="x")
 
 
+def test_what_a_preset_sets_was_not_asked_for():
+    given = {"backbone": "x", "task": "sst2"}
+    assert preset("faithful", schedule="never", **given).own_tokens.ramp is None
+    assert preset("faithful", peft="none", **given).rank == 3
+    with pytest.raises(InputError, match="ramp must be left out"):
+        preset("faithful", schedule="never", ramp=9, **given)
+
+
 def test_steps_are_epochs_over_what_a_step_reads():
     settings = TrainSettings(backbone="x", epochs=2.0, batch_size=8, accumulation=2)
     assert settings.total_steps(100) == 13
@@ -44,6 +52,11 @@ def test_every_method_has_a_learning_rate():
         ({"schedule": "cosine"}, "schedule must be one of linear"),
         ({"schedule_end": 2.0}, "must be probabilities"),
         ({"lr_schedule": "up"}, "lr_schedule must be one of"),
+        ({"schedule": "never", "ramp": 5}, "ramp must be left out with schedule 'never'"),
+        ({"schedule": "always", "schedule_start": 0.5}, "schedule_start must be left out"),
+        ({"peft": "none", "target_modules": ["q_proj"]}, "target_modules must be left out"),
+        ({"peft": "none", "also_train": ["norm"]}, "also_train must be left out with peft"),
+        ({"peft": "none", "rank": 4}, "rank must be left out with peft 'none'"),
     ],
 )
 def test_a_value_that_breaks_its_rule_is_refused(changes, said):

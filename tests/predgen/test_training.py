@@ -9,11 +9,13 @@ import torch
 from planted_tasks import quick
 from safetensors.torch import load_file
 from transformers import TrainerCallback
+from transformers.trainer_callback import DefaultFlowCallback
 
 from mi_probe.errors import InputError
 from mi_probe.predgen import training
 from mi_probe.predgen.data import read_splits
 from mi_probe.predgen.design import OBJECTIVES
+from mi_probe.predgen.encoding import encode
 from mi_probe.predgen.training import train
 
 # The majority is right in 0.5 of the cases; each system is to be right in 0.3 more.
@@ -41,6 +43,18 @@ def test_each_objective_learns_a_planted_task(trained):
     assert losses.learning_rate.iloc[-1] < losses.learning_rate.max()
 
 
+def test_trackers_are_told_what_the_loss_consists_of(trained):
+    state = json.loads((trained.folder / "checkpoint-40/trainer_state.json").read_text())
+    told = [entry for entry in state["log_history"] if "loss" in entry]
+    losses = pd.read_csv(trained.folder / "losses.csv")
+    for name in ("writer", "director", "probability", "own"):
+        there = losses[name].dropna()
+        assert [name in entry for entry in told] == [len(there) > 0] * 4
+        for k, entry in enumerate(told if len(there) else []):
+            mean = there[10 * k : 10 * k + 10].mean()
+            assert entry[name] == pytest.approx(mean, rel=1e-5)
+
+
 def test_the_folder_holds_everything_and_no_pickle(trained):
     there = {p.name for p in trained.folder.rglob("*") if p.is_file()}
     assert {"predgen_config.json", "head.safetensors", "tokenizer.json"} <= there
@@ -64,9 +78,7 @@ def test_reserved_rows_are_never_trained_on(trained):
 def test_a_checkpoint_predicts_as_the_trained_system_did(trained, classes):
     found = trained.load()
     parts = read_splits(found.source)
-    rows = training.encode(
-        found.backbone, parts.test, answers=found.system.objective != "predictor"
-    )
+    rows = encode(found.backbone, parts.test, answers=found.system.objective != "predictor")
     again = training.validate(found.system, rows, parts.test)
     assert again == pytest.approx(trained.metrics["test"])
 
@@ -125,6 +137,22 @@ def test_an_interrupted_training_ends_with_the_same_weights(
         tmp_path / "whole" / "losses.csv"
     ).read_text()
     assert again.metrics == whole.metrics
+
+
+def test_the_last_step_is_validated_and_saved_by_any_trainer(
+    classes, folder_of, tmp_path, monkeypatch
+):
+    def older(self, args, state, control, **kwargs):
+        due = state.global_step % state.eval_steps == 0
+        control.should_evaluate = control.should_save = due
+        control.should_training_stop = state.global_step >= state.max_steps
+
+    monkeypatch.setattr(DefaultFlowCallback, "on_step_end", older)
+    few = {"steps": 3, "checkpoint_every": 2, "validation_rows": 8, "reserve": 8}
+    settings = quick("predictor", folder_of("llama"), classes, select="last", **few)
+    found = train(settings, tmp_path / "out")
+    assert found.config["step"] == 3
+    assert "accuracy" in found.metrics["validation"]
 
 
 def test_a_stop_after_the_last_step_loses_nothing(
