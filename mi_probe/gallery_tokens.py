@@ -7,6 +7,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -53,7 +54,7 @@ def sentence_maps(sets: tuple[TokenSet, ...], unit: str, sentences: int) -> Foun
             "row_id", sort=False
         ):
             cells = sentence_cells(rows)
-            title = f"{row_id}: label {rows['label'].iloc[0]}; {_title(found)}"
+            title = f"{_sentence_words(row_id, rows)}; {_title(found)}"
             yield (
                 f"tokens-{found.stem}-{row_id}",
                 sentence_figure(cells, title=title),
@@ -67,7 +68,7 @@ def sentence_maps(sets: tuple[TokenSet, ...], unit: str, sentences: int) -> Foun
         for row_id, rows in pd.concat(tables).groupby("row_id", sort=False):
             if rows["layer"].nunique() > 1:
                 cells = sentence_cells(rows, "layer")
-                title = f"{row_id}: label {rows['label'].iloc[0]}; {name}"
+                title = f"{_sentence_words(row_id, rows)}; {name}"
                 sizes = {one.about["n"] for one in group if one.about.get("n")}
                 title += f", n = {sizes.pop():,}" if len(sizes) == 1 else ""
                 figure = sentence_figure(cells, title=title)
@@ -144,6 +145,16 @@ def _sentences(tokens: pd.DataFrame, unit: str, most: int) -> pd.DataFrame:
     first = list(dict.fromkeys(tokens["row_id"]))[:most]
     rows = tokens[tokens["row_id"].isin(first)]
     return rows if rows.empty else in_unit(rows, unit, source="tokens.parquet")
+
+
+def _sentence_words(row_id: Any, rows: pd.DataFrame) -> str:
+    """Which sentence, its label, and the most that can be known of that."""
+    row = rows.iloc[0]
+    words = f"{row_id}: label {row['label']}"
+    ceiling = row.get("ceiling")
+    if ceiling is None or pd.isna(ceiling):
+        return words
+    return f"{words}, at most {ceiling:.3f} {row['unit']}"
 
 
 def _by_layer(sets: tuple[TokenSet, ...]) -> Iterator[tuple[str, list[TokenSet]]]:

@@ -148,7 +148,8 @@ def pictures(sources: Sources, fonts: Sequence[str] = ()) -> tuple[list[Picture]
 def _picture(drawn: gallery.Drawn, name: str, letters: Outlines) -> Picture:
     plain = Kind(drawn.kind.replace("_", " ").capitalize(), "", themed=False)
     kind = KINDS.get(drawn.kind, plain)
-    where = _where(drawn.table)
+    # What tables of tokens are of stands over the figure alone.
+    where = _where(drawn.table) or " ".join(drawn.figure.get_suptitle().split())
     svg = inline_svg(drawn.figure, name, themed=kind.themed, letters=letters)
     lost = lost_letters(drawn.figure)
     said = " Letters that no font here draws stand as code points; see --fonts."
@@ -184,4 +185,11 @@ def _alt(table: pd.DataFrame) -> str:
             f"{row['pooling']}, {rung} {row[rung]}: {fixed(row['gap_nats'])}"
             for _, row in table.iterrows()
         )
+    for names in (("predicted_word", "word"), ("generated_position", "input_from_end")):
+        if {*names, "value", "low", "high"} <= set(table):
+            return "; ".join(
+                f"{row[names[0]]}, {row[names[1]]}: {fixed(row['value'])} "
+                f"[{fixed(row['low'])}, {fixed(row['high'])}]"
+                for _, row in table.iterrows()
+            )
     return ""

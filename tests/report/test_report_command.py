@@ -71,7 +71,9 @@ def test_written_against_read_tokens_have_a_table(page):
 
 
 def test_what_was_written_against_what_was_read_is_a_figure(page):
-    assert page.count("<strong>Generated \N{MULTIPLICATION SIGN} input.") == 2
+    title = "Generated \N{MULTIPLICATION SIGN} input: tiny on reviews"
+    assert page.count(f"<strong>{title}") == 2
+    assert re.search(rf'aria-label="{title}[^"]*\. 0, 1: 0\.200 \[0\.100, 0\.300\]"', page)
 
 
 def test_letters_without_a_font_are_spoken_of(tmp_path):
