@@ -17,6 +17,7 @@ from mi_probe.gallery import KINDS, Drawn, Options, gallery
 from mi_probe.plots import save, style
 from mi_probe.plots.glyphs import lost_letters
 from mi_probe.plots.saving import FORMATS
+from mi_probe.writable import check_writable
 
 PROGRAM = "python -m mi_probe.figures"
 COLUMNS = {1: "column", 2: "full"}
@@ -56,9 +57,10 @@ def figures(settings: Settings) -> None:
     formats = listed(settings.formats, "formats")
     if settings.columns not in COLUMNS:
         raise InputError(f"columns must be 1 or 2; not {settings.columns}.")
-    folders = ResultFolders(settings.results)
     if settings.sentences < 1:
         raise InputError(f"sentences must be 1 or more; not {settings.sentences}.")
+    check_writable(settings.out)
+    folders = ResultFolders(settings.results)
     options = Options(settings.unit, settings.layer, settings.sentences)
     made, missing, lost = 0, [], set()
     fonts = listed(settings.fonts, "fonts") if settings.fonts else []

@@ -11,7 +11,6 @@ again, and two runs with other settings can share a folder.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from mi_probe.brief import brief_html
 from mi_probe.contents import digest, plain
 from mi_probe.errors import InputError
 from mi_probe.rows import COLUMNS, SCHEMA_VERSION, Row, table_of, typed
+from mi_probe.writable import check_writable
 
 __all__ = [
     "COLUMNS",
@@ -44,23 +44,16 @@ class Results:
     Nothing is made on disk before the first `add` or `record`.
 
     Raises:
-        InputError: if the path is a file, or a folder with something else in it.
+        InputError: if the path is a file, a folder with something else in it, or one that
+            cannot be made or written.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        try:
-            found = next(
-                p for p in (self.folder, *self.folder.absolute().parents) if p.exists()
-            )
-        except OSError as error:  # a name that no disk takes
-            raise InputError(f"out must be a folder's path: {error.strerror}.") from None
-        if not found.is_dir():
-            raise InputError(f"out must be a folder; {found} is a file.")
-        if not os.access(found, os.W_OK | os.X_OK):
-            raise InputError(f"out must be writable; {found} is not. Choose another.")
+        check_writable(self.folder)
         if self.folder.is_dir() and not _is_results(self.folder):
-            others = sorted(p.name for p in self.folder.iterdir())
+            names = sorted(p.name for p in self.folder.iterdir())
+            others = [name for name in names if not name.startswith(".")]
             if others:
                 raise InputError(
                     "out must be a new or empty folder, or one of results; "

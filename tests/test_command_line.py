@@ -6,7 +6,16 @@ from typing import get_args, get_origin
 
 import pytest
 
-from mi_probe import estimate_settings, figures, gap_settings, token_settings
+from mi_probe import (
+    estimate,
+    estimate_settings,
+    figures,
+    gap,
+    gap_settings,
+    token_settings,
+    tokens,
+    train,
+)
 from mi_probe import train_settings as training
 from mi_probe.command_line import parse_settings
 from mi_probe.errors import InputError
@@ -19,6 +28,14 @@ KINDS = {
     "train": training.Settings,
     "figures": figures.Settings,
     "report": report.Settings,
+}
+MAINS = {
+    "estimate": (estimate.main, ["nowhere", "--data", "nowhere.csv"]),
+    "gap": (gap.main, ["nowhere", "--data", "nowhere.csv"]),
+    "tokens": (tokens.main, ["nowhere", "--data", "nowhere.csv"]),
+    "train": (train.main, ["--backbone", "nowhere", "--data", "nowhere.csv"]),
+    "figures": (figures.main, ["nowhere"]),
+    "report": (report.main, ["nowhere"]),
 }
 LISTS = [
     (command, field.name)
@@ -71,3 +88,13 @@ def test_a_list_that_may_be_left_out_stays_what_it_is():
 def test_an_entry_that_is_no_number_is_named():
     with pytest.raises(InputError, match="seeds must be int values separated by commas"):
         parsed("estimate", ["--seeds", "0,one"])
+
+
+@pytest.mark.parametrize("command", MAINS)
+def test_out_is_tried_before_anything_is_read(command, tmp_path, capsys):
+    main, arguments = MAINS[command]
+    (tmp_path / "file").touch()
+    out = tmp_path / "file" / "out.html"
+    assert main([*arguments, "--out", str(out)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"out must be a folder; {tmp_path / 'file'} is a file" in line

@@ -49,6 +49,7 @@ from mi_probe.predgen.systems import System, check_objective
 from mi_probe.predgen.trainer import SystemTrainer
 from mi_probe.predgen.validation import mean_loss, validate
 from mi_probe.provenance import environment
+from mi_probe.writable import check_writable
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,12 +92,13 @@ def train(
 
     Raises:
         InputError: on settings that do not fit each other, the data or the model; or if
-            the folder holds something else.
+            the folder holds something else, or cannot be made or written.
     """
     folder = Path(out).expanduser()
     check_folder(folder)
     if (done := _finished(folder, settings)) is not None:
         return done
+    check_writable(folder)
     splits = read_splits(
         settings.source,
         train_rows=settings.train_rows,

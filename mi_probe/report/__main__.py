@@ -14,6 +14,7 @@ from mi_probe.errors import InputError
 from mi_probe.report.page import report_page
 from mi_probe.report.sources import read_sources
 from mi_probe.results import write_atomically
+from mi_probe.writable import check_writable
 
 PROGRAM = "python -m mi_probe.report"
 
@@ -42,6 +43,7 @@ def report(settings: Settings) -> Path:
     out = Path(settings.out)
     if out.is_dir() or out.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"out must be an .html file; got {out}. Name one, as report.html.")
+    check_writable(out.parent)
     sources = read_sources(settings.results)
     fonts = listed(settings.fonts, "fonts") if settings.fonts else []
     page = report_page(
