@@ -161,9 +161,11 @@ def run_command(
         _say(f"{program}: error: {' '.join(str(error).split())}")
         return 2
     except _Terminated:
+        _end_quietly(arguments)
         _say(f"\n{program}: terminated. {resume}")
         return 143
     except KeyboardInterrupt:
+        _end_quietly(arguments)
         _say(f"\n{program}: interrupted. {resume}")
         return 130
     except BrokenPipeError:
@@ -198,6 +200,17 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
+def _end_quietly(arguments: Sequence[str] | None) -> None:
+    """Another Ctrl-C ends the process at once, and without a traceback.
+
+    All that is ours is done by then; what is left is libraries tidying up, which may take
+    a while. Not where somebody else's process called us.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if arguments is None and main and signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _say(text: str) -> None:

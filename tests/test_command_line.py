@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import signal
+import subprocess
+import sys
 from typing import get_args, get_origin
 
 import pytest
@@ -17,7 +20,7 @@ from mi_probe import (
     train,
 )
 from mi_probe import train_settings as training
-from mi_probe.command_line import parse_settings
+from mi_probe.command_line import parse_settings, run_command
 from mi_probe.errors import InputError
 from mi_probe.report import __main__ as report
 
@@ -98,3 +101,33 @@ def test_out_is_tried_before_anything_is_read(command, tmp_path, capsys):
     assert main([*arguments, "--out", str(out)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"out must be a folder; {tmp_path / 'file'} is a file" in line
+
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+
+INTERRUPTED_TWICE = """
+import atexit, os, signal
+from mi_probe.command_line import run_command
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+raise SystemExit(run_command(interrupt, list, None, program="it", resume="Go on."))
+"""
+
+
+def test_a_second_ctrl_c_says_nothing_more():
+    code = [sys.executable, "-c", INTERRUPTED_TWICE]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=60)
+    # A shell gives 130 for both.
+    assert done.returncode in (130, -signal.SIGINT)
+    assert done.stderr == "\nit: interrupted. Go on.\n"
+
+
+def test_ctrl_c_stays_what_it_was_in_a_process_that_calls_a_command():
+    before = signal.getsignal(signal.SIGINT)
+    assert run_command(interrupt, list, [], program="it") == 130
+    assert signal.getsignal(signal.SIGINT) is before
