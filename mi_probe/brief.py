@@ -21,7 +21,8 @@ NEEDED = (
 def brief(results: pd.DataFrame) -> pd.DataFrame:
     """The same rows, to be looked at: names, value with interval, ceiling, null, status.
 
-    In nats. ``n → ∞`` is the learning curve's value, with ``?`` where it is not reliable;
+    Steps, seeds and sets of tokens have a column where there are several. In nats.
+    ``n → ∞`` is the learning curve's value, with ``?`` where it is not reliable;
     ``null, high`` the 95th percentile with Y permuted. A cell without a value is empty.
 
     Raises:
@@ -38,6 +39,7 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "model": results["model"],
+            **_several(results),
             "task": results["task"],
             "site": results["site"],
             "layer": results["layer"],
@@ -57,6 +59,16 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
             "status": results["status"],
         }
     )
+
+
+def _several(results: pd.DataFrame) -> dict[str, pd.Series]:
+    """What tells rows of one model apart, where something does."""
+    titles = {"checkpoint_step": "step", "seed": "seed", "token_set": "tokens"}
+    return {
+        title: results[name]
+        for name, title in titles.items()
+        if name in results and results[name].nunique(dropna=False) > 1
+    }
 
 
 def brief_html(results: pd.DataFrame, most: int = 40) -> str:

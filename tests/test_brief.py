@@ -21,6 +21,16 @@ def test_a_curve_that_is_not_reliable_has_a_question_mark():
     assert shown.iloc[:, 8].tolist() == ["0.280 ?", "0.130"]
 
 
+def test_rows_of_one_model_are_told_apart():
+    shown = brief(table(row(0.1, checkpoint_step=15), row(0.2, checkpoint_step=30)))
+    assert shown["step"].tolist() == [15, 30]
+    assert not {"seed", "tokens"} & set(shown)
+    shown = brief(table(row(0.1), row(0.2, seed=1, token_set="generated")))
+    assert shown["seed"].tolist() == [0, 1]
+    assert shown["tokens"].tolist() == ["prompt", "generated"]
+    assert "step" not in shown
+
+
 def test_what_has_no_value_is_empty():
     flagged = row(
         float("nan"),

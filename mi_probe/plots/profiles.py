@@ -42,6 +42,8 @@ from mi_probe.plots.parts import (
 )
 from mi_probe.plots.style import NULL_FILL, REFERENCE, view_style
 
+_BESIDE = 0.012
+"""Share of the axis between two views at one layer."""
 BAND_FROM = 9
 """With at least so many layers, intervals are bands; error bars would touch."""
 NARROW = 4.5
@@ -83,7 +85,7 @@ def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
     banded = len(layers) >= BAND_FROM
     for i, view in enumerate(views):
         # Error bars at one layer stand side by side; bands need no room.
-        room = 0.012 * (np.ptp(layers) or 1.0)
+        room = _BESIDE * (np.ptp(layers) or 1.0)
         shift = 0.0 if banded else room * (i - (len(views) - 1) / 2)
         _draw_view(ax, placed[placed["view"] == view], shift, banded, i)
     _label_axes(ax, placed)
@@ -162,7 +164,9 @@ def _label_axes(ax: Axes, placed: pd.DataFrame) -> None:
     ax.set_ylabel(y_label(placed))
     ax.set_xlabel(layer_axis_label(placed, last), linespacing=LINE_SPACING)
     low, high = placed["x"].min(), placed["x"].max()
-    pad = 0.03 * (high - low) or 1.0
+    # Of the marks beside a layer, the outermost is not cut.
+    aside = _BESIDE * (placed["view"].nunique() - 1) / 2
+    pad = max(0.03, aside + 0.018) * (high - low) or 1.0
     ax.set_xlim(low - pad, high + pad)
 
 

@@ -324,3 +324,19 @@ def test_extrapolated_values_are_marks_of_their_own_hollow_where_doubted(kind):
     with style():
         words = texts(layer_profiles(doubted))
     assert "learning curve at $n \\to \\infty$, not reliable" in words
+
+
+def test_marks_beside_the_outer_layers_are_not_cut():
+    views = ("full", "mean", "last", "first", "max")
+    with style():
+        ax = layer_profiles(over_seeds(grid(views=views))).axes[0]
+    low, high = ax.get_xlim()
+    marks = [
+        x
+        for line in ax.lines
+        if line.get_marker() not in ("", "None") and len(line.get_xdata())
+        for x in map(float, line.get_xdata())
+    ]
+    room = 0.01 * (high - low)
+    assert low + room <= min(marks)
+    assert max(marks) <= high - room
