@@ -6,6 +6,7 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -158,14 +159,18 @@ def _sentence_words(row_id: Any, rows: pd.DataFrame) -> str:
 
 
 def _by_layer(sets: tuple[TokenSet, ...]) -> Iterator[tuple[str, list[TokenSet]]]:
-    """Tables of one subject and task at several layers."""
-    groups: dict[str, list[TokenSet]] = {}
+    """Tables of one subject, task, rows and seed at several layers, one a layer."""
+    groups: dict[tuple[str, str], dict[float, TokenSet]] = {}
     for one in sets:
-        if one.about.get("layer") is not None:
-            groups.setdefault(_subject(one), []).append(one)
-    for name, group in groups.items():
-        if len({one.about["layer"] for one in group}) > 1:
-            yield name, group
+        if one.about.get("layer") is None:
+            continue
+        same = {k: v for k, v in one.about.get("key", {}).items() if k != "site"}
+        group = groups.setdefault((_subject(one), json.dumps(same, sort_keys=True)), {})
+        # The same tables may lie in two folders.
+        group.setdefault(one.about["layer"], one)
+    for (name, _), group in groups.items():
+        if len(group) > 1:
+            yield name, list(group.values())
 
 
 def _subject(found: TokenSet) -> str:

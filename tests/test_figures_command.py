@@ -171,6 +171,27 @@ def test_systems_training_and_accuracy_are_drawn_of_trained_systems(results, tmp
     assert len(pd.read_csv(out / "training-reviews.csv")) == 4
 
 
+def test_tables_of_two_seeds_are_not_mixed_by_layer(tmp_path):
+    tokens = tmp_path / "results" / "tokens"
+    tokens.mkdir(parents=True)
+    for layer in (0, 6):
+        for seed in (0, 1):
+            stem = f"tiny-{layer}-{seed}"
+            token_rows().to_parquet(tokens / f"{stem}.tokens.parquet")
+            position_rows().to_csv(tokens / f"{stem}.positions.csv", index=False)
+            about = {"subject": "lab/tiny", "layer": layer}
+            about |= {"key": {"site": f"block.{layer}", "seed": seed}}
+            (tokens / f"{stem}.json").write_text(json.dumps(about))
+    out = tmp_path / "f"
+    given = [str(tmp_path / "results"), "--out", str(out), "--formats", "svg"]
+    # A second time the same folder: its tables are the same ones.
+    assert main([*given, given[0], "--only", "positions"]) == 0
+    maps = {p.name for p in out.glob("positions-layers-*.csv")}
+    assert maps == {"positions-layers-tiny.csv", "positions-layers-tiny_.csv"}
+    for name in maps:
+        assert pd.read_csv(out / name).groupby("layer").size().tolist() == [12, 12]
+
+
 def test_token_tables_become_strips_maps_positions_types_and_words(tmp_path, capsys):
     tokens = tmp_path / "results" / "tokens"
     tokens.mkdir(parents=True)
