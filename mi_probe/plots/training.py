@@ -88,7 +88,7 @@ def information_line(
         draw_intervals(ax, x, run["low"], run["high"], look.colour)
         draw_line(ax, x, y, look, label)
         if against == "metric_value":
-            _draw_growing(ax, run, look)
+            _draw_growing(ax, run, look, _steps(points))
             continue
         flagged = (run["status"] != "ok").to_numpy()
         ax.plot(
@@ -153,7 +153,7 @@ def _runs(points: pd.DataFrame) -> Iterator[tuple[ViewStyle, str, pd.DataFrame]]
 
 def _step_ticks(ax: Axes, points: pd.DataFrame) -> None:
     """A tick at every checkpoint where few were measured, else at round whole steps."""
-    steps = np.unique(points["checkpoint_step"].dropna().to_numpy(float))
+    steps = _steps(points)
     apart = np.diff(steps) / (np.ptp(steps) or 1.0)
     few = len(steps) <= _MOST_TICKS and (not len(apart) or apart.min() >= _NEAREST)
     if few and len(steps):
@@ -164,11 +164,15 @@ def _step_ticks(ax: Axes, points: pd.DataFrame) -> None:
     ax.xaxis.set_major_formatter("{x:.0f}")
 
 
-def _draw_growing(ax: Axes, run: pd.DataFrame, look: ViewStyle) -> None:
-    """Markers that grow with the step of the run, over those of the line."""
+def _steps(points: pd.DataFrame) -> np.ndarray:
+    return np.unique(points["checkpoint_step"].dropna().to_numpy(float))
+
+
+def _draw_growing(ax: Axes, run: pd.DataFrame, look: ViewStyle, steps: np.ndarray) -> None:
+    """Markers that grow with the step, alike in all runs, over those of the line."""
     known = run[run["value"].notna()]
-    step = known["checkpoint_step"].rank(method="dense").fillna(1.0).to_numpy(float)
-    sizes = 2.0 + 3.5 * (step - 1) / max(step.max(initial=1.0) - 1, 1.0)
+    own = known["checkpoint_step"].fillna(-np.inf).to_numpy(float)
+    sizes = 2.0 + 3.5 * np.searchsorted(steps, own) / max(len(steps) - 1, 1)
     sound = (known["status"] == "ok").to_numpy()
     for x, y, size, ok in zip(
         known["metric_value"], known["value"], sizes, sound, strict=True
@@ -186,10 +190,9 @@ def _draw_growing(ax: Axes, run: pd.DataFrame, look: ViewStyle) -> None:
 
 
 def _step_words(points: pd.DataFrame) -> str:
-    several = points.groupby("run")["checkpoint_step"].nunique() > 1
-    if not several.any():
+    steps = _steps(points)
+    if len(steps) < 2:
         return ""
-    steps = points.loc[points["run"].map(several), "checkpoint_step"].dropna()
     return f"larger marker: later step ({steps.min():g} to {steps.max():g})"
 
 

@@ -143,11 +143,21 @@ def test_information_against_accuracy_is_a_point_a_checkpoint():
     assert drawn.get_xdata().tolist() == rows["metric_value"].tolist()
     assert drawn.get_ydata().tolist() == rows["value"].tolist()
     assert "larger marker: later step (10 to 40)" in words
-    # The last step of each run: one point a run, although their steps differ.
-    last = points_of(trained(steps=(20,)).replace({"checkpoint_step": {20: 24}}))
+    # One point a run: its marker is as large as its step is late among all runs'.
+    last = points_of(trained(steps=(24,)))
     last.loc[last["objective"] == "generator", "checkpoint_step"] = 12
     with style():
-        assert "larger marker" not in texts(accuracy_figure(last))
+        ax = accuracy_figure(last).axes[0]
+    sizes = {
+        line.get_marker(): line.get_markersize()
+        for line in ax.lines
+        if line.get_marker() in "s^o" and line.get_zorder() == 6
+    }
+    assert sizes["s"] == sizes["o"] > sizes["^"]
+    with style():
+        assert "larger marker" not in texts(
+            accuracy_figure(points_of(trained(steps=(24,))))
+        )
 
 
 @pytest.mark.parametrize(
