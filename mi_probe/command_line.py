@@ -102,6 +102,10 @@ def parse_settings(
     except argparse.ArgumentError as error:
         message = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{message}. See `{program} --help`.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"config must be UTF-8; it is not, at byte {error.start}."
+        ) from None
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         entry, value = _entry(field), values[field.name]

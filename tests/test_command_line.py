@@ -93,6 +93,13 @@ def test_an_entry_that_is_no_number_is_named():
         parsed("estimate", ["--seeds", "0,one"])
 
 
+def test_a_file_that_is_no_text_is_one_line(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="config must be UTF-8; it is not, at byte 0"):
+        parsed("train", ["--config", str(file)])
+
+
 @pytest.mark.parametrize("command", MAINS)
 def test_out_is_tried_before_anything_is_read(command, tmp_path, capsys):
     main, arguments = MAINS[command]

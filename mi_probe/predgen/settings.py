@@ -165,6 +165,8 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise InputError(f"{name} must be at least {least}; got {value}.")
+        if self.seed >= 2**32:  # numpy's own, which the Trainer seeds too
+            raise InputError(f"seed must lie in 0 ... {2**32 - 1}; got {self.seed}.")
         for name in ("epochs", "learning_rate", "temperature", "max_grad_norm"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):

@@ -63,9 +63,11 @@ def whole_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module
     for name in names:
         found = [path for path in ending(known, name) if list(known[path].parameters())]
         if not found:
+            own = [p for p, m in known.items() if [*m.parameters(recurse=False)]]
+            ends = dict.fromkeys(path.rpartition(".")[2] for path in own)
             raise InputError(
-                f"also_train must name modules with weights of {type(model).__name__}; "
-                f"got {name!r}. model.named_modules() lists them."
+                f"also_train must name modules with weights of {type(model).__name__}, "
+                f"such as {', '.join(ends)}; got {name!r}."
             )
         for path in found:
             if any(id(weight) in tied for weight in known[path].parameters()):

@@ -6,7 +6,8 @@ text, never a missing value. Missing is an empty cell there, a null in the other
 
 import difflib
 import hashlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,10 @@ READERS: dict[str, Callable[[Path], Rows]] = {
 }
 
 
+# JSON can escape what no text can hold, and no tokenizer takes.
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 def _rows(path: Path) -> Rows:
     read = READERS.get(path.suffix.lower())
     if read is None and path.is_file():
@@ -58,10 +63,13 @@ def _column(rows: Rows, name: str, role: str, path: Path) -> list[Any]:
             f"{', '.join(map(repr, names))}; got '{name}'.{hint}"
         )
     values = [row.get(name) for row in rows]
+    _check_characters(values, f"{role} '{name}'")
     empty = [
         i
         for i, v in enumerate(values)
-        if v is None or v == "" or (isinstance(v, float) and v != v)
+        if v is None
+        or (isinstance(v, str) and not v.strip())
+        or (isinstance(v, float) and v != v)
     ]
     if empty:
         raise InputError(
@@ -69,6 +77,16 @@ def _column(rows: Rows, name: str, role: str, path: Path) -> list[Any]:
             f"are empty, the first in data row {empty[0] + 1}. Fill or remove them."
         )
     return values
+
+
+def _check_characters(texts: Sequence[Any], what: str) -> None:
+    broken = [i for i, t in enumerate(texts) if isinstance(t, str) and _HALF.search(t)]
+    if broken:
+        raise InputError(
+            f"{what} must hold whole characters; {len(broken)} of {len(texts)} rows have "
+            f"half of one (a lone surrogate), the first is data row {broken[0] + 1}. Mend "
+            "or remove them."
+        )
 
 
 def read_file(
@@ -120,6 +138,7 @@ def read_file(
         if template
         else tuple(str(row[str(text)]) for row in table)
     )
+    _check_characters(prompts, "prompts")
     blank = [i for i, prompt in enumerate(prompts) if not prompt.strip()]
     if blank:
         raise InputError(

@@ -45,6 +45,7 @@ def test_every_method_has_a_learning_rate():
         ({"pooling": "cls"}, "pooling must be one of mean"),
         ({"precision": "int8"}, "precision must be one of float32"),
         ({"steps": 0}, "steps must be at least 1; got 0"),
+        ({"seed": 2**32}, "seed must lie in 0 ... 4294967295; got 4294967296"),
         ({"reserve": 0}, "reserve must be at least 1"),
         ({"learning_rate": 0.0}, "learning_rate must be above 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),

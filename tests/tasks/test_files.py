@@ -107,6 +107,11 @@ def test_one_row_loads(tmp_path):
     assert len(task) == 1
 
 
+def test_a_class_may_be_called_nan_where_it_is_said(tmp_path):
+    path = write(tmp_path / "a.csv", ["1", "0", "nan", "1", "0", "nan"])
+    assert read_file(path, label_kind="classes").label_names == ("0", "1", "nan")
+
+
 def test_duplicate_texts_are_noted(tmp_path):
     task = read_file(write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["same"] * 6))
     assert task.notes == ("5 duplicate prompts kept; they can lie on both sides of a fold",)
@@ -126,7 +131,47 @@ def test_duplicate_texts_are_noted(tmp_path):
         ("c.csv", b"txt,label\na,1\n", {}, "text-column must.*'txt', 'label'"),
         ("c.csv", b"text,label\na,1\nb,\nc,0\n", {}, "1 of 3 are empty.*data row 2"),
         ("c.csv", b"text,label\na,1\n,0\n", {}, "text-column 'text' must be filled"),
-        ("c.csv", b"text,label\na,1\n  ,0\n", {}, "must hold text; 1 of 2"),
+        ("c.csv", b"text,label\na,1\n  ,0\n", {}, "text-column 'text' must be filled"),
+        (
+            "c.csv",
+            b"k,label\na,1\n  ,0\n",
+            {"template": "{k}"},
+            "must hold text; 1 of 2",
+        ),
+        ("c.csv", b"text,label\na,x\nb,y\nc, \n", {}, "1 of 3 are empty.*data row 3"),
+        ("c.tsv", "text\tlabel\na\tx\nb\t\xa0\n".encode(), {}, "1 of 2 are empty"),
+        (
+            "c.csv",
+            b"text,label,k\na,1,x\nb,0,  \n",
+            {"id_column": "k"},
+            "id-column 'k' must be filled",
+        ),
+        (
+            "c.csv",
+            b"text,label\na,x\nb,y\nc, x\n",
+            {},
+            "more than blanks; got ' x' and 'x'",
+        ),
+        ("c.csv", b"text,label\na,1\nb,0\nc,nan\n", {}, "such as 'nan' where.*row 3"),
+        ("c.csv", b"text,label\na,.5\nb,NA\nc,.2\n", {}, "such as 'NA' where.*row 2"),
+        (
+            "c.jsonl",
+            b'{"text": "\\ud83d\\ude00", "label": 1}\n{"text": "\\ud800", "label": 2}\n',
+            {},
+            "text-column 'text' must hold whole characters; 1 of 2.* data row 2",
+        ),
+        (
+            "c.jsonl",
+            b'{"k": "\\udfff", "label": 1}\n',
+            {"template": "{k}"},
+            "prompts must hold whole characters",
+        ),
+        (
+            "c.jsonl",
+            b'{"text": "a", "label": 1' + b"0" * 400 + b"}\n",
+            {},
+            "finite scores",
+        ),
         ("c.csv", b"text,label\na,1\nb,c,0\n", {}, "line 3 has 3.*quotation marks"),
         ("c.csv", b"text,text\na,1\n", {}, "different names; text come"),
         ("c.csv", b'text,label\n"a,1\n', {}, "well-formed table"),
