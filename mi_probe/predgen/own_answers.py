@@ -5,7 +5,7 @@ batch, and of nothing that ran before: a resumed training draws the same.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mi_probe.predgen.encoding import end_token
+from mi_probe.predgen.one_reading import can_read_once
+from mi_probe.predgen.reader import Draw, Writing
 from mi_probe.predgen.rollout import batch_coin, mix_tokens, predict_answer, roll_out
 from mi_probe.predgen.schedules import Schedule
 from mi_probe.predgen.systems import System, pad_token
@@ -38,8 +40,10 @@ class OwnAnswers:
 
     def fed(
         self, system: System, batch: dict[str, Tensor], *, step: int, place: int
-    ) -> dict[str, Tensor]:
-        """``fed_ids`` and ``fed_mask`` for `System.forward`; empty for the right answers.
+    ) -> dict[str, Any]:
+        """What `System.forward` is told of own answers; empty for the right ones.
+
+        Either ``fed_ids`` and ``fed_mask``, or how it is to write them itself.
 
         Args:
             system: the one in training; its mode and weights stay as they are.
@@ -64,12 +68,11 @@ class OwnAnswers:
             mixed = mix_tokens(gold, own, mask, chance, generator)
             return {"fed_ids": mixed, "fed_mask": mask}
         pad = pad_token(system.backbone)
+        ends = end_token(system.backbone.tokenizer) if system.design.ends else None
+        if system.design.loss_on == "answer" and can_read_once(system.model):
+            return {"writing": Writing(gold.shape[1], ends, pad, Draw(**draw))}
         own, there = roll_out(
-            *prompts,
-            max_new_tokens=gold.shape[1],
-            eos_id=end_token(system.backbone.tokenizer) if system.design.ends else None,
-            pad_id=pad,
-            **draw,
+            *prompts, max_new_tokens=gold.shape[1], eos_id=ends, pad_id=pad, **draw
         )
         short = gold.shape[1] - own.shape[1]
         return {

@@ -21,6 +21,8 @@ from mi_probe.capture.sequences import decoder_start
 from mi_probe.errors import InputError
 from mi_probe.predgen.design import OBJECTIVES, Design, Objective
 from mi_probe.predgen.director import LogitsAdapter
+from mi_probe.predgen.one_reading import read_own
+from mi_probe.predgen.reader import Writing
 
 
 class Read(NamedTuple):
@@ -98,6 +100,7 @@ class System(nn.Module):
         answer_mask: Bool[Tensor, "b m"] | None = None,
         fed_ids: Int[Tensor, "b m"] | None = None,
         fed_mask: Bool[Tensor, "b m"] | None = None,
+        writing: Writing | None = None,
     ) -> dict[str, Tensor]:
         """The losses of a batch, in nats for cross-entropies.
 
@@ -110,6 +113,8 @@ class System(nn.Module):
             fed_ids: the answer's tokens that the model reads, where they are its own
                 (scheduled sampling); None reads the right ones.
             fed_mask: true at real ones.
+            writing: how the model is to write the answer that it reads, in this very pass
+                over the prompt (`can_read_once`).
 
         Returns:
             ``loss``, and those of ``writer`` and ``director`` that there are.
@@ -120,9 +125,14 @@ class System(nn.Module):
             return {"loss": director, "director": director}
         assert answer_ids is not None
         assert answer_mask is not None
-        if fed_ids is None or fed_mask is None:
-            fed_ids, fed_mask = answer_ids, answer_mask
-        read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask)
+        if writing is not None:
+            fed_mask, read = self._read_own(prompt_ids, prompt_mask, writing)
+            m = fed_mask.shape[1]
+            answer_ids, answer_mask = answer_ids[:, :m], answer_mask[:, :m]
+        else:
+            if fed_ids is None or fed_mask is None:
+                fed_ids, fed_mask = answer_ids, answer_mask
+            read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask)
         # Where the model itself stopped too early, nothing comes next.
         writer = _cross_entropy(read.logits, answer_ids, answer_mask & fed_mask)
         if read.prompt_logits is not None:
@@ -201,6 +211,13 @@ class System(nn.Module):
         before = found.logits[:, : -m - 1] if self.design.loss_on == "all" else None
         after = found.logits[:, -m:] if self.reads_logits else None
         return Read(found.logits[:, -m - 1 : -1], last, before, after)
+
+    def _read_own(
+        self, prompt_ids: Tensor, prompt_mask: Tensor, writing: Writing
+    ) -> tuple[Tensor, Read]:
+        """The mask of an answer that the model writes, and the pass over it."""
+        own = read_own(self.model, prompt_ids, prompt_mask, writing)
+        return own.mask, Read(own.before, None if self.reads_logits else own.states)
 
     def _read_pair(
         self,

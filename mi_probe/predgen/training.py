@@ -221,7 +221,9 @@ def _system(
         revision=backbone.revision,
     )
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable()  # type: ignore[operator]
+        # transformers 5.24 has another name for it.
+        names = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
+        next(getattr(model, name) for name in names if hasattr(model, name))()
         if settings.peft != "none":
             # Frozen embeddings would leave the first block nothing to go back to.
             model.enable_input_require_grads()  # type: ignore[operator]
