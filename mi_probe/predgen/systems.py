@@ -217,7 +217,8 @@ class System(nn.Module):
     ) -> tuple[Tensor, Read]:
         """The mask of an answer that the model writes, and the pass over it."""
         own = read_own(self.model, prompt_ids, prompt_mask, writing)
-        return own.mask, Read(own.before, None if self.reads_logits else own.states)
+        states, after = (None, own.after) if self.reads_logits else (own.states, None)
+        return own.mask, Read(own.before, states, answer_logits=after)
 
     def _read_pair(
         self,
