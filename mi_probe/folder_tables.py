@@ -4,7 +4,6 @@
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,11 +14,21 @@ import pandas as pd
 
 from mi_probe.analysis.convergence import training_curves
 from mi_probe.analysis.summaries import over_seeds
+from mi_probe.analysis.tokens.files import read_about
 from mi_probe.errors import InputError
 from mi_probe.results import SCHEMA_VERSION, read_histories, read_results
 
 TABLES = ("gaps.csv", "capacity.csv", "noise.csv", "known_answers.csv")
 """Tables that commands other than `estimate` write: beside the rows, or alone."""
+TOKEN_COLUMNS = ("row_id", "position", "token", "label", "pointwise_nats")
+"""Columns without which no token can be shown."""
+BESIDE = {
+    "positions": ("anchor", "position", "value_nats"),
+    "types": ("token", "n", "value_nats"),
+    "words": ("predicted_word", "word", "value_nats"),
+    "generated": ("generated_position", "input_from_end", "value_nats"),
+}
+"""Tables beside the tokens', and the columns without which nothing of them can be shown."""
 _TOKENS = ".tokens.parquet"
 _NONE_GIVEN = (
     "results must name at least one folder that `python -m mi_probe.estimate --out` "
@@ -139,6 +148,7 @@ def _has_tables(path: Path) -> bool:
 
 def _read(file: Path) -> pd.DataFrame:
     try:
+        _check_end(file)
         return pd.read_csv(
             file, dtype=dict.fromkeys(_TEXT, "str"), keep_default_na=False, na_values=[""]
         )
@@ -146,19 +156,37 @@ def _read(file: Path) -> pd.DataFrame:
         raise _not_a_table(file, error) from None
 
 
+def _check_end(file: Path) -> None:
+    """Raise where the last line was cut off, which pandas fills up with gaps."""
+    if not file.read_bytes().endswith((b"\n", b"\r")) and file.stat().st_size:
+        raise ValueError("its last line is cut off")
+
+
 def _token_set(file: Path) -> TokenSet:
     stem = file.name.removesuffix(_TOKENS)
-    about = file.with_name(f"{stem}.json")
+    path = file.with_name(f"{stem}.json")
     try:
         tokens = pd.read_parquet(file)
-        said = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
     except (ValueError, OSError) as error:
         raise _not_a_table(file, error) from None
+    _check_columns(file, tokens, TOKEN_COLUMNS)
+    about = read_about(path) if path.is_file() else {}
     beside = {}
-    for name in ("positions", "types", "words", "generated"):
+    for name, needed in BESIDE.items():
         other = file.with_name(f"{stem}.{name}.csv")
         beside[name] = _read(other) if other.is_file() else pd.DataFrame()
-    return TokenSet(stem, said, tokens, beside)
+        if other.is_file():
+            _check_columns(other, beside[name], needed)
+    return TokenSet(stem, about, tokens, beside)
+
+
+def _check_columns(path: Path, table: pd.DataFrame, needed: Sequence[str]) -> None:
+    missing = [column for column in needed if column not in table]
+    if missing:
+        raise InputError(
+            f"{path} must have the columns {', '.join(needed)}; it lacks "
+            f"{', '.join(missing)}. Write it with this version."
+        )
 
 
 def _lone_table(path: Path) -> Path | None:
@@ -170,6 +198,7 @@ def _lone_table(path: Path) -> Path | None:
 
 def _read_rows(path: Path) -> pd.DataFrame:
     try:
+        _check_end(path)
         # Every cell as text first: a revision may be all digits, a task called "NA".
         table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
         for column in table.columns.intersection(list(_NUMBERS)):
@@ -192,4 +221,6 @@ def _read_rows(path: Path) -> pd.DataFrame:
 
 def _not_a_table(path: Path, error: Exception) -> InputError:
     reason = str(error).splitlines()[0]
-    return InputError(f"results must be a table of estimates; {path} is not ({reason}).")
+    return InputError(
+        f"results must be whole tables; {path} is none ({reason}). Write it again."
+    )

@@ -183,12 +183,13 @@ def _read_rows(folder: Path) -> dict[str, Any]:
         try:
             content = json.loads(path.read_text())
             found = content["schema_version"]
-        except (ValueError, KeyError, TypeError) as error:
+            columns = set(content.get("row") or ())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path} must be a result row; it is damaged ({error}). "
                 "Remove it, and run the estimate again."
             ) from None
-        if found != SCHEMA_VERSION or set(content["row"]) != set(COLUMNS):
+        if found != SCHEMA_VERSION or columns != set(COLUMNS):
             raise InputError(
                 f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has "
                 f"{found}. Read it with the version that wrote it, or choose another "

@@ -16,6 +16,8 @@ from result_rows import (
 )
 
 from mi_probe.figures import main
+from mi_probe.report.__main__ import main as report
+from tests.report.folder import write
 
 
 @pytest.fixture
@@ -104,7 +106,8 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
         ("", "has no rows/"),
         ("row_id,seed\n", "has none"),
         ("row_id,seed\na,0\n", "lack the columns"),
-        ("row_id,seed\na,x\n", "must be a table of estimates"),
+        ("row_id,seed\na,x\n", "must be whole tables"),
+        ("row_id,seed\na,1\nb", "is none (its last line is cut off)"),
         ("row_id,schema_version\na,7\n", "schema_version must be 3, this program's"),
     ],
 )
@@ -118,6 +121,47 @@ def test_a_folder_that_is_no_result_is_one_line(tmp_path, capsys, content, words
     err = capsys.readouterr().err
     assert words in err
     assert len(err.splitlines()) == 1
+
+
+BROKEN = {
+    "gaps.csv": lambda text: text.replace("0.12,", "x,"),
+    "capacity.csv": lambda text: text[: len(text) // 2],
+    "tokens/block.2.types.csv": lambda text: "a\n1\n",
+    "tokens/block.2.words.csv": lambda text: "word\nfunny\n",
+    "tokens/block.2.generated.csv": lambda text: "n\n1\n",
+    "tokens/block.2.json": lambda text: '{"schema": "mi_probe.tokens/2"}',
+    "tokens/final_norm.json": lambda text: "[]",
+    "tokens/block.2.tokens.parquet": lambda text: "PAR1",
+}
+
+
+@pytest.mark.parametrize("command", [main, report])
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_is_broken_or_newer_is_named(name, command, tmp_path, capsys):
+    folder = write(tmp_path / "results")
+    path = tmp_path / "results" / name
+    path.write_text(BROKEN[name](path.read_text(encoding="latin-1")))
+    options = ["--out", str(tmp_path / "f.html")]
+    if command is main:
+        kind = {"gaps.csv": "gaps", "capacity.csv": "capacity"}.get(name, "types")
+        options += ["--only", kind]
+    assert command([folder, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert path.name in line
+    assert not list(tmp_path.glob("f.html*/*"))
+
+
+@pytest.mark.parametrize("command", [main, report])
+def test_rows_of_a_newer_version_are_said(command, tmp_path, capsys):
+    rows = tmp_path / "results" / "rows"
+    rows.mkdir(parents=True)
+    options = [str(tmp_path / "results"), "--out", str(tmp_path / "f.html")]
+    (rows / "a.json").write_text('{"schema_version": 9, "rows": []}')
+    assert command(options) == 2
+    assert "schema_version must be 3, this program's" in capsys.readouterr().err
+    (rows / "a.json").write_text('{"schema_version": 3, "row"')
+    assert command(options) == 2
+    assert "a.json must be a result row; it is damaged" in capsys.readouterr().err
 
 
 def test_no_folder_and_no_row_of_the_kind_are_one_line(results, tmp_path, capsys):

@@ -50,7 +50,7 @@ def in_unit(
         source: what to call the table in an error.
 
     Raises:
-        InputError: an unknown unit, a column missing, or no row.
+        InputError: an unknown unit, a column missing, words in one of nats, or no row.
     """
     factor = unit_factor(unit)
     missing = [column for column in needs if column not in table.columns]
@@ -64,7 +64,12 @@ def in_unit(
     points = table.copy()
     for column in table.columns:
         if column.endswith("_nats") or column in BOUNDS:
-            points[column] = points[column].astype("float64") * factor
+            try:
+                points[column] = points[column].astype("float64") * factor
+            except (ValueError, TypeError) as error:
+                raise InputError(
+                    f"{source} must hold numbers in the column {column}; {error}."
+                ) from None
     points = points.rename(columns=lambda name: name.removesuffix("_nats"))
     points = points.rename(columns=_RENAMED)
     return points.assign(unit=unit).reset_index(drop=True)

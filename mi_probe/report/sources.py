@@ -16,13 +16,11 @@ import pandas as pd
 
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
+from mi_probe.results import SCHEMA_VERSION
 
 GAP_COLUMNS = ("task", "pooling", "gap_nats", "ci_low", "ci_high", "verdict")
 RUNG_COLUMNS = ("task", "pooling", "full_nats", "pooled_nats", "gap_nats")
 """Columns without which no gap, and no rung of a ladder, can be shown."""
-
-TOKEN_COLUMNS = ("row_id", "position", "token", "label", "pointwise_nats")
-"""Columns without which no token can be shown."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,12 @@ def read_sources(folders: Sequence[str]) -> Sources:
         capacity=_checked(found, "capacity.csv", (*RUNG_COLUMNS, "rung")),
         noise=_checked(found, "noise.csv", (*RUNG_COLUMNS, "sigma")),
         tokens=tuple(
-            _read_tokens(path)
-            for place in places
-            for path in sorted((place / "tokens").glob("*.tokens.parquet"))
+            TokenTable(
+                {"stem": one.stem, **one.about},
+                one.tokens,
+                {name: table for name, table in one.beside.items() if not table.empty},
+            )
+            for one in found.token_sets
         ),
         runs=tuple(
             sorted(
@@ -102,62 +103,23 @@ def _checked(folders: ResultFolders, name: str, needed: Sequence[str]) -> pd.Dat
     return table
 
 
-def _read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    try:
-        # A task may be called "NA"; only an empty cell is no value.
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""])
-    except ValueError as error:
-        raise InputError(
-            f"{path} must be a table; it is damaged ({str(error).splitlines()[0]}). "
-            "Remove it, and write it again."
-        ) from None
-    missing = [column for column in needed if column not in table]
-    if missing:
-        raise InputError(
-            f"{path} must have the columns {', '.join(needed)}; it lacks "
-            f"{', '.join(missing)}. Write it with this version."
-        )
-    return table
-
-
-def _read_tokens(path: Path) -> TokenTable:
-    stem = path.name.removesuffix(".tokens.parquet")
-    try:
-        tokens = pd.read_parquet(path)
-        about = path.with_name(f"{stem}.json")
-        content = json.loads(about.read_text(encoding="utf-8")) if about.is_file() else {}
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"{path} must be a table of tokens; it is damaged "
-            f"({str(error).splitlines()[0]}). Remove it, and write it again."
-        ) from None
-    missing = [column for column in TOKEN_COLUMNS if column not in tokens]
-    if missing:
-        raise InputError(
-            f"{path} must have the columns {', '.join(TOKEN_COLUMNS)}; it lacks "
-            f"{', '.join(missing)}. Write it with this version."
-        )
-    needed = {
-        "positions": ("anchor", "position", "value_nats"),
-        "types": ("token", "n", "value_nats"),
-        "words": ("predicted_word", "word", "value_nats"),
-        "generated": ("generated_position", "input_from_end", "value_nats"),
-    }
-    beside = {
-        name: _read_csv(path.with_name(f"{stem}.{name}.csv"), columns)
-        for name, columns in needed.items()
-        if path.with_name(f"{stem}.{name}.csv").is_file()
-    }
-    return TokenTable({"stem": stem, **content}, tokens, beside)
-
-
 def _read_runs(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
-        return [dict(run) for run in runs]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        runs = [dict(run) for run in content["runs"]]
+        for run in runs:
+            # What the page takes apart.
+            dict(dict(run.get("environment") or {}).get("packages") or {})
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} must be the record of the runs; it is damaged ({error})."
         ) from None
+    version = content.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise InputError(
+            f"schema_version must be at most {SCHEMA_VERSION}, this program's; {path} has "
+            f"{version}. Read it with the version that wrote it."
+        )
+    return runs

@@ -194,6 +194,21 @@ def test_a_damaged_table_is_named(tmp_path, capsys):
     assert "lacks gap_nats" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"runs": [{"environment": 3}]}', "must be the record of the runs; it is damaged"),
+        ('{"runs": [', "must be the record of the runs; it is damaged"),
+        ('{"schema_version": 9, "runs": []}', "schema_version must be at most 3"),
+    ],
+)
+def test_a_record_that_is_damaged_or_newer_is_named(tmp_path, capsys, content, words):
+    folder = write(tmp_path / "results")
+    (tmp_path / "results" / "provenance.json").write_text(content)
+    assert main([folder, "--out", str(tmp_path / "r.html")]) == 2
+    assert words in capsys.readouterr().err
+
+
 def test_profiles_of_many_checkpoints_leave_room_for_other_figures(tmp_path):
     folder = write(
         tmp_path / "results", results=pd.concat(grid(model=f"m{i}") for i in range(9))

@@ -79,15 +79,19 @@ def read_about(path: Path) -> dict[str, Any]:
         InputError: if it is damaged, or of another version.
     """
     try:
-        content = json.loads(path.read_text())
-        schema = content["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        # A file by hand may leave it out.
+        schema = content.get("schema", SCHEMA)
+    except (ValueError, AttributeError) as error:
         raise InputError(
             f"{path} must describe token tables; it is damaged ({error}). Remove it, and "
             "run the command again."
         ) from None
     if schema != SCHEMA:
-        raise InputError(f"schema must be {SCHEMA}; {path} has {schema}.")
+        raise InputError(
+            f"schema must be {SCHEMA}, this program's; {path} has {schema}. Read it with "
+            "the version that wrote it."
+        )
     return content
 
 
