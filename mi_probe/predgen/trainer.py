@@ -1,5 +1,6 @@
 """The Hugging Face Trainer, given a system: losses, own answers, checkpoints, records."""
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from mi_probe.errors import InputError
 from mi_probe.predgen.encoding import Rows, collate
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.rank_updates import orthogonality_penalty, rank_update_callback
@@ -136,9 +138,19 @@ class SystemTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Metrics on the validation rows, with ``eval_`` before their names."""
+        """Metrics on the validation rows, with ``eval_`` before their names.
+
+        Raises:
+            InputError: if the loss is no finite number: such weights are of no use.
+        """
         with self.accelerator.autocast():
             found = self._validate(self.system, self._held_out)
+        if not math.isfinite(found["loss"]):
+            raise InputError(
+                "a training must stay finite; the loss of the validation rows is "
+                f"{found['loss']} at step {self.state.global_step}. Give a "
+                f"learning_rate below {self.args.learning_rate:g}, and another folder."
+            )
         self._metrics = found
         named = {f"eval_{name}": value for name, value in found.items()}
         self.log(dict(named))

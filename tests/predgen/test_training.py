@@ -155,6 +155,17 @@ def test_the_last_step_is_validated_and_saved_by_any_trainer(
     assert "accuracy" in found.metrics["validation"]
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_training_that_diverges_is_said_and_leaves_no_model(
+    objective, classes, folder_of, tmp_path
+):
+    few = {"steps": 2, "validation_rows": 4, "reserve": 4, "learning_rate": 1e30}
+    settings = quick(objective, folder_of("llama"), classes, **few)
+    with pytest.raises(InputError, match="stay finite; .* nan at step 2.* below 1e"):
+        train(settings, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("**/*.safetensors"))
+
+
 def test_a_stop_after_the_last_step_loses_nothing(
     classes, folder_of, tmp_path, monkeypatch
 ):
