@@ -7,7 +7,7 @@ from mi_probe.capture import VIEWS
 from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
-from mi_probe.run_settings import SeveralSets, check_run, chosen_sites
+from mi_probe.run_settings import SeveralSets, check_run, check_seeds, chosen_sites
 
 PROGRAM = "python -m mi_probe.estimate"
 
@@ -71,8 +71,7 @@ class Choice:
                 "'auto', 'mine' or 'attention'."
             )
         seeds = listed(settings.seeds, "seeds", int)
-        if min(seeds) < 0:
-            raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
+        check_seeds("seeds", seeds)
         sites = chosen_sites(settings.sites)
         token_sets = settings.chosen_sets()
         if views == ["head"] and token_sets and "prompt" not in token_sets:

@@ -10,7 +10,7 @@ from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.pooling import POOLINGS
-from mi_probe.run_settings import SeveralSets, check_run
+from mi_probe.run_settings import SeveralSets, check_run, check_seeds
 from mi_probe.tasks import Task
 
 PROGRAM = "python -m mi_probe.gap"
@@ -63,8 +63,7 @@ class Settings(SeveralSets):
             )
         self.chosen_sets()
         seeds = listed(self.seeds, "seeds", int)
-        if min(seeds) < 0:
-            raise InputError(f"seeds must be 0 or more; got {min(seeds)}.")
+        check_seeds("seeds", seeds)
         sigmas = listed(self.sigmas, "sigmas", float)
         if not all(np.isfinite(sigma) and sigma > 0 for sigma in sigmas):
             got = ",".join(f"{sigma:g}" for sigma in sigmas)

@@ -112,11 +112,23 @@ def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> 
         if value is not None and value < lowest:
             option = name.replace("_", "-")
             raise InputError(f"{option} must be at least {lowest}; got {value}.")
+    check_seeds("rows-seed", [settings.rows_seed])
     if not settings.checkpoints:
         raise InputError(
             "checkpoints must name at least one model; got none. For instance: "
             f"{program} smollm2-135m --task sst2"
         )
+
+
+def check_seeds(name: str, seeds: Sequence[int]) -> None:
+    """Raise unless each can be kept in a table.
+
+    Raises:
+        InputError: at the first that is below 0, or has more than 63 bits.
+    """
+    for seed in seeds:
+        if not 0 <= seed < 2**63:
+            raise InputError(f"{name} must lie in 0 ... {2**63 - 1}; got {seed}.")
 
 
 def chosen_sites(sites: Any) -> str | list[str]:

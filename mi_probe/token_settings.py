@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mi_probe.command_line import about
-from mi_probe.run_settings import RunSettings, check_run, chosen_sites
+from mi_probe.run_settings import RunSettings, check_run, check_seeds, chosen_sites
 
 PROGRAM = "python -m mi_probe.tokens"
 
@@ -44,5 +44,6 @@ class TokenSettings(RunSettings):
         Raises:
             InputError: on the first setting that breaks its rule.
         """
-        check_run(self, {"seed": 0, "threads": 1}, PROGRAM)
+        check_run(self, {"threads": 1}, PROGRAM)
+        check_seeds("seed", [self.seed])
         return chosen_sites(self.sites)

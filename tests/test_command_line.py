@@ -100,6 +100,21 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path):
         parsed("train", ["--config", str(file)])
 
 
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        *(("estimate", "--seeds"), ("gap", "--seeds"), ("tokens", "--seed")),
+        *((command, "--rows-seed") for command in ("estimate", "gap", "tokens")),
+    ],
+)
+@pytest.mark.parametrize("seed", [-1, 2**63])
+def test_a_seed_that_no_table_can_keep_is_one_line(command, option, seed, capsys):
+    main, arguments = MAINS[command]
+    assert main([*arguments, f"{option}={seed}"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{option[2:]} must lie in 0 ... 9223372036854775807; got {seed}" in line
+
+
 @pytest.mark.parametrize("command", MAINS)
 def test_out_is_tried_before_anything_is_read(command, tmp_path, capsys):
     main, arguments = MAINS[command]

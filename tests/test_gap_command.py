@@ -170,7 +170,7 @@ def test_scores_have_gaps_too(model, data, out):
         (["--sigmas", "0,1"], "sigmas must be above 0.* got '0,1'"),
         (["--sigmas", "low"], "sigmas must be float values"),
         (["--draws", "-1"], "draws must be at least 0; got -1"),
-        (["--seeds", "-1"], "seeds must be 0 or more; got -1"),
+        (["--seeds", "-1"], "seeds must lie in 0 .*; got -1"),
         (["--sites", "block.9"], "got block.9"),
         (
             ["--capacity-ladder", "--label-column", "score", "--estimator", "mine"],
