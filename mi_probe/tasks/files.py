@@ -1,7 +1,8 @@
 """A user's own file as a task: CSV, TSV, JSON lines, JSON or Parquet.
 
 Values stay what the file says they are: ``None``, ``null`` and ``NA`` in a CSV are
-text, never a missing value. Missing is an empty cell there, a null in the others.
+text, never a missing value. Missing is an empty or blank cell there, a null in the others.
+In a column of numbers such words are refused, as they are neither.
 """
 
 import difflib
