@@ -218,7 +218,11 @@ def test_ctrl_c_ends_every_process_and_the_same_command_resumes(
             lambda: len([*out.glob("rows/*.json")]) == 2 or command.poll() is not None
         )
         os.killpg(command.pid, signal.SIGINT)  # a terminal sends it to all of them
-        _, error = command.communicate(timeout=60)
+        try:
+            _, error = command.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(command.pid, signal.SIGKILL)
+            pytest.fail(f"it did not end: {command.communicate()[1]}")
         assert command.returncode == 130, error
         assert "interrupted. What is finished is kept" in error
         assert "Traceback" not in error
