@@ -1,8 +1,5 @@
 """Training one system, from settings to a folder that can be measured."""
 
-import json
-import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -11,7 +8,6 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState
 
-from mi_probe.atomic import write_atomically
 from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.backbones.folders import lasting_name, step_of
 from mi_probe.backbones.quiet import quiet_transformers
@@ -19,7 +15,6 @@ from mi_probe.errors import InputError
 from mi_probe.predgen.arguments import device_of, trainer_arguments
 from mi_probe.predgen.build import build_system
 from mi_probe.predgen.checkpoints import (
-    PREDGEN_CONFIG,
     Checkpoint,
     is_checkpoint,
     load_checkpoint,
@@ -29,25 +24,22 @@ from mi_probe.predgen.checkpoints import (
 from mi_probe.predgen.data import Splits, read_splits, sha256_of_ids
 from mi_probe.predgen.design import Design, design_for
 from mi_probe.predgen.encoding import Rows, encode_parts
-from mi_probe.predgen.inference import answer
-from mi_probe.predgen.kept_answers import answers_key, kept_answers
+from mi_probe.predgen.final_model import finish
 from mi_probe.predgen.metrics import main_metric
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.peft_methods import apply_peft
 from mi_probe.predgen.random_states import global_random_state_kept
 from mi_probe.predgen.resumption import (
-    ONLY_TO_RESUME,
     RESUME,
     STATE,
     check_folder,
     check_same,
     checkpoints,
-    drop_resumption,
 )
 from mi_probe.predgen.settings import TrainSettings
 from mi_probe.predgen.systems import System, check_objective
 from mi_probe.predgen.trainer import SystemTrainer
-from mi_probe.predgen.validation import mean_loss, validate
+from mi_probe.predgen.validation import validate
 from mi_probe.provenance import environment
 from mi_probe.writable import check_writable
 
@@ -119,7 +111,15 @@ def train(
         else:
             run.trainer.train(resume_from_checkpoint=resume and str(resume))
         if run.trainer.args.should_save:
-            _finish(run, folder)
+            best = run.trainer.state.best_global_step
+            finish(
+                folder,
+                step=best if settings.select == "best" else None,
+                task=run.splits.test,
+                rows=run.test,
+                batch_size=settings.batch_size,
+                device=str(run.trainer.args.device),
+            )
         run.trainer.accelerator.wait_for_everyone()
     return Trained(folder, read_config(folder))
 
@@ -266,31 +266,6 @@ def _config(
         },
         "versions": environment(),
     }
-
-
-def _finish(run: _Run, folder: Path) -> None:
-    """The chosen checkpoint becomes the folder's own model, scored on the reserved rows."""
-    there = dict(checkpoints(folder))
-    best = run.trainer.state.best_global_step
-    step = best if run.settings.select == "best" and best in there else max(there)
-    config = read_config(there[step])
-    place = folder / ".final"
-    shutil.rmtree(place, ignore_errors=True)
-    left_out = (*ONLY_TO_RESUME, STATE, PREDGEN_CONFIG)
-    shutil.copytree(there[step], place, ignore=shutil.ignore_patterns(*left_out))
-    chosen = load_checkpoint(there[step], device=str(run.trainer.args.device))
-    rows, test, size = run.test, run.splits.test, run.settings.batch_size
-    answers = answer(chosen.system, test, rows, batch_size=size)
-    loss = mean_loss(chosen.system, rows, size)
-    config["metrics"]["test"] = {"loss": loss, **answers.scores(test)}
-    # Kept, so that measuring this model need not write them again.
-    kept_answers(folder, test, answers_key(chosen, test, rows), lambda: answers)
-    for path in place.iterdir():
-        os.replace(path, folder / path.name)
-    place.rmdir()
-    text = json.dumps(config, indent=1, ensure_ascii=False)
-    write_atomically(folder / PREDGEN_CONFIG, text.encode())
-    drop_resumption(folder)
 
 
 def _finished(folder: Path, settings: TrainSettings) -> Trained | None:
