@@ -67,7 +67,7 @@ class RunSettings:
     device: str = about("'cpu', 'cuda', ...", "cpu")
     revision: str | None = about("branch, tag or commit of a Hugging Face id")
     local_files_only: bool = about("never look for a model on the network", False)
-    out: str = about("the results folder; finished rows in it are kept", "results")
+    out: str = about("the results folder; finished rows in it are kept", "results/run")
     keep_activations: bool = about("leave the hidden states in OUT/activations", True)
 
     def chosen_sets(self) -> tuple[str, ...] | None:
