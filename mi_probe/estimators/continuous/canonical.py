@@ -18,6 +18,10 @@ from mi_probe.estimators.continuous.elliptical import EllipticalRatio, Side
 
 RIDGES = (1e-4, 1e-2, 3e-1)
 """Ridge penalties, relative to the mean variance of a column."""
+MOST_PAIRS = 32
+"""Pairs of directions that are looked for between wide sides."""
+_ALL_PAIRS = 64
+"""Columns of the narrower side up to which all pairs are."""
 _ROUNDS = 3
 """Of reweighting a Student scatter."""
 _ITERATIONS = 6
@@ -77,13 +81,13 @@ class NestedCanonical:
         y: Float[np.ndarray, "n k"],
         fold: Int[np.ndarray, " n"],
         *,
-        n_pairs: int = 32,
         degrees: float = math.inf,
         ridges: tuple[float, ...] = RIDGES,
     ) -> None:
         self._x, self._y, self._fold = x, y, fold
         self._n_folds = int(fold.max()) + 1
-        self._m = min(n_pairs, x.shape[1], y.shape[1])
+        fewest = min(x.shape[1], y.shape[1])
+        self._m = fewest if fewest <= _ALL_PAIRS else MOST_PAIRS
         self._degrees, self._ridges = degrees, ridges
         self._fits: dict[tuple[frozenset[int], float], CanonicalFit] = {}
         self._both = np.concatenate([x, y], axis=1)

@@ -61,6 +61,22 @@ def test_the_limit_takes_the_loss_of_learning_out():
     assert extrapolated.ci[0] < known.nats < extrapolated.ci[1]
 
 
+@pytest.mark.parametrize(
+    ("n", "d", "r"), [(1000, 20, 0.67), (1000, 20, 0.4), (600, 60, 0.8)]
+)
+def test_related_pairs_share_the_columns_that_they_are_learned_in(n, d, r):
+    known = gaussian_pair(n, d, r, seed=5)
+    found = GAUSSIAN.estimate(known.x, known.y).extrapolated
+    assert found.nats == pytest.approx(known.pointwise.mean(), rel=0.015)
+
+
+def test_more_related_pairs_than_are_looked_for_are_said():
+    known = gaussian_pair(700, 80, 0.9, seed=6)
+    estimate = GAUSSIAN.estimate(known.x, known.y)
+    assert not estimate.extrapolated.reliable
+    assert "all 32 pairs" in estimate.extrapolated.reason
+
+
 def test_squares_in_the_noise_come_from_nothing():
     rng = np.random.default_rng(2)
     found = sample_squares(rng.normal(size=(1000, 200)), rng.normal(size=(1000, 100)))
