@@ -26,6 +26,8 @@ class Schedule:
     """Epochs without a clearly better validation value before training stops."""
     least_gain: float = 1e-3
     """What counts as clearly better, in nats; also how near H(Y) is near enough."""
+    least_errors: float = 1.0
+    """Standard errors by which the best epoch has to beat none for it to be kept."""
     steps_per_epoch: int = 32
     """The batch size follows from it, within its limits: few rows, small batches."""
     batch_limits: tuple[int, int] = (64, 256)
@@ -46,7 +48,7 @@ class Fit:
     """What the training came to."""
 
     kept: bool
-    """False: the residual was not better than none by a standard error, and is dropped."""
+    """False: the residual was not clearly better than none, and is dropped."""
     converged: bool
     """False: the validation value was still rising at the last epoch."""
     train: tuple[float, ...]
@@ -71,11 +73,11 @@ def fit_residual(
 ) -> Fit:
     """Maximise the objective, stop on the watched value, keep the best weights.
 
-    The residual is kept only if it beats T_0 on the validation rows by more than one
-    standard error of the paired difference: the best of many epochs would otherwise always
-    look better than none, also where Y is independent of X. At the ceiling H(Y) there is
-    nothing left to learn, and training stops. Where rows have lengths, a batch holds rows
-    of about one length: steps through time are what a sequence costs.
+    The residual is kept only if it beats T_0 on the validation rows by more than a number
+    of standard errors of the paired difference: the best of many epochs would otherwise
+    always look better than none, also where Y is independent of X. At the ceiling H(Y)
+    there is nothing left to learn, and training stops. Where rows have lengths, a batch
+    holds rows of about one length: steps through time are what a sequence costs.
     """
     optimiser = torch.optim.AdamW(
         residual.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
@@ -110,7 +112,7 @@ def fit_residual(
             break
     gain = best - start
     error = gain.std() / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
-    kept = best_epoch > 0 and bool(gain.mean() > error)
+    kept = best_epoch > 0 and bool(gain.mean() > schedule.least_errors * error)
     residual.load_state_dict(weights)
     return Fit(
         kept,

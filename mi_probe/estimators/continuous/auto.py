@@ -1,8 +1,8 @@
 """The recommended estimate for continuous Y: closed forms, towers, neighbours.
 
 Each held-out fold starts from the elliptical copula that does best on nested rows (normal
-scores, Student, principal components of wide sides, columns bent by their radius), and
-towers learn what it leaves (`pair_critic`). The value is InfoNCE's lower bound with
+scores, Student, principal or independent components, columns beside functions of themselves
+in which what was turned or rolled is straight), and towers learn what it leaves (`pair_critic`). The value is InfoNCE's lower bound with
 thousands of other rows' Y. Two cases leave it, and say ``bound='neither'``:
 
 - the closed form alone and more than 1.5 nats: comparing with samples of Y would fall
@@ -54,7 +54,9 @@ class ScoreSettings:
     features: int = 32
     """Of either tower, whose inner product is the residual."""
     validation_share: float = 0.2
-    schedule: Schedule = field(default_factory=lambda: Schedule(patience=3))
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(patience=3, least_errors=2.0)
+    )
     sampled_up_to: float = 1.5
     """Nats up to which a closed form is valued against samples of Y."""
     towers_up_to: float = 4.0

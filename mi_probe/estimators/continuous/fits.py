@@ -16,6 +16,9 @@ from mi_probe.estimators.continuous.pair_critic import (
 from mi_probe.estimators.continuous.views import FEW_COLUMNS, ScoreView, score_views
 from mi_probe.estimators.protocol.targets import as_tensor
 
+_LEAST_GAIN = 0.005
+"""Nats by which a view has to be better than a plainer one."""
+
 
 class ScoreFits:
     """The views of two sides, fitted without each one and each two of the folds."""
@@ -29,7 +32,11 @@ class ScoreFits:
         self.fold = fold
         self.views = score_views(x, y)
         self.nested = [
-            list(NestedCanonical(v.x, v.y, fold, degrees=v.degrees).starts())
+            list(
+                NestedCanonical(
+                    v.x, v.y, fold, most_pairs=v.most_pairs, degrees=v.degrees
+                ).starts()
+            )
             for v in self.views
         ]
         self.small = next(
@@ -59,7 +66,7 @@ def clearly_best(starts: list[CanonicalStart]) -> int:
     best = 0
     for place in range(1, len(values)):
         gain = values[place] - values[best]
-        if gain.mean() > 2 * gain.std() / math.sqrt(len(gain)):
+        if gain.mean() > max(_LEAST_GAIN, 2 * gain.std() / math.sqrt(len(gain))):
             best = place
     return best
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float
 
 _STEPS = 60
-_ROWS = 5000
+_ROWS = 20000
 _STILL = 1e-4
 
 

@@ -163,7 +163,7 @@ def most_shown(rows: int) -> float:
 def shortened(start: CanonicalStart) -> CanonicalStart:
     """The start with as many leading pairs as do best on nested rows.
 
-    Later pairs of bent columns are functions of the first, and count them again.
+    Later pairs of expanded columns are functions of the first, and count them again.
     """
     best, value = start, float(nested_terms(start).mean())
     for m in range(len(start.ratio.correlations) - 1, 0, -1):

@@ -6,12 +6,14 @@ which x met which y.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
 from mi_probe.estimators.continuous.elliptical import likeliest_degrees, student_scores
+from mi_probe.estimators.continuous.expansions import scaled, turned, waved
 from mi_probe.estimators.continuous.independent_components import least_gaussian
 from mi_probe.estimators.continuous.normal_scores import normal_scores
 
@@ -19,6 +21,15 @@ FEW_COLUMNS = 64
 """Up to so many columns on a side a critic reads them all; above, their components."""
 COMPONENTS = 32
 """Principal components of a wide side."""
+_FEW_SPEEDS = (0.5, 1.0, 1.5), (2.0, 2.5, 3.0, 3.5)
+"""Of turning with the squared radius: slow ones, and fast ones."""
+_MANY_SPEEDS = (1.0,), (2.0, 3.0)
+"""The same for many columns, whose radius varies little."""
+_WAVED_COLUMNS = 6
+"""Columns of a side up to which waves can fill their space."""
+_LEAST_WAVES, _MOST_WAVES = 16, 120
+_ROWS_A_COLUMN = 20
+"""Rows that each column of an expanded view needs."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,9 @@ class ScoreView:
     normalised: bool = True
     """Whether the closed form is a ratio of densities, so that it needs no samples of Y to
     be normalised."""
+    most_pairs: int | None = None
+    """Of directions that may be related, where there are fewer than columns: the columns
+    before they were expanded. More would be functions of these, and count them again."""
     components: bool = False
     """Whether wide sides are cut to some components, which were learned from the rows."""
 
@@ -50,20 +64,6 @@ def components(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
     return (centred @ directions[:, :COMPONENTS]).astype(np.float64)
 
 
-def bent(scores: Float[np.ndarray, "n d"], power: int) -> Float[np.ndarray, "n e"]:
-    """The columns, and the columns times powers of the squared radius.
-
-    What is turned by an angle that depends on the distance from the centre is nearly linear
-    in these: power 1 for many columns, whose radius varies little, 2 for few.
-    """
-    radius = (scores**2).mean(1, keepdims=True)
-    radius = np.clip((radius - radius.mean()) / radius.std(), -4, 4)
-    # Far rows would rule a covariance of such powers.
-    inner = np.clip(scores, -3, 3)
-    parts = [scores] + [inner * radius**p for p in range(1, power + 1)]
-    return np.concatenate(parts, axis=1)
-
-
 def score_views(
     x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]
 ) -> list[ScoreView]:
@@ -71,14 +71,15 @@ def score_views(
     x_scores, y_scores = normal_scores(x), normal_scores(y)
     plain = ScoreView("normal scores", x_scores, y_scores)
     views = [plain]
-    small = plain
+    small, columns = plain, (x, y)
     if max(x.shape[1], y.shape[1]) > FEW_COLUMNS:
-        sides = [components(v) if v.shape[1] > FEW_COLUMNS else v for v in (x, y)]
-        left, right = (normal_scores(side) for side in sides)
+        columns = tuple(components(v) if v.shape[1] > FEW_COLUMNS else v for v in (x, y))
+        left, right = (normal_scores(side) for side in columns)
         small = ScoreView("principal components", left, right, components=True)
-        left, right = (normal_scores(least_gaussian(side)) for side in sides)
-        apart = ScoreView("independent components", left, right, components=True)
-        views += [small, apart]
+        views.append(small)
+    if max(side.shape[1] for side in columns) > 1:
+        left, right = (normal_scores(least_gaussian(scaled(side))) for side in columns)
+        views.append(ScoreView("independent components", left, right, components=True))
     degrees = likeliest_degrees(np.concatenate([small.x, small.y], axis=1))
     if not math.isinf(degrees):
         views.append(
@@ -89,13 +90,30 @@ def score_views(
                 degrees=degrees,
             )
         )
-    for power in (1, 2):
-        views.append(
-            ScoreView(
-                f"bent {small.name} {power}",
-                bent(small.x, power),
-                bent(small.y, power),
-                normalised=False,
-            )
-        )
-    return views
+    return views + [
+        view
+        for view in _expanded(small, *(scaled(side) for side in columns))
+        if _ROWS_A_COLUMN * (view.x.shape[1] + view.y.shape[1]) <= len(x)
+    ]
+
+
+def _expanded(
+    small: ScoreView, x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]
+) -> Iterator[ScoreView]:
+    """Both sides beside functions of their own columns."""
+    least, most = sorted((x.shape[1], y.shape[1]))
+    few = most <= _WAVED_COLUMNS
+    scores = small.x, small.y
+    slow, fast = _FEW_SPEEDS if few else _MANY_SPEEDS
+    for name, sides, speeds in (
+        (f"turned {small.name}", scores, slow),
+        ("turned columns", (x, y), slow),
+        ("fast turned columns", (x, y), fast),
+    ):
+        left, right = (turned(side, speeds) for side in sides)
+        yield ScoreView(name, left, right, normalised=False, most_pairs=least)
+    count = min(_MOST_WAVES, len(x) // (4 * _ROWS_A_COLUMN))
+    if few and count >= _LEAST_WAVES:
+        left, right = (waved(side, count) for side in scores)
+        name = f"waves of {small.name}"
+        yield ScoreView(name, left, right, normalised=False, most_pairs=least)

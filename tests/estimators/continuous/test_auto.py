@@ -22,6 +22,7 @@ from mi_probe.estimators.continuous.pair_critic import PairRows, held_out_terms
 from mi_probe.estimators.continuous.views import components, score_views
 from mi_probe.estimators.protocol.targets import as_target, as_tensor
 from mi_probe.synthetic import gaussian_pair
+from mi_probe.synthetic.independence import independent_scores
 from mi_probe.synthetic.low_rank import low_rank
 from mi_probe.synthetic.zoo import ZOO
 
@@ -51,6 +52,13 @@ def test_high_information_is_not_cut_off_at_log_n():
 def test_independence_is_zero_and_inside_the_interval(d):
     known = gaussian_pair(500, d, 0.0, seed=d)
     estimate = AUTO.estimate(known.x, np.sinh(3 * known.y))
+    assert abs(estimate.nats) < 0.01
+    assert estimate.ci[0] <= 0 <= estimate.ci[1]
+
+
+def test_a_pair_that_is_related_by_chance_is_not_learned():
+    known = independent_scores(500, 3, 3, seed=1)  # 2.6 standard errors in most folds
+    estimate = AUTO.estimate(known.x, known.y, seed=1)
     assert abs(estimate.nats) < 0.01
     assert estimate.ci[0] <= 0 <= estimate.ci[1]
 
@@ -127,8 +135,8 @@ def test_same_seed_same_number():
 
 
 def test_pairing_inside_a_fold_changes_nothing_that_scores_it():
-    known = gaussian_pair(200, 3, 0.7)
-    fold = np.arange(200) % 4
+    known = gaussian_pair(1500, 1, 0.7)
+    fold = np.arange(1500) % 4
     y = known.y.copy()
     y[fold == 1] = y[fold == 1][::-1]
     before, after = (score_views(known.x, other)[-1] for other in (known.y, y))
@@ -136,6 +144,7 @@ def test_pairing_inside_a_fold_changes_nothing_that_scores_it():
         list(NestedCanonical(view.x, view.y, fold).starts())[1].ratio
         for view in (before, after)
     ]
+    assert before.name == "waves of normal scores"
     assert np.array_equal(ratios[0].correlations, ratios[1].correlations)
 
 
