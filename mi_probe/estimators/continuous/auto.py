@@ -2,8 +2,9 @@
 
 Each held-out fold starts from the elliptical copula that does best on nested rows (normal
 scores, Student, principal or independent components, columns beside functions of themselves
-in which what was turned or rolled is straight), and towers learn what it leaves (`pair_critic`). The value is InfoNCE's lower bound with
-thousands of other rows' Y. Two cases leave it, and say ``bound='neither'``:
+in which what was turned or rolled is straight), and towers learn what it leaves
+(`pair_critic`). The value is InfoNCE's lower bound with thousands of other rows' Y. Two
+cases leave it, and say ``bound='neither'``:
 
 - the closed form alone and more than 1.5 nats: comparing with samples of Y would fall
   short, and a copula's own densities do not (a 10 nat staircase from 10,000 rows);
