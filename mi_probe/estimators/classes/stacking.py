@@ -43,8 +43,10 @@ def best_temperature(
 ) -> float:
     """The scale in 0 ... 3 with the highest likelihood; the problem is convex."""
 
+    evidence, prior = _beside_own(scores - log_prior, y), _prior_beside_own(log_prior, y)
+
     def loss(temperature: float) -> float:
-        return -log_likelihood(tempered(scores, log_prior, temperature), y)
+        return float(_log_sum(temperature * evidence + prior).mean())
 
     found = minimize_scalar(loss, bounds=(0, 3), method="bounded", options={"xatol": 1e-3})
     return float(found.x)  # pyright: ignore[reportAttributeAccessIssue]
@@ -55,12 +57,12 @@ def mixture_weights(
 ) -> Float[np.ndarray, " m"]:
     """Weights of the mixture of posteriors with the highest likelihood, by EM."""
     rows = np.arange(len(y))
-    log_q = np.stack([member[rows, y] for member in members], axis=1)
+    log_q = np.stack([member[rows, y] for member in members])
     # Only ratios matter; the largest term of a row becomes 1.
-    q = np.exp(log_q - log_q.max(1, keepdims=True))
+    q = np.exp(log_q - log_q.max(0))
     weights = np.full(len(members), 1 / len(members))
     for _ in range(_EM_STEPS):
-        weights = (weights * q / (q @ weights)[:, None]).mean(0)
+        weights = weights * (q @ (1 / (weights @ q))) / len(y)
     return weights
 
 
@@ -69,7 +71,9 @@ def mix(
 ) -> Float[np.ndarray, "n c"]:
     """The mixture, log sum_m w_m q_m(y|x)."""
     used = [(w, member) for w, member in zip(weights, members, strict=True) if w > 0]
-    return np.logaddexp.reduce([member + np.log(w) for w, member in used], axis=0)
+    top = np.maximum.reduce([member for _, member in used])
+    # Their logarithms are added up in the scale of the largest, one exponential each.
+    return np.log(sum(w * np.exp(member - top) for w, member in used)) + top
 
 
 def log_linear_weights(
@@ -83,14 +87,14 @@ def log_linear_weights(
     product; in a mixture they cannot. Convex, with as many numbers as members, none below
     0.
     """
-    evidence = np.stack([member - log_prior for member in members])
-    rows = np.arange(len(y))
-    own = evidence[:, rows, y]
+    evidence = np.stack([_beside_own(member - log_prior, y) for member in members])
+    prior, flat = _prior_beside_own(log_prior, y), evidence.reshape(len(members), -1)
 
     def loss(powers: np.ndarray) -> tuple[float, np.ndarray]:
-        log_q = log_softmax(np.tensordot(powers, evidence, 1) + log_prior, axis=1)
-        expected = np.einsum("nc,mnc->mn", np.exp(log_q), evidence)
-        return -float(log_q[rows, y].mean()), (expected - own).mean(1)
+        scores = (powers @ flat).reshape(prior.shape) + prior
+        log_sums = _log_sum(scores)
+        q = np.exp(scores - log_sums)
+        return float(log_sums.mean()), flat @ q.ravel() / len(y)
 
     start = np.full(len(members), 1 / len(members))
     bounds = [(0.0, 3.0)] * len(members)
@@ -105,3 +109,22 @@ def pooled(
     """Log posteriors of the product of the members' evidence to these powers."""
     evidence = np.stack([member - log_prior for member in members])
     return log_softmax(np.tensordot(powers, evidence, 1) + log_prior, axis=1)
+
+
+def _beside_own(
+    scores: Float[np.ndarray, "n c"], y: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, "c n"]:
+    """What each class has more than the row's own; classes first, for sums over them."""
+    return np.ascontiguousarray(scores.T) - scores[np.arange(len(y)), y]
+
+
+def _prior_beside_own(
+    log_prior: Float[np.ndarray, " c"], y: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, "c n"]:
+    return log_prior[:, None] - log_prior[y]
+
+
+def _log_sum(scores: Float[np.ndarray, "c n"]) -> Float[np.ndarray, " n"]:
+    """Log-sum-exp over classes; beside a row's own class, it is -log q(y|x)."""
+    top = scores.max(0)
+    return np.log(np.exp(scores - top).sum(0)) + top

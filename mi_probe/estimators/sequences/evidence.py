@@ -30,12 +30,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from mi_probe.estimators.sequences.batched_weights import Weights, affine, drawn_weights
-from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
+from mi_probe.estimators.sequences.surroundings import log_sum_exp, surroundings
+from mi_probe.estimators.sequences.token_inputs import MARKS, PLACES, TokenInputs
 
 SNAPSHOTS = (3, 6, 12)
 """Epochs after which the averaged weights are kept."""
@@ -48,10 +49,12 @@ _RATE, _DECAY = 1.5e-2, 5e-2
 _WARM_UP = 0.15
 _AVERAGE = 0.98
 """Of the moving average of the weights."""
-_PLACES = 3
 _CLIP = 1.0
 _TINY = 1e-6
-_CHUNK_TOKENS = 2**17
+_LOW = 1e4
+"""How far below anything else padding is."""
+_CHUNK_TOKENS = 2**14
+"""Tokens that are scored at a time: few enough to stay near the processor."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Evidence:
     @torch.no_grad()
     def scores(
         self,
-        tokens: TokenCoordinates,
+        tokens: TokenInputs,
         rows: Int[np.ndarray, " m"],
         problem: int,
         place: int,
@@ -87,13 +90,12 @@ class Evidence:
         size = max(1, _CHUNK_TOKENS // tokens.values.shape[1])
         found = torch.empty(len(rows), weights["bias"].shape[-1])
         for part in order.split(size):
-            values, mask = tokens.batch(wanted[part][None])
-            found[part.cpu()] = _forward(weights, values, mask)[0].cpu()
+            found[part.cpu()] = _forward(weights, *tokens.batch(wanted[part][None]))[0].cpu()
         return found.double().numpy()
 
 
 def train_evidence(
-    tokens: TokenCoordinates,
+    tokens: TokenInputs,
     y: Int[Tensor, " n"],
     problems: Sequence[Problem],
 ) -> Evidence:
@@ -107,10 +109,10 @@ def train_evidence(
     device = tokens.lengths.device
     weights = {
         name: w.to(device).requires_grad_()
-        for name, w in _drawn(tokens.values.shape[2], problems).items()
+        for name, w in _drawn(tokens.coordinates, problems).items()
     }
     average = {name: w.detach().clone() for name, w in weights.items()}
-    optimiser = torch.optim.AdamW(weights.values(), lr=_RATE, weight_decay=_DECAY)
+    optimiser = torch.optim.AdamW(weights.values(), lr=_RATE, weight_decay=_DECAY, fused=True)
     draws = [torch.Generator().manual_seed(problem.seed) for problem in problems]
     # The order of batches is shared: no problem depends on which others there are.
     shared = torch.Generator().manual_seed(0)
@@ -141,7 +143,7 @@ def train_evidence(
 
 def _step(
     weights: Weights,
-    tokens: TokenCoordinates,
+    tokens: TokenInputs,
     y: Int[Tensor, " n"],
     rows: Int[Tensor, "m b"],
     optimiser: torch.optim.Optimizer,
@@ -162,42 +164,40 @@ def _step(
 
 
 def _forward(
-    w: Weights, values: Float[Tensor, "m b t q"], mask: Bool[Tensor, "m b t"]
+    w: Weights, values: Float[Tensor, "m t b k"], lengths: Int[Tensor, "m b"]
 ) -> Float[Tensor, "m b c"]:
     """Unnormalised log posteriors of a batch of each problem."""
-    m, b, t, _ = values.shape
-    real = mask.flatten(1, 2)[..., None].to(values.dtype)
-    lengths = mask.sum(2)
-    log_length = lengths.to(values.dtype).log()
-    x = torch.cat([values, _standing(mask, lengths)], 3).flatten(1, 2)
-    h = torch.relu(affine(w, "token", x))
-    a = affine(w, "score", torch.cat([h, x], 2))
+    m, t, b, _ = values.shape
+    read, of_hidden, of_pair, inside = _laid_out(w)
+    x = values.flatten(1, 2)
+    h, a = torch.bmm(x, read).split([_TOKEN, _SCORES], 2)
+    h = torch.relu(h)
+    a = torch.baddbmm(a, h, of_hidden)
 
-    def rows(tokens: Tensor) -> Tensor:
-        return tokens.unflatten(1, (b, t))
+    def tokens(flat: Tensor) -> Tensor:
+        return flat.unflatten(1, (t, b))
 
-    # Prefix and suffix sums in the scale of the row's largest term.
-    top = rows(a.detach().masked_fill(real == 0, -1e4)).amax(2, keepdim=True)
-    terms = torch.exp((rows(a) - top).clamp(max=0)) * rows(real)
-    sums = terms.cumsum(2)
-    whole = sums[:, :, -1:]
-    level = top - log_length[..., None, None]
-    before = torch.log(sums - terms + _TINY) + level
-    after = torch.log((whole - sums).clamp(min=0) + _TINY) + level
-    inside = torch.cat([h, a, before.flatten(1, 2) / 2, after.flatten(1, 2) / 2], dim=2)
-    g = torch.relu(affine(w, "pair", inside))
-    c = rows(affine(w, "pair score", inside).masked_fill(real == 0, -1e4))
-    ends = torch.stack([torch.zeros_like(lengths), lengths - 1], 2)
-    at_ends = rows(g).gather(2, ends[..., None].expand(-1, -1, -1, g.shape[2]))
+    log_length = lengths.to(values.dtype).log()[..., None]
+    before, behind, whole = surroundings(tokens(a))
+    level = log_length[:, None]
+    around = [(sums - level).flatten(1, 2) / 2 for sums in (before, behind)]
+    z = torch.cat([a, *around, x[..., -MARKS:]], 2)
+    g, c = torch.bmm(h, of_pair).baddbmm_(z, inside).split([_TOKEN, _SCORES], 2)
+    g = torch.relu(g)
+    ends = torch.stack([torch.zeros_like(lengths), lengths - 1], 1)
+    first_of = torch.arange(m, device=ends.device)[:, None, None] * t
+    places = (first_of + ends) * b + torch.arange(b, device=ends.device)
+    at_ends = g.flatten(0, 1).index_select(0, places.flatten()).view(m, 2, b, _TOKEN)
     root = 2 * lengths.to(values.dtype).sqrt()[..., None]
     features = torch.cat(
         [
-            (torch.log(whole + _TINY) + level)[:, :, 0],
-            torch.logsumexp(c, 2) - log_length[..., None],
-            rows(h * real).sum(2) / root,
-            rows(g * real).sum(2) / root,
-            at_ends.flatten(2),
-            log_length[..., None] - 2,
+            whole - log_length,
+            log_sum_exp(tokens(c)) - log_length,
+            tokens(h).sum(1) / root,
+            tokens(g).sum(1) / root,
+            at_ends[:, 0],
+            at_ends[:, 1],
+            log_length - 2,
         ],
         dim=2,
     )
@@ -205,15 +205,21 @@ def _forward(
     return affine(w, "head", torch.cat([hidden, features], 2)) + w["bias"]
 
 
-def _standing(
-    mask: Bool[Tensor, "m b t"], lengths: Int[Tensor, "m b"]
-) -> Float[Tensor, "m b t p"]:
-    """Where a token stands: first, last, and the share of the way."""
-    place = torch.arange(mask.shape[2], device=mask.device).expand(mask.shape)
-    last = (lengths - 1)[..., None]
-    return torch.stack(
-        [(place == 0).float(), (place == last).float(), place / last.clamp(min=1) - 0.5], 3
-    )
+def _laid_out(w: Weights) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Matrices of what is read at once: inputs by h and a, then h, and the rest, by g and c.
+
+    Their last rows are of `MARKS`: padding, where h and g become 0 and nothing of e^a and
+    e^c is left, and the bias.
+    """
+    token, score = w["token"], w["score"]
+    pair = torch.cat([w["pair"], w["pair score"]], 2)
+    padding = torch.full_like(pair[:, :1], -1)
+    inputs = torch.cat([token[:, 1:], score[:, 1 + _TOKEN :]], 2)
+    bias = torch.cat([token[:, :1], score[:, :1]], 2)
+    read = torch.cat([inputs, padding * _LOW, bias], 1)
+    # There a is as low as it is, and its weights are any: this outdoes them.
+    inside = torch.cat([pair[:, 1 + _TOKEN :], padding * _LOW**2, pair[:, :1]], 1)
+    return read, score[:, 1 : 1 + _TOKEN], pair[:, 1 : 1 + _TOKEN], inside
 
 
 def _drawn(q: int, problems: Sequence[Problem]) -> Weights:
@@ -222,8 +228,8 @@ def _drawn(q: int, problems: Sequence[Problem]) -> Weights:
     inside = _TOKEN + 3 * _SCORES
     features = 4 * _TOKEN + 2 * _SCORES + 1
     shapes = {
-        "token": (q + _PLACES, _TOKEN),
-        "score": (_TOKEN + q + _PLACES, _SCORES),
+        "token": (q + PLACES, _TOKEN),
+        "score": (_TOKEN + q + PLACES, _SCORES),
         "pair": (inside, _TOKEN),
         "pair score": (inside, _SCORES),
         "hidden": (features, _HIDDEN),

@@ -21,6 +21,7 @@ from mi_probe.estimators.sequences.evidence import (
     train_evidence,
 )
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
+from mi_probe.estimators.sequences.token_inputs import token_inputs
 
 
 class TokenFits:
@@ -35,7 +36,7 @@ class TokenFits:
         seed: int,
         device: str,
     ) -> None:
-        self._tokens = tokens.to(device)
+        self._tokens = token_inputs(tokens.to(device))
         self._y = torch.as_tensor(target.index).to(device)
         self._n_classes = target.n_classes
         self._fold, self._part, self._seed = fold, part, seed
@@ -47,7 +48,7 @@ class TokenFits:
     @property
     def dimensions(self) -> int:
         """Of a token's coordinates."""
-        return self._tokens.values.shape[2]
+        return self._tokens.coordinates
 
     def scores(
         self, member: str, level: int, k: int, places: Sequence[int]

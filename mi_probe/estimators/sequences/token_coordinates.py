@@ -23,7 +23,7 @@ References:
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.estimators.protocol.states import chunks
@@ -56,15 +56,6 @@ class TokenCoordinates:
 
     def __len__(self) -> int:
         return len(self.lengths)
-
-    def batch(
-        self, rows: Int[Tensor, "..."]
-    ) -> tuple[Float[Tensor, "... s q"], Bool[Tensor, "... s"]]:
-        """The tokens of these rows and their mask, cut to the longest of them."""
-        lengths = self.lengths[rows]
-        longest = int(lengths.max())
-        mask = torch.arange(longest, device=lengths.device) < lengths[..., None]
-        return self.values[:, :longest][rows], mask
 
     def to(self, device: str) -> "TokenCoordinates":
         """The same coordinates on another device."""

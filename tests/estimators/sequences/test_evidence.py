@@ -6,9 +6,10 @@ from scipy.special import log_softmax
 from mi_probe.estimators.sequences import evidence as module
 from mi_probe.estimators.sequences.evidence import Problem, train_evidence
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
+from mi_probe.estimators.sequences.token_inputs import TokenInputs, token_inputs
 
 
-def ordered(n: int, t: int = 6, seed: int = 0) -> tuple[TokenCoordinates, np.ndarray]:
+def ordered(n: int, t: int = 6, seed: int = 0) -> tuple[TokenInputs, np.ndarray]:
     """Two markers in noise; Y tells which comes first. Lengths vary."""
     rng = np.random.default_rng(seed)
     lengths = rng.integers(2, t + 1, size=n)
@@ -18,7 +19,8 @@ def ordered(n: int, t: int = 6, seed: int = 0) -> tuple[TokenCoordinates, np.nda
         places = np.sort(rng.choice(length, size=2, replace=False))
         values[row, places] += 3 * (np.eye(2) if y[row] else np.eye(2)[::-1])
     values *= (np.arange(t)[None] < lengths[:, None])[..., None]
-    return TokenCoordinates(torch.as_tensor(values).float(), torch.as_tensor(lengths)), y
+    tokens = TokenCoordinates(torch.as_tensor(values).float(), torch.as_tensor(lengths))
+    return token_inputs(tokens), y
 
 
 def problem(rows: np.ndarray, seed: int = 0) -> Problem:
@@ -52,8 +54,8 @@ def test_padding_and_batch_mates_change_nothing():
     networks = train_evidence(tokens, torch.as_tensor(y), [problem(np.arange(80))])
     rows = np.arange(80)
     reference = networks.scores(tokens, rows, 0, 0)
-    longer = torch.cat([tokens.values, torch.zeros(80, 5, 2)], 1)
-    padded = TokenCoordinates(longer, tokens.lengths)
+    longer = torch.cat([tokens.values[..., :2], torch.zeros(80, 5, 2)], 1)
+    padded = token_inputs(TokenCoordinates(longer, tokens.lengths))
     assert networks.scores(padded, rows, 0, 0) == pytest.approx(reference, abs=1e-5)
     alone = [networks.scores(tokens, rows[[i]], 0, 0) for i in rows]
     assert np.concatenate(alone) == pytest.approx(reference, abs=1e-5)
@@ -64,8 +66,8 @@ def test_junk_behind_the_last_token_is_never_read():
     networks = train_evidence(tokens, torch.as_tensor(y), [problem(np.arange(60))])
     reference = networks.scores(tokens, np.arange(60), 0, 0)
     real = torch.arange(6)[None] < tokens.lengths[:, None]
-    junk = torch.where(real[..., None], tokens.values, 50.0)
-    changed = TokenCoordinates(junk, tokens.lengths)
+    junk = torch.where(real[..., None], tokens.values[..., :2], torch.nan)
+    changed = token_inputs(TokenCoordinates(junk, tokens.lengths))
     found = networks.scores(changed, np.arange(60), 0, 0)
     assert found == pytest.approx(reference, abs=1e-5)
 
@@ -86,7 +88,7 @@ def test_same_seed_same_weights_and_global_generator_is_untouched():
 def test_one_token_a_row_and_massive_tokens_stay_finite():
     values = torch.full((40, 1, 3), 10.0)
     values[::2] = -10
-    tokens = TokenCoordinates(values, torch.ones(40, dtype=torch.long))
+    tokens = token_inputs(TokenCoordinates(values, torch.ones(40, dtype=torch.long)))
     y = torch.arange(40) % 2
     networks = train_evidence(tokens, y, [problem(np.arange(40))])
     scores = log_softmax(networks.scores(tokens, np.arange(40), 0, -1), axis=1)
