@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import Float, Int
+from threadpoolctl import threadpool_limits
 
 _STEPS = 12
 _RIDGE = 1e-3
@@ -56,7 +57,8 @@ def fit_mixtures(
             reg_covar=_RIDGE,
             random_state=seed,
         )
-        with warnings.catch_warnings():
+        # So few numbers are faster by one thread than by several that wait.
+        with warnings.catch_warnings(), threadpool_limits(1):
             # Stopped early is enough; what it is worth is judged on other rows.
             warnings.simplefilter("ignore", ConvergenceWarning)
             # A class too small for one Gaussian is as spread as all rows are.

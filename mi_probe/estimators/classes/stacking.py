@@ -15,6 +15,8 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax
 
 _EM_STEPS = 200
+_NO_EVIDENCE = 1e-9
+"""Nats below which log q(y|x)/p(y) is rounding."""
 
 
 def log_likelihood(
@@ -42,7 +44,6 @@ def best_temperature(
     y: Int[np.ndarray, " n"],
 ) -> float:
     """The scale in 0 ... 3 with the highest likelihood; the problem is convex."""
-
     evidence, prior = _beside_own(scores - log_prior, y), _prior_beside_own(log_prior, y)
 
     def loss(temperature: float) -> float:
@@ -98,7 +99,9 @@ def log_linear_weights(
 
     start = np.full(len(members), 1 / len(members))
     bounds = [(0.0, 3.0)] * len(members)
-    return minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    # One that says p(y) of every row has any power.
+    return found * (np.abs(flat).max(1) > _NO_EVIDENCE)
 
 
 def pooled(

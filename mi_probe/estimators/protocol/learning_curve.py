@@ -179,6 +179,11 @@ def extrapolation(
     )
 
 
+def most_that_is_reliable(value: float) -> float:
+    """The largest value, in nats, that a reliable extrapolation of ``value`` can have."""
+    return value + max(2 * _SMALL, 0.5 * value)
+
+
 def _upwards(error: float, quantile: float, rows: int) -> float:
     r"""How far above the value the truth may be: the error as it would be up there.
 
@@ -225,6 +230,6 @@ def _objection(
             f"the gain from twice the rows does not shrink yet: {before:.3f}, then "
             f"{last:.3f} nats"
         )
-    if rest > max(2 * _SMALL, 0.5 * value):
+    if value + rest > most_that_is_reliable(value):
         return f"most of the value would be the fit's: {value:.3f} found, {rest:.3f} added"
     return ""

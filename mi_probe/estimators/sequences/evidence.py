@@ -90,7 +90,9 @@ class Evidence:
         size = max(1, _CHUNK_TOKENS // tokens.values.shape[1])
         found = torch.empty(len(rows), weights["bias"].shape[-1])
         for part in order.split(size):
-            found[part.cpu()] = _forward(weights, *tokens.batch(wanted[part][None]))[0].cpu()
+            found[part.cpu()] = _forward(weights, *tokens.batch(wanted[part][None]))[
+                0
+            ].cpu()
         return found.double().numpy()
 
 
@@ -112,7 +114,9 @@ def train_evidence(
         for name, w in _drawn(tokens.coordinates, problems).items()
     }
     average = {name: w.detach().clone() for name, w in weights.items()}
-    optimiser = torch.optim.AdamW(weights.values(), lr=_RATE, weight_decay=_DECAY, fused=True)
+    optimiser = torch.optim.AdamW(
+        weights.values(), lr=_RATE, weight_decay=_DECAY, fused=True
+    )
     draws = [torch.Generator().manual_seed(problem.seed) for problem in problems]
     # The order of batches is shared: no problem depends on which others there are.
     shared = torch.Generator().manual_seed(0)
@@ -206,7 +210,7 @@ def _forward(
 
 
 def _laid_out(w: Weights) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Matrices of what is read at once: inputs by h and a, then h, and the rest, by g and c.
+    """Matrices of what is read at once: inputs by h and a; h, and the rest, by g and c.
 
     Their last rows are of `MARKS`: padding, where h and g become 0 and nothing of e^a and
     e^c is left, and the bias.

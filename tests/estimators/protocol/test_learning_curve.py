@@ -9,6 +9,7 @@ from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.learning_curve import (
     extrapolation,
     learning_curve,
+    most_that_is_reliable,
     nested_parts,
 )
 from mi_probe.estimators.protocol.targets import as_target
@@ -85,6 +86,19 @@ def test_what_was_found_by_a_quarter_of_the_rows_needs_nothing_added():
     found = extrapolation(curve(lambda m: 0.69, spread=0, paired=1e-4), FOLD)
     assert found.reliable
     assert found.nats == pytest.approx(0.69, abs=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.005, 0.3])
+def test_no_reliable_extrapolation_lies_above_the_most_that_is(value):
+    for added in (0.5, 0.9, 1.1, 2.0):
+        rest = added * (most_that_is_reliable(value) - value)
+        terms = {
+            size: np.full(8000, value + rest - rest * 8000 / size)
+            for size in (2000, 4000, 8000)
+        }
+        found = extrapolation(terms, np.arange(8000) % 5)
+        assert found.nats == pytest.approx(value + rest, abs=1e-6)
+        assert found.reliable is (added < 1)
 
 
 def test_an_estimators_own_doubt_is_passed_on():

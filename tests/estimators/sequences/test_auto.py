@@ -6,6 +6,8 @@ import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators.auto import Auto
+from mi_probe.estimators.protocol.targets import Classes
+from mi_probe.estimators.sequences import reading
 from mi_probe.pooling import POOLINGS, pool
 from mi_probe.synthetic import mean_sufficient, needle
 
@@ -100,3 +102,30 @@ def test_hints_leave_out_what_was_not_used():
     ]
     short = BOUND.estimate(known.x, known.y, hints=nothing)
     assert set(short.history[0]["whole"]["stacks"]) == set(POOLINGS)
+
+
+def read(n: int = 200) -> reading.Reading:
+    """What `first_and_last` is read as, in four folds."""
+    z, y = first_and_last(n)
+    part = np.random.default_rng(0).choice(3, size=n, p=[0.8, 0.1, 0.1])
+    return reading.reading_of(z, Classes(y, ("0", "1")), np.arange(n) % 4, part, 0, "cpu")
+
+
+def test_ends_are_read_where_a_quarter_of_the_rows_shows_that_they_add(monkeypatch):
+    seen = read()
+    monkeypatch.setattr(reading, "_PILOT_ROWS", 20)
+    assert set(seen.stacks(0)) == {*POOLINGS, "ends", "tokens"}
+    monkeypatch.setattr(reading, "_PILOT_ADDS", 1.0)
+    assert set(seen.stacks(0)) == {*POOLINGS, "tokens"}
+    monkeypatch.setattr(reading, "_PILOT_ROWS", 1000)
+    assert set(seen.stacks(0)) == {*POOLINGS, "ends", "tokens"}
+
+
+def test_fewer_rows_read_what_all_used_and_the_best_view_where_that_fails():
+    seen = read()
+    above = {"adds": {"ends": 0.3, "tokens": 0.0}, "best view": "last", "view_nats": 0.0}
+    assert set(seen.again(1, 0, above).record["stacks"]) == {"ends"}
+    hopeful = above | {"view_nats": 5.0}
+    assert set(seen.again(1, 0, hopeful).record["stacks"]) == {"ends", "last"}
+    nothing = above | {"adds": {}}
+    assert set(seen.again(1, 0, nothing).record["stacks"]) == {"last"}

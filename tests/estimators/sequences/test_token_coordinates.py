@@ -89,12 +89,3 @@ def test_constant_states_and_rows_of_one_token():
     tokens = token_coordinates(z)
     assert tokens.values.shape == (30, 1, 1)
     assert not tokens.values.any()
-
-
-def test_a_batch_is_cut_to_its_longest_row():
-    z, _ = marked(n=50)
-    tokens = token_coordinates(z)
-    short = torch.nonzero(tokens.lengths <= 3)[:, 0]
-    values, mask = tokens.batch(short[None])
-    assert values.shape[2] == mask.shape[2] == int(tokens.lengths[short].max())
-    assert torch.equal(mask.sum(2)[0], tokens.lengths[short])

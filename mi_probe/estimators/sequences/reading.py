@@ -1,0 +1,169 @@
+"""Z as `auto` reads a sequence: its pooled views, its ends, and all tokens in order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mi_probe.estimators.classes.auto import cross_fits, hint_of
+from mi_probe.estimators.classes.cross_fits import ViewFits
+from mi_probe.estimators.classes.members import MEMBERS
+from mi_probe.estimators.classes.stack import Chosen, Hint, stacked
+from mi_probe.estimators.protocol.learning_curve import PARTS
+from mi_probe.estimators.protocol.states import views_of
+from mi_probe.estimators.protocol.targets import Classes
+from mi_probe.estimators.sequences.fits import TokenFits
+from mi_probe.estimators.sequences.joining import adds, joined
+from mi_probe.estimators.sequences.token_coordinates import (
+    TokenCoordinates,
+    token_coordinates,
+)
+from mi_probe.hidden import HiddenStates
+
+Fits: TypeAlias = Mapping[str, ViewFits]
+
+ENDS, TOKENS = "ends", "tokens"
+"""The views that are no poolings."""
+TOP = len(PARTS) - 1
+"""The level of the learning curve that has all rows."""
+_PILOT_ROWS = 1000
+"""Rows of a quarter below which the ends are read without a pilot: it would say little, and
+they cost little."""
+_PILOT_ADDS = 2e-3
+"""Nats that the ends must add in it."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Z as it is read, and the rows that may learn from it."""
+
+    views: Mapping[str, Fits]
+    pooled: tuple[str, ...]
+    """The views that are poolings: the whole never falls below one of these."""
+    target: Classes
+    fold: Int[np.ndarray, " n"]
+    part: Int[np.ndarray, " n"]
+    hints: Sequence[Mapping[str, Any]] | None
+
+    def rows(self, level: int) -> int:
+        """Rows outside a fold that are learned from at a level, a mean over folds."""
+        usable = self.fold[self.part <= level]
+        folds = range(int(self.fold.max()) + 1)
+        return round(float(np.mean([np.count_nonzero(usable != k) for k in folds])))
+
+    def stacks(self, k: int) -> dict[str, Chosen]:
+        """The stacks for a held-out fold of what is read with all rows.
+
+        Beyond the poolings that is what a hint used. Without hints the ends are read if a
+        quarter of the rows shows that they add to the best view and the tokens.
+        """
+        found = {name: self.stack(name, TOP, k) for name in self.pooled}
+        more = [name for name in self.views if name not in self.pooled]
+        if self.hints is not None:
+            whole = self.hints[k]["whole"]
+            more = [name for name in more if adds(whole, name)]
+        elif ENDS in more and not self._ends_add(found, k):
+            more.remove(ENDS)
+        return found | {name: self.stack(name, TOP, k) for name in more}
+
+    def _ends_add(self, pooled: Mapping[str, Chosen], k: int) -> bool:
+        outside = self.fold != k
+        if np.count_nonzero(self.part[outside] == 0) < _PILOT_ROWS:
+            return True
+        own = (np.arange(int(outside.sum())), self.target.index[outside])
+        best = max(pooled, key=lambda name: float(pooled[name].train[own].mean()))
+        pilot = {name: self.stack(name, 0, k) for name in (best, TOKENS)}
+        without = self.joined(pilot, 0, k).record["nats"]
+        # By members that need no pilot themselves.
+        quick = {
+            f"{view}:{member}": range(len(path))
+            for view, fits in self.views[ENDS].items()
+            for member, path in fits.members.items()
+            if not MEMBERS[member].piloted
+        }
+        pilot[ENDS] = self._stacked(ENDS, 0, k, [quick] * (int(self.fold.max()) + 1))
+        whole = self.joined(pilot, 0, k).record["nats"]
+        return whole - without > _PILOT_ADDS
+
+    def stack(self, name: str, level: int, k: int) -> Chosen:
+        """A view's stack for a held-out fold."""
+        fits, told = self.views[name], None
+        if self.hints is not None:
+            # One fit serves several folds, so it makes the places of all of them.
+            records = [hint["whole"]["stacks"].get(name) for hint in self.hints]
+            told = [hint_of(record, fits) for record in records]
+        return self._stacked(name, level, k, told)
+
+    def _stacked(
+        self, name: str, level: int, k: int, told: Sequence[Hint] | None
+    ) -> Chosen:
+        fits = self.views[name]
+        return stacked(fits, self.target, self.fold, self.part, level, k, told)
+
+    def joined(self, stacks: Mapping[str, Chosen], level: int, k: int) -> Chosen:
+        """The best view, or all stacks together where that shows.
+
+        Its ``train`` is of the rows outside the fold that learn at this level.
+        """
+        usable = self.part[self.fold != k] <= level
+        y = self.target.index[self.fold != k][usable]
+        return joined(stacks, self.pooled, usable, y)
+
+    def again(self, level: int, k: int, above: Mapping[str, Any]) -> Chosen:
+        """The whole with fewer rows, of what it used with all: ``above`` is its record.
+
+        The best view is where it started. That takes part if it is used, or if what is
+        used falls, with so few rows, below what the view reached with all.
+        """
+        best = above["best view"]
+        used = [n for n in self.views if adds(above, n)] or [best]
+        stacks = {name: self.stack(name, level, k) for name in used}
+        whole = self.joined(stacks, level, k)
+        if best in used or whole.record["nats"] >= above["view_nats"]:
+            return whole
+        stacks[best] = self.stack(best, level, k)
+        return self.joined(stacks, level, k)
+
+
+def reading_of(
+    z: HiddenStates,
+    target: Classes,
+    fold: Int[np.ndarray, " n"],
+    part: Int[np.ndarray, " n"],
+    seed: int,
+    device: str,
+    hints: Sequence[Mapping[str, Any]] | None = None,
+) -> Reading:
+    """Z as the arguments of `sequence_estimate` say; what it fits is fitted when asked."""
+    vectors = _distinct(views_of(z))
+    views: dict[str, Fits] = {
+        name: cross_fits(x, target, fold, part, seed, device) for name, x in vectors.items()
+    }
+    names = tuple(views)
+    if int(z.mask.sum(1).max()) > 1:
+        tokens = token_coordinates(z)
+        views[ENDS] = cross_fits(_ends(tokens), target, fold, part, seed, device)
+        fits = TokenFits(tokens, target, fold, part, seed, device)
+        views[TOKENS] = {"tokens": fits}
+    return Reading(views, names, target, fold, part, hints)
+
+
+def _distinct(
+    views: Mapping[str, Float[np.ndarray, "n d"]],
+) -> dict[str, Float[np.ndarray, "n d"]]:
+    """The views without those that repeat another, as all do where rows have one token."""
+    found: dict[str, np.ndarray] = {}
+    for name, x in views.items():
+        if not any(np.array_equal(x, other) for other in found.values()):
+            found[name] = x
+    return found
+
+
+def _ends(tokens: TokenCoordinates) -> Float[np.ndarray, "n k"]:
+    """First, last and mean token side by side."""
+    rows = np.arange(len(tokens))
+    values, lengths = tokens.values.numpy(), tokens.lengths.numpy()
+    mean = values.sum(1, dtype=np.float64) / lengths[:, None]
+    return np.concatenate([values[:, 0], values[rows, lengths - 1], mean], axis=1)
