@@ -18,30 +18,37 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.stats import kurtosis
 
 from mi_probe.estimators.bounds.training import Schedule
-from mi_probe.estimators.continuous.canonical import FUNCTION, CanonicalStart
+from mi_probe.estimators.continuous.canonical import FUNCTION
 from mi_probe.estimators.continuous.canonical_limit import canonical_limit
+from mi_probe.estimators.continuous.component_limit import component_limit
 from mi_probe.estimators.continuous.fits import ScoreFits, clear_pairs
 from mi_probe.estimators.continuous.knn import most_of_neighbours, near_terms
-from mi_probe.estimators.continuous.normal_scores import tied, varying
+from mi_probe.estimators.continuous.normal_scores import (
+    BENT,
+    excess_kurtosis,
+    tied,
+    varying,
+)
 from mi_probe.estimators.continuous.pair_critic import (
     PAIRED_ROWS,
     fit_towers,
     held_out_terms,
     most_shown,
 )
-from mi_probe.estimators.continuous.views import ScoreView
 from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
-from mi_probe.estimators.protocol.base import BoundKind, Estimate, Estimator
+from mi_probe.estimators.protocol.base import (
+    BoundKind,
+    Estimate,
+    Estimator,
+    Extrapolation,
+)
 from mi_probe.estimators.protocol.folds import assign_folds, choose_validation
 from mi_probe.estimators.protocol.targets import Scores
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
-_BENT = 0.5
-"""Excess kurtosis of a canonical direction up to which it counts as Gaussian."""
 _MOST_CODES, _LEAST_REPEATS = 50, 10
 
 
@@ -85,7 +92,7 @@ def estimate_scores(
         seed: of everything that is drawn.
         group: which examples are copies of one another; None where none is.
     """
-    streams = iter(np.random.SeedSequence(seed).spawn(2 + 3 * settings.n_folds))
+    streams = iter(np.random.SeedSequence(seed).spawn(3 + 3 * settings.n_folds))
     rng = np.random.default_rng(next(streams))
     fold = assign_folds(target, settings.n_folds, rng, group)
     x, y = varying(states), varying(target.values)
@@ -97,9 +104,8 @@ def estimate_scores(
             estimator, states, target, seed=seed, pointwise=zeros, fold=fold, history=record
         )
     found = ScoreFits(x, y, fold)
-    views, nested = found.views, found.nested
     n = len(target)
-    sampled, closed, gaussian = np.empty(n), np.empty(n), np.empty(n)
+    sampled, closed = np.empty(n), np.empty(n)
     history, fits = [], []
     for k in range(settings.n_folds):
         chosen, start = found.best(k)
@@ -146,25 +152,7 @@ def estimate_scores(
     terms, bound, route = _valued(settings, x, y, sampled, closed, history, streams, group)
     for entry in history:
         entry["route"] = route
-    # The limit is of the Gaussian critic that most folds start from; none of the others
-    # has one, so the value then stays as it was learned.
-    names = [entry["start"] for entry in history]
-    place = max(range(len(views)), key=lambda v: names.count(views[v].name))
-    linear = views[place].normalised and math.isinf(views[place].degrees)
-    for k, begun in enumerate(nested[place]):
-        gaussian[fold == k] = begun.ratio.paired(begun.x_test, begun.y_test)
-    pairs = sorted(len(begun.ratio.correlations) for begun in nested[place])
-    limit = canonical_limit(
-        views[place].x,
-        views[place].y,
-        fold,
-        pairs[len(pairs) // 2] if linear else 0,
-        held_out=float(gaussian.mean()),
-        learned=float(terms.mean()),
-        stderr=float(terms.std()) / math.sqrt(n),
-    )
-    if reason := _objection(views[place], nested[place], linear):
-        limit = replace(limit, reliable=False, reason=reason)
+    limit = _limit(found, history, terms, x, y, np.random.default_rng(next(streams)), group)
     unfinished = sum(fit.kept and not fit.converged for fit in fits)
     return assembled(
         estimator,
@@ -219,24 +207,55 @@ def _valued(
     return terms, bound, route
 
 
-def _objection(view: ScoreView, starts: list[CanonicalStart], linear: bool) -> str:
-    """Why the limit of this start is not the value of these rows; empty where it is."""
-    if not linear:
-        return "no limit is known for a start that is not Gaussian"
-    if view.components:
-        return f"no limit is known for the loss of learning {view.name}"
-    bent = max(_bend(side) for s in starts for side in clear_pairs(s))
-    if bent > _BENT:
-        return f"related directions are not Gaussian (excess kurtosis {bent:.1f})"
-    return ""
+def _limit(
+    found: ScoreFits,
+    history: list[dict[str, Any]],
+    terms: Float[np.ndarray, " n"],
+    x: Float[np.ndarray, "n d"],
+    y: Float[np.ndarray, "n k"],
+    rng: np.random.Generator,
+    group: Int[np.ndarray, " n"] | None,
+) -> Extrapolation:
+    """The limit of the critic that most folds start from, if it is a Gaussian one.
 
-
-def _bend(variates: Float[np.ndarray, "n m"]) -> float:
-    """The largest excess kurtosis beyond the noise of these rows; 0 of no columns."""
-    if not variates.size:
-        return 0.0
-    noise = 4 * math.sqrt(24 / len(variates))
-    return float(np.abs(kurtosis(variates)).max()) - noise
+    None of the others has one: the value then stays as it was learned.
+    """
+    names = [entry["start"] for entry in history]
+    place = max(range(len(found.views)), key=lambda v: names.count(found.views[v].name))
+    view, starts = found.views[place], found.nested[place]
+    linear = view.normalised and math.isinf(view.degrees)
+    gaussian = np.empty(len(terms))
+    for k, start in enumerate(starts):
+        gaussian[found.fold == k] = start.ratio.paired(start.x_test, start.y_test)
+    reason = "" if linear else "no limit is known for a start that is not Gaussian"
+    if linear and view.components:
+        curve = component_limit(
+            x,
+            y,
+            found.fold,
+            rng,
+            independent=view.independent,
+            held_out=gaussian,
+            learned=terms,
+            group=group,
+        )
+        if curve is not None:
+            return curve
+        reason = f"too few rows to tell the loss of learning {view.name}"
+    pairs = sorted(len(start.ratio.correlations) for start in starts)
+    limit = canonical_limit(
+        view.x,
+        view.y,
+        found.fold,
+        pairs[len(pairs) // 2] if linear else 0,
+        held_out=float(gaussian.mean()),
+        learned=float(terms.mean()),
+        stderr=float(terms.std()) / math.sqrt(len(terms)),
+    )
+    bend = max(excess_kurtosis(side) for start in starts for side in clear_pairs(start))
+    if not reason and bend > BENT:
+        reason = f"related directions are not Gaussian (excess kurtosis {bend:.1f})"
+    return replace(limit, reliable=False, reason=reason) if reason else limit
 
 
 def _is_saturated(

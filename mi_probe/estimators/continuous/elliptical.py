@@ -73,9 +73,11 @@ class EllipticalRatio:
     def pairs(self, x: Side, y: Side) -> Float[np.ndarray, "n m"]:
         """T of every row of X with every row of Y, in nats."""
         own, cross = self._weights()
-        s = (own * x.variates**2).sum(1)[:, None] + (own * y.variates**2).sum(1)
-        s -= 2 * (cross * x.variates) @ y.variates.T
-        return self._value(s, x.radius[:, None], y.radius)
+        of_x, of_y = ((own * side.variates**2).sum(1) for side in (x, y))
+        # One product for all of s: further passes over the pairs would cost more than it.
+        left = np.column_stack([-2 * cross * x.variates, of_x, np.ones(len(x))])
+        right = np.column_stack([y.variates, np.ones(len(y)), of_y])
+        return self._value(left @ right.T, x.radius[:, None], y.radius)
 
     def _weights(self) -> tuple[np.ndarray, np.ndarray]:
         squares = self.correlations**2
@@ -85,7 +87,9 @@ class EllipticalRatio:
         gain = -0.5 * np.log1p(-(self.correlations**2)).sum()
         nu = self.degrees
         if math.isinf(nu):
-            return gain - 0.5 * s
+            s *= -0.5
+            s += gain
+            return s
         d_x, d_y = self.dimensions
         halves = (nu + d_x + d_y) / 2, (nu + d_x) / 2, (nu + d_y) / 2
         constant = gammaln(halves[0]) + gammaln(nu / 2) - gammaln(halves[1:]).sum()

@@ -21,6 +21,8 @@ FEW_COLUMNS = 64
 """Up to so many columns on a side a critic reads them all; above, their components."""
 COMPONENTS = 32
 """Principal components of a wide side."""
+_SCALE_ROWS = 2000
+"""Rows that tell the scale of a wide side's columns."""
 _FEW_SPEEDS = (0.5, 1.0, 1.5), (2.0, 2.5, 3.0, 3.5)
 """Of turning with the squared radius: slow ones, and fast ones."""
 _MANY_SPEEDS = (1.0,), (2.0, 3.0)
@@ -48,20 +50,44 @@ class ScoreView:
     """Of directions that may be related, where there are fewer than columns: the columns
     before they were expanded. More would be functions of these, and count them again."""
     components: bool = False
-    """Whether wide sides are cut to some components, which were learned from the rows."""
+    """Whether the columns are mixed by weights that were learned from the rows."""
+    independent: bool = False
+    """Whether these weights make the columns independent, not only uncorrelated."""
 
 
 def components(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
     """The leading principal components of one side, columns on one scale."""
-    centred = (values - np.median(values, axis=0)).astype(np.float32)
+    middle = np.median(values[:: max(1, len(values) // _SCALE_ROWS)], axis=0)
+    centred = (values - middle).astype(np.float32)
     # The middle half of a column is its scale: a heavy tail would hide all others.
-    low, high = np.quantile(centred, (0.25, 0.75), axis=0)
+    rows = centred[:: max(1, len(centred) // _SCALE_ROWS)]
+    low, high = np.quantile(rows, (0.25, 0.75), axis=0)
     spread = np.median(high - low) or 1.0
     # One scale for all columns keeps rotations; 1e6-fold columns are brought in first.
     centred = centred / np.where(high - low > 30 * spread, (high - low) / spread, 1.0)
     centred -= centred.mean(0)
     directions = np.linalg.eigh(centred.T @ centred)[1][:, ::-1]
     return (centred @ directions[:, :COMPONENTS]).astype(np.float64)
+
+
+def narrowed(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]
+) -> tuple[Float[np.ndarray, "n c"], Float[np.ndarray, "n e"]]:
+    """Both sides, a wide one cut to its principal components."""
+    left, right = (components(v) if v.shape[1] > FEW_COLUMNS else v for v in (x, y))
+    return left, right
+
+
+def mixed_view(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], *, independent: bool
+) -> ScoreView:
+    """Normal scores of narrow sides' columns, or of what the columns are mixed from."""
+    if not independent:
+        left, right = normal_scores(x), normal_scores(y)
+        return ScoreView("principal components", left, right, components=True)
+    left, right = (normal_scores(least_gaussian(scaled(side))) for side in (x, y))
+    name = "independent components"
+    return ScoreView(name, left, right, components=True, independent=True)
 
 
 def score_views(
@@ -71,15 +97,12 @@ def score_views(
     x_scores, y_scores = normal_scores(x), normal_scores(y)
     plain = ScoreView("normal scores", x_scores, y_scores)
     views = [plain]
-    small, columns = plain, (x, y)
-    if max(x.shape[1], y.shape[1]) > FEW_COLUMNS:
-        columns = tuple(components(v) if v.shape[1] > FEW_COLUMNS else v for v in (x, y))
-        left, right = (normal_scores(side) for side in columns)
-        small = ScoreView("principal components", left, right, components=True)
+    small, columns = plain, narrowed(x, y)
+    if columns[0] is not x or columns[1] is not y:
+        small = mixed_view(*columns, independent=False)
         views.append(small)
     if max(side.shape[1] for side in columns) > 1:
-        left, right = (normal_scores(least_gaussian(scaled(side))) for side in columns)
-        views.append(ScoreView("independent components", left, right, components=True))
+        views.append(mixed_view(*columns, independent=True))
     degrees = likeliest_degrees(np.concatenate([small.x, small.y], axis=1))
     if not math.isinf(degrees):
         views.append(
@@ -105,11 +128,10 @@ def _expanded(
     few = most <= _WAVED_COLUMNS
     scores = small.x, small.y
     slow, fast = _FEW_SPEEDS if few else _MANY_SPEEDS
-    for name, sides, speeds in (
-        (f"turned {small.name}", scores, slow),
-        ("turned columns", (x, y), slow),
-        ("fast turned columns", (x, y), fast),
-    ):
+    expanded = [(f"turned {small.name}", scores, slow), ("turned columns", (x, y), slow)]
+    if not small.components:
+        expanded.append(("fast turned columns", (x, y), fast))
+    for name, sides, speeds in expanded:
         left, right = (turned(side, speeds) for side in sides)
         yield ScoreView(name, left, right, normalised=False, most_pairs=least)
     count = min(_MOST_WAVES, len(x) // (4 * _ROWS_A_COLUMN))

@@ -262,15 +262,6 @@ def test_gaussian_and_collinear_columns_stay_white():
     assert np.cov(found.T, bias=True) == pytest.approx(np.eye(4), abs=1e-4)
 
 
-def test_components_of_wide_sides_have_no_limit():
-    known = low_rank(800, 70, rank=2, kind="non-linear", correlation=0.95, seed=0)
-    found = AUTO.estimate(known.x, known.y)
-    assert any("components" in record["start"] for record in found.history)
-    assert found.extrapolated is not None
-    assert not found.extrapolated.reliable
-    assert "components" in found.extrapolated.reason
-
-
 def test_a_gaussian_limit_is_for_gaussian_directions():
     rng = np.random.default_rng(0)
     # Normal margins, of which two directions are not: their signs go together.
