@@ -18,20 +18,19 @@ from scipy.special import log_softmax
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
+from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.stack import Hint, held_out_terms, stacked
 from mi_probe.estimators.classes.whitened import views_of_vectors
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator
 from mi_probe.estimators.protocol.folds import assign_folds
-from mi_probe.estimators.protocol.learning_curve import PARTS, extrapolation, nested_parts
+from mi_probe.estimators.protocol.learning_curve import PARTS, nested_parts
 from mi_probe.estimators.protocol.targets import Classes
 
 _MEMORY = 512 * 2**20
 """Bytes of fits that are kept for the next estimate on the same vectors."""
 _CURVE_ROWS = 40
 """Examples below which a quarter of them teaches nothing, so that there is no curve."""
-_NOTHING, _HIDDEN = 0.01, 0.1
-"""Nats: what counts as nothing found, and what may not stay hidden without a word."""
 _USED = 0.1
 """Weight from which a member counts as used."""
 
@@ -113,11 +112,10 @@ def vector_estimate(
             fit.release(level)
         curve[size] = held_out_terms(ratios, target.index, target.log_prior)
     terms = curve[max(curve)]
-    value = float(terms.mean())
     limit = None
     if extrapolate:
-        doubt = doubt_about(value, fits, max(curve))
-        limit = extrapolation(curve, fold, doubt=doubt, group=group)
+        law = clearest_law(fits, target, fold)
+        limit = value_at_infinity(curve, fits, law, fold, group)
     return assembled(
         estimator,
         x,
@@ -129,25 +127,6 @@ def vector_estimate(
         extrapolated=limit,
         history=records,
         log_posterior=log_softmax(ratios + target.log_prior, axis=1),
-    )
-
-
-def doubt_about(value: float, fits: Mapping[str, ViewFits], rows: int) -> str:
-    """Why finding nothing says little here; empty where it says much, or much was found.
-
-    The covariance of two whitened coordinates differs between classes by at most 1; from m
-    rows in d dimensions a difference below sqrt(d/m) drowns in the noise of the others
-    (Baik, Ben Arous and Peche 2005), and one of t is worth about -ln(1 - t^2)/2 nats.
-    """
-    d = max(fit.dimensions for fit in fits.values()) if fits else 0
-    squared = d / rows
-    hidden = np.inf if squared >= 1 else -0.5 * np.log1p(-squared)
-    if value > _NOTHING or hidden < _HIDDEN:
-        return ""
-    most = "any amount" if np.isinf(hidden) else f"up to {hidden:.2f} nats"
-    return (
-        f"nothing was found, but {rows} rows in {d} dimensions would hide a dependence on "
-        f"pairs of coordinates, {most}"
     )
 
 

@@ -65,6 +65,11 @@ class CrossFits:
         return self._shared.u.shape[1]
 
     @property
+    def coordinates(self) -> Float[np.ndarray, "n r"]:
+        """The shared coordinates of all rows."""
+        return self._shared.u
+
+    @property
     def bytes_held(self) -> int:
         """What keeping this costs."""
         return self._shared.u.nbytes + sum(s.nbytes for s in self._scores.values())

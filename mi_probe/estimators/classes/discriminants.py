@@ -8,22 +8,32 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import cho_solve
+from scipy.linalg import solve_triangular
 
+from mi_probe.estimators.classes.class_means import mean_noise, shrunk_means
 from mi_probe.estimators.classes.sample import Predict, Sample, Shared
 
 
 def fit_linear(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
-    """Gaussian classes with one covariance, by its shrinkage towards I."""
-    means, scatter = _class_means(sample.u, sample.y, sample.shared.n_classes)
-    within = scatter / max(len(sample.rows) - sample.shared.n_classes, 1)
+    """Gaussian classes with one covariance, by its shrinkage towards I; means shrunk too.
+
+    See `shrunk_means` for the means: with many classes they hold most of the noise.
+    """
+    n_classes = sample.shared.n_classes
+    means, scatter = _class_means(sample.u, sample.y, n_classes)
+    counts = np.bincount(sample.y, minlength=n_classes)
+    within = scatter / max(len(sample.rows) - n_classes, 1)
+    centre = sample.u.mean(0)
+    differences = (means - centre).T
     found: list[Predict] = []
     for place in path:
-        shrunk = (1 - place["shrinkage"]) * within
-        shrunk[np.diag_indices_from(shrunk)] += place["shrinkage"]
-        solved = cho_solve((np.linalg.cholesky(shrunk), True), means.T)
-        constant = sample.log_prior - 0.5 * (means.T * solved).sum(0)
-        found.append(_affine(sample.shared, solved, constant))
+        factor = _shrunk_factor(within, place["shrinkage"])
+        half = solve_triangular(factor, differences, lower=True)
+        noise = mean_noise(factor, within, place["shrinkage"], len(sample.rows))
+        kept = shrunk_means(half, counts, noise)
+        weights = solve_triangular(factor.T, half @ kept)
+        constant = sample.log_prior - 0.5 * ((half @ kept) ** 2).sum(0) - centre @ weights
+        found.append(_affine(sample.shared, weights, constant))
     return found
 
 
@@ -94,6 +104,15 @@ def _class_means(
     means[counts == 0] = u.mean(0)
     weighted = means * np.sqrt(counts)[:, None]
     return means, u.T @ u - weighted.T @ weighted
+
+
+def _shrunk_factor(
+    within: Float[np.ndarray, "d d"], shrinkage: float
+) -> Float[np.ndarray, "d d"]:
+    """Cholesky factor of the covariance, shrunk towards I."""
+    shrunk = (1 - shrinkage) * within
+    shrunk[np.diag_indices_from(shrunk)] += shrinkage
+    return np.linalg.cholesky(shrunk)
 
 
 def _nothing(sample: Sample) -> tuple[np.ndarray, np.ndarray]:

@@ -140,4 +140,5 @@ def _record(
         reliable=not reason,
         reason=reason,
         curve=((rows, learned),),
+        method="canonical correlations",
     )

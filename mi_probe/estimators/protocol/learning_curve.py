@@ -172,7 +172,7 @@ def extrapolation(
     reason = doubt or _objection(float(means[2]), last, before, rest, covariance)
     return Extrapolation(
         nats=nats,
-        ci=(nats - quantile * error, nats + _upwards(error, quantile, rows)),
+        ci=(nats - quantile * error, nats + reach_upwards(error, quantile, rows)),
         reliable=not reason,
         reason=reason,
         curve=tuple((size, float(mean)) for size, mean in zip(sizes, means, strict=True)),
@@ -184,7 +184,7 @@ def most_that_is_reliable(value: float) -> float:
     return value + max(2 * _SMALL, 0.5 * value)
 
 
-def _upwards(error: float, quantile: float, rows: int) -> float:
+def reach_upwards(error: float, quantile: float, rows: int) -> float:
     r"""How far above the value the truth may be: the error as it would be up there.
 
     Where little is found the terms hardly differ, so an interval of their spread alone is

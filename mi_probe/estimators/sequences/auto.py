@@ -30,14 +30,12 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
-from mi_probe.estimators.classes.auto import doubt_about
+from mi_probe.estimators.classes.discriminant_limit import DiscriminantLaw
+from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.stack import held_out_terms
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation
-from mi_probe.estimators.protocol.learning_curve import (
-    extrapolation,
-    most_that_is_reliable,
-)
+from mi_probe.estimators.protocol.learning_curve import most_that_is_reliable
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.reading import TOP, Reading, reading_of
 from mi_probe.hidden import HiddenStates
@@ -142,11 +140,20 @@ def _largest(
 ) -> Extrapolation:
     """The extrapolation of what is reported, or of a view where that reliably is larger."""
     values = {name: float(value.terms.mean()) for name, value in last.items()}
-    found = _extrapolated(last, reported, reading, group)
+    laws = {
+        name: clearest_law(reading.views[name], reading.target, reading.fold)
+        for name in reading.pooled
+    }
+    known = [law for law in laws.values() if law is not None]
+    laws[WHOLE] = max(known, key=lambda law: law.reached, default=None)
+    found = _extrapolated(last, reported, reading, laws[reported], group)
     for name in sorted(values.keys() - {reported}, key=lambda name: -values[name]):
-        if most_that_is_reliable(values[name]) <= found.nats:
+        most = most_that_is_reliable(values[name])
+        if (law := laws[name]) is not None and law.holds:
+            most = max(most, law.value)
+        if most <= found.nats:
             continue
-        other = _extrapolated(last, name, reading, group)
+        other = _extrapolated(last, name, reading, law, group)
         if other.reliable and other.nats > found.nats:
             found = other
     return found
@@ -156,6 +163,7 @@ def _extrapolated(
     last: Mapping[str, Values],
     name: str,
     reading: Reading,
+    law: DiscriminantLaw | None,
     group: Int[np.ndarray, " n"] | None,
 ) -> Extrapolation:
     target, fold = reading.target, reading.fold
@@ -170,7 +178,5 @@ def _extrapolated(
             ratios[fold == k] = stack.test
         terms = held_out_terms(ratios, target.index, target.log_prior)
         curve[reading.rows(level)] = terms
-    view = "mean" if name == WHOLE else name
-    value = float(last[name].terms.mean())
-    doubt = doubt_about(value, reading.views[view], max(curve))
-    return extrapolation(curve, fold, doubt=doubt, group=group)
+    fits = reading.views["mean" if name == WHOLE else name]
+    return value_at_infinity(curve, fits, law, fold, group)

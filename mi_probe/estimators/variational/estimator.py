@@ -24,7 +24,8 @@ from mi_probe.errors import InputError
 from mi_probe.estimators.bounds.objectives import OBJECTIVES
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
-from mi_probe.estimators.classes.auto import cross_fits, doubt_about, drawn_rows
+from mi_probe.estimators.classes.auto import cross_fits, drawn_rows
+from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.members import MEMBERS
 from mi_probe.estimators.continuous.pair_critic import PAIRED_ROWS
 from mi_probe.estimators.protocol.admission import admitted
@@ -220,12 +221,12 @@ class Variational:
                 terms[drawn.fold == k] = held.terms
             curve[round(sizes[level] / self.n_folds)] = terms
         curve[round(sizes[TOP] / self.n_folds)] = full
-        doubt = ""
         if isinstance(states, np.ndarray) and _few(target) and self.start == AUTO:
             arguments = drawn.fold, drawn.part, drawn.seed, self.device
             views = cross_fits(states, target, *arguments)
-            doubt = doubt_about(float(full.mean()), views, max(curve))
-        return extrapolation(curve, drawn.fold, doubt=doubt, group=drawn.group)
+            law = clearest_law(views, target, drawn.fold)
+            return value_at_infinity(curve, views, law, drawn.fold, drawn.group)
+        return extrapolation(curve, drawn.fold, group=drawn.group)
 
     def _schedule_of(self, problem: Problem) -> Schedule:
         if not isinstance(problem, ClassProblem):

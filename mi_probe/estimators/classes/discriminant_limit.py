@@ -1,0 +1,273 @@
+r"""What linear discriminants lose by learning, from theory: their value at n -> infinity.
+
+With d columns, K classes of shares :math:`p_c` and m rows, the whitened class means have a
+Gram matrix G (differences from the mean of all rows), which one fit tells without bias,
+
+.. math:: G = \frac{\nu - d - 1}{\nu} \hat G - d\,C, \qquad
+          C_{cc'} = [c = c'] / m_c - 1/m, \quad \nu = m - K,
+
+and discriminants with means shrunk by their noise (`class_means`) score rows that they did
+not see as Gaussian classes of Gram matrix
+
+.. math:: G_m = \frac{(\nu - d)(\nu - d - 3)}{(\nu - d - 1)(\nu - 1)}\; G\,(G + d\,C)^+\,G .
+
+So they lose :math:`I(G) - I(G_m)`, I(G) being the information of Gaussian classes, where a
+learning curve would need far more rows than columns. The law is Gaussian; whether it holds
+is seen, since :math:`I(G_m)` and the value on held-out rows must then agree. The moments of
+:math:`S^{-1}` and :math:`S^{-2}` are those of a Wishart matrix.
+
+References:
+    Fujikoshi, Ulyanov and Shimizu 2010, Multivariate Statistics: High-Dimensional and
+    Large-Sample Approximations, chapters 2 and 9 (moments; the error of discriminants).
+    Efron and Morris 1972 (the shrunk means).
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy.linalg import cholesky, solve_triangular
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import norm, qmc
+from scipy.stats import t as student_t
+
+from mi_probe.estimators.classes.class_means import shrunk_means
+from mi_probe.estimators.protocol.assembly import standard_error
+from mi_probe.estimators.protocol.base import Extrapolation
+from mi_probe.estimators.protocol.learning_curve import reach_upwards
+
+_MOST_COLUMNS = 0.5
+"""Columns, as a share of the rows learned from, from which the law is not asked."""
+_MOST_CLASSES, _FEWEST_A_CLASS = 64, 10
+_SMALL, _BEYOND = 0.01, 0.15
+"""Nats, and share of the loss, by which other members may do better than discriminants
+that are not regularised: so much may also be their regularisation."""
+_SPREAD = 0.05
+"""Of the loss, relative to what the theory says of it."""
+_CHANCE = 0.6
+"""Spread of held-out value less theory's, in standard errors of the former."""
+_POINTS = 4096
+"""Of quasi-Monte Carlo: their error lies below 0.001 nats."""
+
+
+@dataclass(frozen=True)
+class DiscriminantLaw:
+    """Linear discriminants on one sample: what they reach, and what theory says of that."""
+
+    terms: Float[np.ndarray, " n"]
+    """Held-out log q(y|x)/q(y), in nats, calibrated by theory alone."""
+    predicted: float
+    """What theory expects of their mean, in nats."""
+    limit: float
+    """What theory says of endless rows, in nats."""
+
+    @property
+    def reached(self) -> float:
+        """The held-out value, in nats."""
+        return float(self.terms.mean())
+
+    @property
+    def value(self) -> float:
+        """At n -> infinity, in nats.
+
+        What was found and theory's loss, where they disagree with theory's limit; that
+        limit, which has less noise, where they differ by no more than chance (a positive
+        part as James and Stein's).
+        """
+        surplus = self.reached - self.predicted
+        chance = (_CHANCE * self.stderr) ** 2
+        return self.limit + surplus * max(0.0, 1 - chance / max(surplus**2, 1e-30))
+
+    @property
+    def loss(self) -> float:
+        """What is lost in learning, in nats."""
+        return self.limit - self.predicted
+
+    @property
+    def stderr(self) -> float:
+        """Of the held-out value."""
+        return float(self.terms.std()) / math.sqrt(len(self.terms))
+
+    @property
+    def holds(self) -> bool:
+        """Whether means tell something here, and as much as theory expects of them."""
+        reached, error = self.reached, 3 * self.stderr
+        return reached > error and abs(reached - self.predicted) < 0.01 + error
+
+
+def discriminant_law(
+    u: Float[np.ndarray, "n d"],
+    classes: Int[np.ndarray, " n"],
+    fold: Int[np.ndarray, " n"],
+    log_prior: Float[np.ndarray, " c"],
+) -> DiscriminantLaw | None:
+    """The law on these rows; None where it has too few of them, or too many classes.
+
+    Args:
+        u: coordinates of full rank; every linear change of them gives the same.
+        classes: of the rows.
+        fold: in which fold each row is held out.
+        log_prior: the classes' shares.
+    """
+    n, d = u.shape
+    n_classes, n_folds = len(log_prior), int(fold.max()) + 1
+    fewest = n - int(np.bincount(fold).max())
+    if not d or n_classes > _MOST_CLASSES or d > _MOST_COLUMNS * (fewest - n_classes - 4):
+        return None
+    parts = [_moments(u[fold == k], classes[fold == k], n_classes) for k in range(n_folds)]
+    counts = np.stack([part.counts for part in parts])
+    if (counts.sum(0) - counts).min() < _FEWEST_A_CLASS:
+        return None
+    terms = np.empty(n)
+    for k in range(n_folds):
+        held_out = np.flatnonzero(fold == k)
+        trained = _summed([part for j, part in enumerate(parts) if j != k])
+        ratio = _log_ratios(trained, u[held_out])
+        log_q = log_softmax(ratio + log_prior, axis=1)
+        own = classes[held_out]
+        terms[held_out] = log_q[np.arange(len(own)), own] - log_prior[own]
+    return DiscriminantLaw(terms, *_predicted(_summed(parts), n - n / n_folds, log_prior))
+
+
+def by_law(
+    limit: Extrapolation,
+    law: DiscriminantLaw | None,
+    learned: float,
+    fold: Int[np.ndarray, " n"],
+    doubt: str = "",
+) -> Extrapolation:
+    """The value at n -> infinity by the law, where it holds; else the learning curve's.
+
+    Where other members found more than the discriminants' regularisation explains, more
+    than means differ, and the curve knows better.
+
+    Args:
+        limit: by the learning curve.
+        law: on the same rows.
+        learned: the estimate that is to be extrapolated, in nats.
+        fold: in which fold each row was held out.
+        doubt: why the estimator itself would not trust the value; empty for no reason.
+    """
+    if law is None or not law.holds:
+        return limit
+    if learned - law.reached > max(_SMALL, _BEYOND * law.loss):
+        return limit
+    nats, rows = max(law.value, learned), limit.curve[-1][0]
+    # What is lost in learning is a chi-square over 2m, of mean p/2m and variance p/2m^2.
+    chance = math.sqrt(max(law.loss, 0.0) / rows)
+    error = math.hypot(standard_error(law.terms, fold), _SPREAD * law.loss, chance)
+    quantile = float(student_t.ppf(0.975, len(fold) - 1))
+    reason = doubt
+    if not reason and law.loss > law.reached:
+        reason = (
+            f"most of the value would be the theory's: {law.reached:.3f} found, "
+            f"{law.loss:.3f} added"
+        )
+    return replace(
+        limit,
+        nats=nats,
+        ci=(nats - quantile * error, nats + reach_upwards(error, quantile, len(fold))),
+        reliable=not reason,
+        reason=reason,
+        method="linear discriminants",
+    )
+
+
+def gaussian_information(
+    gram: Float[np.ndarray, "c c"], log_prior: Float[np.ndarray, " c"]
+) -> float:
+    """I(Y;X), in nats, of Gaussian classes with unit covariance and means of this Gram."""
+    values, vectors = np.linalg.eigh((gram + gram.T) / 2)
+    kept = values > 1e-9 * max(float(values[-1]), 1e-9)
+    if not kept.any():
+        return 0.0
+    means = vectors[:, kept] * np.sqrt(values[kept])
+    d = means.shape[1]
+    # Shifted at random, so that no point lies at infinity.
+    points = qmc.Sobol(d, scramble=False).random(_POINTS)
+    points = (points + np.random.default_rng(0).random(d)) % 1
+    noise = norm.ppf(np.clip(points, 1e-9, 1 - 1e-9))
+    constant = log_prior - 0.5 * (means**2).sum(1)
+    total = 0.0
+    for c, share in enumerate(np.exp(log_prior)):
+        log_q = (means[c] + noise) @ means.T + constant
+        term = log_q[:, c] - logsumexp(log_q, axis=1) - log_prior[c]
+        total += float(share * term.mean())
+    return total
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """What discriminants are made of."""
+
+    counts: Int[np.ndarray, " c"]
+    sums: Float[np.ndarray, "c d"]
+    squares: Float[np.ndarray, "d d"]
+
+
+def _moments(
+    u: Float[np.ndarray, "n d"], classes: Int[np.ndarray, " n"], n_classes: int
+) -> _Moments:
+    member = np.zeros((n_classes, len(u)), dtype=u.dtype)
+    member[classes, np.arange(len(u))] = 1
+    return _Moments(
+        np.bincount(classes, minlength=n_classes),
+        (member @ u).astype(np.float64),
+        (u.T @ u).astype(np.float64),
+    )
+
+
+def _summed(parts: list[_Moments]) -> _Moments:
+    return _Moments(
+        np.sum([part.counts for part in parts], axis=0),
+        np.sum([part.sums for part in parts], axis=0),
+        np.sum([part.squares for part in parts], axis=0),
+    )
+
+
+def _whitened_means(
+    moments: _Moments,
+) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"], Float[np.ndarray, "d c"]]:
+    """The mean of all rows, the Cholesky factor within classes, whitened class means."""
+    counts = moments.counts
+    means = moments.sums / counts[:, None]
+    scatter = moments.squares - (means.T * counts) @ means
+    factor = cholesky(scatter / (counts.sum() - len(counts)), lower=True)
+    centre = moments.sums.sum(0) / counts.sum()
+    return centre, factor, solve_triangular(factor, (means - centre).T, lower=True)
+
+
+def _log_ratios(moments: _Moments, u: Float[np.ndarray, "k d"]) -> np.ndarray:
+    """Log p(x|c)/p(x) of rows, up to a constant a row, by the law's best scale."""
+    centre, factor, half = _whitened_means(moments)
+    d, free = len(half), int(moments.counts.sum()) - len(moments.counts)
+    noise = d * free / (free - d - 1)
+    half = half @ shrunk_means(half, moments.counts, noise)
+    scale = (free - d) * (free - d - 3) / (free * (free - 1))
+    weights = solve_triangular(factor.T, half)
+    return scale * ((u - centre) @ weights - 0.5 * (half**2).sum(0))
+
+
+def _predicted(
+    moments: _Moments, rows: float, log_prior: Float[np.ndarray, " c"]
+) -> tuple[float, float]:
+    """What is expected of discriminants that learned from so many rows, and from all."""
+    _, _, half = _whitened_means(moments)
+    counts = moments.counts
+    d, n, n_classes = len(half), int(counts.sum()), len(counts)
+    free = n - n_classes
+    root = np.sqrt(counts)
+    _, strength, right = np.linalg.svd(half * root, full_matrices=False)
+    true = np.maximum((free - d - 1) / free * strength**2 - d, 0)
+    learned = true * rows / n
+    free = rows - n_classes
+    kept = (free - d) * (free - d - 3) / ((free - d - 1) * (free - 1))
+    seen = kept * learned**2 / (learned + d) * n / rows
+    # In the basis where the noise of the means is the same in all directions.
+    basis = right / root
+    predicted, limit = (
+        gaussian_information((basis.T * squares) @ basis, log_prior)
+        for squares in (seen, true)
+    )
+    return predicted, limit

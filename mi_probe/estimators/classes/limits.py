@@ -1,0 +1,75 @@
+"""The value at n -> infinity of classes: by theory where means are all, else by a curve."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
+from mi_probe.estimators.classes.discriminant_limit import (
+    DiscriminantLaw,
+    by_law,
+    discriminant_law,
+)
+from mi_probe.estimators.protocol.base import Extrapolation
+from mi_probe.estimators.protocol.learning_curve import extrapolation
+from mi_probe.estimators.protocol.targets import Classes
+
+_NOTHING, _HIDDEN = 0.01, 0.1
+"""Nats: what counts as nothing found, and what may not stay hidden without a word."""
+
+
+def clearest_law(
+    fits: Mapping[str, ViewFits], target: Classes, fold: Int[np.ndarray, " n"]
+) -> DiscriminantLaw | None:
+    """The law of linear discriminants in the view that tells them most."""
+    laws = [
+        discriminant_law(fit.coordinates, target.index, fold, target.log_prior)
+        for fit in fits.values()
+        if isinstance(fit, CrossFits)
+    ]
+    found = [law for law in laws if law is not None]
+    return max(found, key=lambda law: law.reached, default=None)
+
+
+def value_at_infinity(
+    curve: Mapping[int, Float[np.ndarray, " n"]],
+    fits: Mapping[str, ViewFits],
+    law: DiscriminantLaw | None,
+    fold: Int[np.ndarray, " n"],
+    group: Int[np.ndarray, " n"] | None,
+) -> Extrapolation:
+    """What endless rows would give, in nats, and its interval.
+
+    Args:
+        curve: held-out terms by training rows, fewest first.
+        fits: the views that they are from.
+        law: of the linear discriminants in these views.
+        fold: in which fold each example is held out.
+        group: which examples are copies of one another; None where none is. The law, which
+            counts rows, is not asked of copies.
+    """
+    rows = max(curve)
+    learned = float(curve[rows].mean())
+    doubt = doubt_about(learned, fits, rows)
+    found = extrapolation(curve, fold, doubt=doubt, group=group)
+    return found if group is not None else by_law(found, law, learned, fold, doubt)
+
+
+def doubt_about(value: float, fits: Mapping[str, ViewFits], rows: int) -> str:
+    """Why finding nothing says little here; empty where it says much, or much was found.
+
+    The covariance of two whitened coordinates differs between classes by at most 1; from m
+    rows in d dimensions a difference below sqrt(d/m) drowns in the noise of the others
+    (Baik, Ben Arous and Peche 2005), and one of t is worth about -ln(1 - t^2)/2 nats.
+    """
+    d = max(fit.dimensions for fit in fits.values()) if fits else 0
+    squared = d / rows
+    hidden = np.inf if squared >= 1 else -0.5 * np.log1p(-squared)
+    if value > _NOTHING or hidden < _HIDDEN:
+        return ""
+    most = "any amount" if np.isinf(hidden) else f"up to {hidden:.2f} nats"
+    return (
+        f"nothing was found, but {rows} rows in {d} dimensions would hide a dependence on "
+        f"pairs of coordinates, {most}"
+    )

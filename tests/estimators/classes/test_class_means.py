@@ -1,0 +1,65 @@
+"""Shrunk class means: nearer to the truth, and by the noise that theory expects."""
+
+import numpy as np
+import pytest
+from scipy.linalg import solve_triangular
+
+from mi_probe.estimators.classes.class_means import mean_noise, shrunk_means
+
+D, C, ROWS = 60, 8, 400
+NOISE = 60.0
+
+
+def drawn(seed: int, rank: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    means = np.zeros((C, D))
+    means[:, :rank] = rng.normal(size=(C, rank))
+    y = np.arange(ROWS) % C
+    return means, y, means[y] + rng.normal(size=(ROWS, D))
+
+
+def test_noise_is_the_trace_that_unseen_rows_would_show():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(ROWS, D))
+    within = np.cov(x.T)
+    for shrinkage in (0.0, 0.3):
+        shrunk = (1 - shrinkage) * within + shrinkage * np.eye(D)
+        factor = np.linalg.cholesky(shrunk)
+        # The true covariance is I, so the trace is of the inverse alone.
+        expected = np.trace(np.linalg.inv(shrunk))
+        found = mean_noise(factor, within, shrinkage, ROWS)
+        assert found == pytest.approx(expected, rel=0.05)
+    naive = np.trace(np.linalg.solve(within, within))
+    assert mean_noise(np.linalg.cholesky(within), within, 0.0, ROWS) > 1.1 * naive
+
+
+def test_shrunk_means_are_nearer_to_the_true_ones():
+    means, y, x = drawn(0)
+    counts = np.bincount(y)
+    sample = np.stack([x[y == c].mean(0) for c in range(C)])
+    half = (sample - x.mean(0)).T
+    kept = half @ shrunk_means(half, counts, NOISE)
+    true = (means - means.mean(0)).T
+    assert ((kept - true) ** 2).sum() < 0.5 * ((half - true) ** 2).sum()
+    # Of three directions that differ, about three are left.
+    strength = np.linalg.svd(kept)[1]
+    assert 3 <= (strength > 0.3 * strength[0]).sum() <= 4
+
+
+def test_means_without_a_difference_shrink_to_nothing():
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(ROWS, D)), np.arange(ROWS) % C
+    half = (np.stack([x[y == c].mean(0) for c in range(C)]) - x.mean(0)).T
+    kept = half @ shrunk_means(half, np.bincount(y), NOISE)
+    assert (kept**2).sum() < 0.1 * (half**2).sum()
+
+
+def test_a_class_without_rows_stays_at_the_mean_of_all():
+    _, y, x = drawn(2)
+    factor = np.eye(D)
+    half = (np.stack([x[y == c].mean(0) for c in range(C)]) - x.mean(0)).T
+    half = np.concatenate([half, np.zeros((D, 1))], axis=1)
+    counts = np.append(np.bincount(y), 0)
+    kept = solve_triangular(factor, half @ shrunk_means(half, counts, NOISE))
+    assert np.isfinite(kept).all()
+    assert not kept[:, -1].any()
