@@ -12,7 +12,8 @@ linear         generative     means: Gaussian classes with one covariance
 quadratic      generative     variances and pairs: own covariances in telling directions
 logistic       discriminative means: multinomial logistic regression
 neighbours     non-parametric anything, in few dimensions
-network        discriminative anything, in a few (refined) telling directions
+network        discriminative anything, in a few telling directions, slowly refined
+refined        discriminative the same in many dimensions, refined by Newton steps
 mixtures       generative     clusters: Gaussian mixtures in a few telling directions
 trees          discriminative edges: boosted trees on X's own and on independent axes
 ============== ============== =========================================================
@@ -32,6 +33,7 @@ from mi_probe.estimators.classes.discriminants import (
 )
 from mi_probe.estimators.classes.mixtures import fit_mixtures
 from mi_probe.estimators.classes.network import SNAPSHOTS, Networks, Problem, train_networks
+from mi_probe.estimators.classes.refined import ROUNDS, Refined, train_refined
 from mi_probe.estimators.classes.sample import Predict, Sample, Shared
 from mi_probe.estimators.classes.telling import CUBIC_LIMIT
 
@@ -87,17 +89,33 @@ def _fit_neighbours(sample: Sample, path: Sequence[dict[str, float]]) -> list[Pr
 def _fit_networks(
     samples: Sequence[Sample], path: Sequence[dict[str, float]]
 ) -> list[list[Predict]]:
-    shared = samples[0].shared
-    problems = [
-        Problem(sample.rows, sample.bottleneck, sample.log_prior, sample.seed)
-        for sample in samples
-    ]
+    shared, problems = samples[0].shared, _problems(samples)
     epochs = int(max(place["epochs"] for place in path))
     networks = train_networks(shared.u_tensor, shared.y_tensor, problems, epochs)
     places = [SNAPSHOTS.index(int(place["epochs"])) for place in path]
     return [
         [_network(shared, networks, number, place) for place in places]
         for number in range(len(samples))
+    ]
+
+
+def _fit_refined(
+    samples: Sequence[Sample], path: Sequence[dict[str, float]]
+) -> list[list[Predict]]:
+    shared, problems = samples[0].shared, _problems(samples)
+    rounds = int(max(place["rounds"] for place in path))
+    networks = train_refined(shared.u_tensor, shared.y_tensor, problems, rounds)
+    places = [ROUNDS.index(int(place["rounds"])) for place in path]
+    return [
+        [_network(shared, networks, number, place) for place in places]
+        for number in range(len(samples))
+    ]
+
+
+def _problems(samples: Sequence[Sample]) -> list[Problem]:
+    return [
+        Problem(sample.rows, sample.bottleneck, sample.log_prior, sample.seed)
+        for sample in samples
     ]
 
 
@@ -142,7 +160,9 @@ def _near(sample: Sample, seen: np.ndarray, count: int) -> Predict:
     return predict
 
 
-def _network(shared: Shared, networks: Networks, number: int, place: int) -> Predict:
+def _network(
+    shared: Shared, networks: Networks | Refined, number: int, place: int
+) -> Predict:
     return lambda rows: networks.scores(shared.u_tensor, rows, number, place)
 
 
@@ -176,11 +196,17 @@ def _neighbours_path(shared: Shared) -> list[dict[str, float]]:
 
 
 def _network_path(shared: Shared) -> list[dict[str, float]]:
-    # Where directions are learned in hundreds of dimensions, few epochs are best.
     if shared.n_classes > MANY:
         return [{"epochs": float(SNAPSHOTS[1])}]
-    many = shared.u.shape[1] > CUBIC_LIMIT
-    return [{"epochs": float(e)} for e in SNAPSHOTS[: 2 if many else None]]
+    if shared.u.shape[1] > CUBIC_LIMIT:
+        return []
+    return [{"epochs": float(e)} for e in SNAPSHOTS]
+
+
+def _refined_path(shared: Shared) -> list[dict[str, float]]:
+    if shared.n_classes > MANY or shared.u.shape[1] <= CUBIC_LIMIT:
+        return []
+    return [{"rounds": float(number)} for number in ROUNDS]
 
 
 def _mixtures_path(shared: Shared) -> list[dict[str, float]]:
@@ -204,6 +230,7 @@ MEMBERS: dict[str, Member] = {
     "logistic": Member(True, _ANY, _logistic_path, _each(fit_logistic)),
     "neighbours": Member(False, _ANY, _neighbours_path, _each(_fit_neighbours)),
     "network": Member(False, CUBIC_LIMIT, _network_path, _fit_networks),
+    "refined": Member(False, 0, _refined_path, _fit_refined),
     "mixtures": Member(False, 0, _mixtures_path, _each(_fit_mixtures), True),
     "trees": Member(False, 0, _trees_path, _each(_fit_trees), True),
 }

@@ -41,9 +41,8 @@ def test_shrunk_means_are_nearer_to_the_true_ones():
     kept = half @ shrunk_means(half, counts, NOISE)
     true = (means - means.mean(0)).T
     assert ((kept - true) ** 2).sum() < 0.5 * ((half - true) ** 2).sum()
-    # Of three directions that differ, about three are left.
-    strength = np.linalg.svd(kept)[1]
-    assert 3 <= (strength > 0.3 * strength[0]).sum() <= 4
+    # Three of seven directions differ: most of the others shrink to nothing.
+    assert 3 <= np.linalg.matrix_rank(kept, tol=1e-6) <= 5
 
 
 def test_means_without_a_difference_shrink_to_nothing():

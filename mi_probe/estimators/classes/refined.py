@@ -1,0 +1,212 @@
+r"""Networks on a few directions of many dimensions, the directions refined row by row.
+
+Moments (`telling`) find directions P in hundreds of dimensions only roughly. With a small
+network q on z = P'u and its score :math:`s_i = \partial_z \log q(y_i|z_i)`, a Newton step
+of the likelihood is, in whitened coordinates,
+
+.. math:: P \leftarrow P + \frac1m \sum_i u_i s_i^\top \Bigl(J + \frac dm I\Bigr)^{-1},
+          \qquad J = \frac1m \sum_i s_i s_i^\top ,
+
+with d/m for a prior that true directions are of length 1. Every row then sits in P, and
+makes its own z look better than an unseen row's; to first order that is its own term, so
+the network learns from
+
+.. math:: z_i = P^\top u_i - \frac{|u_i|^2}{m}\,(J + \tfrac dm I)^{-1} s_i ,
+
+the coordinates that P without row i would give. Directions whose information in J does not
+reach half of d/m are dropped. A few rounds of both lose about d/2m nats a direction, as
+maximum likelihood does: of rings in 768 dimensions (0.94 nats), 8,000 rows, the moments
+alone show 0.2, four rounds 0.8.
+
+References:
+    Cook and Weisberg 1991 (the moments). Donoho, Maleki and Montanari 2009, arXiv 0907.3574
+    (a row's own term, as in approximate message passing).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mi_probe.estimators.classes.network import Problem
+
+ROUNDS = (0, 2, 4)
+"""Refinements after which a network is kept: the path of the member."""
+_EPOCHS, _EPOCHS_AGAIN = 8, 4
+"""Of the first round; of a later one, whose network goes on from the last."""
+_BATCH, _LEAST_STEPS = 128, 12
+_HIDDEN = 48
+_RATE, _DECAY, _AVERAGE = 4e-3, 1e-2, 0.98
+_LEAST_SHARE = 0.01
+"""Of the largest information, below which a direction is dropped too."""
+_SHORTEST = 0.05
+"""Of the longest new direction, below which one has turned into the others."""
+_FARTHEST = 2.0
+"""Standard deviations that a row's own part in its coordinates may move it."""
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Networks after several numbers of rounds, stacked over problems."""
+
+    snapshots: tuple[dict[str, Tensor], ...]
+
+    @torch.no_grad()
+    def scores(
+        self, u: Float[Tensor, "n d"], rows: Int[np.ndarray, " m"], problem: int, place: int
+    ) -> Float[np.ndarray, "m c"]:
+        """Unnormalised log posteriors of rows by one problem's network."""
+        weights = {k: v[problem : problem + 1] for k, v in self.snapshots[place].items()}
+        z = u[torch.as_tensor(rows, device=u.device)][None] @ weights["directions"]
+        return _forward(weights, z)[0].double().cpu().numpy()
+
+
+def train_refined(
+    u: Float[Tensor, "n d"],
+    y: Int[Tensor, " n"],
+    problems: Sequence[Problem],
+    rounds: int = ROUNDS[-1],
+) -> Refined:
+    """Each problem's network, its directions refined so many times."""
+    rows = [torch.as_tensor(problem.rows, device=u.device) for problem in problems]
+    directions = torch.stack(
+        [torch.as_tensor(p.directions, dtype=torch.float32) for p in problems]
+    ).to(u.device)
+    # Shorter problems are padded with their own first row, which no step then reads.
+    most = max(map(len, rows))
+    padded = torch.stack([torch.cat([r, r[:1].expand(most - len(r))]) for r in rows])
+    z, labels = u[padded] @ directions, y[padded]
+    network = _initial(problems, u.device)
+    orders = [np.random.default_rng([problem.seed, 1]) for problem in problems]
+    found = []
+    for number in range(rounds + 1):
+        epochs = _EPOCHS_AGAIN if number else _EPOCHS
+        network = _trained(network, z, labels, list(map(len, rows)), orders, epochs)
+        if number in ROUNDS:
+            kept = {name: value.clone() for name, value in network.items()}
+            found.append({**kept, "directions": directions.clone()})
+        if number < rounds:
+            score = _score(network, z, labels)
+            for k, own in enumerate(rows):
+                step = _refined(u[own], directions[k], score[k, : len(own)])
+                directions[k], z[k, : len(own)], turn = step
+                network["layer_1"][k] = turn @ network["layer_1"][k]
+    return Refined(tuple(found))
+
+
+@torch.no_grad()
+def _refined(
+    u: Float[Tensor, "m d"], directions: Float[Tensor, "d q"], score: Float[Tensor, "m q"]
+) -> tuple[Float[Tensor, "d q"], Float[Tensor, "m q"], Float[Tensor, "q q"]]:
+    """New directions, the rows' coordinates without their own part, and what turned.
+
+    The directions that are kept come first, by their information; the others are 0.
+    """
+    m, d = u.shape
+    score = score - score.mean(0)
+    # In float64: beside columns of almost nothing float32 gave eigenvalues that were NaN.
+    information, axes = torch.linalg.eigh((score.T @ score / m).double())
+    information, axes = information.float(), axes.float()
+    least = max(0.5 * d / m, _LEAST_SHARE * float(information[-1]))
+    # A direction that was dropped before has no information left.
+    kept = information > min(least, float(information[-1]) * (1 - 1e-6))
+    axes = axes * kept
+    gradient = u.T @ score / m
+    gradient = gradient - directions @ (directions.T @ gradient)
+    inverse = axes @ (axes / (information + d / m)).T
+    new = (directions + gradient @ inverse) @ axes
+    own = (u**2).sum(1, keepdim=True) / m * (score @ inverse) @ axes
+    # To first order only: a row that the network had surely wrong would move far away.
+    own = own.clamp(-_FARTHEST, _FARTHEST)
+    # The nearest orthonormal directions, so that the network still knows them.
+    left, lengths, right = torch.linalg.svd(new, full_matrices=False)
+    used = lengths > _SHORTEST * lengths[0]
+    left, lengths, right = left[:, used], lengths[used], right[used]
+    back = right.T @ (right / lengths[:, None])
+    return left @ right, (u @ new - own) @ back, axes.T
+
+
+def _score(
+    network: dict[str, Tensor], z: Float[Tensor, "p m q"], labels: Int[Tensor, "p m"]
+) -> Float[Tensor, "p m q"]:
+    """The derivative of each row's log posterior by its coordinates."""
+    inputs = z.clone().requires_grad_()
+    log_q = torch.log_softmax(_forward(network, inputs), dim=2)
+    own = torch.gather(log_q, 2, labels[:, :, None]).sum()
+    return torch.autograd.grad(own, inputs)[0]
+
+
+def _trained(
+    network: dict[str, Tensor],
+    z: Float[Tensor, "p m q"],
+    labels: Int[Tensor, "p m"],
+    counts: Sequence[int],
+    orders: Sequence[np.random.Generator],
+    epochs: int,
+) -> dict[str, Tensor]:
+    """The averaged weights after some more epochs."""
+    weights = {name: value.clone().requires_grad_() for name, value in network.items()}
+    optimiser = torch.optim.AdamW(
+        list(weights.values()), lr=_RATE, weight_decay=_DECAY, betas=(0.9, 0.98), fused=True
+    )
+    average = {name: value.detach().clone() for name, value in weights.items()}
+    fewest, step = min(counts), 0
+    batch = min(_BATCH, max(16, fewest // _LEAST_STEPS), fewest)
+    place = torch.arange(len(counts), device=z.device)[:, None]
+    for _ in range(epochs):
+        drawn = np.stack(
+            [
+                rng.permutation(count)[: fewest - fewest % batch]
+                for rng, count in zip(orders, counts, strict=True)
+            ]
+        )
+        for index in torch.as_tensor(drawn, device=z.device).split(batch, dim=1):
+            scores = _forward(weights, z[place, index])
+            loss = torch.nn.functional.cross_entropy(
+                scores.flatten(0, 1), labels[place, index].flatten(), reduction="sum"
+            )
+            optimiser.zero_grad()
+            (loss / batch).backward()
+            optimiser.step()
+            step += 1
+            rate = min(_AVERAGE, step / (step + 10))
+            with torch.no_grad():
+                for name, value in weights.items():
+                    average[name].lerp_(value, 1 - rate)
+    return average
+
+
+def _forward(
+    weights: dict[str, Tensor], z: Float[Tensor, "p b q"]
+) -> Float[Tensor, "p b c"]:
+    silu = torch.nn.functional.silu
+    z = silu(torch.baddbmm(weights["bias_1"], z, weights["layer_1"]))
+    z = silu(torch.baddbmm(weights["bias_2"], z, weights["layer_2"]))
+    return torch.baddbmm(weights["bias_3"], z, weights["layer_3"])
+
+
+def _initial(problems: Sequence[Problem], device: torch.device) -> dict[str, Tensor]:
+    """Weights for each problem from its own generator; the last layer says the prior."""
+    made = []
+    for problem in problems:
+        rng = np.random.default_rng([problem.seed, 0])
+        q, c = problem.directions.shape[1], len(problem.log_prior)
+        made.append(
+            {
+                "layer_1": rng.normal(size=(q, _HIDDEN)) * 1.5 / np.sqrt(q),
+                "bias_1": rng.normal(size=(1, _HIDDEN)),
+                "layer_2": rng.normal(size=(_HIDDEN, _HIDDEN)) * np.sqrt(2 / _HIDDEN),
+                "bias_2": np.zeros((1, _HIDDEN)),
+                "layer_3": np.zeros((_HIDDEN, c)),
+                "bias_3": problem.log_prior[None],
+            }
+        )
+    return {
+        name: torch.as_tensor(
+            np.stack([weights[name] for weights in made]), dtype=torch.float32
+        ).to(device)
+        for name in made[0]
+    }
