@@ -2,8 +2,8 @@
 
 The bound is H(Y) minus the held-out cross-entropy; the interval is the bound's. Not to be
 trusted as the *value* where a critic must be learned from few rows in many dimensions
-(benchmarks/known_answers.csv: 0.075 nats low at d = 768, n = 10,000): there read
-`Estimate.extrapolated`, 0.031 off on the same task, and see whether it is reliable.
+(benchmarks/known_answers.csv: `gaussians d=768 c=4`): there read `Estimate.extrapolated`,
+and see by what method it is and whether it is reliable.
 Examples that occur more than once share a fold (`copies`), where X is continuous.
 """
 

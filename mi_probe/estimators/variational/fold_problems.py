@@ -152,9 +152,11 @@ class FoldProblems:
             self._reading = reading_of(z, target, *arguments)
         records: list[Mapping[str, Any]] = []
         for k in range(int(drawn.fold.max()) + 1):
-            above = self._top[k] if self._top and level < TOP else None
-            stacks = self._reading.stacks(level, k, above)
-            whole = self._reading.whole(stacks, level, k)
+            if level == TOP:
+                whole = self._reading.joined(self._reading.stacks(k), TOP, k)
+            else:
+                assert self._top is not None  # all rows come first
+                whole = self._reading.again(level, k, self._top[k])
             records.append(whole.record)
             yield _started(whole, whole.train)
         if level == TOP:
