@@ -56,12 +56,15 @@ class Row:
     bound: str
     """What the value is of the information: lower bound, upper bound or neither."""
     extrapolated_nats: float | None
-    """The learning curve's value at n -> infinity; None where none was fitted."""
+    """The value at n -> infinity; None where there is none."""
     extrapolated_low: float | None
     extrapolated_high: float | None
     extrapolated_reliable: bool | None
     extrapolated_reason: str | None
     """Why the extrapolation is not reliable; None where it is."""
+    extrapolated_method: str | None
+    """What it is by: the learning curve, or theory of linear discriminants or of canonical
+    correlations."""
     null_mean: float | None
     null_high: float | None
     n_permutations: int

@@ -44,6 +44,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
         "extrapolated_high": value + 0.05,
         "extrapolated_reliable": True,
         "extrapolated_reason": None,
+        "extrapolated_method": "learning curve",
         "null_mean": 0.0,
         "null_high": 0.02,
         "n_permutations": 20,

@@ -55,6 +55,7 @@ ROW = Row(
     extrapolated_high=0.5,
     extrapolated_reliable=False,
     extrapolated_reason="the curve is flat",
+    extrapolated_method="learning curve",
     null_mean=None,
     null_high=None,
     n_permutations=0,
@@ -87,7 +88,8 @@ def test_columns_are_the_contract():
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
         "checkpoint_step,objective,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
-        "extrapolated_reliable,extrapolated_reason,null_mean,null_high,n_permutations,p_value,H_Y_nats,"
+        "extrapolated_reliable,extrapolated_reason,extrapolated_method,"
+        "null_mean,null_high,n_permutations,p_value,H_Y_nats,"
         "metric,metric_value,parse_failure_rate,status,"
         "gold_leak,seconds,code_version,config_sha,created"
     )

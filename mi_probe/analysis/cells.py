@@ -197,6 +197,7 @@ def tidy_row(
         extrapolated_high=beyond and beyond.ci[1],
         extrapolated_reliable=beyond and beyond.reliable,
         extrapolated_reason=(beyond and beyond.reason) or None,
+        extrapolated_method=beyond and beyond.method,
         null_mean=estimate.null_mean,
         null_high=estimate.null_high,
         n_permutations=n_permutations,
