@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from sklearn.mixture import GaussianMixture
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from mi_probe.estimators import Auto
 from mi_probe.estimators.classes.mixtures import fit_mixtures
@@ -58,3 +60,18 @@ def test_mixtures_are_what_tells_of_clusters_in_16_dimensions():
     assert known.pointwise is not None
     assert estimate.nats == pytest.approx(known.pointwise.mean(), abs=0.01)
     assert np.mean([h["weights"]["x:mixtures"] for h in estimate.history]) > 0.1
+
+
+def test_one_thread_fits_whatever_the_machine_has(monkeypatch):
+    seen = []
+
+    def fit(model, *_):
+        seen.append(max(pool["num_threads"] for pool in threadpool_info()))
+        return model
+
+    monkeypatch.setattr(GaussianMixture, "fit", fit)
+    z, y = _clusters(100)
+    with threadpool_limits(2):
+        fit_mixtures(z, y, np.arange(100), _PRIOR, 2, 0)
+        assert max(pool["num_threads"] for pool in threadpool_info()) == 2
+    assert seen == [1, 1]
