@@ -224,10 +224,12 @@ def _limit(
     place = max(range(len(found.views)), key=lambda v: names.count(found.views[v].name))
     view, starts = found.views[place], found.nested[place]
     linear = view.normalised and math.isinf(view.degrees)
+    reason = "" if linear else "no limit is known for a start that is not Gaussian"
+    if history[0]["route"] == _NEIGHBOURS:
+        linear, reason = False, "no limit is known for nearest neighbours"
     gaussian = np.empty(len(terms))
     for k, start in enumerate(starts):
         gaussian[found.fold == k] = start.ratio.paired(start.x_test, start.y_test)
-    reason = "" if linear else "no limit is known for a start that is not Gaussian"
     if linear and view.components:
         curve = component_limit(
             x,

@@ -16,8 +16,6 @@ from jaxtyping import Float
 
 _FAR = 6.0
 """Scales from the centre beyond which a column is cut: a tail would rule a covariance."""
-_LENGTHS = (1.0, 2.0)
-"""Of the waves, in standard deviations over 2 pi."""
 
 
 def scaled(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
@@ -44,13 +42,15 @@ def turned(
     return np.concatenate([values, *(values * wave for wave in waves)], axis=1)
 
 
-def waved(scores: Float[np.ndarray, "n d"], count: int) -> Float[np.ndarray, "n e"]:
-    """Normal scores, and waves of random directions and lengths: for a few columns only.
+def waved(
+    values: Float[np.ndarray, "n d"], count: int, lengths: Sequence[float]
+) -> Float[np.ndarray, "n e"]:
+    """The columns, and waves of random directions: for a few columns only.
 
-    Any smooth function of the columns is nearly linear in enough of them.
+    Any function of the columns that is smooth at these lengths (of a wave over 2 pi, in
+    the columns' unit) is nearly linear in enough of them.
     """
     rng = np.random.default_rng(0)
-    lengths = np.resize(_LENGTHS, count)
-    directions = rng.normal(size=(scores.shape[1], count)) / lengths
-    waves = np.cos(scores @ directions + rng.uniform(0, 2 * np.pi, count))
-    return np.concatenate([scores, np.sqrt(2) * waves], axis=1)
+    directions = rng.normal(size=(values.shape[1], count)) / np.resize(lengths, count)
+    waves = np.cos(values @ directions + rng.uniform(0, 2 * np.pi, count))
+    return np.concatenate([values, np.sqrt(2) * waves], axis=1)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,13 +12,14 @@ from mi_probe.estimators.continuous.pair_critic import (
     CLEAR,
     PairRows,
     nested_terms,
-    shortened,
 )
 from mi_probe.estimators.continuous.views import FEW_COLUMNS, ScoreView, score_views
 from mi_probe.estimators.protocol.targets import as_tensor
 
+_MOST_TRIED = 8
+"""Pairs up to which each number of them is tried."""
 _LEAST_GAIN = 0.005
-"""Nats by which a view has to be better than a plainer one."""
+"""Nats by which a view has to be better than a plainer one, more pairs than fewer."""
 
 
 class ScoreFits:
@@ -34,7 +36,12 @@ class ScoreFits:
         self.nested = [
             list(
                 NestedCanonical(
-                    v.x, v.y, fold, most_pairs=v.most_pairs, degrees=v.degrees
+                    v.x,
+                    v.y,
+                    fold,
+                    most_pairs=v.most_pairs,
+                    straightened=not v.normalised,
+                    degrees=v.degrees,
                 ).starts()
             )
             for v in self.views
@@ -58,6 +65,29 @@ class ScoreFits:
         return PairRows(
             start, as_tensor(self.small.x), as_tensor(self.small.y), train, test
         )
+
+
+def shortened(start: CanonicalStart) -> CanonicalStart:
+    """The start with as many leading pairs as are clearly needed on nested rows.
+
+    Later pairs of expanded columns are functions of the first, and count them again.
+    """
+    count = len(start.ratio.correlations)
+    starts = [_leading(start, m) for m in range(1, min(count, _MOST_TRIED + 1))]
+    starts.append(start)
+    return starts[clearly_best(starts)]
+
+
+def _leading(start: CanonicalStart, m: int) -> CanonicalStart:
+    return replace(
+        start,
+        ratio=replace(start.ratio, correlations=start.ratio.correlations[:m]),
+        x_train=start.x_train.leading(m),
+        y_train=start.y_train.leading(m),
+        x_test=start.x_test.leading(m),
+        y_test=start.y_test.leading(m),
+        y_reference=start.y_reference.leading(m),
+    )
 
 
 def clearly_best(starts: list[CanonicalStart]) -> int:

@@ -14,7 +14,7 @@ short from about log m - 4 on.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -158,30 +158,6 @@ def held_out_terms(rows: PairRows, towers: Towers | None) -> Float[np.ndarray, "
 def most_shown(rows: int) -> float:
     """The most nats that a held-out term can show among so many training rows' Y."""
     return math.log(math.ceil(rows / max(1, math.ceil(rows / _COLUMNS))) + 1)
-
-
-def shortened(start: CanonicalStart) -> CanonicalStart:
-    """The start with as many leading pairs as do best on nested rows.
-
-    Later pairs of expanded columns are functions of the first, and count them again.
-    """
-    best, value = start, float(nested_terms(start).mean())
-    for m in range(len(start.ratio.correlations) - 1, 0, -1):
-        if m > 8:
-            continue
-        fewer = replace(
-            start,
-            ratio=replace(start.ratio, correlations=start.ratio.correlations[:m]),
-            x_train=start.x_train.leading(m),
-            y_train=start.y_train.leading(m),
-            x_test=start.x_test.leading(m),
-            y_test=start.y_test.leading(m),
-            y_reference=start.y_reference.leading(m),
-        )
-        found = float(nested_terms(fewer).mean())
-        if found > value:
-            best, value = fewer, found
-    return best
 
 
 def nested_terms(start: CanonicalStart, most: int = 2000) -> Float[np.ndarray, " m"]:

@@ -17,19 +17,23 @@ from mi_probe.estimators.continuous.expansions import scaled, turned, waved
 from mi_probe.estimators.continuous.independent_components import least_gaussian
 from mi_probe.estimators.continuous.normal_scores import normal_scores
 
+_Speeds = tuple[tuple[float, ...], tuple[float, ...]]
+
 FEW_COLUMNS = 64
 """Up to so many columns on a side a critic reads them all; above, their components."""
 COMPONENTS = 32
 """Principal components of a wide side."""
 _SCALE_ROWS = 2000
 """Rows that tell the scale of a wide side's columns."""
-_FEW_SPEEDS = (0.5, 1.0, 1.5), (2.0, 2.5, 3.0, 3.5)
+_FEW_SPEEDS: _Speeds = (0.5, 1.0, 1.5), (2.0, 2.5, 3.0, 3.5)
 """Of turning with the squared radius: slow ones, and fast ones."""
-_MANY_SPEEDS = (1.0,), (2.0, 3.0)
+_MANY_SPEEDS: _Speeds = (1.0,), (2.0, 3.0)
 """The same for many columns, whose radius varies little."""
 _WAVED_COLUMNS = 6
 """Columns of a side up to which waves can fill their space."""
 _LEAST_WAVES, _MOST_WAVES = 16, 120
+_SHORT_WAVES, _LONG_WAVES = (1.0, 2.0), (2.0, 4.0)
+"""Lengths, in standard deviations over 2 pi."""
 _ROWS_A_COLUMN = 20
 """Rows that each column of an expanded view needs."""
 
@@ -135,7 +139,11 @@ def _expanded(
         left, right = (turned(side, speeds) for side in sides)
         yield ScoreView(name, left, right, normalised=False, most_pairs=least)
     count = min(_MOST_WAVES, len(x) // (4 * _ROWS_A_COLUMN))
-    if few and count >= _LEAST_WAVES:
-        left, right = (waved(side, count) for side in scores)
-        name = f"waves of {small.name}"
+    if not few or count < _LEAST_WAVES:
+        return
+    for name, sides, lengths in (
+        (f"waves of {small.name}", scores, _SHORT_WAVES),
+        ("waves of columns", (x, y), _LONG_WAVES),
+    ):
+        left, right = (waved(side, count, lengths) for side in sides)
         yield ScoreView(name, left, right, normalised=False, most_pairs=least)

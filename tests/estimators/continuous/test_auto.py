@@ -80,6 +80,8 @@ def test_what_is_not_monotone_is_found_by_neighbours():
     assert estimate.nats > 1.0
     assert estimate.bound == "neither"
     assert estimate.history[0]["route"] == "nearest neighbours"
+    assert not estimate.extrapolated.reliable
+    assert estimate.extrapolated.nats == estimate.nats
 
 
 def test_components_of_wide_sides_are_found():
@@ -144,7 +146,7 @@ def test_pairing_inside_a_fold_changes_nothing_that_scores_it():
         list(NestedCanonical(view.x, view.y, fold).starts())[1].ratio
         for view in (before, after)
     ]
-    assert before.name == "waves of normal scores"
+    assert before.name == "waves of columns"
     assert np.array_equal(ratios[0].correlations, ratios[1].correlations)
 
 

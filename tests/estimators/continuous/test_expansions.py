@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS
+from mi_probe.estimators.continuous.canonical import NestedCanonical
 from mi_probe.estimators.continuous.expansions import scaled, turned, waved
+from mi_probe.estimators.continuous.fits import shortened
+from mi_probe.estimators.continuous.normal_scores import excess_kurtosis
 from mi_probe.estimators.continuous.views import score_views
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.maps import swiss_roll
@@ -35,7 +38,7 @@ def test_a_smooth_function_is_linear_in_waves():
     x = np.random.default_rng(0).normal(size=(3000, 2))
     wanted = np.sin(x[:, :1] * x[:, 1:]) + np.cos(2 * x[:, :1])
     assert left_over(x, wanted) > 0.9
-    assert left_over(waved(x, 120), wanted) < 0.02
+    assert left_over(waved(x, 120, (1.0, 2.0)), wanted) < 0.02
 
 
 def test_scales_are_one_and_circles_stay_circles():
@@ -72,7 +75,37 @@ def test_a_swiss_roll_is_unrolled():
     known = gaussian_pair(1600, 1, 0.75, seed=2)
     rank = np.argsort(np.argsort(known.x[:, 0])) / 1600
     estimate = AUTO.estimate(swiss_roll(rank[:, None]), known.y)
-    assert estimate.nats == pytest.approx(known.nats, abs=0.06)
+    assert {fold["start"] for fold in estimate.history} == {"waves of columns"}
+    assert estimate.nats == pytest.approx(known.pointwise.mean(), abs=0.02)
+    assert estimate.bound == "lower bound"
+
+
+def test_straightened_coordinates_are_normal():
+    known = gaussian_pair(1200, 1, 0.8, seed=1)
+    x, y = (waved(v, 12, (1.0, 2.0)) for v in (np.tanh(known.x), np.exp(known.y)))
+    fold = np.arange(1200) % 4
+    plain, straight = (
+        next(NestedCanonical(x, y, fold, most_pairs=1, straightened=s).starts())
+        for s in (False, True)
+    )
+    assert (
+        excess_kurtosis(straight.x_train.variates)
+        < 0
+        < excess_kurtosis(plain.x_train.variates)
+    )
+    for side in (straight.x_test, straight.y_test, straight.y_reference):
+        assert side.variates.std() == pytest.approx(1, abs=0.1)
+    paired = [s.ratio.paired(s.x_test, s.y_test).mean() for s in (plain, straight)]
+    assert paired[1] == pytest.approx(known.pointwise[fold == 0].mean(), abs=0.05)
+    assert paired[1] > paired[0]
+
+
+def test_a_pair_that_repeats_the_others_is_left_out():
+    known = ZOO["spiral 3x3"].draw(4000, seed=1)
+    x, y = (turned(scaled(side), (0.5, 1.0, 1.5)) for side in (known.x, known.y))
+    starts = list(NestedCanonical(x, y, np.arange(4000) % 4, straightened=True).starts())
+    assert max(len(start.ratio.correlations) for start in starts) > 2
+    assert [len(shortened(start).ratio.correlations) for start in starts] == [2] * 4
 
 
 def test_a_rotation_of_uniform_columns_is_undone():
