@@ -16,7 +16,7 @@ of a step is overhead. The numbers are those of a loop but for rounding: every p
 from a generator of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +30,8 @@ _BATCH = 128
 _LEAST_STEPS = 12
 """Steps an epoch at least, so that few rows still train."""
 _HIDDEN = 48
-_RATE, _DIRECTION_RATE = 4e-3, 1e-3
-_DECAY = 1e-2
+RATE, _DIRECTION_RATE = 4e-3, 1e-3
+DECAY, BETAS = 1e-2, (0.9, 0.98)
 _AVERAGE = 0.98
 """Of the moving average of the weights."""
 
@@ -60,7 +60,8 @@ class Networks:
         """Unnormalised log posteriors of rows by one problem's network."""
         weights = {k: v[problem : problem + 1] for k, v in self.snapshots[place].items()}
         index = torch.as_tensor(rows, device=u.device)
-        return _forward(weights, u[index][None])[0].double().cpu().numpy()
+        z = torch.bmm(u[index][None], weights["directions"])
+        return layers(weights, z)[0].double().cpu().numpy()
 
 
 def train_networks(
@@ -70,35 +71,67 @@ def train_networks(
     epochs: int = SNAPSHOTS[-1],
 ) -> Networks:
     """The problems' networks, trained as one stack of matrix products."""
-    weights = _initial(problems, u.device)
+    directions = torch.as_tensor(
+        np.stack([problem.directions for problem in problems]), dtype=torch.float32
+    ).to(u.device)
+    weights = {"directions": directions, **initial_layers(problems, u.device)}
     for value in weights.values():
         value.requires_grad_()
-    directions = [weights["directions"]]
     others = [value for name, value in weights.items() if name != "directions"]
     optimiser = torch.optim.AdamW(
         [
-            {"params": directions, "lr": _DIRECTION_RATE, "weight_decay": 0.0},
-            {"params": others, "lr": _RATE, "weight_decay": _DECAY},
+            {"params": [directions], "lr": _DIRECTION_RATE, "weight_decay": 0.0},
+            {"params": others, "lr": RATE, "weight_decay": DECAY},
         ],
-        betas=(0.9, 0.98),
+        betas=BETAS,
         fused=True,
     )
-    average = {name: value.detach().clone() for name, value in weights.items()}
     orders = [np.random.default_rng([problem.seed, 1]) for problem in problems]
     fewest = min(len(problem.rows) for problem in problems)
-    batch = min(_BATCH, max(16, fewest // _LEAST_STEPS), fewest)
-    found, step = [], 0
-    for epoch in range(1, epochs + 1):
-        drawn = np.stack(
+    batch = batch_of(fewest)
+
+    def draw() -> Int[np.ndarray, "p b"]:
+        return np.stack(
             [
                 rng.permutation(problem.rows)[: fewest - fewest % batch]
                 for rng, problem in zip(orders, problems, strict=True)
             ]
         )
-        for index in torch.as_tensor(drawn, device=u.device).split(batch, dim=1):
-            scores = _forward(weights, u[index])
+
+    def read(index: Int[Tensor, "p b"]) -> tuple[Tensor, Tensor]:
+        return layers(weights, torch.bmm(u[index], directions)), y[index]
+
+    found = []
+    trained = averaged_epochs(weights, optimiser, draw, read, batch)
+    for epoch, average in zip(range(1, epochs + 1), trained, strict=False):
+        if epoch in SNAPSHOTS:
+            found.append({name: value.clone() for name, value in average.items()})
+    return Networks(tuple(found))
+
+
+def averaged_epochs(
+    weights: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    draw: Callable[[], np.ndarray],
+    read: Callable[[Tensor], tuple[Tensor, Tensor]],
+    batch: int,
+) -> Iterator[dict[str, Tensor]]:
+    """The moving average of the weights after each epoch, without end.
+
+    Args:
+        weights: what the optimiser trains.
+        optimiser: of the weights.
+        draw: an epoch's rows, in order, for each problem.
+        read: scores and classes of some of these.
+        batch: rows a problem and step.
+    """
+    average = {name: value.detach().clone() for name, value in weights.items()}
+    device, step = next(iter(weights.values())).device, 0
+    while True:
+        for index in torch.as_tensor(draw(), device=device).split(batch, dim=1):
+            scores, labels = read(index)
             loss = torch.nn.functional.cross_entropy(
-                scores.flatten(0, 1), y[index].flatten(), reduction="sum"
+                scores.flatten(0, 1), labels.flatten(), reduction="sum"
             )
             optimiser.zero_grad()
             (loss / batch).backward()
@@ -108,22 +141,23 @@ def train_networks(
             with torch.no_grad():
                 for name, value in weights.items():
                     average[name].lerp_(value, 1 - rate)
-        if epoch in SNAPSHOTS:
-            found.append({name: value.clone() for name, value in average.items()})
-    return Networks(tuple(found))
+        yield average
 
 
-def _forward(
-    weights: dict[str, Tensor], u: Float[Tensor, "p b d"]
-) -> Float[Tensor, "p b c"]:
+def batch_of(rows: int) -> int:
+    """Rows of a batch: few enough for a number of steps an epoch."""
+    return min(_BATCH, max(16, rows // _LEAST_STEPS), rows)
+
+
+def layers(weights: dict[str, Tensor], z: Float[Tensor, "p b q"]) -> Float[Tensor, "p b c"]:
+    """Scores of the classes from a few coordinates, for each problem."""
     silu = torch.nn.functional.silu
-    z = torch.bmm(u, weights["directions"])
     z = silu(torch.baddbmm(weights["bias_1"], z, weights["layer_1"]))
     z = silu(torch.baddbmm(weights["bias_2"], z, weights["layer_2"]))
     return torch.baddbmm(weights["bias_3"], z, weights["layer_3"])
 
 
-def _initial(problems: Sequence[Problem], device: torch.device) -> dict[str, Tensor]:
+def initial_layers(problems: Sequence[Problem], device: torch.device) -> dict[str, Tensor]:
     """Weights for each problem from its own generator; the last layer says the prior."""
     made = []
     for problem in problems:
@@ -131,7 +165,6 @@ def _initial(problems: Sequence[Problem], device: torch.device) -> dict[str, Ten
         q, c = problem.directions.shape[1], len(problem.log_prior)
         made.append(
             {
-                "directions": problem.directions,
                 "layer_1": rng.normal(size=(q, _HIDDEN)) * 1.5 / np.sqrt(q),
                 "bias_1": rng.normal(size=(1, _HIDDEN)),
                 "layer_2": rng.normal(size=(_HIDDEN, _HIDDEN)) * np.sqrt(2 / _HIDDEN),

@@ -25,21 +25,28 @@ References:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.classes.network import Problem
+from mi_probe.estimators.classes.network import (
+    BETAS,
+    DECAY,
+    RATE,
+    Problem,
+    averaged_epochs,
+    batch_of,
+    initial_layers,
+    layers,
+)
 
 ROUNDS = (0, 2, 4)
 """Refinements after which a network is kept: the path of the member."""
 _EPOCHS, _EPOCHS_AGAIN = 8, 4
 """Of the first round; of a later one, whose network goes on from the last."""
-_BATCH, _LEAST_STEPS = 128, 12
-_HIDDEN = 48
-_RATE, _DECAY, _AVERAGE = 4e-3, 1e-2, 0.98
 _LEAST_SHARE = 0.01
 """Of the largest information, below which a direction is dropped too."""
 _SHORTEST = 0.05
@@ -61,7 +68,7 @@ class Refined:
         """Unnormalised log posteriors of rows by one problem's network."""
         weights = {k: v[problem : problem + 1] for k, v in self.snapshots[place].items()}
         z = u[torch.as_tensor(rows, device=u.device)][None] @ weights["directions"]
-        return _forward(weights, z)[0].double().cpu().numpy()
+        return layers(weights, z)[0].double().cpu().numpy()
 
 
 def train_refined(
@@ -79,7 +86,7 @@ def train_refined(
     most = max(map(len, rows))
     padded = torch.stack([torch.cat([r, r[:1].expand(most - len(r))]) for r in rows])
     z, labels = u[padded] @ directions, y[padded]
-    network = _initial(problems, u.device)
+    network = initial_layers(problems, u.device)
     orders = [np.random.default_rng([problem.seed, 1]) for problem in problems]
     found = []
     for number in range(rounds + 1):
@@ -134,7 +141,7 @@ def _score(
 ) -> Float[Tensor, "p m q"]:
     """The derivative of each row's log posterior by its coordinates."""
     inputs = z.clone().requires_grad_()
-    log_q = torch.log_softmax(_forward(network, inputs), dim=2)
+    log_q = torch.log_softmax(layers(network, inputs), dim=2)
     own = torch.gather(log_q, 2, labels[:, :, None]).sum()
     return torch.autograd.grad(own, inputs)[0]
 
@@ -150,63 +157,22 @@ def _trained(
     """The averaged weights after some more epochs."""
     weights = {name: value.clone().requires_grad_() for name, value in network.items()}
     optimiser = torch.optim.AdamW(
-        list(weights.values()), lr=_RATE, weight_decay=_DECAY, betas=(0.9, 0.98), fused=True
+        list(weights.values()), lr=RATE, weight_decay=DECAY, betas=BETAS, fused=True
     )
-    average = {name: value.detach().clone() for name, value in weights.items()}
-    fewest, step = min(counts), 0
-    batch = min(_BATCH, max(16, fewest // _LEAST_STEPS), fewest)
+    fewest = min(counts)
+    batch = batch_of(fewest)
     place = torch.arange(len(counts), device=z.device)[:, None]
-    for _ in range(epochs):
-        drawn = np.stack(
+
+    def draw() -> Int[np.ndarray, "p b"]:
+        return np.stack(
             [
                 rng.permutation(count)[: fewest - fewest % batch]
                 for rng, count in zip(orders, counts, strict=True)
             ]
         )
-        for index in torch.as_tensor(drawn, device=z.device).split(batch, dim=1):
-            scores = _forward(weights, z[place, index])
-            loss = torch.nn.functional.cross_entropy(
-                scores.flatten(0, 1), labels[place, index].flatten(), reduction="sum"
-            )
-            optimiser.zero_grad()
-            (loss / batch).backward()
-            optimiser.step()
-            step += 1
-            rate = min(_AVERAGE, step / (step + 10))
-            with torch.no_grad():
-                for name, value in weights.items():
-                    average[name].lerp_(value, 1 - rate)
-    return average
 
+    def read(index: Int[Tensor, "p b"]) -> tuple[Tensor, Tensor]:
+        return layers(weights, z[place, index]), labels[place, index]
 
-def _forward(
-    weights: dict[str, Tensor], z: Float[Tensor, "p b q"]
-) -> Float[Tensor, "p b c"]:
-    silu = torch.nn.functional.silu
-    z = silu(torch.baddbmm(weights["bias_1"], z, weights["layer_1"]))
-    z = silu(torch.baddbmm(weights["bias_2"], z, weights["layer_2"]))
-    return torch.baddbmm(weights["bias_3"], z, weights["layer_3"])
-
-
-def _initial(problems: Sequence[Problem], device: torch.device) -> dict[str, Tensor]:
-    """Weights for each problem from its own generator; the last layer says the prior."""
-    made = []
-    for problem in problems:
-        rng = np.random.default_rng([problem.seed, 0])
-        q, c = problem.directions.shape[1], len(problem.log_prior)
-        made.append(
-            {
-                "layer_1": rng.normal(size=(q, _HIDDEN)) * 1.5 / np.sqrt(q),
-                "bias_1": rng.normal(size=(1, _HIDDEN)),
-                "layer_2": rng.normal(size=(_HIDDEN, _HIDDEN)) * np.sqrt(2 / _HIDDEN),
-                "bias_2": np.zeros((1, _HIDDEN)),
-                "layer_3": np.zeros((_HIDDEN, c)),
-                "bias_3": problem.log_prior[None],
-            }
-        )
-    return {
-        name: torch.as_tensor(
-            np.stack([weights[name] for weights in made]), dtype=torch.float32
-        ).to(device)
-        for name in made[0]
-    }
+    trained = averaged_epochs(weights, optimiser, draw, read, batch)
+    return next(islice(trained, epochs - 1, None))
