@@ -9,7 +9,6 @@ References:
     Hastie and Tibshirani 1996, Discriminant analysis by Gaussian mixtures.
 """
 
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -17,6 +16,8 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 _STEPS = 12
+_SETTLED = 1e-3
+"""Nats a row by which a step of EM must change the likelihood for another."""
 _RIDGE = 1e-3
 """Added to each variance, of whitened coordinates."""
 _ROWS_A_NUMBER = 4
@@ -41,31 +42,77 @@ def fit_mixtures(
         parts: Gaussians a class, fewer in a class with few rows.
         seed: of where EM starts.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
-
     learned = z[rows].astype(np.float64)
     numbers = 1 + z.shape[1] * (z.shape[1] + 3) // 2
     models = []
-    for c in range(len(log_prior)):
-        own = learned[y == c]
-        count = min(parts, len(own) // (_ROWS_A_NUMBER * numbers))
-        model = GaussianMixture(
-            max(1, count),
-            init_params="k-means++",
-            max_iter=_STEPS,
-            reg_covar=_RIDGE,
-            random_state=seed,
-        )
-        # So few numbers are faster by one thread than by several that wait.
-        with warnings.catch_warnings(), threadpool_limits(1):
-            # Stopped early is enough; what it is worth is judged on other rows.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+    # So few numbers are faster by one thread than by several that wait for each other.
+    with threadpool_limits(1):
+        for c in range(len(log_prior)):
+            own = learned[y == c]
+            count = min(parts, len(own) // (_ROWS_A_NUMBER * numbers))
             # A class too small for one Gaussian is as spread as all rows are.
-            models.append(model.fit(own if count else learned))
+            models.append(_by_em(own if count else learned, max(1, count), seed))
 
     def predict(rows: Int[np.ndarray, " q"]) -> Float[np.ndarray, "q c"]:
-        asked = z[rows].astype(np.float64)
-        return log_prior + np.stack([m.score_samples(asked) for m in models], axis=1)
+        asked = _features(z[rows].astype(np.float64))
+        return log_prior + np.stack([_shares(model @ asked)[1] for model in models], axis=1)
 
     return predict
+
+
+def _by_em(x: Float[np.ndarray, "n m"], parts: int, seed: int) -> Float[np.ndarray, "j f"]:
+    """A few steps from rows that lie apart; what it is worth is judged on other rows.
+
+    Returns:
+        What each part's log w N(z; mu, S) is in terms of `_features`.
+    """
+    from sklearn.cluster import kmeans_plusplus
+
+    _, first = kmeans_plusplus(x, parts, random_state=seed)
+    features, m = _features(x), x.shape[1]
+    found = _terms(np.full(parts, 1 / parts), x[first], np.zeros((parts, m, m)))
+    before = -np.inf
+    for _ in range(_STEPS):
+        shares, log_density = _shares(found @ features)
+        sums = shares @ features.T
+        rows = sums[:, 0] + 10 * np.finfo(np.float64).eps
+        means = sums[:, 1 : 1 + m] / rows[:, None]
+        squares = (sums[:, 1 + m :] / rows[:, None]).reshape(parts, m, m)
+        spread = squares - means[:, :, None] * means[:, None]
+        found = _terms(rows / rows.sum(), means, spread)
+        likelihood = float(log_density.mean())
+        if abs(likelihood - before) < _SETTLED:
+            break
+        before = likelihood
+    return found
+
+
+def _features(x: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "f n"]:
+    """1, each column, and each product of two: every Gaussian is linear in them."""
+    products = (x[:, :, None] * x[:, None]).reshape(len(x), -1)
+    return np.concatenate([np.ones((len(x), 1)), x, products], axis=1).T
+
+
+def _terms(
+    weights: Float[np.ndarray, " j"],
+    means: Float[np.ndarray, "j m"],
+    spread: Float[np.ndarray, "j m m"],
+) -> Float[np.ndarray, "j f"]:
+    m = means.shape[1]
+    covariance = spread + _RIDGE * np.eye(m)
+    precision = np.linalg.inv(covariance)
+    slopes = (precision @ means[..., None])[..., 0]
+    volume = np.linalg.slogdet(covariance)[1] + m * np.log(2 * np.pi)
+    constant = np.log(weights) - 0.5 * (volume + (slopes * means).sum(1))
+    squares = -0.5 * precision.reshape(len(means), -1)
+    return np.concatenate([constant[:, None], slopes, squares], axis=1)
+
+
+def _shares(
+    terms: Float[np.ndarray, "j n"],
+) -> tuple[Float[np.ndarray, "j n"], Float[np.ndarray, " n"]]:
+    """How much of each row is each part's, and the log density of all."""
+    top = terms.max(0)
+    parts = np.exp(terms - top)
+    total = parts.sum(0)
+    return parts / total, np.log(total) + top

@@ -1,12 +1,16 @@
 """Gaussian mixtures as a member of the stack: clusters in few directions."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.special import log_softmax
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from mi_probe.estimators import Auto
+from mi_probe.estimators.classes import mixtures
 from mi_probe.estimators.classes.mixtures import fit_mixtures
 from mi_probe.synthetic import class_mixtures
 
@@ -63,15 +67,30 @@ def test_mixtures_are_what_tells_of_clusters_in_16_dimensions():
 
 
 def test_one_thread_fits_whatever_the_machine_has(monkeypatch):
-    seen = []
+    seen, fitted = [], mixtures._by_em
 
-    def fit(model, *_):
+    def fit(*given):
         seen.append(max(pool["num_threads"] for pool in threadpool_info()))
-        return model
+        return fitted(*given)
 
-    monkeypatch.setattr(GaussianMixture, "fit", fit)
+    monkeypatch.setattr(mixtures, "_by_em", fit)
     z, y = _clusters(100)
     with threadpool_limits(2):
         fit_mixtures(z, y, np.arange(100), _PRIOR, 2, 0)
         assert max(pool["num_threads"] for pool in threadpool_info()) == 2
     assert seen == [1, 1]
+
+
+@pytest.mark.parametrize("width", [1, 2])
+def test_em_is_that_of_scikit_learn(width):
+    z, y = _clusters(600)
+    z, rows = z[:, :width], np.arange(500)
+    found = fit_mixtures(z, y[rows], rows, _PRIOR, 3, 5)(np.arange(600))
+    for c in (0, 1):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = GaussianMixture(
+                3, init_params="k-means++", max_iter=12, reg_covar=1e-3, random_state=5
+            ).fit(z[rows][y[rows] == c].astype(float))
+        expected = model.score_samples(z.astype(float)) + _PRIOR[c]
+        assert found[:, c] == pytest.approx(expected, abs=1e-8)
