@@ -64,7 +64,7 @@ class Row:
     """Why the extrapolation is not reliable; None where it is."""
     extrapolated_method: str | None
     """What it is by: the learning curve, or theory of linear discriminants or of canonical
-    correlations."""
+    correlations; none where the value is only repeated as it was learned."""
     null_mean: float | None
     null_high: float | None
     n_permutations: int

@@ -49,6 +49,8 @@ from mi_probe.estimators.protocol.targets import Scores
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
+_LEARNED = "none, as it was learned"
+"""What a value without a limit is by."""
 _MOST_CODES, _LEAST_REPEATS = 50, 10
 
 
@@ -218,7 +220,7 @@ def _limit(
 ) -> Extrapolation:
     """The limit of the critic that most folds start from, if it is a Gaussian one.
 
-    None of the others has one: the value then stays as it was learned.
+    No other has one, and neighbours have none: the value then stays as it was learned.
     """
     names = [entry["start"] for entry in history]
     place = max(range(len(found.views)), key=lambda v: names.count(found.views[v].name))
@@ -254,6 +256,8 @@ def _limit(
         learned=float(terms.mean()),
         stderr=float(terms.std()) / math.sqrt(len(terms)),
     )
+    if not linear:
+        limit = replace(limit, method=_LEARNED)
     bend = max(excess_kurtosis(side) for start in starts for side in clear_pairs(start))
     if not reason and bend > BENT:
         reason = f"related directions are not Gaussian (excess kurtosis {bend:.1f})"

@@ -82,6 +82,7 @@ def test_what_is_not_monotone_is_found_by_neighbours():
     assert estimate.history[0]["route"] == "nearest neighbours"
     assert not estimate.extrapolated.reliable
     assert estimate.extrapolated.nats == estimate.nats
+    assert estimate.extrapolated.method == "none, as it was learned"
 
 
 def test_components_of_wide_sides_are_found():
