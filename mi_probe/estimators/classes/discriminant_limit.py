@@ -102,7 +102,9 @@ def discriminant_law(
     fold: Int[np.ndarray, " n"],
     log_prior: Float[np.ndarray, " c"],
 ) -> DiscriminantLaw | None:
-    """The law on these rows; None where it has too few of them, or too many classes.
+    """The law on these rows; None where there is none.
+
+    Too few rows, too many classes, or coordinates that do not vary within classes.
 
     Args:
         u: coordinates of full rank; every linear change of them gives the same.
@@ -119,15 +121,20 @@ def discriminant_law(
     counts = np.stack([part.counts for part in parts])
     if (counts.sum(0) - counts).min() < _FEWEST_A_CLASS:
         return None
-    terms = np.empty(n)
-    for k in range(n_folds):
-        held_out = np.flatnonzero(fold == k)
-        trained = _summed([part for j, part in enumerate(parts) if j != k])
-        ratio = _log_ratios(trained, u[held_out])
-        log_q = log_softmax(ratio + log_prior, axis=1)
-        own = classes[held_out]
-        terms[held_out] = log_q[np.arange(len(own)), own] - log_prior[own]
-    return DiscriminantLaw(terms, *_predicted(_summed(parts), n - n / n_folds, log_prior))
+    try:
+        terms = np.empty(n)
+        for k in range(n_folds):
+            held_out = np.flatnonzero(fold == k)
+            trained = _summed([part for j, part in enumerate(parts) if j != k])
+            ratio = _log_ratios(trained, u[held_out])
+            log_q = log_softmax(ratio + log_prior, axis=1)
+            own = classes[held_out]
+            terms[held_out] = log_q[np.arange(len(own)), own] - log_prior[own]
+        predicted, limit = _predicted(_summed(parts), n - n / n_folds, log_prior)
+    except np.linalg.LinAlgError:
+        # Something does not vary within classes, as where X holds Y itself.
+        return None
+    return DiscriminantLaw(terms, predicted, limit)
 
 
 def by_law(

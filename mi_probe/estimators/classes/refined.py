@@ -79,8 +79,8 @@ def train_refined(
 ) -> Refined:
     """Each problem's network, its directions refined so many times."""
     rows = [torch.as_tensor(problem.rows, device=u.device) for problem in problems]
-    directions = torch.stack(
-        [torch.as_tensor(p.directions, dtype=torch.float32) for p in problems]
+    directions = torch.as_tensor(
+        np.stack([problem.directions for problem in problems]), dtype=torch.float32
     ).to(u.device)
     # Shorter problems are padded with their own first row, which no step then reads.
     most = max(map(len, rows))

@@ -27,8 +27,9 @@ NEAR_MOST = 0.5
 """Nats below the most that a method can show of so many rows, from which a value of real
 numbers counts as that."""
 _SATURATED = "the value is the most that so many rows can show"
-_ROUNDING = 1e-6
-"""Nats by which H(Y) may be passed without a flag."""
+_ROUNDING, _NOISE = 1e-6, 0.01
+"""Nats by which H(Y) may be passed without a flag: by a value, and by an extrapolated one,
+which is noise around H(Y) where X tells all of Y."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def assembled(
     nats = float(pointwise.mean())
     n = len(target) if group is None else int(group.max()) + 1
     ceiling = target.entropy
-    if extrapolated and ceiling is not None and extrapolated.nats > ceiling + _ROUNDING:
+    if extrapolated and ceiling is not None and extrapolated.nats > ceiling + _NOISE:
         above = f"it lies {extrapolated.nats - ceiling:.3f} nats above H(Y)"
         extrapolated = replace(extrapolated, reliable=False, reason=above)
     if extrapolated and saturated:

@@ -72,6 +72,16 @@ def test_there_is_no_law_of_too_few_rows():
     assert law_of(rare) is None
 
 
+def test_there_is_no_law_where_x_holds_y_itself():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=300)
+    x = np.concatenate([np.eye(3)[y], rng.normal(size=(300, 4))], axis=1)
+    estimate = Auto().estimate(x, y)
+    assert estimate.extrapolated is not None
+    assert estimate.extrapolated.method == "learning curve"
+    assert estimate.nats == pytest.approx(estimate.entropy_y, abs=0.01)
+
+
 def test_the_law_is_used_only_where_means_are_all():
     n, rng = 1500, np.random.default_rng(0)
     terms = 0.6 + 0.5 * rng.normal(size=n)

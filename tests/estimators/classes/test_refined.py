@@ -80,6 +80,14 @@ def test_problems_of_unlike_length_are_trained_as_each_alone(ring_rows):
     assert together == pytest.approx(alone, abs=0.02)
 
 
+@pytest.mark.parametrize("d", [101, 140])
+def test_auto_refines_directions_in_any_number_of_many_dimensions(d):
+    known = rings(2000, d, seed=1)
+    estimate = Auto(extrapolate=False).estimate(known.x, known.y)
+    assert "x:refined" in estimate.history[0]["members"]
+    assert estimate.nats > 0.3 * known.nats
+
+
 def test_the_member_is_for_many_dimensions_and_few_classes():
     rng = np.random.default_rng(0)
     wide = rng.normal(size=(50, 150)).astype(np.float32)
