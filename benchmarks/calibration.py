@@ -45,6 +45,7 @@ def settings() -> list[Setting]:
         ("interval", "4 classes, d=2", lambda n, s: _classes(n, 2, 4, 3.0, s)),
         ("interval", "3 classes, d=8", lambda n, s: _classes(n, 8, 3, 3.0, s)),
         ("loose", "4 classes, d=64", lambda n, s: _classes(n, 64, 4, 3.0, s)),
+        ("loose", "4 classes, d=768", lambda n, s: _classes(n, 768, 4, 3.0, s)),
         ("null", "2 classes, d=20", lambda n, s: independent(n, 20, 2, seed=s)),
         ("null", "4 classes, d=768", lambda n, s: independent(n, 768, 4, seed=s)),
     ]
