@@ -37,6 +37,7 @@ from mi_probe.estimators.continuous.pair_critic import (
     held_out_terms,
     most_shown,
 )
+from mi_probe.estimators.continuous.views import COMPONENTS, FEW_COLUMNS
 from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
 from mi_probe.estimators.protocol.base import (
     BoundKind,
@@ -51,6 +52,8 @@ _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
 _LEARNED = "none, as it was learned"
 """What a value without a limit is by."""
+_NOTHING = 0.01
+"""Nats: what counts as nothing found."""
 _MOST_CODES, _LEAST_REPEATS = 50, 10
 
 
@@ -261,6 +264,12 @@ def _limit(
     bend = max(excess_kurtosis(side) for start in starts for side in clear_pairs(start))
     if not reason and bend > BENT:
         reason = f"related directions are not Gaussian (excess kurtosis {bend:.1f})"
+    widest = max(x.shape[1], y.shape[1])
+    if not reason and widest > FEW_COLUMNS and terms.mean() < _NOTHING:
+        reason = (
+            f"nothing was found, but of {widest} columns only a linear dependence, or one "
+            f"along {COMPONENTS} components, would have been"
+        )
     return replace(limit, reliable=False, reason=reason) if reason else limit
 
 

@@ -54,6 +54,10 @@ def test_independence_is_zero_and_inside_the_interval(d):
     estimate = AUTO.estimate(known.x, np.sinh(3 * known.y))
     assert abs(estimate.nats) < 0.01
     assert estimate.ci[0] <= 0 <= estimate.ci[1]
+    # Of many columns only some dependences are looked for at all.
+    assert estimate.extrapolated is not None
+    assert estimate.extrapolated.reliable == (d < 80)
+    assert ("nothing was found" in estimate.extrapolated.reason) == (d == 80)
 
 
 def test_a_pair_that_is_related_by_chance_is_not_learned():
