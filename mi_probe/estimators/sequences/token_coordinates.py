@@ -3,8 +3,9 @@ r"""Tokens in a few coordinates of their own: projected once, without looking at
 A network that reads (n, t, d) learns d numbers for each feature of a token before it
 learns anything else, from n labels. But there are n t tokens, and what is written in them
 shows without labels: noise is Gaussian in every direction, a marker, a sign or a code is
-not. So tokens are whitened in their leading principal directions and rotated to the
-eigenvectors of
+not. So tokens are whitened in their leading principal directions (of columns scaled by
+their middle half, so that what is rare and large stays so) and rotated to the eigenvectors
+of
 
 .. math:: E[\lVert u \rVert^2 u u^\top] - (r + 2) I
 
@@ -42,6 +43,10 @@ _FULL_LIMIT = 1024
 _ROUNDS = 4
 _FLOOR = 0.1
 """Scale of a direction in which tokens look like noise."""
+_QUANTILE_TOKENS = 4096
+"""Tokens that the columns' quartiles are found from, at most."""
+_NORMAL_MIDDLE = 1.349
+"""Between the quartiles of a standard normal."""
 _FAR = 10.0
 """Standard deviations at which a coordinate is cut: one massive activation is enough."""
 
@@ -93,10 +98,10 @@ def _directions(
     centre = tokens.mean(0)
     # Centred before it is squared, and scaled, for the digits of columns of any size.
     tokens = tokens - centre
-    spread = tokens.std(0, correction=0)
+    spread = _spread(tokens)
     varies = spread > 1e-6 * centre.abs().clamp(min=1e-30)
     scale = torch.where(varies, 1 / spread.clamp(min=1e-30), 0.0)
-    tokens *= scale
+    tokens = (tokens * scale).clamp(-_FAR, _FAR)
     d = tokens.shape[1]
     values, vectors = _principal(tokens)
     kept = values > 1e-6 * values[-1].clamp(min=1e-30)
@@ -120,6 +125,17 @@ def _directions(
         weights = torch.ones_like(weights)
     projection = scale[:, None] * (whitening @ (rotation * weights))
     return centre, projection[:, :width]
+
+
+def _spread(tokens: Float[Tensor, "m d"]) -> Float[Tensor, " d"]:
+    """Of columns, by their middle half, so that what is rare and large stays large.
+
+    By its standard deviation a marker on a column of its own would be as loud as noise.
+    """
+    usual = tokens[:: max(1, len(tokens) // _QUANTILE_TOKENS)]
+    low, high = torch.quantile(usual, torch.tensor([0.25, 0.75]), dim=0)
+    middle = (high - low) / _NORMAL_MIDDLE
+    return torch.where(middle > 0, middle, tokens.std(0, correction=0))
 
 
 def _principal(

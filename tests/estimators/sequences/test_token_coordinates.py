@@ -89,3 +89,28 @@ def test_constant_states_and_rows_of_one_token():
     tokens = token_coordinates(z)
     assert tokens.values.shape == (30, 1, 1)
     assert not tokens.values.any()
+
+
+@pytest.mark.parametrize("d", [48, 200])
+def test_a_rare_marker_on_a_column_of_its_own_is_found_among_many_columns(d):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(1500, 16, d)).astype(np.float32)
+    marked = rng.integers(16, size=1500)
+    values[np.arange(1500), marked, 7] += 6.0
+    tokens = token_coordinates(HiddenStates(values, np.ones((1500, 16), dtype=bool)))
+    marker = np.zeros((1500, 16))
+    marker[np.arange(1500), marked] = 1
+    found = tokens.values.numpy().reshape(-1, tokens.values.shape[2])
+    likeness = np.abs(np.corrcoef(found.T, marker.ravel())[-1, :-1])
+    assert likeness.max() > 0.75
+
+
+def test_columns_that_are_zero_nearly_everywhere_are_kept():
+    rng = np.random.default_rng(0)
+    values = np.zeros((500, 8, 100), dtype=np.float32)
+    codes = rng.integers(100, size=500)
+    values[np.arange(500), 3, codes] = 1.0
+    values += 1e-3 * rng.normal(size=values.shape).astype(np.float32) * (values > 0)
+    tokens = token_coordinates(HiddenStates(values, np.ones((500, 8), dtype=bool)))
+    assert torch.isfinite(tokens.values).all()
+    assert tokens.values[:, 3].std() > 3 * tokens.values[:, 0].std()
