@@ -29,7 +29,7 @@ from mi_probe.estimators.protocol.targets import Classes
 
 _MEMORY = 512 * 2**20
 """Bytes of fits that are kept for the next estimate on the same vectors."""
-_CURVE_ROWS = 40
+CURVE_ROWS = 40
 """Examples below which a quarter of them teaches nothing, so that there is no curve."""
 _USED = 0.1
 """Weight from which a member counts as used."""
@@ -93,7 +93,7 @@ def vector_estimate(
             are tried. A fold's hints are that fold's: they never saw its labels.
         group: which examples are copies of one another; None where none is.
     """
-    extrapolate = extrapolate and len(target) >= _CURVE_ROWS
+    extrapolate = extrapolate and len(target) >= CURVE_ROWS
     fits = cross_fits(x, target, fold, part, seed, device)
     n_folds = int(fold.max()) + 1
     top = len(PARTS) - 1
@@ -114,7 +114,7 @@ def vector_estimate(
     terms = curve[max(curve)]
     limit = None
     if extrapolate:
-        law = clearest_law(fits, target, fold)
+        law = clearest_law(fits, target, fold, group)
         limit = value_at_infinity(curve, fits, law, fold, group)
     return assembled(
         estimator,

@@ -1,20 +1,23 @@
 r"""Class means, shrunk by what their noise is: the larger part of them in many dimensions.
 
-With whitened class means :math:`m_c`, as differences from that of all rows, the sample's
-have the Gram matrix
+Whitened class means, as differences from that of all rows and each times the root of its
+rows, are a matrix of d rows and rank k = min(K - 1, d): true means of singular values
+:math:`\sqrt t` and noise of unit variance, times the number :math:`a` by which the inverse
+of a sample's covariance is too large. A sample's squared singular value is l, in units of
+a. What is kept of its direction is
 
-.. math:: \hat G \approx G + \nu C, \qquad C_{cc'} = [c = c'] / n_c - 1 / m,
+.. math:: 1 - d/l \;\text{(not below 0)} \qquad\text{or}\qquad
+          \sqrt{b^2 - 4dk}\,/\,l, \quad b = l - d - k > 2\sqrt{dk}.
 
-where G is that of the true ones, :math:`n_c` of the m rows are of class c and :math:`\nu`
-is the number of dimensions, enlarged by what the inverse of a sample's covariance adds.
-The means that predict best are :math:`\hat M \hat G^{+} (\hat G - \nu C)_+`, matrices taken
-in the basis where C is the identity: directions in which the means differ by no more than
-their noise say nothing, and others the less the noisier they are. With two classes that is
-one factor, as a temperature is; with twenty classes in 768 dimensions and 8,000 rows it is
-0.2 nats of 2.3.
+The first is Efron and Morris's and knows that noise adds d; the second also knows that k
+directions of noise spread around that, so that the largest look like something: it drops
+them (k then counts the dropped ones), and is better where many classes differ in few
+directions. Both are places of the path. In twenty classes, 768 dimensions and 8,000 rows
+they are worth 0.2 nats of 2.3.
 
 References:
     Efron and Morris 1972, doi 10.1093/biomet/59.2.335 (James-Stein for several means).
+    Gavish and Donoho 2017, arXiv 1405.7511 (optimal shrinkage of singular values).
 """
 
 import numpy as np
@@ -56,7 +59,11 @@ def mean_noise(
 
 
 def shrunk_means(
-    half: Float[np.ndarray, "d c"], counts: Int[np.ndarray, " c"], noise: float
+    half: Float[np.ndarray, "d c"],
+    counts: Int[np.ndarray, " c"],
+    noise: float,
+    *,
+    spiked: bool,
 ) -> Float[np.ndarray, "c c"]:
     """The matrix that turns whitened class means (as columns) into the shrunk ones.
 
@@ -64,8 +71,28 @@ def shrunk_means(
         half: whitened class means, as differences from the mean of all rows.
         counts: rows of each class.
         noise: of a whitened mean, times its rows; see `mean_noise`.
+        spiked: whether the spread of noise is reckoned with, and not its mean alone.
     """
-    root = np.sqrt(np.maximum(counts, 1))
+    d = len(half)
+    root = np.sqrt(np.maximum(counts, 1)).astype(half.dtype)
     _, strength, right = np.linalg.svd(half * root, full_matrices=False)
-    share = np.maximum(1 - noise / np.maximum(strength**2, 1e-30), 0)
-    return ((root[:, None] * right.T) * share) @ right / root
+    squares = np.maximum(strength.astype(np.float64) ** 2 * d / noise, 1e-30)
+    if spiked:
+        share = spike_gap(squares, d, min(len(counts) - 1, d))[0] / squares
+    else:
+        share = np.maximum(1 - d / squares, 0)
+    return ((root[:, None] * right.T) * share.astype(half.dtype)) @ right / root
+
+
+def spike_gap(
+    squares: Float[np.ndarray, " m"], d: int, k: int
+) -> tuple[Float[np.ndarray, " m"], int]:
+    r""":math:`\sqrt{b^2 - 4dk}` of each direction, 0 in the noise, and how many are noise.
+
+    A direction has to stand out from the noise of all k; those that do are then shrunk by
+    that of the others alone.
+    """
+    clear = squares - d - k > 2 * np.sqrt(d * k)
+    others = k - int(np.count_nonzero(clear))
+    inside = (squares - d - others) ** 2 - 4.0 * d * others
+    return np.where(clear, np.sqrt(np.maximum(inside, 0)), 0.0), others

@@ -1,25 +1,30 @@
 r"""What linear discriminants lose by learning, from theory: their value at n -> infinity.
 
-With d columns, K classes of shares :math:`p_c` and m rows, the whitened class means have a
-Gram matrix G (differences from the mean of all rows), which one fit tells without bias,
+With d columns, K classes of shares :math:`p_c` and m rows, the whitened class means
+(differences from the mean of all rows, times the root of their rows) are a matrix of d
+rows and rank :math:`\min(K - 1, d)`: unit noise, and in all but k directions something, of
+true singular values :math:`\sqrt t`. The
+sample's l, without the excess :math:`\nu / (\nu - d - 1)` of an inverted sample covariance
+(:math:`\nu = m - K`), tells them,
 
-.. math:: G = \frac{\nu - d - 1}{\nu} \hat G - d\,C, \qquad
-          C_{cc'} = [c = c'] / m_c - 1/m, \quad \nu = m - K,
+.. math:: t = \tfrac12 \bigl(b + \sqrt{b^2 - 4dk}\bigr), \qquad b = l - d - k,
 
 and discriminants with means shrunk by their noise (`class_means`) score rows that they did
-not see as Gaussian classes of Gram matrix
+not see as Gaussian classes do whose means have, along that direction,
 
-.. math:: G_m = \frac{(\nu - d)(\nu - d - 3)}{(\nu - d - 1)(\nu - 1)}\; G\,(G + d\,C)^+\,G .
+.. math:: t_m = \frac{(\nu - d)(\nu - d - 3)}{(\nu - d - 1)(\nu - 1)} \cdot
+          \frac{(t^2 - dk)^2}{t\,(t + d)\,(t + k)} .
 
-So they lose :math:`I(G) - I(G_m)`, I(G) being the information of Gaussian classes, where a
+So they lose :math:`I(t) - I(t_m)`, I being the information of Gaussian classes, where a
 learning curve would need far more rows than columns. The law is Gaussian; whether it holds
-is seen, since :math:`I(G_m)` and the value on held-out rows must then agree. The moments of
+is seen, since :math:`I(t_m)` and the value on held-out rows must then agree. The moments of
 :math:`S^{-1}` and :math:`S^{-2}` are those of a Wishart matrix.
 
 References:
     Fujikoshi, Ulyanov and Shimizu 2010, Multivariate Statistics: High-Dimensional and
     Large-Sample Approximations, chapters 2 and 9 (moments; the error of discriminants).
-    Efron and Morris 1972 (the shrunk means).
+    Benaych-Georges and Nadakuditi 2012, arXiv 1103.2221 (singular values and vectors of a
+    few directions beside noise). Gavish and Donoho 2017 (the shrunk means).
 """
 
 import math
@@ -32,7 +37,7 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm, qmc
 from scipy.stats import t as student_t
 
-from mi_probe.estimators.classes.class_means import shrunk_means
+from mi_probe.estimators.classes.class_means import shrunk_means, spike_gap
 from mi_probe.estimators.protocol.assembly import standard_error
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.learning_curve import reach_upwards
@@ -163,7 +168,9 @@ def by_law(
     nats, rows = max(law.value, learned), limit.curve[-1][0]
     # What is lost in learning is a chi-square over 2m, of mean p/2m and variance p/2m^2.
     chance = math.sqrt(max(law.loss, 0.0) / rows)
-    error = math.hypot(standard_error(law.terms, fold), _SPREAD * law.loss, chance)
+    # Members may know more than discriminants do: then so much is not in the law.
+    beyond = max(0.0, learned - law.reached)
+    error = math.hypot(standard_error(law.terms, fold), _SPREAD * law.loss, chance, beyond)
     quantile = float(student_t.ppf(0.975, len(fold) - 1))
     reason = doubt
     if not reason and law.loss > law.reached:
@@ -250,7 +257,7 @@ def _log_ratios(moments: _Moments, u: Float[np.ndarray, "k d"]) -> np.ndarray:
     centre, factor, half = _whitened_means(moments)
     d, free = len(half), int(moments.counts.sum()) - len(moments.counts)
     noise = d * free / (free - d - 1)
-    half = half @ shrunk_means(half, moments.counts, noise)
+    half = half @ shrunk_means(half, moments.counts, noise, spiked=True)
     scale = (free - d) * (free - d - 3) / (free * (free - 1))
     weights = solve_triangular(factor.T, half)
     return scale * ((u - centre) @ weights - 0.5 * (half**2).sum(0))
@@ -264,17 +271,26 @@ def _predicted(
     counts = moments.counts
     d, n, n_classes = len(half), int(counts.sum()), len(counts)
     free = n - n_classes
-    root = np.sqrt(counts)
+    root, k = np.sqrt(counts), min(n_classes - 1, d)
     _, strength, right = np.linalg.svd(half * root, full_matrices=False)
-    true = np.maximum((free - d - 1) / free * strength**2 - d, 0)
+    squares = (free - d - 1) / free * strength**2
+    gap, noise = spike_gap(squares, d, k)
+    true = np.where(gap > 0, (squares - d - noise + gap) / 2, 0.0)
     learned = true * rows / n
     free = rows - n_classes
     kept = (free - d) * (free - d - 3) / ((free - d - 1) * (free - 1))
-    seen = kept * learned**2 / (learned + d) * n / rows
+    shown = np.maximum(learned**2 - d * noise, 0) ** 2
+    full = learned * (learned + d) * (learned + noise)
+    seen = kept * shown / np.maximum(full, 1e-30)
+    # What is left of the unbiased sum lies in directions too weak to tell from noise.
+    rest = float(squares.sum() - d * k - true.sum())
+    hidden = np.flatnonzero(gap == 0)[:noise]
+    if len(hidden) and rest > 2 * math.sqrt(2 * d * k):
+        true[hidden] = rest / len(hidden)
     # In the basis where the noise of the means is the same in all directions.
     basis = right / root
     predicted, limit = (
-        gaussian_information((basis.T * squares) @ basis, log_prior)
-        for squares in (seen, true)
+        gaussian_information((basis.T * values) @ basis, log_prior)
+        for values in (seen * n / rows, true)
     )
     return predicted, limit

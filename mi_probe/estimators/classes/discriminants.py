@@ -30,7 +30,7 @@ def fit_linear(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict
         factor = _shrunk_factor(within, place["shrinkage"])
         half = solve_triangular(factor, differences, lower=True)
         noise = mean_noise(factor, within, place["shrinkage"], len(sample.rows))
-        kept = shrunk_means(half, counts, noise)
+        kept = shrunk_means(half, counts, noise, spiked=bool(place["spiked"]))
         weights = solve_triangular(factor.T, half @ kept)
         constant = sample.log_prior - 0.5 * ((half @ kept) ** 2).sum(0) - centre @ weights
         found.append(_affine(sample.shared, weights, constant))

@@ -20,9 +20,17 @@ _NOTHING, _HIDDEN = 0.01, 0.1
 
 
 def clearest_law(
-    fits: Mapping[str, ViewFits], target: Classes, fold: Int[np.ndarray, " n"]
+    fits: Mapping[str, ViewFits],
+    target: Classes,
+    fold: Int[np.ndarray, " n"],
+    group: Int[np.ndarray, " n"] | None,
 ) -> DiscriminantLaw | None:
-    """The law of linear discriminants in the view that tells them most."""
+    """The law of linear discriminants in the view that tells them most.
+
+    It counts rows, so there is none where a ``group`` tells of copies.
+    """
+    if group is not None:
+        return None
     laws = [
         discriminant_law(fit.coordinates, target.index, fold, target.log_prior)
         for fit in fits.values()
@@ -46,14 +54,13 @@ def value_at_infinity(
         fits: the views that they are from.
         law: of the linear discriminants in these views.
         fold: in which fold each example is held out.
-        group: which examples are copies of one another; None where none is. The law, which
-            counts rows, is not asked of copies.
+        group: which examples are copies of one another; None where none is.
     """
     rows = max(curve)
     learned = float(curve[rows].mean())
     doubt = doubt_about(learned, fits, rows)
     found = extrapolation(curve, fold, doubt=doubt, group=group)
-    return found if group is not None else by_law(found, law, learned, fold, doubt)
+    return by_law(found, law, learned, fold, doubt)
 
 
 def doubt_about(value: float, fits: Mapping[str, ViewFits], rows: int) -> str:

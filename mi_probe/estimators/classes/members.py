@@ -39,6 +39,8 @@ from mi_probe.estimators.classes.telling import CUBIC_LIMIT
 
 MANY = 64
 """Classes above which members and places are few, so that their scores fit in memory."""
+_FEW_CLASSES = 4
+"""Up to which noise in the class means has no spread to speak of."""
 LINEAR_PATH = (0.003, 0.05, 0.2, 0.5, 0.9)
 """Shrinkage of the covariance within classes towards I."""
 QUADRATIC_WIDTHS = (2, 6, 16, 40, 100)
@@ -167,9 +169,15 @@ def _network(
 
 
 def _linear_path(shared: Shared) -> list[dict[str, float]]:
-    # Scores of every place are held: with many classes, of few places.
-    places = LINEAR_PATH if shared.n_classes <= MANY else LINEAR_PATH[1:4:2]
-    return [{"shrinkage": s} for s in places]
+    # Scores of every place are held: with many classes, of few places. Of few classes both
+    # ways to shrink means are one.
+    many = shared.n_classes > MANY
+    ways = (1.0,) if many else (0.0,) if shared.n_classes <= _FEW_CLASSES else (0.0, 1.0)
+    return [
+        {"shrinkage": s, "spiked": way}
+        for way in ways
+        for s in (LINEAR_PATH[1:4:2] if many else LINEAR_PATH)
+    ]
 
 
 def _quadratic_path(shared: Shared) -> list[dict[str, float]]:

@@ -113,6 +113,7 @@ def _refined(
     The directions that are kept come first, by their information; the others are 0.
     """
     m, d = u.shape
+    score = torch.nan_to_num(score)
     score = score - score.mean(0)
     # In float64: beside columns of almost nothing float32 gave eigenvalues that were NaN.
     information, axes = torch.linalg.eigh((score.T @ score / m).double())

@@ -13,8 +13,8 @@ with p(y) the shares of all rows, those of the ceiling H(Y): exactly 0 where the
 knows nothing.
 
 All of it is repeated with a quarter and a half of the rows (`protocol.learning_curve`). In
-many dimensions the network is costly; there it is tried for fold k only if the other folds'
-rows say that more than class means differ. So are mixtures and trees in any number of
+many dimensions the network is costly; there refined directions are tried for fold k only if
+the other folds' rows say that more than class means differ. So are mixtures and trees in any number of
 dimensions, and on more than a quarter of the rows only if they add something there.
 """
 

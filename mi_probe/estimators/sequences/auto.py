@@ -30,6 +30,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
+from mi_probe.estimators.classes.auto import CURVE_ROWS
 from mi_probe.estimators.classes.discriminant_limit import DiscriminantLaw
 from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.stack import held_out_terms
@@ -80,7 +81,7 @@ def sequence_estimate(
         part: at which level of the learning curve each example is first learned from.
         seed: of the networks.
         device: where the networks are trained.
-        extrapolate: also make the learning curve.
+        extrapolate: also make the learning curve, from 40 examples on.
         hints: the `Estimate.history` of a like Z (the layer before) with the same Y and
             seed: the ends and the tokens are left out where it did not use them, and
             members are tried as in `vector_estimate`. A fold's hints are that fold's.
@@ -88,6 +89,7 @@ def sequence_estimate(
     """
     reading = reading_of(z, target, fold, part, seed, device, hints)
     last = _values(reading)
+    curved = extrapolate and len(target) >= CURVE_ROWS
     # The whole comes first, so a tie is the whole's.
     reported = max(last, key=lambda name: float(last[name].terms.mean()))
     records = [
@@ -102,7 +104,7 @@ def sequence_estimate(
         pointwise=last[reported].terms,
         fold=fold,
         group=group,
-        extrapolated=_largest(last, reported, reading, group) if extrapolate else None,
+        extrapolated=_largest(last, reported, reading, group) if curved else None,
         history=records,
         log_posterior=last[reported].log_posterior,
     )
@@ -141,7 +143,7 @@ def _largest(
     """The extrapolation of what is reported, or of a view where that reliably is larger."""
     values = {name: float(value.terms.mean()) for name, value in last.items()}
     laws = {
-        name: clearest_law(reading.views[name], reading.target, reading.fold)
+        name: clearest_law(reading.views[name], reading.target, reading.fold, group)
         for name in reading.pooled
     }
     known = [law for law in laws.values() if law is not None]

@@ -21,10 +21,10 @@ References:
     identification).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mi_probe.estimators.protocol.states import chunks
@@ -45,6 +45,8 @@ _FLOOR = 0.1
 """Scale of a direction in which tokens look like noise."""
 _QUANTILE_TOKENS = 4096
 """Tokens that the columns' quartiles are found from, at most."""
+_SHUT = 1e-5
+"""Spread of the middle half, in standard deviations, below which it says nothing."""
 _NORMAL_MIDDLE = 1.349
 """Between the quartiles of a standard normal."""
 _FAR = 10.0
@@ -72,12 +74,12 @@ def token_coordinates(z: HiddenStates, width: int = WIDTH) -> TokenCoordinates:
 
     Z is read in chunks, in whatever precision it is held, and twice.
     """
-    centre, projection = _directions(z, width)
+    project = _directions(z, width)
     lengths = z.mask.sum(1).cpu()
-    longest, q = int(lengths.max()), projection.shape[1]
+    longest, q = int(lengths.max()), project.directions.shape[1]
     values = torch.zeros(len(z), longest, q)
     for rows in chunks(z):
-        u = (_tokens(z, rows) - centre) @ projection
+        u = project(_tokens(z, rows))
         front = torch.arange(longest)[None] < lengths[rows][:, None]
         part = torch.zeros(len(front), longest, q)
         # Real tokens come out row by row, in order: so they go in.
@@ -90,24 +92,40 @@ def _tokens(z: HiddenStates, rows: slice | Tensor) -> Float[Tensor, "m d"]:
     return z.values[rows][z.mask[rows]].float().cpu()
 
 
-def _directions(
-    z: HiddenStates, width: int
-) -> tuple[Float[Tensor, " d"], Float[Tensor, "d q"]]:
-    """Where tokens are centred, and the scaled directions that they are projected on."""
+@dataclass(frozen=True)
+class _Projection:
+    """Tokens in coordinates: columns scaled and cut first, as directions are found."""
+
+    centre: Float[Tensor, " d"]
+    scale: Float[Tensor, " d"]
+    shift: Float[Tensor, " d"]
+    """The mean of what was scaled and cut."""
+    directions: Float[Tensor, "d q"]
+
+    def scaled(self, tokens: Float[Tensor, "m d"]) -> Float[Tensor, "m d"]:
+        """Columns of about unit spread, no token far off in any of them."""
+        cut = ((tokens - self.centre) * self.scale).clamp_(-_FAR, _FAR)
+        return cut.sub_(self.shift)
+
+    def __call__(self, tokens: Float[Tensor, "m d"]) -> Float[Tensor, "m q"]:
+        """The tokens' coordinates."""
+        return self.scaled(tokens) @ self.directions
+
+
+def _directions(z: HiddenStates, width: int) -> _Projection:
+    """The scaled directions that tokens are projected on."""
     tokens = _sample(z)
-    centre = tokens.mean(0)
-    # Centred before it is squared, and scaled, for the digits of columns of any size.
-    tokens = tokens - centre
-    spread = _spread(tokens)
-    varies = spread > 1e-6 * centre.abs().clamp(min=1e-30)
+    centre, spread, varies = _middle(tokens)
     scale = torch.where(varies, 1 / spread.clamp(min=1e-30), 0.0)
-    tokens = (tokens * scale).clamp(-_FAR, _FAR)
-    d = tokens.shape[1]
+    raw = _Projection(centre, scale, torch.zeros_like(centre), torch.zeros(len(centre), 1))
+    shift = raw.scaled(tokens).mean(0)
+    raw = replace(raw, shift=shift)
+    tokens = raw.scaled(tokens)
     values, vectors = _principal(tokens)
     kept = values > 1e-6 * values[-1].clamp(min=1e-30)
     kept[: max(0, len(kept) - _PRINCIPAL)] = False
     if not kept.any():  # constant states
-        return centre, torch.zeros(d, 1)
+        return raw
     whitening = (vectors[:, kept] / values[kept].sqrt()).float()
     u = tokens @ whitening
     r = u.shape[1]
@@ -123,19 +141,27 @@ def _directions(
     weights = _FLOOR + (1 - _FLOOR) * outstanding
     if float(outstanding.max()) == 0:
         weights = torch.ones_like(weights)
-    projection = scale[:, None] * (whitening @ (rotation * weights))
-    return centre, projection[:, :width]
+    return replace(raw, directions=(whitening @ (rotation * weights))[:, :width])
 
 
-def _spread(tokens: Float[Tensor, "m d"]) -> Float[Tensor, " d"]:
-    """Of columns, by their middle half, so that what is rare and large stays large.
+def _middle(
+    tokens: Float[Tensor, "m d"],
+) -> tuple[Float[Tensor, " d"], Float[Tensor, " d"], Bool[Tensor, " d"]]:
+    """Middle and spread of columns, and which vary.
 
-    By its standard deviation a marker on a column of its own would be as loud as noise.
+    By their quartiles, so that what is rare and large stays large: by its standard
+    deviation a marker on a column of its own would be as loud as noise. Where the middle
+    half hardly varies, as in a gate that is nearly always shut, by mean and deviation.
     """
     usual = tokens[:: max(1, len(tokens) // _QUANTILE_TOKENS)]
-    low, high = torch.quantile(usual, torch.tensor([0.25, 0.75]), dim=0)
+    low, median, high = torch.quantile(usual, torch.tensor([0.25, 0.5, 0.75]), dim=0)
     middle = (high - low) / _NORMAL_MIDDLE
-    return torch.where(middle > 0, middle, tokens.std(0, correction=0))
+    mean = tokens.mean(0)
+    deviation = (tokens - mean).std(0, correction=0)
+    varies = deviation > 1e-6 * mean.abs().clamp(min=1e-30)
+    by_quartiles = middle > _SHUT * deviation
+    centre = torch.where(by_quartiles, median, mean)
+    return centre, torch.where(by_quartiles, middle, deviation), varies
 
 
 def _principal(

@@ -57,8 +57,7 @@ def token_inputs(tokens: TokenCoordinates) -> TokenInputs:
     last = tokens.lengths[:, None] - 1
     padding = (place > last)[..., None]
     standing = [place == 0, place == last, place / last.clamp(min=1) - 0.5]
-    columns = [column.expand(len(tokens), t) for column in standing]
-    values = torch.where(padding, 0.0, tokens.values)
-    marks = [padding, torch.ones_like(padding)]
-    laid = torch.cat([values, torch.stack(columns, 2), *marks], 2)
+    columns = torch.stack([column.expand(len(tokens), t) for column in standing], 2)
+    values = torch.where(padding, 0.0, torch.cat([tokens.values, columns], 2))
+    laid = torch.cat([values, padding, torch.ones_like(padding)], 2)
     return TokenInputs(laid, tokens.lengths)

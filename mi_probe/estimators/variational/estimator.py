@@ -224,7 +224,7 @@ class Variational:
         if isinstance(states, np.ndarray) and _few(target) and self.start == AUTO:
             arguments = drawn.fold, drawn.part, drawn.seed, self.device
             views = cross_fits(states, target, *arguments)
-            law = clearest_law(views, target, drawn.fold)
+            law = clearest_law(views, target, drawn.fold, drawn.group)
             return value_at_infinity(curve, views, law, drawn.fold, drawn.group)
         return extrapolation(curve, drawn.fold, group=drawn.group)
 

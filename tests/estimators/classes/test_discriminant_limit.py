@@ -56,6 +56,23 @@ def test_the_law_predicts_what_is_reached_and_what_is_not(d, c):
     assert law.value == pytest.approx(known.nats, abs=0.04)
 
 
+@pytest.mark.parametrize("n_classes", [8, 20])
+def test_many_classes_that_differ_in_one_direction_are_not_overrated(n_classes):
+    rng = np.random.default_rng(0)
+    d, n = 150, 3000
+    place = norm.ppf((np.arange(n_classes) + 0.5) / n_classes)
+    y = np.arange(n) % n_classes
+    x = rng.normal(size=(n, d))
+    x[:, 0] += place[y]
+    prior = np.full(n_classes, -np.log(n_classes))
+    true = gaussian_information(np.outer(place, place), prior)
+    fold = np.arange(n) // n_classes % 5
+    law = discriminant_law(x, y, fold, prior)
+    assert law is not None
+    assert law.limit == pytest.approx(true, abs=0.03)
+    assert law.reached == pytest.approx(law.predicted, abs=2 * law.stderr)
+
+
 def test_the_law_does_not_hold_where_there_is_nothing_or_no_gaussian():
     nothing = law_of(independent(1500, 100, 3, seed=0))
     assert nothing is not None

@@ -110,7 +110,22 @@ def test_columns_that_are_zero_nearly_everywhere_are_kept():
     values = np.zeros((500, 8, 100), dtype=np.float32)
     codes = rng.integers(100, size=500)
     values[np.arange(500), 3, codes] = 1.0
-    values += 1e-3 * rng.normal(size=values.shape).astype(np.float32) * (values > 0)
+    # A gate that is shut but for some noise is no constant column.
+    values += (1e-8 * rng.random(size=values.shape)).astype(np.float32)
     tokens = token_coordinates(HiddenStates(values, np.ones((500, 8), dtype=bool)))
     assert torch.isfinite(tokens.values).all()
     assert tokens.values[:, 3].std() > 3 * tokens.values[:, 0].std()
+
+
+def test_a_massive_activation_hides_nothing_else_of_its_token():
+    rng = np.random.default_rng(0)
+    n, t, d = 1500, 8, 100
+    values = rng.normal(size=(n, t, d)).astype(np.float32)
+    sign = rng.choice([-1.0, 1.0], size=n)
+    values[:, 0, 3] += 3000.0
+    values[:, 0, 7] += 5 * sign
+    tokens = token_coordinates(HiddenStates(values, np.ones((n, t), dtype=bool)))
+    first = tokens.values[:, 0].numpy()
+    fitted = np.linalg.lstsq(np.c_[first, np.ones(n)], sign, rcond=None)[0]
+    told = np.c_[first, np.ones(n)] @ fitted
+    assert np.corrcoef(told, sign)[0, 1] > 0.9
