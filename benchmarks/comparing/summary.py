@@ -11,13 +11,16 @@ _COLUMNS = [
 
 
 def summary(cells: pd.DataFrame) -> pd.DataFrame:
-    """One row a group and method; the extrapolated value is a method of its own.
+    """One row a group and method; extrapolated values are methods of their own.
 
     Errors are absolute, in nats; the bias is signed; CPU seconds and megabytes are the
     median and the largest of a cell. A method that refuses a task is not counted there; a
     failure or time-out is counted, and has no error.
     """
-    table = pd.concat([cells, _extrapolated(cells)], ignore_index=True)
+    beyond = _extrapolated(cells)
+    claimed = beyond[beyond.reliable.eq(True)].copy()
+    claimed["estimator"] += ", reliable"
+    table = pd.concat([cells, beyond, claimed], ignore_index=True)
     table = table[table.status != "refused"]
     rows = []
     for (group, package, estimator), part in table.groupby(
@@ -67,6 +70,7 @@ def markdown(table: pd.DataFrame) -> str:
         "Written by `make bench`. Errors in nats; CPU seconds of one cell (median) on one",
         "thread, imports not counted; peak memory of the process. Coverage is the share of",
         "95 % intervals that hold the true value; a lower bound's is of the bound.",
+        "`extrapolated, reliable` leaves out the values that say they are not.",
     ]
     for group, part in table.groupby("group", sort=False):
         lines += ["", f"## {GROUPS[str(group)]}", ""]

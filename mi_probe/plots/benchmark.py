@@ -132,7 +132,9 @@ def benchmark_figure(points: pd.DataFrame, groups: Mapping[str, str]) -> Figure:
     rows = -(-len(shown) // columns)
     room = (width - 1.1) / columns
     height = rows * (0.4 + _LINE * len(methods)) + 0.35
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
+    # Long names are a little wider at a file's resolution than where they are laid out.
+    figure.set_layout_engine("constrained", w_pad=0.07)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for i, (ax, group) in enumerate(zip(axes, shown, strict=False)):
         part = points[points["group"] == group]

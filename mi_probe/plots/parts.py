@@ -17,6 +17,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from mi_probe.analysis.reading import STATUS_WORDS
@@ -200,7 +201,10 @@ def figure_legends(figure: Figure, *blocks: list[Entry]) -> None:
             legend.remove()
     figure.set_size_inches(width, height + bottom)
     share = bottom / (height + bottom)
-    figure.set_layout_engine("constrained", rect=(0, share, 1, 1 - share))
+    engine = figure.get_layout_engine()
+    kept = engine.get() if isinstance(engine, ConstrainedLayoutEngine) else {}
+    room = {"rect": (0, share, 1, 1 - share)}
+    figure.set_layout_engine("constrained", **(kept | room))
 
 
 def wrapped(text: str, inches: float, *, size: float = 8.0) -> str:

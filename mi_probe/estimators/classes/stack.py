@@ -14,8 +14,9 @@ knows nothing.
 
 All of it is repeated with a quarter and a half of the rows (`protocol.learning_curve`). In
 many dimensions the network is costly; there refined directions are tried for fold k only if
-the other folds' rows say that more than class means differ. So are mixtures and trees in any number of
-dimensions, and on more than a quarter of the rows only if they add something there.
+the other folds' rows say that more than class means differ. So are mixtures and trees in
+any number of dimensions, and on more than a quarter of the rows only if they add something
+there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
