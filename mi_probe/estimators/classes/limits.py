@@ -64,14 +64,17 @@ def value_at_infinity(
 
 
 def doubt_about(value: float, fits: Mapping[str, ViewFits], rows: int) -> str:
-    """Why finding nothing says little here; empty where it says much, or much was found.
+    """Why neither finding nothing nor a curve says much here; empty where they do.
 
+    With fewer rows than dimensions a curve may look flat far from its end.
     The covariance of two whitened coordinates differs between classes by at most 1; from m
     rows in d dimensions a difference below sqrt(d/m) drowns in the noise of the others
     (Baik, Ben Arous and Peche 2005), and one of t is worth about -ln(1 - t^2)/2 nats.
     """
     d = max(fit.dimensions for fit in fits.values()) if fits else 0
     squared = d / rows
+    if squared >= 1 and value > _NOTHING:
+        return f"{rows} rows in {d} dimensions are too few for a curve that falls like 1/n"
     hidden = np.inf if squared >= 1 else -0.5 * np.log1p(-squared)
     if value > _NOTHING or hidden < _HIDDEN:
         return ""

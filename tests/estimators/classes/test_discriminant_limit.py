@@ -139,3 +139,12 @@ def test_auto_extrapolates_gaussian_classes_by_the_law():
     assert estimate.nats < known.nats - 0.08
     assert limit.nats == pytest.approx(known.nats, abs=0.06)
     assert limit.ci[0] < known.nats < limit.ci[1]
+
+
+def test_no_curve_of_fewer_rows_than_dimensions_is_reliable():
+    for seed in (10002, 10011, 10017):
+        known = class_gaussians(300, 768, 4, separation=3.0, seed=seed)
+        limit = Auto().estimate(known.x, known.y, seed=seed - 10_000).extrapolated
+        assert limit is not None
+        assert not limit.reliable
+        assert "too few" in limit.reason
