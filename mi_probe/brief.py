@@ -22,7 +22,7 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
     """The same rows, to be looked at: names, value with interval, ceiling, null, status.
 
     Steps, seeds and sets of tokens have a column where there are several. In nats.
-    ``n → ∞`` is the learning curve's value, with ``?`` where it is not reliable;
+    ``n → ∞`` is the extrapolated value, with ``?`` where it is not reliable;
     ``null, high`` the 95th percentile with Y permuted. A cell without a value is empty.
 
     Raises:

@@ -32,7 +32,7 @@ def format_scores(scores: Mapping[str, float]) -> str:
 def format_table(rows: pd.DataFrame) -> str:
     """Result rows for a terminal: nats, with interval, null, share of H(Y), status.
 
-    `n -> inf` is the learning curve's value, with a question mark where it is not
+    `n -> inf` is the extrapolated value, with a question mark where it is not
     reliable; `network` says in how many folds the trained network was used, and not
     only its start.
     """

@@ -110,12 +110,12 @@ def _peak_line(lines: pd.DataFrame, peak: pd.Series) -> str:
 
 
 def _beyond(row: pd.Series) -> str:
-    """What endless rows would give, by the learning curve; empty where it is unknown."""
+    """What endless rows would give; empty where it is unknown."""
     if pd.isna(row["extrapolated"]):
         return ""
     low, high = row["extrapolated_low"], row["extrapolated_high"]
     text = (
-        f" With endless rows the learning curve says {fixed(row['extrapolated'])} "
+        f" Extrapolated to endless rows it is {fixed(row['extrapolated'])} "
         f"{row['unit']} [{fixed(low)}, {fixed(high)}]"
     )
     return f"{text}." if row["reliable"] else f"{text}, which is not reliable here."

@@ -120,7 +120,7 @@ def ceiling_handle() -> Line2D:
 
 
 def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str) -> None:
-    """The learning curve's value at n -> infinity: a diamond with its own interval.
+    """The value extrapolated to n -> infinity: a diamond with its own interval.
 
     A hollow one is not reliable. It is another number than the bound, so it is never
     joined to it by a line.
@@ -159,7 +159,7 @@ def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
     known = points[points["extrapolated"].notna()]
     sound = known["reliable"].astype(str) == "True"
     entries: list[Entry] = []
-    curve = "learning curve at $n \\to \\infty$"
+    curve = "extrapolated to $n \\to \\infty$"
     doubted = "the same" if sound.any() else curve
     for chosen, face, words in (
         (sound, "0.5", curve),

@@ -67,7 +67,7 @@ def estimates_table(points: pd.DataFrame) -> Table:
         "estimates",
         "All estimates",
         "In nats, of rows that no critic saw in training, averaged over seeds. "
-        "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the learning curve's value, with ? where "
+        "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the extrapolated value, with ? where "
         "it is not reliable. Null, high: the 95th percentile with Y permuted.",
         columns,
         tuple(rows),

@@ -95,7 +95,7 @@ def test_a_leak_is_in_the_heading():
 def test_the_learning_curve_is_a_second_number_and_its_doubts_are_said():
     peak, _, _ = lines(row(0.3))
     assert "0.300 nats [0.280, 0.320]" in peak
-    assert "With endless rows the learning curve says 0.330 nats [0.310, 0.350]." in peak
+    assert "Extrapolated to endless rows it is 0.330 nats [0.310, 0.350]." in peak
     doubted, _, _ = lines(row(0.3, extrapolated_reliable=False))
     assert doubted.endswith("[0.310, 0.350], which is not reliable here.")
     none, _, _ = lines(row(0.3, extrapolated_nats=None))

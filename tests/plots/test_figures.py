@@ -323,7 +323,7 @@ def test_extrapolated_values_are_marks_of_their_own_hollow_where_doubted(kind):
     doubted = over_seeds(grid(extrapolated_reliable=False))
     with style():
         words = texts(layer_profiles(doubted))
-    assert "learning curve at $n \\to \\infty$, not reliable" in words
+    assert "extrapolated to $n \\to \\infty$, not reliable" in words
 
 
 def test_marks_beside_the_outer_layers_are_not_cut():
