@@ -76,7 +76,7 @@ def shrunk_means(
     d = len(half)
     root = np.sqrt(np.maximum(counts, 1)).astype(half.dtype)
     _, strength, right = np.linalg.svd(half * root, full_matrices=False)
-    squares = np.maximum(strength.astype(np.float64) ** 2 * d / noise, 1e-30)
+    squares = np.maximum(strength.astype(np.float64) ** 2 * d / max(noise, 1e-30), 1e-30)
     if spiked:
         share = spike_gap(squares, d, min(len(counts) - 1, d))[0] / squares
     else:
