@@ -12,8 +12,7 @@ a. What is kept of its direction is
 The first is Efron and Morris's and knows that noise adds d; the second also knows that k
 directions of noise spread around that, so that the largest look like something: it drops
 them (k then counts the dropped ones), and is better where many classes differ in few
-directions. Both are places of the path. In twenty classes, 768 dimensions and 8,000 rows
-they are worth 0.2 nats of 2.3.
+directions. Both are places of the path.
 
 References:
     Efron and Morris 1972, doi 10.1093/biomet/59.2.335 (James-Stein for several means).

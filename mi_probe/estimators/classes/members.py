@@ -33,7 +33,7 @@ from mi_probe.estimators.classes.discriminants import (
 )
 from mi_probe.estimators.classes.mixtures import fit_mixtures
 from mi_probe.estimators.classes.network import SNAPSHOTS, Networks, Problem, train_networks
-from mi_probe.estimators.classes.refined import ROUNDS, Refined, train_refined
+from mi_probe.estimators.classes.refined import ROUNDS, train_refined
 from mi_probe.estimators.classes.sample import Predict, Sample, Shared
 from mi_probe.estimators.classes.telling import CUBIC_LIMIT
 
@@ -88,37 +88,34 @@ def _fit_neighbours(sample: Sample, path: Sequence[dict[str, float]]) -> list[Pr
     return [_near(sample, seen, int(place["neighbours"])) for place in path]
 
 
-def _fit_networks(
-    samples: Sequence[Sample], path: Sequence[dict[str, float]]
-) -> list[list[Predict]]:
-    shared, problems = samples[0].shared, _problems(samples)
-    epochs = int(max(place["epochs"] for place in path))
-    networks = train_networks(shared.u_tensor, shared.y_tensor, problems, epochs)
-    places = [SNAPSHOTS.index(int(place["epochs"])) for place in path]
-    return [
-        [_network(shared, networks, number, place) for place in places]
-        for number in range(len(samples))
-    ]
+def _networks(
+    train: Callable[..., Networks], setting: str, lengths: Sequence[int]
+) -> Callable[[Sequence[Sample], Sequence[dict[str, float]]], list[list[Predict]]]:
+    """All samples' networks at once, kept after several lengths of their training.
 
+    Args:
+        train: makes the networks.
+        setting: of the path, that says how long.
+        lengths: after which they are kept.
+    """
 
-def _fit_refined(
-    samples: Sequence[Sample], path: Sequence[dict[str, float]]
-) -> list[list[Predict]]:
-    shared, problems = samples[0].shared, _problems(samples)
-    rounds = int(max(place["rounds"] for place in path))
-    networks = train_refined(shared.u_tensor, shared.y_tensor, problems, rounds)
-    places = [ROUNDS.index(int(place["rounds"])) for place in path]
-    return [
-        [_network(shared, networks, number, place) for place in places]
-        for number in range(len(samples))
-    ]
+    def fit(
+        samples: Sequence[Sample], path: Sequence[dict[str, float]]
+    ) -> list[list[Predict]]:
+        shared = samples[0].shared
+        problems = [
+            Problem(sample.rows, sample.bottleneck, sample.log_prior, sample.seed)
+            for sample in samples
+        ]
+        asked = [int(place[setting]) for place in path]
+        networks = train(shared.u_tensor, shared.y_tensor, problems, max(asked))
+        places = [lengths.index(length) for length in asked]
+        return [
+            [_network(shared, networks, number, place) for place in places]
+            for number in range(len(samples))
+        ]
 
-
-def _problems(samples: Sequence[Sample]) -> list[Problem]:
-    return [
-        Problem(sample.rows, sample.bottleneck, sample.log_prior, sample.seed)
-        for sample in samples
-    ]
+    return fit
 
 
 def _fit_mixtures(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
@@ -162,9 +159,7 @@ def _near(sample: Sample, seen: np.ndarray, count: int) -> Predict:
     return predict
 
 
-def _network(
-    shared: Shared, networks: Networks | Refined, number: int, place: int
-) -> Predict:
+def _network(shared: Shared, networks: Networks, number: int, place: int) -> Predict:
     return lambda rows: networks.scores(shared.u_tensor, rows, number, place)
 
 
@@ -237,8 +232,10 @@ MEMBERS: dict[str, Member] = {
     "quadratic": Member(False, _ANY, _quadratic_path, _each(fit_quadratic)),
     "logistic": Member(True, _ANY, _logistic_path, _each(fit_logistic)),
     "neighbours": Member(False, _ANY, _neighbours_path, _each(_fit_neighbours)),
-    "network": Member(False, CUBIC_LIMIT, _network_path, _fit_networks),
-    "refined": Member(False, 0, _refined_path, _fit_refined),
+    "network": Member(
+        False, CUBIC_LIMIT, _network_path, _networks(train_networks, "epochs", SNAPSHOTS)
+    ),
+    "refined": Member(False, 0, _refined_path, _networks(train_refined, "rounds", ROUNDS)),
     "mixtures": Member(False, 0, _mixtures_path, _each(_fit_mixtures), True),
     "trees": Member(False, 0, _trees_path, _each(_fit_trees), True),
 }

@@ -15,8 +15,7 @@ the network learns from
 
 the coordinates that P without row i would give. Directions whose information in J does not
 reach half of d/m are dropped. A few rounds of both lose about d/2m nats a direction, as
-maximum likelihood does: of rings in 768 dimensions (0.94 nats), 8,000 rows, the moments
-alone show 0.2, four rounds 0.8.
+maximum likelihood does (`rings d=768` of benchmarks/every_task.csv: two directions).
 
 References:
     Cook and Weisberg 1991 (the moments). Donoho, Maleki and Montanari 2009, arXiv 0907.3574
@@ -24,7 +23,6 @@ References:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
@@ -36,6 +34,7 @@ from mi_probe.estimators.classes.network import (
     BETAS,
     DECAY,
     RATE,
+    Networks,
     Problem,
     averaged_epochs,
     batch_of,
@@ -55,28 +54,12 @@ _FARTHEST = 2.0
 """Standard deviations that a row's own part in its coordinates may move it."""
 
 
-@dataclass(frozen=True)
-class Refined:
-    """Networks after several numbers of rounds, stacked over problems."""
-
-    snapshots: tuple[dict[str, Tensor], ...]
-
-    @torch.no_grad()
-    def scores(
-        self, u: Float[Tensor, "n d"], rows: Int[np.ndarray, " m"], problem: int, place: int
-    ) -> Float[np.ndarray, "m c"]:
-        """Unnormalised log posteriors of rows by one problem's network."""
-        weights = {k: v[problem : problem + 1] for k, v in self.snapshots[place].items()}
-        z = u[torch.as_tensor(rows, device=u.device)][None] @ weights["directions"]
-        return layers(weights, z)[0].double().cpu().numpy()
-
-
 def train_refined(
     u: Float[Tensor, "n d"],
     y: Int[Tensor, " n"],
     problems: Sequence[Problem],
     rounds: int = ROUNDS[-1],
-) -> Refined:
+) -> Networks:
     """Each problem's network, its directions refined so many times."""
     rows = [torch.as_tensor(problem.rows, device=u.device) for problem in problems]
     directions = torch.as_tensor(
@@ -101,7 +84,7 @@ def train_refined(
                 step = _refined(u[own], directions[k], score[k, : len(own)])
                 directions[k], z[k, : len(own)], turn = step
                 network["layer_1"][k] = turn @ network["layer_1"][k]
-    return Refined(tuple(found))
+    return Networks(tuple(found))
 
 
 @torch.no_grad()
