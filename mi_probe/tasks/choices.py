@@ -95,6 +95,7 @@ def siqa(rows: Rows, path: Path | str = "siqa") -> Table:
                 f"{row['context']} {row['question']}",
                 [row[name] for name in names],
                 class_of(row["label"], ("1", "2", "3"), _name(path)),
+                context=row["context"],
             )
             for row in rows
         ]
@@ -110,6 +111,8 @@ def winogrande(rows: Rows, path: Path | str = "winogrande") -> Table:
                 row["sentence"],
                 (row["option1"], row["option2"]),
                 class_of(row["answer"], ("1", "2"), _name(path)),
+                # Twins are "X-1" and "X-2".
+                **({"pair": row["qID"].rpartition("-")[0]} if row.get("qID") else {}),
             )
             for row in rows
         ]
@@ -129,6 +132,8 @@ def hellaswag(rows: Rows, path: Path | str = "hellaswag") -> Table:
                 _unmarked(f"{row['activity_label']}: {row['ctx']}"),
                 [_unmarked(ending) for ending in row["endings"]],
                 class_of(row["label"], ("0", "1", "2", "3"), _name(path)),
+                # The video or the article.
+                **({"source": row["source_id"]} if row.get("source_id") else {}),
             )
             for row in rows
         ]

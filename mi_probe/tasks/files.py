@@ -96,6 +96,7 @@ def read_file(
     label_column: str = "label",
     *,
     id_column: str | None = None,
+    group_column: str | None = None,
     template: str | None = None,
     label_kind: Literal["classes", "scores"] | None = None,
     name: str | None = None,
@@ -110,6 +111,8 @@ def read_file(
             where the template names others.
         label_column: the column with Y.
         id_column: a unique name a row; None numbers the rows.
+        group_column: the column that says which rows depend on each other: the document,
+            speaker or question that several rows are of.
         template: the prompt, with the file's columns as ``{column}``; None is the text
             alone.
         label_kind: ``classes`` or ``scores``; None takes words, truth values and whole
@@ -147,7 +150,6 @@ def read_file(
             f"first in data row {blank[0] + 1}. Fill or remove them."
         )
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
-    copies = len(prompts) - len(set(prompts))
     task = Task(
         name=name or path.stem,
         prompts=prompts,
@@ -160,12 +162,8 @@ def read_file(
         ids=ids,
         source=(f"{path.name}, sha256 {sha[:16]}, prompt {shown!r}"),
         file_sha256=sha,
-        notes=(
-            (f"{copies} duplicate prompts kept; they can lie on both sides of a fold",)
-            if copies
-            else ()
-        ),
-    )
+        groups=_groups(table, group_column, label_column, path),
+    ).grouped()
     return task if rows is None else task.sample(rows, seed=seed)
 
 
@@ -173,6 +171,25 @@ def _full(table: Rows) -> Rows:
     """Every row with every column; a gap in a column that a prompt shows is empty."""
     names = list(dict.fromkeys(key for row in table for key in row))
     return [{n: "" if row.get(n) is None else row[n] for n in names} for row in table]
+
+
+def _groups(
+    table: Rows, group_column: str | None, label_column: str, path: Path
+) -> tuple[str, ...] | None:
+    if group_column is None:
+        return None
+    if group_column == label_column:
+        raise InputError(
+            f"group-column and label-column must differ; both are '{group_column}', and "
+            "rows of one label are no group."
+        )
+    groups = tuple(str(v) for v in _column(table, group_column, "group-column", path))
+    if len(set(groups)) < 2 and len(groups) > 1:
+        raise InputError(
+            f"group-column '{group_column}' must hold several groups, which are held out "
+            f"in turn; all {len(groups)} rows are of '{groups[0]}'."
+        )
+    return groups
 
 
 def _ids(table: Rows, id_column: str | None, path: Path) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.cut import SHARES, cut
 from mi_probe.tasks.entry import Entry, Table
 from mi_probe.tasks.hub import has_datasets, read_hub
+from mi_probe.tasks.near_copies import levelled, tied
 from mi_probe.tasks.originals import LACKING, find_files, split_of, splits_there
 from mi_probe.tasks.prompts import fill
 from mi_probe.tasks.task import Task
@@ -69,7 +70,7 @@ def load_task(
     entry = _entry(name)
     form = _form(name, entry, answer)
     copy = _read(name, entry, split, data_folder)
-    task = _built(name, entry, copy, template, form)
+    task = _built(name, entry, copy, template, form).grouped()
     if split is not None and copy.split != split:
         task = cut(task, SHARES)[split]
     return task if rows is None else task.sample(rows, seed=seed)
@@ -176,6 +177,7 @@ def _built(
     prompts = fill(template or copy.template or entry.template, records, hidden=("label",))
     options = tuple(row["options"] for row in rows) if "options" in rows[0] else ()
     labels = _labels(name, entry, rows)
+    ids = _ids(name, copy)
     each = zip(labels.tolist(), options or ((),) * len(rows), strict=True)
     return Task(
         name=name,
@@ -184,12 +186,13 @@ def _built(
         labels=labels,
         label_names=entry.label_names,
         target=entry.target,
-        ids=_ids(name, copy),
+        ids=ids,
         split=copy.split,
         source=copy.source,
-        notes=_notes(entry, copy, prompts, options if isinstance(form, OptionText) else ()),
+        notes=_notes(entry, copy, options if isinstance(form, OptionText) else ()),
         form=form,
         options=options,
+        groups=_groups(entry, rows, ids),
         metrics=entry.metrics,
     )
 
@@ -225,16 +228,34 @@ def _ids(name: str, copy: Copy) -> tuple[str, ...]:
     return ids
 
 
+def _groups(
+    entry: Entry, rows: list[dict[str, Any]], ids: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Named by the text that ties their first row, hashed: one name in every split."""
+    columns = [
+        [None if row.get(c) is None else levelled(str(row[c])) for row in rows]
+        for c in entry.together
+    ]
+    texts = list(zip(*columns, strict=True))
+    if not any(text is not None for row in texts for text in row):
+        return None
+    groups = tied(*columns)
+    names: list[str] = []
+    for i in np.unique(groups, return_index=True)[1]:
+        text = "\n".join(text for text in texts[i] if text is not None)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        names.append(digest if text else ids[i])
+    return tuple(names[group] for group in groups)
+
+
 def _notes(
-    entry: Entry, copy: Copy, prompts: tuple[str, ...], options: tuple[tuple[str, ...], ...]
+    entry: Entry, copy: Copy, options: tuple[tuple[str, ...], ...]
 ) -> tuple[str, ...]:
-    copies = len(prompts) - len(set(prompts))
     same = sum(len(set(row)) < len(row) for row in options)
     notes = (
         *copy.table.notes,
         *copy.notes,
         *([entry.notes[copy.split]] if copy.split in entry.notes else ()),
-        f"{copies} duplicate prompts kept; they can lie on both sides of a fold",
         f"{same} rows have two options of one text, which cannot be told apart",
     )
     return tuple(note for note in notes if not note.startswith("0 "))

@@ -87,6 +87,8 @@ def clear(files: Mapping[str, Path]) -> Table:
         {
             "id": row["ID"],
             "excerpt": row["Excerpt"].strip(),
+            # Of a book or a page there are several excerpts.
+            "source": row.get("URL"),
             **({"score": row["BT_easiness"]} if "BT_easiness" in row else {}),
         }
         for row in rows
@@ -146,7 +148,13 @@ def hutto(path: Path) -> Table:
     if ratings.keys() != {row["id"] for row in rows}:
         raise InputError(f"{path.name} and {beside.name} must hold the same ids.")
     found = [
-        {"id": row["id"], "text": row["text"], "label": float(np.mean(ratings[row["id"]]))}
+        {
+            "id": row["id"],
+            "text": row["text"],
+            "label": float(np.mean(ratings[row["id"]])),
+            # Of an editorial or a review there are several sentences: "12_1", "12_2".
+            "piece": row["id"].rpartition("_")[0] or None,
+        }
         for row in rows
     ]
     moved = [
