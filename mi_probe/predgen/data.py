@@ -27,6 +27,7 @@ class Source:
     text_column: str | None = None
     label_column: str = "label"
     id_column: str | None = None
+    group_column: str | None = None
     label_kind: Literal["classes", "scores"] | None = None
     template: str | None = None
     split_seed: int = 0
@@ -129,10 +130,12 @@ def _whole(source: Source) -> dict[str, Task]:
         source.text_column,
         source.label_column,
         id_column=source.id_column,
+        group_column=source.group_column,
         template=template,
         label_kind=source.label_kind,
     )
-    parts = cut(replace(whole, split="all"), SHARES, seed=source.split_seed)
+    whole = replace(whole, split="all")
+    parts = cut(whole, SHARES, seed=source.split_seed, groups=whole.groups)
     return {name: parts[name] for name in ("train", "validation", "test")}
 
 

@@ -59,6 +59,9 @@ class TrainSettings:
     text_column: str | None = about("its column with the text ('text')")
     label_column: str = about("its column with Y", "label")
     id_column: str | None = about("its column with a unique name a row")
+    group_column: str | None = about(
+        "its column that says which rows depend on each other; no part shares one"
+    )
     label_kind: Literal["classes", "scores"] | None = about("what its labels are")
     template: str | None = about(r"the prompt, such as 'Review: {text}\nSentiment:'")
     split_seed: int = about(

@@ -14,10 +14,11 @@ from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.cut import SHARES, cut
 from mi_probe.tasks.entry import Entry, Table
 from mi_probe.tasks.hub import has_datasets, read_hub
-from mi_probe.tasks.near_copies import levelled, tied
+from mi_probe.tasks.near_copies import tied
 from mi_probe.tasks.originals import LACKING, find_files, split_of, splits_there
 from mi_probe.tasks.prompts import fill
 from mi_probe.tasks.task import Task
+from mi_probe.tasks.ties import levelled
 from mi_probe.tasks.wheels import locate
 
 
@@ -72,7 +73,7 @@ def load_task(
     copy = _read(name, entry, split, data_folder)
     task = _built(name, entry, copy, template, form).grouped()
     if split is not None and copy.split != split:
-        task = cut(task, SHARES)[split]
+        task = cut(task, SHARES, groups=task.groups)[split]
     return task if rows is None else task.sample(rows, seed=seed)
 
 

@@ -7,11 +7,8 @@ line cut off, a signature added.
 """
 
 import re
-import sys
-import unicodedata
 from array import array
 from collections.abc import Hashable, Iterator, Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +17,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from mi_probe.errors import InputError
+from mi_probe.tasks.ties import levelled
 
 ALIKE = 0.5
 """Weight of the words that two texts share, of the weight of all words of either, from
@@ -49,16 +47,16 @@ class Copies(NamedTuple):
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of results should know; nothing where there are no copies."""
+        several = "groups" if self.groups > 1 else "group"
         found = (
-            f"{self.rows:,} rows in {self.groups:,} groups of equal or nearly equal texts",
+            f"{self.rows:,} rows in {self.groups:,} {several} of equal or nearly equal "
+            "texts",
             f"{self.templated:,} rows differ from many others in a few words only, as "
             "texts of one template do; if they belong together, name their "
             "--group-column",
         )
         return tuple(
-            note
-            for note, n in zip(found, (self.rows, self.templated), strict=True)
-            if n
+            note for note, n in zip(found, (self.rows, self.templated), strict=True) if n
         )
 
 
@@ -89,9 +87,7 @@ def text_groups(
         InputError: unless groups are one a row.
     """
     if groups is not None and len(groups) != len(texts):
-        raise InputError(
-            f"groups must be one a row, {len(texts)} here; got {len(groups)}."
-        )
+        raise InputError(f"groups must be one a row, {len(texts)} here; got {len(groups)}.")
     known: dict[str, int] = {}
     of_text = np.array([known.setdefault(levelled(t), len(known)) for t in texts], int)
     alike = _near_copies(list(known))
@@ -127,29 +123,6 @@ def tied(*columns: Sequence[Hashable | None]) -> Int[np.ndarray, " n"]:
     return _in_order(_joined(n + len(known), *edges)[:n])
 
 
-
-def levelled(text: str) -> str:
-    """The text without what copying changes: case, Unicode form, blanks, punctuation.
-
-    A text of nothing else is itself, but for blanks.
-    """
-    plain = unicodedata.normalize("NFKC", text).casefold().translate(_punctuation())
-    return " ".join(plain.split()) or " ".join(text.split())
-
-
-@cache
-def _punctuation() -> dict[int, str | None]:
-    """Punctuation as blanks; invisible characters, such as joiners, as nothing."""
-    marks: dict[int, str | None] = {}
-    for code in range(sys.maxunicode + 1):
-        category = unicodedata.category(chr(code))
-        if category[0] == "P" or category == "Cc":
-            marks[code] = " "
-        elif category == "Cf":
-            marks[code] = None
-    return marks
-
-
 def _in_order(groups: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """The same groups, numbered from 0 in the order of their first rows."""
     _, first, place = np.unique(groups, return_index=True, return_inverse=True)
@@ -165,7 +138,9 @@ def _joined(
 
 
 # Scripts without blanks between words: Thai to Burmese and Khmer, kana, Han.
-_UNBROKEN = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+")
+_UNBROKEN = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]+"
+)
 
 
 def _words(text: str) -> Iterator[str]:
@@ -229,9 +204,9 @@ def _rare_words(
     of one text is none's copy. The texts of a frequent word are taken in parts of so many,
     each a column, of like weights together.
     """
-    rows = np.repeat(np.arange(held.shape[0]), np.diff(held.indptr))
+    rows = np.repeat(np.arange(len(total)), np.diff(held.indptr))
     words = held.indices
-    shared = np.bincount(words, minlength=held.shape[1])[words] > 1
+    shared = np.bincount(words, minlength=len(weight))[words] > 1
     rows, words = rows[shared], words[shared]
     # The least telling first, so that a running sum is what is left.
     order = np.lexsort((words, weight[words], rows))
@@ -240,14 +215,14 @@ def _rare_words(
     start = np.searchsorted(rows, rows)
     left -= np.concatenate([[0.0], left])[start]
     rank = np.searchsorted(rows, rows, side="right") - 1 - np.arange(len(rows))
-    needed = (left >= ALIKE * total[rows] - 1e-9) & (rank < _RAREST)
+    needed = (left >= ALIKE * total[rows] - 1e-6) & (rank < _RAREST)
     rows, words = rows[needed], words[needed]
     order = np.lexsort((total[rows], words))
     rows, words = rows[order], words[order]
     part = (np.arange(len(words)) - np.searchsorted(words, words)) // _PART
     new = np.diff(words, prepend=-1).astype(bool) | np.diff(part, prepend=-1).astype(bool)
     columns = np.cumsum(new) - 1
-    shape = (held.shape[0], int(columns[-1]) + 1 if len(columns) else 0)
+    shape = (len(total), int(columns[-1]) + 1 if len(columns) else 0)
     return csr_array(coo_array((weight[words], (rows, columns)), shape=shape))
 
 
@@ -260,8 +235,8 @@ def _candidates(
     product = coo_array(rare[start : start + _CHUNK] @ ones.T)
     left, right = product.row + start, product.col
     earlier = right < left
-    left, right, shared = left[earlier], right[earlier], product.data[earlier]
-    order = np.lexsort((right, -shared, left))
+    left, right, unshared = left[earlier], right[earlier], -np.array(product.data)[earlier]
+    order = np.lexsort((right, unshared, left))
     left, right = left[order], right[order]
     best = np.arange(len(left)) - np.searchsorted(left, left) < _CANDIDATES
     return left[best], right[best]

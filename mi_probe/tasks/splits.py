@@ -58,23 +58,27 @@ def load_splits(
         "answer": answer,
     }
     if "all" in there:
-        parts = cut(load_task(name, split="all", **how), SHARES, seed=seed)
+        whole = load_task(name, split="all", **how)
+        parts = cut(whole, SHARES, seed=seed, groups=whole.groups)
     elif {"train", "test"} <= set(there):
         parts = {split: load_task(name, split=split, **how) for split in ("train", "test")}
         if "validation" in there:
             parts["validation"] = load_task(name, split="validation", **how)
         else:
-            parts |= cut(parts["train"], _HELD_OUT, seed=seed)
+            whole = parts["train"]
+            parts |= cut(whole, _HELD_OUT, seed=seed, groups=whole.groups)
     elif without_train == "cut" and there:
-        whole = "test" if "test" in there else there[0]
-        parts = cut(load_task(name, split=whole, **how), SHARES, seed=seed)
+        split = "test" if "test" in there else there[0]
+        whole = load_task(name, split=split, **how)
+        parts = cut(whole, SHARES, seed=seed, groups=whole.groups)
     else:
         load_task(name, split="train", **how)  # says which files, where and how many rows
         raise InputError(
             f"task '{name}' must have the splits train and test to train on; there is "
             f"only {', '.join(there)}."
         )
-    return _disjoint(parts)
+    groups = {name: part.groups or [None] * len(part) for name, part in parts.items()}
+    return _disjoint(parts, groups)
 
 
 def _there(name: str, folder: str | Path | None) -> list[str]:

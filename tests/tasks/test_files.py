@@ -114,7 +114,8 @@ def test_a_class_may_be_called_nan_where_it_is_said(tmp_path):
 
 def test_duplicate_texts_are_noted(tmp_path):
     task = read_file(write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["same"] * 6))
-    assert task.notes == ("5 duplicate prompts kept; they can lie on both sides of a fold",)
+    assert task.notes == ("6 rows in 1 group of equal or nearly equal texts",)
+    assert task.groups == ("0",) * 6
 
 
 @pytest.mark.parametrize(
