@@ -29,6 +29,8 @@ class Source:
     id_column: str | None = None
     group_column: str | None = None
     label_kind: Literal["classes", "scores"] | None = None
+    quoting: Literal["standard", "none"] | None = None
+    encoding: str | None = None
     template: str | None = None
     split_seed: int = 0
     """Of what is cut, where there are no official splits, and of the held-out rows that
@@ -133,6 +135,8 @@ def _whole(source: Source) -> dict[str, Task]:
         group_column=source.group_column,
         template=template,
         label_kind=source.label_kind,
+        quoting=source.quoting,
+        encoding=source.encoding,
     )
     whole = replace(whole, split="all")
     parts = cut(whole, SHARES, seed=source.split_seed, groups=whole.groups)

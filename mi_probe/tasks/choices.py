@@ -13,8 +13,10 @@ from typing import Any
 from mi_probe.errors import InputError
 from mi_probe.tasks.answers import LETTERS
 from mi_probe.tasks.columns import class_of, need
+from mi_probe.tasks.decoded import lines_of
+from mi_probe.tasks.delimited import separated
 from mi_probe.tasks.entry import Reader, Table
-from mi_probe.tasks.tables import Rows, checked, json_lines, json_list, lines_of, separated
+from mi_probe.tasks.tables import Rows, checked, json_lines, json_list
 
 FromRows = Callable[[Rows, "Path | str"], Table]
 """From rows, and where they come from for messages."""
@@ -206,7 +208,7 @@ def obqa_table(files: Mapping[str, Path]) -> Table:
     """
     (path,) = files.values()
     columns = ("ID", "Question Stem", "Choices", "Answer Key")
-    rows = need(checked(path, lambda p: separated(p, "\t", quoting=False)), columns, path)
+    rows = need(checked(path, lambda p: separated(p, "\t", quoting="none")), columns, path)
     found = []
     for row in rows:
         # Of two (D) the last one counts, as in the authors' own JSON.

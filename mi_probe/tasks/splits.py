@@ -72,11 +72,20 @@ def load_splits(
         whole = load_task(name, split=split, **how)
         parts = cut(whole, SHARES, seed=seed, groups=whole.groups)
     else:
-        load_task(name, split="train", **how)  # says which files, where and how many rows
-        raise InputError(
+        lacking = (
             f"task '{name}' must have the splits train and test to train on; there is "
             f"only {', '.join(there)}."
         )
+        try:
+            load_task(name, split="train", **how)  # says which files, and where
+        except InputError as error:
+            lacking = str(error)
+        if there:
+            lacking += (
+                f" Or cut the labelled rows that are there, '{there[0]}', in three: "
+                "--without-train cut; the test rows are then not those of papers."
+            )
+        raise InputError(lacking)
     groups = {name: part.groups or [None] * len(part) for name, part in parts.items()}
     return _disjoint(parts, groups)
 
