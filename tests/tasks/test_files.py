@@ -46,7 +46,7 @@ def test_every_format_gives_the_same_task(tmp_path, ending):
     ("labels", "names", "y"),
     [
         ([10, 2, 10, 2, 2, 2], ("2", "10"), [1, 0, 1, 0, 0, 0]),
-        ([1.0, 0.0, 1.0, 0.0, 0.0, 0.0], ("0", "1"), [1, 0, 1, 0, 0, 0]),
+        ([1.0, 0.0, 1.0, 0.0, 0.0, 0.0], ("0.0", "1.0"), [1, 0, 1, 0, 0, 0]),
         ([True, False] * 3, ("False", "True"), [1, 0] * 3),
         (["None", "null", "NA", "nan", "None", "null"], None, None),
         ([0.5, 1.25, 2.0, 3.0, 4.0, 5.0], None, "scores"),
@@ -114,7 +114,8 @@ def test_a_class_may_be_called_nan_where_it_is_said(tmp_path):
 
 def test_duplicate_texts_are_noted(tmp_path):
     task = read_file(write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["same"] * 6))
-    assert task.notes == ("5 duplicate prompts kept; they can lie on both sides of a fold",)
+    assert task.notes == ("6 rows in 1 group of equal or nearly equal texts",)
+    assert task.groups == ("0",) * 6
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_duplicate_texts_are_noted(tmp_path):
             "c.jsonl",
             b'{"k": "\\udfff", "label": 1}\n',
             {"template": "{k}"},
-            "prompts must hold whole characters",
+            "column 'k' must hold whole characters",
         ),
         (
             "c.jsonl",
@@ -175,7 +176,12 @@ def test_duplicate_texts_are_noted(tmp_path):
         ("c.csv", b"text,label\na,1\nb,c,0\n", {}, "line 3 has 3.*quotation marks"),
         ("c.csv", b"text,text\na,1\n", {}, "different names; text come"),
         ("c.csv", b'text,label\n"a,1\n', {}, "well-formed table"),
-        ("c.csv", b"text,label\nd\xe9j\xe0,1\n", {}, "UTF-8.*at byte"),
+        (
+            "c.csv",
+            b"text,label\nd\xe9j\xe0,1\n",
+            {},
+            "UTF-8; .*line 2 is not, at its byte 2 .0xe9.*--encoding cp1252",
+        ),
         (
             "c.csv",
             b"text,label,k\na,1,x\nb,0,x\n",
