@@ -5,7 +5,7 @@ user's file, and `open_measurable` puts one model and its rows together.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,6 +124,12 @@ def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> 
         if value is not None and value < lowest:
             option = name.replace("_", "-")
             raise InputError(f"{option} must be at least {lowest}; got {value}.")
+    if settings.blocks is not None and settings.group_column is not None:
+        raise InputError(
+            "blocks and group-column must not both be given: rows depend on one another by "
+            f"their order or by name; got {settings.blocks} and "
+            f"'{settings.group_column}'. Leave one out."
+        )
     check_seeds("rows-seed", [settings.rows_seed])
     if not settings.checkpoints:
         raise InputError(
@@ -204,8 +210,8 @@ def open_measurable(
     )
     if not is_checkpoint(name):
         assert task is not None
-        return open_model(name, how, task)
-    return open_trained(
+        return _dependent(open_model(name, how, task), settings)
+    found = open_trained(
         name,
         how,
         task=None if settings.data is None else task,
@@ -215,6 +221,15 @@ def open_measurable(
         rows=settings.rows if settings.data is None else None,
         rows_seed=settings.rows_seed,
     )
+    return _dependent(found, settings)
+
+
+def _dependent(model: Measurable, settings: RunSettings) -> Measurable:
+    """The model with its rows' blocks, or their groups and copies."""
+    task = model.task
+    if settings.blocks is not None:
+        return replace(model, task=replace(task, blocks=settings.blocks))
+    return replace(model, task=task.grouped())
 
 
 def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:

@@ -44,6 +44,8 @@ class Task:
     groups: tuple[str, ...] | None = None
     """Names of the groups of rows that depend on each other: of one document, speaker or
     context, or copies of one text. None: rows were not said to, and no text has a copy."""
+    blocks: int | None = None
+    """Number of blocks that ordered rows are cut into; None where order says nothing."""
     metrics: tuple[str, ...] = ()
     """What a declared data set is reported by, the first one before all; () of a user's
     file, whatever its name: those of its kind of labels."""
