@@ -166,9 +166,10 @@ def _near_copies(texts: list[str]) -> Int[np.ndarray, " n"]:
     total = held @ weight
     by_words = csr_array((weight[held.indices], held.indices, held.indptr), held.shape)
     rare = _rare_words(held, weight, total)
+    holders = csr_array(rare.T.astype(bool).astype(np.float64))
     found = []
     for start in range(0, len(texts), _CHUNK):
-        left, right = _candidates(rare, start)
+        left, right = _candidates(rare, holders, start)
         shared = held[left].multiply(by_words[right]).sum(axis=1)
         either = total[left] + total[right] - shared
         # Of n texts, half a pair would share this much by chance, were words independent.
@@ -227,12 +228,10 @@ def _rare_words(
 
 
 def _candidates(
-    rare: csr_array, start: int
+    rare: csr_array, holders: csr_array, start: int
 ) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
     """Of each text of a chunk, the few before it that share most of its rare words."""
-    ones = rare.copy()
-    ones.data = np.ones_like(ones.data)
-    product = coo_array(rare[start : start + _CHUNK] @ ones.T)
+    product = coo_array(rare[start : start + _CHUNK] @ holders)
     left, right = product.row + start, product.col
     earlier = right < left
     left, right, unshared = left[earlier], right[earlier], -np.array(product.data)[earlier]
