@@ -1,4 +1,4 @@
-"""Any estimator over several splits: less noise of the folds, and its spread in the error."""
+"""Any estimator over several splits: less noise of the folds; its spread in the error."""
 
 import math
 from dataclasses import dataclass, replace
