@@ -135,7 +135,8 @@ def head_positions(
         token_ids: the input's ids, an example a sequence, without padding.
     """
     rule, config = head_rule(backbone), backbone.base.config
-    pad = None if rule == "last_eos" else config.get_text_config().pad_token_id
+    # Some configurations (CodeGen, RWKV) have no such entry at all.
+    pad = getattr(config.get_text_config(), "pad_token_id", None)
     rules: dict[str, Callable[[Sequence[int]], int]] = {
         "none": lambda ids: -1,
         "first": lambda ids: 0,

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mi_probe.backbones.fingerprint import fingerprint_model, fingerprint_tokenizer
 from mi_probe.backbones.sites import Kind, Site, kind_of, resolve_sites
+from mi_probe.backbones.trial import embedding_rows
 from mi_probe.errors import InputError
 
 
@@ -80,7 +81,7 @@ class Backbone:
         A wrapper with a learned prompt must not be given position_ids (PEFT counts its
         own), so pad on the right.
         """
-        return self.model if _prompt_config(self.model) is not None else self.base
+        return _runner(self.model, self.base)
 
     @property
     def n_virtual_tokens(self) -> int:
@@ -88,10 +89,7 @@ class Backbone:
 
         Prefix tuning adds keys and values, not positions, and counts 0.
         """
-        config = _prompt_config(self.model)
-        if config is None or config.peft_type == PeftType.PREFIX_TUNING:
-            return 0
-        return int(config.num_virtual_tokens or 0)
+        return _virtual_tokens(self.model)
 
     def select(self, wanted: str | Sequence[int | str] = "all") -> tuple[Site, ...]:
         """The sites that a user asks for, in the order of the network.
@@ -188,7 +186,7 @@ def assemble(
 ) -> Backbone:
     """Put the parts together; what `load_backbone` and `wrap_backbone` share."""
     base = backbone_module(model)
-    sites = resolve_sites(base)
+    sites = find_sites(model)
     tokenizer = _with_pad(tokenizer)
     _check_vocabulary(base, tokenizer)
     blocks = [site.stack for site in sites if "block." in site.name]
@@ -214,6 +212,17 @@ def assemble(
     )
 
 
+def find_sites(model: nn.Module) -> tuple[Site, ...]:
+    """The sites of a model as it is, PEFT's wrapper included, proved by a small run.
+
+    Raises:
+        InputError: as `resolve_sites` and `backbone_module` do.
+    """
+    base = backbone_module(model)
+    virtual = _virtual_tokens(model)
+    return resolve_sites(base, _runner(model, base), virtual=virtual)
+
+
 def backbone_module(model: nn.Module) -> PreTrainedModel:
     """The Hugging Face module without its head, out of whatever wraps it."""
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
@@ -226,15 +235,20 @@ def backbone_module(model: nn.Module) -> PreTrainedModel:
     return base if isinstance(base, PreTrainedModel) else inner
 
 
-def embedding_rows(model: PreTrainedModel) -> int:
-    """The number of token ids that the model (its encoder, if it has one) knows."""
-    part = model.get_encoder() if model.config.is_encoder_decoder else model
-    return int(part.get_input_embeddings().get_parameter("weight").shape[0])
-
-
 def _prompt_config(model: nn.Module) -> PromptLearningConfig | None:
     config = model.active_peft_config if isinstance(model, PeftModel) else None
     return config if isinstance(config, PromptLearningConfig) else None
+
+
+def _virtual_tokens(model: nn.Module) -> int:
+    config = _prompt_config(model)
+    if config is None or config.peft_type == PeftType.PREFIX_TUNING:
+        return 0
+    return int(config.num_virtual_tokens or 0)
+
+
+def _runner(model: nn.Module, base: PreTrainedModel) -> nn.Module:
+    return base if _prompt_config(model) is None else model
 
 
 def _with_pad(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:

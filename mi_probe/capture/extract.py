@@ -8,8 +8,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mi_probe.backbones import Backbone, Site
+from mi_probe.backbones.trial import evaluating
 from mi_probe.capture.activations import READ_BY_POOLING, Activations, MemoryShard
-from mi_probe.capture.forward import Batch, Stream, evaluating, make_batch, run
+from mi_probe.capture.forward import Batch, Stream, make_batch, run
 from mi_probe.capture.padding import check_padding
 from mi_probe.capture.plan import Plan, StoreDtype, plan
 from mi_probe.capture.sequences import Sequences, listed, token_limit

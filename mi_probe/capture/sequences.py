@@ -154,7 +154,8 @@ def token_limit(backbone: Backbone, max_tokens: int | None) -> int | None:
     table = getattr(config, "max_position_embeddings", None)
     if isinstance(table, int) and table > 0:
         # RoBERTa counts its positions from padding_idx + 1.
-        offset = config.pad_token_id + 1 if counts_from_padding(backbone) else 0
+        pad = getattr(config, "pad_token_id", None)
+        offset = 1 + (pad or 0) if counts_from_padding(backbone) else 0
         limits.append(table - offset - backbone.n_virtual_tokens)
     return min(limits) if limits else None
 
@@ -229,7 +230,7 @@ def _shifted(backbone: Backbone, given: Sequences) -> Sequences:
 
 def decoder_start(backbone: Backbone) -> int:
     """The token with which an encoder-decoder begins to write."""
-    start = backbone.base.config.decoder_start_token_id
+    start = getattr(backbone.base.config, "decoder_start_token_id", None)
     if start is None:
         raise InputError(
             "decoder_start_token_id must be set in the model's config; got None."

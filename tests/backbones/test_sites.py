@@ -12,7 +12,7 @@ from tiny import (
     tiny_config,
     tiny_model,
 )
-from transformers import AlbertConfig, AlbertModel
+from transformers import AlbertConfig, AlbertModel, LlamaModel
 
 from mi_probe.backbones import Backbone, wrap_backbone
 from mi_probe.errors import InputError
@@ -154,9 +154,13 @@ def test_bert_as_decoder_is_a_decoder(tokenizer):
 
 
 def test_unknown_family_is_found_by_its_depth(tokenizer):
+    class Staged(LlamaModel):
+        layers = property(lambda self: self.stages)
+
     model = tiny_model("llama")
     model.stages = model.layers
     del model.layers
+    model.__class__ = Staged
     model.stages[0].layers = torch.nn.ModuleList([torch.nn.Identity()])  # a decoy
     sites = wrap_backbone(model, tokenizer).sites
     assert [site.module for site in sites] == [
