@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from mi_probe.errors import InputError
 
@@ -45,6 +45,13 @@ def stacks(base: PreTrainedModel) -> Iterator[tuple[Stack, nn.Module]]:
     yield "dec", getattr(decoder, "base_model", decoder)
 
 
+def layer_counts(config: PreTrainedConfig) -> list[tuple[str, int]]:
+    """The entries of a configuration that say how many blocks there are."""
+    parts = (config, config.get_text_config())
+    found = {name: getattr(part, name, None) for part in parts for name in _COUNTS}
+    return [(name, count) for name, count in found.items() if isinstance(count, int)]
+
+
 def block_lists(root: nn.Module) -> list[nn.ModuleList]:
     """Every list in a stack that may be its blocks, the likeliest first.
 
@@ -52,8 +59,7 @@ def block_lists(root: nn.Module) -> list[nn.ModuleList]:
         InputError: if there is none.
     """
     config = getattr(root, "config", None)
-    text = config.get_text_config() if config is not None else None
-    counts = {getattr(c, name, None) for c in (config, text) for name in _COUNTS}
+    counts = set() if config is None else {n for _, n in layer_counts(config)}
     lists = {
         path: module
         for path, module in root.named_modules()
@@ -66,7 +72,7 @@ def block_lists(root: nn.Module) -> list[nn.ModuleList]:
     if not found:
         raise InputError(
             f"model must hold its blocks in a ModuleList of "
-            f"{sorted(filter(None, counts))} entries (the layers of its configuration); "
+            f"{sorted(counts)} entries (the layers of its configuration); "
             f"{type(root).__name__} has none. Models that share one block among all "
             "layers (ALBERT) cannot be captured."
         )
