@@ -97,6 +97,7 @@ def load_adapter(
             the hidden states are the base's own and it may not be untrained.
     """
     shapes = _shapes(folder)
+    _check_sizes(config, shapes, folder)
     model = load_module(
         base_folder,
         auto=_auto_class(config),
@@ -116,7 +117,11 @@ def load_adapter(
     try:
         with user_files("adapter", folder), torch.random.fork_rng(devices=[]):
             adapted = PeftModel.from_pretrained(
-                model, str(folder), config=config, torch_device="cpu"
+                model,
+                str(folder),
+                config=config,
+                torch_device="cpu",
+                low_cpu_mem_usage=True,  # shapes are compared before memory is taken
             ).eval()
             fitting = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
     except InputError as error:
@@ -134,6 +139,21 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
     with user_files("adapter", folder), safe_open(path, framework="pt") as file:
         names = list(file.keys())
         return {name: file.get_slice(name).get_shape() for name in names}
+
+
+def _check_sizes(
+    config: PeftConfig | RocoftConfig, shapes: dict[str, list[int]], folder: Path
+) -> None:
+    """Refuse numbers that the file cannot be of, before anything of that size is made."""
+    largest = max((size for shape in shapes.values() for size in shape), default=0)
+    for name in ("r", "init_r", "num_virtual_tokens"):
+        number = getattr(config, name, None)
+        if isinstance(number, int) and number > largest:
+            raise InputError(
+                f"{name} in {ADAPTER_CONFIG} must fit the adapter's weights; "
+                f"{str(folder)!r} says {number}, and no weight there is longer than "
+                f"{largest}. Is one of them another adapter's?"
+            )
 
 
 def _grow_vocabulary(model: PreTrainedModel, shapes: dict[str, list[int]]) -> None:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transformers import PreTrainedTokenizerBase
+
 from mi_probe.backbones import Backbone
 from mi_probe.errors import InputError
 from mi_probe.hidden import Role
@@ -189,7 +191,31 @@ def _tokenised(
     # and the words after which the answer comes.
     input_ids = [without_middle(row, limit) for row in whole]
     said = f"{long} of {len(ids)} texts cut to {limit} tokens: their middle is left out"
-    return Sequences(ids=ids, input_ids=input_ids, notes=(said,) if long else ())
+    notes = (*((said,) if long else ()), *_remarks(tokenizer, whole))
+    return Sequences(ids=ids, input_ids=input_ids, notes=notes)
+
+
+def _remarks(
+    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]
+) -> list[str]:
+    """What is odd in how the texts became tokens, and changes what the states know."""
+    begin, unknown = tokenizer.bos_token_id, tokenizer.unk_token_id
+    doubled = sum(len(row) > 1 and row[0] == row[1] == begin for row in rows)
+    around = {*tokenizer.all_special_ids} - {unknown}
+    texts = [[token for token in row if token not in around] for row in rows]
+    lost = sum(2 * text.count(unknown) > len(text) for text in texts)
+    n, said = len(rows), []
+    if doubled:
+        said.append(
+            f"{doubled} of {n} texts begin with two {tokenizer.bos_token}: one of their "
+            "own, and the tokenizer's"
+        )
+    if lost:
+        said.append(
+            f"{lost} of {n} texts are mostly unknown tokens ({tokenizer.unk_token}), "
+            "which say nothing of the words that they stand for"
+        )
+    return said
 
 
 def without_middle(ids: Sequence[int], limit: int) -> list[int]:
