@@ -122,20 +122,23 @@ class Backbone:
                     f"could be of either stack; choose among {self._names()}."
                 )
             indexed = {site.index: site for site in self.sites if site.index is not None}
-            index = int(item) + (len(indexed) if item.startswith("-") else 0)
+            behind = 1 + max(indexed, default=-1)
+            index = int(item) + (behind if item.startswith("-") else 0)
             if index in indexed:
                 return indexed[index]
         raise InputError(f"sites must be 'all'{self._rule()}; got {item}.")
 
     def _rule(self) -> str:
-        if len(self.stacks) > 1:
+        indexed = [site for site in self.sites if site.index is not None]
+        if len(self.stacks) > 1 or not indexed:
             return f" or names among {self._names()}"
-        last = self.sites[-1]
-        where = "after the final norm" if last.name == "final_norm" else "last block"
+        first, last = min(indexed, key=_index), max(indexed, key=_index)
+        spoken = {"embed": "embeddings", "final_norm": "after the final norm"}
+        where = spoken.get(last.name, "last block")
         example = self._blocks[min(4, len(self._blocks) - 1)].name
         return (
-            f", hidden_states indices 0 (embeddings) ... {last.index} ({where}) "
-            f"or names such as '{example}'"
+            f", hidden_states indices {first.index} ({spoken.get(first.name, first.name)}) "
+            f"... {last.index} ({where}) or names such as '{example}'"
         )
 
     def _names(self) -> str:
@@ -238,6 +241,10 @@ def backbone_module(model: nn.Module) -> PreTrainedModel:
 def _prompt_config(model: nn.Module) -> PromptLearningConfig | None:
     config = model.active_peft_config if isinstance(model, PeftModel) else None
     return config if isinstance(config, PromptLearningConfig) else None
+
+
+def _index(site: Site) -> int:
+    return -1 if site.index is None else site.index
 
 
 def _virtual_tokens(model: nn.Module) -> int:

@@ -151,7 +151,9 @@ class _Proof:
         if _equal(last, self._final):
             places.append((name, index, blocks[n - 1], "output"))
         else:
-            places.append((name, None, blocks[n - 1], "output"))
+            # Only hidden_states that begin behind block 0 have an entry for it.
+            own = self._index(last, n - 1) if places[0][1] is None else None
+            places.append((name, own, blocks[n - 1], "output"))
             places.append(("final_norm", index, self._behind(last), "output"))
         return [self._site(*place) for place in places]
 
