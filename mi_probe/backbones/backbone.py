@@ -235,6 +235,10 @@ def backbone_module(model: nn.Module) -> PreTrainedModel:
             f"got {type(inner).__name__}."
         )
     base = inner.base_model
+    # BART's decoder alone stands in a wrapper that does nothing itself.
+    parts = list(base.children())
+    if type(base).__name__.endswith("Wrapper") and len(parts) == 1:
+        base = parts[0]
     return base if isinstance(base, PreTrainedModel) else inner
 
 

@@ -90,14 +90,14 @@ def check_complete(
 ) -> None:
     """Raise if the file lacks a weight of the backbone, which would then be random."""
     base = backbone_module(model)
-    prefix = f"{model.base_model_prefix}."
+    path = next(path for path, module in model.named_modules() if module is base)
     # A pooler or a head does not touch the hidden states.
-    own = {name for name in base.state_dict() if not name.startswith("pooler.")}
-    if base is model:
-        own -= {name for name in own if name.startswith(("lm_head.", "classifier."))}
-    lost = sorted(
-        key for key in missing if lm_head or key in own or key.removeprefix(prefix) in own
-    )
+    own = {
+        f"{path}.{name}".lstrip(".")
+        for name in base.state_dict()
+        if name.split(".")[0] not in HEADS
+    }
+    lost = sorted(key for key in missing if lm_head or key in own)
     if lost:
         raise InputError(
             f"weights must hold every weight of {type(model).__name__}; those in "
