@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mi_probe.backbones.fingerprint import fingerprint_model, fingerprint_tokenizer
 from mi_probe.backbones.sites import Kind, Site, kind_of, resolve_sites
-from mi_probe.backbones.trial import embedding_rows
+from mi_probe.backbones.trial import counts_from_zero, embedding_rows
 from mi_probe.errors import InputError
 
 
@@ -42,6 +42,9 @@ class Backbone:
     """The commit of a model from the hub."""
     step: int | None
     """The optimiser step, from a folder ``checkpoint-<step>``."""
+    told_positions: bool
+    """Whether capture may give it positions 0, 1, 2, ...: they are what it would count
+    itself."""
     fingerprint: dict[str, str]
     """What identifies model, adapter, tokenizer and precision; JSON-able."""
 
@@ -211,6 +214,8 @@ def assemble(
         adapter=adapter,
         revision=revision,
         step=step,
+        # PEFT puts a learned prompt in front and numbers the positions itself.
+        told_positions=_runner(model, base) is base and counts_from_zero(base),
         fingerprint=hashes,
     )
 

@@ -31,7 +31,7 @@ def resolve_blocks(base: PreTrainedModel) -> tuple[nn.ModuleList, ...]:
     Raises:
         InputError: if no list of blocks is found.
     """
-    return tuple(block_lists(root)[0] for _, root in stacks(base))
+    return tuple(block_lists(root, base.config)[0] for _, root in stacks(base))
 
 
 def stacks(base: PreTrainedModel) -> Iterator[tuple[Stack, nn.Module]]:
@@ -52,14 +52,17 @@ def layer_counts(config: PreTrainedConfig) -> list[tuple[str, int]]:
     return [(name, count) for name, count in found.items() if isinstance(count, int)]
 
 
-def block_lists(root: nn.Module) -> list[nn.ModuleList]:
+def block_lists(root: nn.Module, config: PreTrainedConfig) -> list[nn.ModuleList]:
     """Every list in a stack that may be its blocks, the likeliest first.
+
+    Args:
+        root: the module that runs the stack.
+        config: the whole model's, where the stack has none of its own.
 
     Raises:
         InputError: if there is none.
     """
-    config = getattr(root, "config", None)
-    counts = set() if config is None else {n for _, n in layer_counts(config)}
+    counts = {n for _, n in layer_counts(getattr(root, "config", config))}
     lists = {
         path: module
         for path, module in root.named_modules()

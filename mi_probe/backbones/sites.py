@@ -15,18 +15,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from mi_probe.backbones.blocks import Stack, block_lists, stacks
-from mi_probe.backbones.trial import TOKENS, Trial, try_model
+from mi_probe.backbones.trial import TOKENS, Trial, same_states, try_model
 from mi_probe.errors import InputError
 
 Kind = Literal["decoder", "encoder", "encoder-decoder"]
 Point = Literal["input", "output"]
-_TOLERANCE = 1e-3
-"""Relative, of states of one and the same forward: only copies and casts lie between."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def resolve_sites(
         InputError: if no list of blocks is found, the model does not run on token ids
             alone, or the states at a site are not what the model itself says.
     """
-    found = [(stack, root, block_lists(root)) for stack, root in stacks(base)]
+    found = [(stack, root, block_lists(root, base.config)) for stack, root in stacks(base)]
     entries = {id(block) for _, _, lists in found for one in lists for block in one}
     inside = {
         id(part)
@@ -176,9 +173,11 @@ class _Proof:
         """What was at a place, one state a token; None if that is not what was there."""
         seen = self.trial.modules[id(module)]
         states = seen.given if point == "input" else seen.gave
-        return None if states is None else self._cut(states)
+        return self._cut(states)
 
-    def _cut(self, states: Tensor) -> Tensor | None:
+    def _cut(self, states: Tensor | None) -> Tensor | None:
+        if states is None:
+            return None
         n, length = self._final.shape[:2]
         fits = states.ndim == 3 and len(states) == n and states.shape[1] >= length
         # Beyond the row lies what the model itself filled it up with.
@@ -266,8 +265,4 @@ class _Proof:
 
 
 def _equal(one: Tensor | None, two: Tensor | None) -> bool:
-    if one is None or two is None or one.shape != two.shape:
-        return False
-    one, two = one.float(), two.float().to(one.device)
-    near = _TOLERANCE * two.nan_to_num(0, 0, 0).square().mean().sqrt()
-    return torch.allclose(one, two, rtol=_TOLERANCE, atol=float(near), equal_nan=True)
+    return one is not None and two is not None and same_states(one, two)

@@ -23,6 +23,8 @@ ROWS = 2
 TOKENS: Mapping[Stack, int] = {"": 7, "enc": 7, "dec": 5}
 """Tokens a row: an odd number, so that a model which fills a text up to a multiple of
 something shows it; another one in the decoder, so that stacks cannot be confused."""
+_TOLERANCE = 1e-3
+"""Relative; other states than those looked for are off by 0.1 and more."""
 
 
 @dataclass(eq=False)
@@ -48,8 +50,9 @@ class Trial:
     """By the module's ``id``; the watched ones, also where they never ran."""
     last: Mapping[Stack, Tensor | None]
     """What the model calls each stack's last hidden state; None: it does not say."""
-    hidden: Mapping[Stack, tuple[Tensor, ...]]
-    """``output_hidden_states`` of each stack; empty where the model gives none."""
+    hidden: Mapping[Stack, tuple[Tensor | None, ...]]
+    """``output_hidden_states`` of each stack; empty where the model gives none, and None
+    in the place of an entry that is not (n, t, d)."""
 
 
 def try_model(
@@ -160,7 +163,33 @@ def _watch(module: nn.Module, found: Watched, order: Iterator[int]) -> list[Any]
     ]
 
 
-def _run(base: PreTrainedModel, runner: nn.Module) -> Any:
+def counts_from_zero(base: PreTrainedModel) -> bool:
+    """Whether positions 0, 1, 2, ... are those that the model itself would count.
+
+    RoBERTa's kin begin at another number, and a model without ``position_ids`` is not to
+    be told any.
+    """
+    if "position_ids" not in inspect.signature(base.forward).parameters:
+        return False
+    steps = torch.arange(TOKENS[""]).expand(ROWS, -1)
+    with evaluating(base):
+        own, told = (
+            _last(_run(base, base, **more), base)
+            for more in ({}, {"position_ids": steps.to(next(base.parameters()).device)})
+        )
+    return own is not None and told is not None and same_states(own, told)
+
+
+def same_states(one: Tensor, two: Tensor) -> bool:
+    """Whether two states of the same tokens are one, but for copies and casts."""
+    if one.shape != two.shape:
+        return False
+    one, two = one.float(), two.float().to(one.device)
+    near = _TOLERANCE * two.nan_to_num(0, 0, 0).square().mean().sqrt()
+    return torch.allclose(one, two, rtol=_TOLERANCE, atol=float(near), equal_nan=True)
+
+
+def _run(base: PreTrainedModel, runner: nn.Module, **more: Tensor) -> Any:
     """The model's output, with its hidden states where it can give them."""
     device = next(base.parameters()).device
     known = inspect.signature(base.forward).parameters
@@ -181,7 +210,7 @@ def _run(base: PreTrainedModel, runner: nn.Module) -> Any:
     devices = [device] if device.type == "cuda" else []
     try:
         with quiet_transformers(), torch.random.fork_rng(devices), torch.no_grad():
-            return runner(**fed, **asked)
+            return runner(**fed, **asked, **more)
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
@@ -208,10 +237,11 @@ def _has_head(root: nn.Module) -> bool:
     return isinstance(root, PreTrainedModel) and root.get_output_embeddings() is not None
 
 
-def _hidden(stack: Stack, outer: Iterable[Any], own: Any) -> tuple[Tensor, ...]:
+def _hidden(stack: Stack, outer: Iterable[Any], own: Any) -> tuple[Tensor | None, ...]:
     name = {"enc": "encoder_hidden_states", "dec": "decoder_hidden_states"}.get(stack)
     asked = [(output, name or "hidden_states") for output in outer]
     for output, key in (*asked, (own, "hidden_states")):
         if (found := getattr(output, key, None)) is not None:
-            return tuple(found)
+            # Pegasus-X has a pair in each place.
+            return tuple(states_in(entry) for entry in found)
     return ()

@@ -4,7 +4,6 @@ The forward goes no further up than the deepest site wanted.
 """
 
 import inspect
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -193,25 +192,8 @@ def _inputs(backbone: Backbone, batch: Batch, positions: bool) -> dict[str, Any]
         decoder = batch.streams["dec"]
         inputs["decoder_input_ids"] = decoder.token_ids.to(device)
         inputs["decoder_attention_mask"] = decoder.mask.long().to(device)
-    if (
-        positions
-        and "position_ids" in known
-        # PEFT puts the learned prompt in front and numbers the positions itself.
-        and backbone.runner is backbone.base
-        # RoBERTa's kin derive them from the ids, from padding_idx + 1 on, which is
-        # right for right-padded rows; plain 0, 1, 2, ... would be wrong.
-        and not _positions_from_ids(backbone)
-    ):
+    if positions and backbone.told_positions:
         # The last real position is repeated at pads: within the table for any length.
         steps = main.mask.long().cumsum(1) - 1
         inputs["position_ids"] = steps.clamp(min=0).to(device)
     return inputs
-
-
-def _positions_from_ids(backbone: Backbone) -> bool:
-    """True where the model (or its file: MPNet) numbers positions from the ids."""
-    name = "create_position_ids_from_input_ids"
-    return any(
-        hasattr(module, name) or hasattr(sys.modules.get(type(module).__module__), name)
-        for module in backbone.base.modules()
-    )

@@ -101,6 +101,7 @@ def _bare(model: nn.Module) -> Backbone:
         adapter=None,
         revision=None,
         step=None,
+        told_positions=False,
         fingerprint={},
     )
 

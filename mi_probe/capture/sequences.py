@@ -203,7 +203,7 @@ def _remarks(
     doubled = sum(len(row) > 1 and row[0] == row[1] == begin for row in rows)
     around = {*tokenizer.all_special_ids} - {unknown}
     texts = [[token for token in row if token not in around] for row in rows]
-    lost = sum(2 * text.count(unknown) > len(text) for text in texts)
+    lost = sum(2 * text.count(unknown) >= max(len(text), 1) for text in texts)
     n, said = len(rows), []
     if doubled:
         said.append(
@@ -212,7 +212,7 @@ def _remarks(
         )
     if lost:
         said.append(
-            f"{lost} of {n} texts are mostly unknown tokens ({tokenizer.unk_token}), "
+            f"{lost} of {n} texts are at least half unknown tokens ({tokenizer.unk_token}), "
             "which say nothing of the words that they stand for"
         )
     return said
