@@ -239,5 +239,5 @@ def _probe(model: nn.Module, inner: PreTrainedModel) -> list[Tensor]:
     config = getattr(model, "active_peft_config", None)
     runner = model if config is not None and config.is_prompt_learning else base
     trial = try_model(base, runner)
-    states = [trial.hidden[s][-1] if x is None else x for s, x in trial.last.items()]
-    return states
+    last = [trial.hidden[s][-1] if x is None else x for s, x in trial.last.items()]
+    return [states for states in last if states is not None]

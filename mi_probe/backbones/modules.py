@@ -125,13 +125,13 @@ def load_module(
         auto = _with_head(config, auto, folder)
     auto = auto or alone or _without_head(config, trust_remote_code)
     with user_files("model", folder), torch.random.fork_rng(devices=[]):
-        loader = getattr(transformers, auto)
+        loader: Any = getattr(transformers, auto)
         source: dict[str, Any] = {"pretrained_model_name_or_path": folder}
         empty = _on_meta(loader, config, trust_remote_code)
         check_shapes(empty, shapes, folder)
         if joined is not None:
             config.tie_word_embeddings &= "lm_head.weight" not in joined
-            loader = type(empty)  # an Auto class takes folders only
+            loader = _class_of(empty)  # an Auto class takes folders only
             source = {"pretrained_model_name_or_path": None, "state_dict": joined}
         loaded = loader.from_pretrained(
             **source,
@@ -157,12 +157,17 @@ def _on_meta(loader: Any, config: PreTrainedConfig, trusted: bool) -> PreTrained
         return loader(config)
 
 
+def _class_of(model: PreTrainedModel) -> Any:
+    return type(model)
+
+
 def _one_stack(config: PreTrainedConfig, shapes: Shapes) -> str | None:
     """The class for one stack alone of an encoder-decoder, if the file holds no other."""
     from transformers.models.auto import modeling_auto as auto
 
+    encoders: Any = auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES
     whole = auto.MODEL_MAPPING_NAMES.get(config.model_type)
-    encoder = auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.get(config.model_type)
+    encoder = encoders.get(config.model_type)
     parts = {part for key in shapes for part in key.split(".")}
     if encoder not in (None, whole) and "encoder" in parts and "decoder" not in parts:
         config.is_encoder_decoder = False

@@ -65,7 +65,9 @@ def resolve_sites(
         InputError: if no list of blocks is found, the model does not run on token ids
             alone, or the states at a site are not what the model itself says.
     """
-    found = [(stack, root, block_lists(root, base.config)) for stack, root in stacks(base)]
+    found: list[tuple[Stack, nn.Module, list[nn.ModuleList]]] = [
+        (stack, root, block_lists(root, base.config)) for stack, root in stacks(base)
+    ]
     entries = {id(block) for _, _, lists in found for one in lists for block in one}
     inside = {
         id(part)
@@ -144,7 +146,8 @@ class _Proof:
         last, name = self._states(blocks[n - 1], "output"), f"block.{n - 1}"
         if last is None:
             raise _NoSite(f"{name} does not put out one state a token")
-        index = self._index(self._final, n)
+        hidden = range(len(self.trial.hidden[self.stack]))
+        index = self._index(self._final, n, *hidden)
         if _equal(last, self._final):
             places.append((name, index, blocks[n - 1], "output"))
         else:
@@ -183,10 +186,10 @@ class _Proof:
         # Beyond the row lies what the model itself filled it up with.
         return states[:, :length] if fits else None
 
-    def _index(self, states: Tensor, expected: int) -> int | None:
+    def _index(self, states: Tensor, *likely: int) -> int | None:
         hidden = self.trial.hidden[self.stack]
-        for i in dict.fromkeys((expected, *range(len(hidden)))):
-            if i < len(hidden) and _equal(states, self._cut(hidden[i])):
+        for i in likely:
+            if 0 <= i < len(hidden) and _equal(states, self._cut(hidden[i])):
                 return i
         return None
 
@@ -198,12 +201,12 @@ class _Proof:
             states = self._states(module, point)
             if states is None:
                 continue
-            index = self._index(states, expected)
+            # Mamba's own hidden_states begin behind block 0.
+            index = self._index(states, expected, expected - 1)
             if index is not None or not self.trial.hidden[self.stack]:
                 return index, module, point
         if self._states(*places[0]) is None:
             raise _NoSite(f"{name} does not hold one state a token")
-        # Mamba's own hidden_states begin after block 0.
         if expected == 0 and self._chained:
             return None, *places[0]
         raise _NoSite(f"{name} equals none of the model's hidden_states")

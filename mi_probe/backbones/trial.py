@@ -126,21 +126,22 @@ def states_given(args: tuple, kwargs: Mapping[str, Any]) -> Any:
 
 def states_in(payload: Any) -> Tensor | None:
     """The states (n, t, d) in what a module takes or gives: itself, or a first entry."""
-    if not isinstance(payload, Tensor) and payload is not None:
-        try:
-            payload = payload[0]
-        except (LookupError, TypeError):
-            return None
+    if hasattr(payload, "to_tuple"):
+        payload = payload.to_tuple()
+    if isinstance(payload, tuple | list) and payload:
+        payload = payload[0]
     return payload if isinstance(payload, Tensor) and payload.ndim == 3 else None
 
 
 def embedding_rows(model: PreTrainedModel) -> int:
     """The number of token ids that the model (its encoder, if it has one) knows."""
     part = model.get_encoder() if model.config.is_encoder_decoder else model
+    if not hasattr(part, "get_input_embeddings"):  # FSMT's encoder is a plain module
+        part = model
     embedding = part.get_input_embeddings()
     # Where single tokens are trained, PEFT stands in front of the table.
     embedding = getattr(embedding, "original_module", embedding)
-    return int(embedding.weight.shape[0])
+    return int(embedding.get_parameter("weight").shape[0])
 
 
 def _watch(module: nn.Module, found: Watched, order: Iterator[int]) -> list[Any]:
@@ -229,8 +230,8 @@ def _tokens(base: PreTrainedModel, length: int) -> dict[str, Tensor]:
 
 def _last(output: Any, root: nn.Module) -> Tensor | None:
     last = getattr(output, "last_hidden_state", None)
-    plain = isinstance(output, tuple | Tensor) and not _has_head(root)
-    return states_in(output) if last is None and plain else last
+    headless = isinstance(output, tuple | Tensor) and not _has_head(root)
+    return states_in(output) if last is None and headless else last
 
 
 def _has_head(root: nn.Module) -> bool:

@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
@@ -199,7 +200,8 @@ def _remarks(
     tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]
 ) -> list[str]:
     """What is odd in how the texts became tokens, and changes what the states know."""
-    begin, unknown = tokenizer.bos_token_id, tokenizer.unk_token_id
+    begin: Any = tokenizer.bos_token_id
+    unknown: Any = tokenizer.unk_token_id
     doubled = sum(len(row) > 1 and row[0] == row[1] == begin for row in rows)
     around = {*tokenizer.all_special_ids} - {unknown}
     texts = [[token for token in row if token not in around] for row in rows]
