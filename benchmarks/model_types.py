@@ -10,6 +10,7 @@ alone, and the last one with its ``last_hidden_state``.
 
 import argparse
 import copy
+import inspect
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -73,25 +74,38 @@ OUTCOMES = ("equal", "equal alone", "refused", "not built", "WRONG")
 IDS = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 1}
 _PAIR = {"layer_types": ["linear_attention", "full_attention"]}
 _MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_n_groups": 1}
-_ROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
 OVERRIDES: dict[str, dict[str, Any]] = {
     "axk1": {"n_group": 1, "topk_group": 1},
     "bailing_hybrid": {"num_hidden_layers": 4, "layer_group_size": 2},
-    "deepseek_v2": {"n_group": 1, "topk_group": 1, "num_key_value_heads": 4},
-    "dots3_note": {"text_config": {"n_group": 1, "topk_group": 1}},
-    "dots3_note_text": {"n_group": 1, "topk_group": 1},
+    "deepseek_v2": {
+        **{"n_group": 1, "topk_group": 1, "num_key_value_heads": 4},
+        "num_experts_per_tok": 2,
+    },
+    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 1e4, "clip_qkv": 8.0}},
+    "dots3_note": {
+        "text_config": {"n_group": 1, "topk_group": 1, "num_key_value_heads": 4}
+    },
+    "dots3_note_text": {"n_group": 1, "topk_group": 1, "num_key_value_heads": 4},
     "hy_v4": {"n_group": 1},
     "gemma4": {
         "text_config": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 64}
     },
-    "kimi_linear": {"num_hidden_layers": 4},
+    "kimi_linear": {"num_hidden_layers": 4, "num_expert_group": 1, "topk_group": 1},
     "bamba": {**_MAMBA, "attn_layer_indices": [1]},
     "gemma3n_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 64},
     "gemma4_text": {"num_kv_shared_layers": 0, "vocab_size_per_layer_input": 64},
     "granitemoehybrid": {**_MAMBA, "layer_types": ["mamba", "attention"]},
-    "hunyuan_v1_dense": _ROPE,
-    "hunyuan_v1_moe": _ROPE,
-    "ministral": _ROPE,
+    "cohere_compass_text": {
+        "rope_parameters": {"full_attention": _ROPE, "sliding_attention": _ROPE}
+    },
+    "dots1": {
+        **{"n_routed_experts": 4, "n_group": 1, "topk_group": 1, "n_shared_experts": 1},
+        **{"moe_intermediate_size": 32, "num_experts_per_tok": 2},
+    },
+    "hunyuan_v1_dense": {"head_dim": 8},
+    "hunyuan_v1_moe": {"head_dim": 8},
+    "ministral": {"head_dim": 8},
     "esm": {
         **{"vocab_size": 64, "mask_token_id": 63, "token_dropout": False},
         "position_embedding_type": "rotary",
@@ -252,7 +266,7 @@ def _compared(model_type: str, model: PreTrainedModel, alone: list[Any]) -> Verd
         except InputError as error:
             if "--batch-size 1" not in str(error):
                 raise
-            outcome, said = "equal alone", "with --batch-size 1, as its refusal advises"
+            outcome, said = "equal alone", "with `--batch-size 1`, as is advised"
             found = extract(backbone, TEXTS, batch_size=1, progress=False)
     except InputError as error:
         return Verdict(model_type, "refused", said=str(error))
@@ -283,8 +297,10 @@ def _compared(model_type: str, model: PreTrainedModel, alone: list[Any]) -> Verd
 def _own_states(model: PreTrainedModel, text: str) -> tuple[dict, dict]:
     """The model's own states of one text: hidden_states and the last, by stack."""
     ids = torch.tensor([tokenizer()(text)["input_ids"]])
-    fed = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    fed: dict[str, Any] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     two = model.config.is_encoder_decoder
+    if "use_cache" in inspect.signature(model.forward).parameters:
+        fed["use_cache"] = False
     if two:
         fed["decoder_input_ids"] = torch.tensor([[model.config.decoder_start_token_id]])
     with torch.no_grad(), torch.random.fork_rng(devices=[]):

@@ -133,6 +133,11 @@ class _Proof:
             _NoSite: at the first that is none.
         """
         n, blocks = len(self.blocks), self.blocks
+        entries = len(self.trial.hidden[self.stack])
+        if entries and not n <= entries <= n + 2:
+            raise _NoSite(
+                f"{self._path(blocks)} has {n} entries, and hidden_states {entries}"
+            )
         for i, block in enumerate(blocks):
             if (calls := self.trial.modules[id(block)].calls) != 1:
                 raise _NoSite(f"block {i} of {n} runs {calls} times in a forward pass")
@@ -241,7 +246,8 @@ class _Proof:
                 return module
         # Attentions in a list of their own, say, lead on to no next entry and no end.
         module = behind[0] if behind else self.root
-        if not self._chained or not _equal(self._states(module, "output"), self._final):
+        own = _equal(self._states(module, "output"), self._final)
+        if not (own and self._chained and last.shape == self._final.shape):
             raise _NoSite(
                 f"what leaves the last entry of {self._path(self.blocks)} is neither the "
                 "last hidden state nor what the model's last step is given"

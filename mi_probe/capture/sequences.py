@@ -214,8 +214,8 @@ def _remarks(
         )
     if lost:
         said.append(
-            f"{lost} of {n} texts are at least half unknown tokens ({tokenizer.unk_token}), "
-            "which say nothing of the words that they stand for"
+            f"{lost} of {n} texts are at least half unknown tokens "
+            f"({tokenizer.unk_token}), which say nothing of the words that they stand for"
         )
     return said
 
