@@ -9,12 +9,12 @@
 import pandas as pd
 
 from mi_probe.errors import InputError
-from mi_probe.facts import fixed
+from mi_probe.facts import fixed, reach
 
 NEEDED = (
     *("model", "task", "site", "layer", "view", "estimator", "value_nats", "ci_low"),
-    *("ci_high", "extrapolated_nats", "extrapolated_reliable", "null_high", "H_Y_nats"),
-    *("n", "status"),
+    *("ci_high", "extrapolated_nats", "extrapolated_low", "extrapolated_claim"),
+    *("null_high", "H_Y_nats", "n", "status"),
 )
 
 
@@ -22,7 +22,7 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
     """The same rows, to be looked at: names, value with interval, ceiling, null, status.
 
     Steps, seeds and sets of tokens have a column where there are several. In nats.
-    ``n → ∞`` is the extrapolated value, with ``?`` where it is not reliable;
+    ``n → ∞`` is the extrapolated value, or after ``≥`` the lower end of its interval;
     ``null, high`` the 95th percentile with Y permuted. A cell without a value is empty.
 
     Raises:
@@ -34,8 +34,6 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
             f"results must have the columns of a result table; {', '.join(missing)} "
             "are missing. Give what profile or read_results returned."
         )
-    doubt = results["extrapolated_reliable"].astype("boolean").fillna(False)
-    limit = results["extrapolated_nats"].map(_number)
     return pd.DataFrame(
         {
             "model": results["model"],
@@ -50,9 +48,13 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
                 f"[{fixed(low)}, {fixed(high)}]" if pd.notna(low) and pd.notna(high) else ""
                 for low, high in zip(results["ci_low"], results["ci_high"], strict=True)
             ],
-            "n \N{RIGHTWARDS ARROW} \N{INFINITY}": limit.where(
-                doubt | (limit == ""), limit + " ?"
-            ),
+            "n \N{RIGHTWARDS ARROW} \N{INFINITY}": [
+                "" if pd.isna(nats) else reach(nats, low, claim)
+                for nats, low, claim in zip(
+                    *(results[f"extrapolated_{name}"] for name in ("nats", "low", "claim")),
+                    strict=True,
+                )
+            ],
             "H(Y) (nats)": results["H_Y_nats"].map(_number),
             "null, high": results["null_high"].map(_number),
             "rows": results["n"],

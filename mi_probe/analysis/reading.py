@@ -113,12 +113,13 @@ def _beyond(row: pd.Series) -> str:
     """What endless rows would give; empty where it is unknown."""
     if pd.isna(row["extrapolated"]):
         return ""
-    low, high = row["extrapolated_low"], row["extrapolated_high"]
-    text = (
-        f" Extrapolated to endless rows it is {fixed(row['extrapolated'])} "
-        f"{row['unit']} [{fixed(low)}, {fixed(high)}]"
+    low, high = fixed(row["extrapolated_low"]), fixed(row["extrapolated_high"])
+    if row["claim"] == "at_least":
+        return f" With endless rows it is at least {low} {row['unit']}."
+    return (
+        f" With endless rows it is {fixed(row['extrapolated'])} {row['unit']} "
+        f"[{low}, {high}], if the law holds that was assumed and tested."
     )
-    return f"{text}." if row["reliable"] else f"{text}, which is not reliable here."
 
 
 def _share(row: pd.Series) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mi_probe.analysis.labels import short_name, view_words
 from mi_probe.analysis.tokens.reading import words_are_of
+from mi_probe.facts import reach
 from mi_probe.report.cells import Cell, interval, number, status, text, token, whole
 from mi_probe.report.sources import Sources
 
@@ -67,8 +68,9 @@ def estimates_table(points: pd.DataFrame) -> Table:
         "estimates",
         "All estimates",
         "In nats, of rows that no critic saw in training, averaged over seeds. "
-        "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the extrapolated value, with ? where "
-        "it is not reliable. Null, high: the 95th percentile with Y permuted.",
+        "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the extrapolated value, or after "
+        "\N{GREATER-THAN OR EQUAL TO} the least that it claims. Null, high: the 95th "
+        "percentile with Y permuted.",
         columns,
         tuple(rows),
         max(0, len(points) - MOST_ROWS),
@@ -80,8 +82,9 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
     if pd.notna(row["ceiling"]) and row["ceiling"] > 0:
         share = 100 * row["value"] / row["ceiling"]
     limit = number(row["extrapolated"])
-    if limit.key and str(row["reliable"]) != "True":
-        limit = Cell(f"{limit.text} ?", limit.key, flagged=True)
+    if limit.key and row["claim"] == "at_least":
+        low = row["extrapolated_low"]
+        limit = Cell(reach(row["extrapolated"], low, row["claim"]), number(low).key)
     return (
         text(row["model_label"]),
         text(row["task_label"]),

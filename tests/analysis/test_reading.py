@@ -95,8 +95,9 @@ def test_a_leak_is_in_the_heading():
 def test_the_learning_curve_is_a_second_number_and_its_doubts_are_said():
     peak, _, _ = lines(row(0.3))
     assert "0.300 nats [0.280, 0.320]" in peak
-    assert "Extrapolated to endless rows it is 0.330 nats [0.310, 0.350]." in peak
-    doubted, _, _ = lines(row(0.3, extrapolated_reliable=False))
-    assert doubted.endswith("[0.310, 0.350], which is not reliable here.")
+    assert "With endless rows it is 0.330 nats [0.310, 0.350], if the law holds" in peak
+    below = {"extrapolated_claim": "at_least", "extrapolated_high": None}
+    least, _, _ = lines(row(0.3, **below))
+    assert least.endswith(" With endless rows it is at least 0.310 nats.")
     none, _, _ = lines(row(0.3, extrapolated_nats=None))
     assert "endless" not in none

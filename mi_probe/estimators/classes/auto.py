@@ -3,7 +3,7 @@
 The bound is H(Y) minus the held-out cross-entropy; the interval is the bound's. Not to be
 trusted as the *value* where a critic must be learned from few rows in many dimensions
 (benchmarks/known_answers.csv: `gaussians d=768 c=4`): there read `Estimate.extrapolated`,
-and see by what method it is and whether it is reliable.
+and see by what method it is and what it claims.
 Examples that occur more than once share a fold (`copies`), where X is continuous.
 """
 

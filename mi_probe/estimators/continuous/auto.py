@@ -38,7 +38,12 @@ from mi_probe.estimators.continuous.pair_critic import (
     most_shown,
 )
 from mi_probe.estimators.continuous.views import COMPONENTS, FEW_COLUMNS
-from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
+from mi_probe.estimators.protocol.assembly import (
+    AS_LEARNED,
+    NEAR_MOST,
+    assembled,
+    at_least,
+)
 from mi_probe.estimators.protocol.base import (
     BoundKind,
     Estimate,
@@ -50,8 +55,6 @@ from mi_probe.estimators.protocol.targets import Scores
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
-_LEARNED = "none, as it was learned"
-"""What a value without a limit is by."""
 _NOTHING = 0.01
 """Nats: what counts as nothing found."""
 _MOST_CODES, _LEAST_REPEATS = 50, 10
@@ -260,7 +263,7 @@ def _limit(
         stderr=float(terms.std()) / math.sqrt(len(terms)),
     )
     if not linear:
-        limit = replace(limit, method=_LEARNED)
+        limit = replace(limit, method=AS_LEARNED)
     bend = max(excess_kurtosis(side) for start in starts for side in clear_pairs(start))
     if not reason and bend > BENT:
         reason = f"related directions are not Gaussian (excess kurtosis {bend:.1f})"
@@ -270,7 +273,7 @@ def _limit(
             f"nothing was found, but of {widest} columns only a linear dependence, or one "
             f"along {COMPONENTS} components, would have been"
         )
-    return replace(limit, reliable=False, reason=reason) if reason else limit
+    return at_least(limit, reason) if reason else limit
 
 
 def _is_saturated(

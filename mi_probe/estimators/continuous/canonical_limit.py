@@ -73,9 +73,9 @@ def canonical_limit(
     learned: float,
     stderr: float,
 ) -> Extrapolation:
-    """The value of a Gaussian pair at n -> infinity, in nats, and its 95 % interval.
+    """The value of a Gaussian pair at n -> infinity, in nats: I(Y;X) is at least that.
 
-    The interval is a jackknife's over the folds, and the held-out value's own error.
+    Its error is a jackknife's over the folds, and the held-out value's own.
 
     Args:
         x: scores of X.
@@ -119,6 +119,9 @@ def canonical_limit(
             f"most of the value would be the limit's: {held_out:.3f} found, "
             f"{value - held_out:.3f} added"
         )
+    if reason:
+        # A limit that is doubted adds nothing to the lower end.
+        reach = nats - learned + float(student_t.ppf(0.975, n - 1)) * stderr
     return _record(nats, reach, rows, learned, reason)
 
 
@@ -136,8 +139,8 @@ def _record(
 ) -> Extrapolation:
     return Extrapolation(
         nats=nats,
-        ci=(nats - reach, nats + reach),
-        reliable=not reason,
+        ci=(nats - reach, math.inf),
+        claim="at_least",
         reason=reason,
         curve=((rows, learned),),
         method="canonical correlations",

@@ -19,6 +19,8 @@ States: TypeAlias = np.ndarray | Tensor | HiddenStates
 Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float] | TokenSequences
 BoundKind: TypeAlias = Literal["lower bound", "upper bound", "neither"]
 YKind: TypeAlias = Literal["classes", "scores", "tokens"]
+Claim: TypeAlias = Literal["at_least", "two_sided"]
+"""What a value at n -> infinity says of I(Y;X): no less than, or as much as."""
 Family: TypeAlias = Literal[
     "discriminative", "generative", "non-parametric", "closed form", "recommended"
 ]
@@ -47,25 +49,39 @@ class Nature:
 
 @dataclass(frozen=True, kw_only=True)
 class Extrapolation:
-    """The value at n -> infinity, in nats: not a bound.
+    """What the critics that won here would come to with endless rows, in nats.
 
     The same held-out rows are scored by critics that saw a quarter, a half and all of
     the training rows; where the loss of learning falls like 1/n the curve gives the value
     that endless rows would reach. Where theory knows that loss, it is the theory's: of
     linear discriminants for classes, of canonical correlations for scores.
+
+    Critics that need more rows than these to find anything may add to it, so it is *at
+    least*, unless a law of the data is assumed and all rows were tested for departures
+    from that law. "Nothing was found" is never "there is nothing".
     """
 
     nats: float
+    """The value that is reached; never above H(Y)."""
     ci: tuple[float, float]
-    """95 % interval, over examples and over the fit of the curve."""
-    reliable: bool
-    """False where the curve is not in the 1/n regime, or these rows cannot tell."""
+    """95 % interval for I(Y;X); its upper end is infinite where ``claim`` is at_least."""
+    claim: Claim
+    """Whether I(Y;X) is at least ``ci[0]``, or lies in ``ci`` if ``assumes`` holds."""
+    assumes: str = ""
+    """Law of the data that a two-sided claim assumes; empty for at_least."""
     reason: str
-    """Why it is not reliable; empty where it is."""
+    """Why no more is claimed; empty for a two-sided claim."""
     curve: tuple[tuple[int, float], ...]
     """Training rows and the held-out value that they reached, in nats."""
     method: str = "learning curve"
     """What the value is by."""
+
+    @property
+    def words(self) -> str:
+        """The claim as it is read: ``at least 0.312 nats``, or a value and its interval."""
+        if self.claim == "at_least":
+            return f"at least {amount(self.ci[0])}"
+        return f"{amount(self.nats, self.ci)}, if {self.assumes}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +111,7 @@ class Estimate:
     """The settings that made it."""
     seed: int
     extrapolated: Extrapolation | None = None
-    """The value at n -> infinity, never to be mixed up with the bound ``nats``."""
+    """What endless rows would give, never to be mixed up with the bound ``nats``."""
     history: tuple[dict[str, Any], ...] = field(repr=False, default=())
     """One record a fold: sizes, chosen settings, training curves."""
     gold_leak: bool = False
@@ -159,9 +175,7 @@ class Estimate:
         bound = "neither bound" if self.bound == "neither" else self.bound
         facts = [("Estimate", f"{amount(self.nats, self.ci)}, held-out {bound}")]
         if self.extrapolated is not None:
-            limit = amount(self.extrapolated.nats, self.extrapolated.ci)
-            doubt = "" if self.extrapolated.reliable else ", not reliable"
-            facts.append(("With endless rows", limit + doubt))
+            facts.append(("With endless rows", self.extrapolated.words))
         if self.entropy_y is None:
             facts.append(("H(Y)", "none: Y is not discrete"))
         else:

@@ -36,7 +36,7 @@ from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.stack import held_out_terms
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation
-from mi_probe.estimators.protocol.learning_curve import most_that_is_reliable
+from mi_probe.estimators.protocol.learning_curve import most_carried
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.reading import TOP, Reading, reading_of
 from mi_probe.hidden import HiddenStates
@@ -140,7 +140,10 @@ def _largest(
     reading: Reading,
     group: Int[np.ndarray, " n"] | None,
 ) -> Extrapolation:
-    """The extrapolation of what is reported, or of a view where that reliably is larger."""
+    """The extrapolation of what is reported, or of a view that shows more.
+
+    At least: whatever a view's columns are like, the order of tokens may hold more.
+    """
     values = {name: float(value.terms.mean()) for name, value in last.items()}
     laws = {
         name: clearest_law(reading.views[name], reading.target, reading.fold, group)
@@ -150,13 +153,13 @@ def _largest(
     laws[WHOLE] = max(known, key=lambda law: law.reached, default=None)
     found = _extrapolated(last, reported, reading, laws[reported], group)
     for name in sorted(values.keys() - {reported}, key=lambda name: -values[name]):
-        most = most_that_is_reliable(values[name])
+        most = most_carried(values[name])
         if (law := laws[name]) is not None and law.holds:
             most = max(most, law.value)
         if most <= found.nats:
             continue
         other = _extrapolated(last, name, reading, law, group)
-        if other.reliable and other.nats > found.nats:
+        if other.ci[0] > found.ci[0]:
             found = other
     return found
 
