@@ -181,9 +181,7 @@ def _moments(rows: Residuals) -> Float[np.ndarray, " s"]:
     return np.array(found)
 
 
-def _products(
-    along: Float[np.ndarray, "n m"], contrasts: Float[np.ndarray, "n k"]
-) -> bool:
+def _products(along: Float[np.ndarray, "n m"], contrasts: Float[np.ndarray, "n k"]) -> bool:
     """Whether signs of three or four columns go together otherwise than by chance."""
     n, m = along.shape
     if m < 3:

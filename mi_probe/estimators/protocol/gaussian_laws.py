@@ -173,9 +173,7 @@ class PairLaw:
         return min(4 * nats, _MOST)
 
 
-def whitened(
-    x: Float[np.ndarray, "n d"], taken: int
-) -> Float[np.ndarray, "n d"]:
+def whitened(x: Float[np.ndarray, "n d"], taken: int) -> Float[np.ndarray, "n d"]:
     """Rows of unit covariance, from centred ones.
 
     Args:

@@ -13,13 +13,20 @@ from mi_probe.estimators.protocol.learning_curve import (
     extrapolation,
     learning_curve,
     most_carried,
-    nested_parts,
     reach_upwards,
 )
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.protocol.split import Split, draw_split
+from mi_probe.estimators.protocol.targets import Scores, as_target
 
 N = 4000
-FOLD = np.arange(N) % 5
+
+
+def folds(n, count=5):
+    """Rows that are all of the same level, in turn of each fold."""
+    return Split(np.arange(n) % count, np.zeros(n, dtype=np.int64), 0)
+
+
+FOLD = folds(N)
 
 
 def curve(value, *, seed=0, spread=0.6, paired=0.1, m=8000):
@@ -98,7 +105,7 @@ def test_no_curve_carries_more_than_the_most(value):
             size: np.full(8000, value + rest - rest * 8000 / size)
             for size in (2000, 4000, 8000)
         }
-        found = extrapolation(terms, np.arange(8000) % 5)
+        found = extrapolation(terms, folds(8000))
         assert found.nats == pytest.approx(value + rest, abs=1e-6)
         assert (found.reason == CURVE_KNOWS_LESS) is (added < 1)
         assert (found.ci[0] > value + 1e-9) is (added < 1)
@@ -111,22 +118,12 @@ def test_an_estimators_own_doubt_is_passed_on():
 
 def test_other_sizes_are_refused():
     with pytest.raises(InputError, match="a quarter, a half and all .* got \\[5, 10\\]"):
-        extrapolation({5: np.zeros(9), 10: np.ones(9)}, np.arange(9) % 3)
-
-
-def test_parts_are_nested_and_hold_each_class():
-    classes = np.repeat([0, 1, 2], [400, 80, 20])
-    rows = np.arange(0, 500, 1)
-    quarter, half, everything = nested_parts(rows, classes, np.random.default_rng(0))
-    assert set(quarter) < set(half) < set(everything)
-    assert np.bincount(classes[quarter]) == pytest.approx([100, 20, 5], abs=1)
-    assert np.bincount(classes[half]) == pytest.approx([200, 40, 10], abs=1)
-    assert np.array_equal(everything, rows)
+        extrapolation({5: np.zeros(9), 10: np.ones(9)}, folds(9, 3))
 
 
 def test_any_fit_makes_a_curve_on_rows_that_it_never_saw():
-    rng = np.random.default_rng(0)
-    values, fold = rng.normal(size=200), np.arange(200) % 5
+    values = np.random.default_rng(0).normal(size=200)
+    split = draw_split(Scores(values[:, None]), 5, 0)
     seen = []
 
     def score(train, held_out):
@@ -134,11 +131,11 @@ def test_any_fit_makes_a_curve_on_rows_that_it_never_saw():
         seen.append(len(train))
         return np.full(len(held_out), values[train].mean())
 
-    made = learning_curve(score, fold, rng)
+    made = learning_curve(score, split, values)
     assert list(made) == [40, 80, 160]
-    assert sorted(seen) == [40] * 5 + [80] * 5 + [160] * 5
-    known = learning_curve(score, fold, np.random.default_rng(1), full=values)
-    assert np.array_equal(known[160], values)
+    assert np.mean(seen[:5]) == pytest.approx(40, abs=0.5)
+    assert np.mean(seen[5:]) == pytest.approx(80, abs=0.5)
+    assert np.array_equal(made[160], values)
 
 
 def with_limit(limit, pointwise=0.5, rows=60):
@@ -146,9 +143,8 @@ def with_limit(limit, pointwise=0.5, rows=60):
         ESTIMATORS["auto"],
         np.zeros((rows, 1)),
         as_target(np.arange(rows) % 2),
-        seed=0,
+        folds(rows),
         pointwise=np.full(rows, pointwise),
-        fold=np.arange(rows) % 5,
         extrapolated=limit,
     ).extrapolated
 
