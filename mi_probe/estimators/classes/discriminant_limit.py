@@ -42,6 +42,7 @@ from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.split import Split
 
 METHOD = "linear discriminants"
+MEANS_ALONE = "more than means may differ between the classes"
 _MOST_COLUMNS = 0.5
 """Columns, as a share of the rows learned from, from which the law is not asked."""
 _MOST_CLASSES, _FEWEST_A_CLASS = 64, 10
@@ -185,7 +186,7 @@ def by_law(
         limit,
         nats=nats,
         ci=(low, math.inf),
-        reason=reason or "more than means may differ between the classes",
+        reason=reason or MEANS_ALONE,
         method=METHOD,
     )
 

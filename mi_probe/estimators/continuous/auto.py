@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 
 from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.continuous.canonical import FUNCTION
-from mi_probe.estimators.continuous.canonical_limit import canonical_limit
+from mi_probe.estimators.continuous.canonical_limit import NOT_TESTED, canonical_limit
 from mi_probe.estimators.continuous.component_limit import component_limit
 from mi_probe.estimators.continuous.fits import ScoreFits, clear_pairs
 from mi_probe.estimators.continuous.knn import most_of_neighbours, near_terms
@@ -50,8 +50,10 @@ from mi_probe.estimators.protocol.base import (
     Estimator,
     Extrapolation,
 )
+from mi_probe.estimators.protocol.gaussian_laws import PairLaw
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.protocol.two_sided import two_sided_if_tested
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
@@ -261,7 +263,13 @@ def _limit(
             f"nothing was found, but of {widest} columns only a linear dependence, or one "
             f"along {COMPONENTS} components, would have been"
         )
-    return at_least(limit, reason) if reason else limit
+    if reason:
+        return at_least(limit, reason)
+    if limit.reason != NOT_TESTED or not linear or view.most_pairs is not None:
+        return limit
+    law = PairLaw(view.y.shape[1], len(view.y))
+    rows = np.hstack([view.x, view.y])
+    return two_sided_if_tested(limit, law, rows, view.x, None)
 
 
 def _is_saturated(

@@ -33,6 +33,7 @@ from mi_probe.estimators.continuous.canonical import MOST_PAIRS
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.split import Split
 
+NOT_TESTED = "pairs may be related otherwise than along canonical correlations"
 _MOST = 0.9
 """Columns on both sides, as a share of the rows, above which there is no limit."""
 
@@ -95,7 +96,7 @@ def canonical_limit(
         reason = f"{columns} columns need more than the {n} rows"
         return _record(learned, 1.96 * stderr, rows, learned, reason)
     if not pairs:
-        return _record(learned, 1.96 * stderr, rows, learned, "")
+        return _record(learned, 1.96 * stderr, rows, learned, "no related pair was found")
     value, separated = _limit(x, y, pairs)
     if columns * 20 < n:
         # The noise of leaving rows out would be larger than what it measures.
@@ -123,7 +124,7 @@ def canonical_limit(
     if reason:
         # A limit that is doubted adds nothing to the lower end.
         reach = nats - learned + float(student_t.ppf(0.975, n - 1)) * stderr
-    return _record(nats, reach, rows, learned, reason)
+    return _record(nats, reach, rows, learned, reason or NOT_TESTED)
 
 
 def _limit(

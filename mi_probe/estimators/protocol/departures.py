@@ -7,7 +7,7 @@ rows are tested for departures from that law (`gaussian_laws`: residuals z and c
   :math:`g\,z z^\top`, and the mean of g z, for each g;
 * the *radius*: the mean fourth power of the rows' length;
 * *single directions* p = z w (columns, principal axes): waves sin(fp) and cos(fp) without
-  their part along 1, p and :math:`p^2`, alone and times each g;
+  their parts along 1, p and :math:`p^2`, alone and times each g;
 * *products* of the signs of three or four columns, alone and times each g.
 
 The first two are compared with draws from the law; the others are means of independent
@@ -39,11 +39,12 @@ _LEVEL = 0.015
 """Share of the law's own data in which each of the three tests may find something."""
 _SKEW = 0.4
 """Added to normal quantiles: largest eigenvalues have a longer tail than normal ones."""
-_WAVES = 9
-"""Frequencies of waves along a direction: 1, 2, ... in units of its spread."""
+_SLOWEST, _FASTEST = 2, 9
+"""Frequencies of waves along a direction, in units of its spread. What is left of slower
+ones is a cube or a fourth power, whose mean is not normal."""
 _MOST_DIRECTIONS, _MOST_FACTORS = 192, 24
-_MOST_PRODUCTS = 4e8
-"""Rows times squared columns from which a test would cost more than an estimate."""
+_KINDS = 5
+"""Moments of each contrast, the last of which may be too small as well as too large."""
 
 
 class Tested:
@@ -68,6 +69,10 @@ class Tested:
         axes = np.hstack([z.T @ columns / len(z), np.eye(z.shape[1])])
         length = np.sqrt(np.square(axes).sum(0))
         self._axes = (axes[:, length > 1e-6] / length[length > 1e-6])[:, :_MOST_DIRECTIONS]
+        # Orthogonal, so that signs are independent, and as near the columns as can be.
+        left, _, right = np.linalg.svd(axes[:, : columns.shape[1]], full_matrices=False)
+        near = left @ right if columns.shape[1] <= z.shape[1] else np.eye(z.shape[1])
+        self._factors = near[:, :_MOST_FACTORS]
         self._rng = np.random.default_rng(0)
         drawn = [_moments(law.residuals(self._drawn())) for _ in range(_DRAWS)]
         self._middle, self._spread = np.mean(drawn, 0), np.std(drawn, 0, ddof=1)
@@ -84,7 +89,7 @@ class Tested:
         alone = np.zeros((len(rest), 0))
         if self._waves(along, rows.contrasts) or self._waves(rest, alone):
             return "a single direction does not follow the law"
-        if _products(along[:, :_MOST_FACTORS], rows.contrasts):
+        if _products(rows.z @ self._factors, rows.contrasts):
             return "products of columns are not the law's"
         return ""
 
@@ -140,7 +145,7 @@ class Tested:
         self, along: Float[np.ndarray, "n m"], contrasts: Float[np.ndarray, "n k"]
     ) -> bool:
         """Whether a wave along some direction has another mean than the law's."""
-        looks = 2 * _WAVES * self._axes.shape[1] * (1 + self._rows.contrasts.shape[1])
+        looks = 2 * (_FASTEST - _SLOWEST + 1) * self._axes.shape[1] * (1 + self._rows.contrasts.shape[1])
         cut = float(norm.isf(_LEVEL / 2 / looks))
         if not along.shape[1]:
             return False
@@ -149,7 +154,7 @@ class Tested:
         weights /= np.sqrt(np.square(weights).sum(0))
         sine, cosine = np.sin(p), np.cos(p)
         waves = [(np.zeros_like(p), np.ones_like(p)), (sine, cosine)]
-        for f in range(1, _WAVES + 1):
+        for f in range(1, _FASTEST + 1):
             (s, c), level = waves[1], math.exp(-(f**2) / 2)
             s_left = s - f * level * p
             c_left = c - level * (1 - f**2 / 2 * (p**2 - 1))
@@ -159,16 +164,14 @@ class Tested:
                 np.abs(weights.T @ s_left).max() / math.sqrt(var_s),
                 np.abs(weights.T @ c_left).max() / math.sqrt(var_c),
             )
-            if largest > cut:
+            if f >= _SLOWEST and largest > cut:
                 return True
             # sin and cos of (f + 1)p from those of fp and (f - 1)p.
-            step = tuple(2 * cosine * now - before for before, now in zip(*waves))
+            step = tuple(
+                2 * cosine * now - before for before, now in zip(*waves, strict=True)
+            )
             waves = [waves[1], step]
         return False
-
-
-_KINDS = 5
-"""Moments a contrast: the trace and the mean of gz come at places that are told apart."""
 
 
 def _moments(rows: Residuals) -> Float[np.ndarray, " s"]:
