@@ -1,4 +1,4 @@
-"""Families of data for `calibration.py` that the laws behind extrapolated values do not hold.
+"""Families of data that the laws behind values at n -> infinity do not hold.
 
 A family of classes is a draw of X with the exact log p(x|c) or log p(y|x) of every row; one
 of scores is a mean and a spread of Y given X. Truths are Monte Carlo means over rows of

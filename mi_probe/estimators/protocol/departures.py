@@ -11,7 +11,7 @@ rows are tested for departures from that law (`gaussian_laws`: residuals z and c
 * *products* of the signs of three or four columns, alone and times each g.
 
 The first two are compared with draws from the law; the others are means of independent
-bounded terms, hence nearly normal, and their largest is compared with Bonferroni's quantile.
+bounded terms, hence nearly normal, and the largest is compared with Bonferroni's quantile.
 
 That nothing was found says something only of what would have been: `smallest_seen` plants
 departures of each of the first three kinds in draws from the law, and counts how many are
@@ -145,7 +145,12 @@ class Tested:
         self, along: Float[np.ndarray, "n m"], contrasts: Float[np.ndarray, "n k"]
     ) -> bool:
         """Whether a wave along some direction has another mean than the law's."""
-        looks = 2 * (_FASTEST - _SLOWEST + 1) * self._axes.shape[1] * (1 + self._rows.contrasts.shape[1])
+        looks = (
+            2
+            * (_FASTEST - _SLOWEST + 1)
+            * self._axes.shape[1]
+            * (1 + self._rows.contrasts.shape[1])
+        )
         cut = float(norm.isf(_LEVEL / 2 / looks))
         if not along.shape[1]:
             return False

@@ -2,9 +2,9 @@ r"""Gaussian laws of X and Y: what they make standard normal, and departures to 
 
 Under a law there are residuals z (n, d), standard normal, and contrasts g (n, k) of mean 0
 that z is independent of. For classes of one covariance z are the rows less their class's
-mean, and g tells the class; for a pair z is X, and g the residual e of Y and
-:math:`e^2 - 1`. Residuals do not depend on the law's means and covariances, so draws from
-the simplest one (standard normal rows) tell how any statistic of them varies.
+mean, and g tells the class; for a pair z is X, and g the residual e of Y and :math:`|e|`
+less its mean. Residuals do not depend on the law's means and covariances, so draws from the
+simplest one (standard normal rows) tell how any statistic of them varies.
 """
 
 import math
@@ -144,7 +144,8 @@ class PairLaw:
         x = x - x.mean(0)
         z = whitened(x[:, : -self.columns_of_y], 1)
         y = x[:, -self.columns_of_y :]
-        e = whitened(y - z @ (z.T @ y / len(z)), 1 + z.shape[1])
+        # Whitened z have squares that sum to one less than the rows.
+        e = whitened(y - z @ (z.T @ y / (len(z) - 1)), 1 + z.shape[1])
         return Residuals(z, np.hstack([z, e]), _powers(e))
 
     def bent(
@@ -188,7 +189,9 @@ def whitened(x: Float[np.ndarray, "n d"], taken: int) -> Float[np.ndarray, "n d"
 
 
 def _powers(e: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n m"]:
-    return np.hstack([e, (e**2 - 1) / math.sqrt(2)])
+    """Residuals and how large they are: by their size, as squares have heavy tails."""
+    middle = math.sqrt(2 / math.pi)
+    return np.hstack([e, (np.abs(e) - middle) / math.sqrt(1 - middle**2)])
 
 
 def _share_of_variance(nats: float) -> float:

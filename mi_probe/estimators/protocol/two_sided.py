@@ -18,6 +18,8 @@ from mi_probe.estimators.protocol.learning_curve import reach_upwards
 
 _WIDER = (1.0, 1.5, 2.0, 3.0)
 """Times the interval's own reach that it may be widened, to what would have been seen."""
+_NOTHING = 0.01
+"""Nats: what counts as nothing found."""
 _ROWS_A_COLUMN = 4
 """Below so many, residuals are too far from the law's own to say anything."""
 _MOST_PRODUCTS = 5e8
@@ -41,6 +43,10 @@ def two_sided_if_tested(
         entropy: H(Y), in nats; None for scores.
     """
     n, d = x.shape
+    if limit.ci[0] <= 0 or limit.nats < _NOTHING:
+        return replace(
+            limit, reason="nothing was found, which is not that there is nothing"
+        )
     if n < _ROWS_A_COLUMN * d or n * d**2 > _MOST_PRODUCTS:
         how = "few" if n < _ROWS_A_COLUMN * d else "many"
         why = f"{n} rows of {d} columns are too {how} for a test of the law"
