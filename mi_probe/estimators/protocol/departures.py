@@ -47,8 +47,8 @@ _KINDS = 5
 """Moments of each contrast, the last of which may be too small as well as too large."""
 
 
-class Tested:
-    """A Gaussian law on some rows."""
+class LawTest:
+    """A Gaussian law, tested on some rows."""
 
     def __init__(
         self, law: Law, x: Float[np.ndarray, "n d"], columns: Float[np.ndarray, "n m"]

@@ -10,7 +10,7 @@ simplest one (standard normal rows) tell how any statistic of them varies.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -34,11 +34,14 @@ class Residuals:
     """Columns of mean 0 and spread 1, of which z is independent."""
 
 
+@runtime_checkable
 class Law(Protocol):
     """A Gaussian law, which knows departures from itself worth so many nats."""
 
-    assumes: str
-    """The law in words, after "if"."""
+    @property
+    def assumes(self) -> str:
+        """The law in words, after "if"."""
+        ...
 
     def residuals(self, x: Float[np.ndarray, "n d"]) -> Residuals:
         """Of rows, whatever their means and covariances are."""

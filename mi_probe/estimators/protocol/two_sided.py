@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.stats import t as student_t
 
 from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.departures import Tested
+from mi_probe.estimators.protocol.departures import LawTest
 from mi_probe.estimators.protocol.gaussian_laws import Law
 from mi_probe.estimators.protocol.learning_curve import reach_upwards
 
@@ -52,7 +52,7 @@ def two_sided_if_tested(
         why = f"{n} rows of {d} columns are too {how} for a test of the law"
         return replace(limit, reason=why)
     try:
-        tested = Tested(law, x.astype(np.float64), columns.astype(np.float64))
+        tested = LawTest(law, x.astype(np.float64), columns.astype(np.float64))
     except np.linalg.LinAlgError:
         return replace(limit, reason="X has columns that are sums of others")
     if departure := tested.departure():
