@@ -14,7 +14,7 @@ from mi_probe.facts import fixed, reach
 NEEDED = (
     *("model", "task", "site", "layer", "view", "estimator", "value_nats", "ci_low"),
     *("ci_high", "extrapolated_nats", "extrapolated_low", "extrapolated_claim"),
-    *("null_high", "H_Y_nats", "n", "status"),
+    *("null_high", "p_value", "H_Y_nats", "n", "status"),
 )
 
 
@@ -23,7 +23,8 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
 
     Steps, seeds and sets of tokens have a column where there are several. In nats.
     ``n → ∞`` is the extrapolated value, or after ``≥`` the lower end of its interval;
-    ``null, high`` the 95th percentile with Y permuted. A cell without a value is empty.
+    ``null, high`` the 95th percentile with Y permuted, where that is of the same estimate;
+    ``p`` of its own or of a cheaper statistic. A cell without a value is empty.
 
     Raises:
         InputError: not a table of results.
@@ -57,6 +58,7 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
             ],
             "H(Y) (nats)": results["H_Y_nats"].map(_number),
             "null, high": results["null_high"].map(_number),
+            "p": results["p_value"].map(_number),
             "rows": results["n"],
             "status": results["status"],
         }

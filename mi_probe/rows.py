@@ -70,9 +70,14 @@ class Row:
     """What it is by: the learning curve, or theory of linear discriminants or of canonical
     correlations; none where the value is only repeated as it was learned."""
     null_mean: float | None
+    """Mean of the same estimate with Y permuted; None where that was not made."""
     null_high: float | None
+    """Its 95th percentile."""
     n_permutations: int
     p_value: float | None
+    p_statistic: str | None
+    """What the permutations are compared by: ``estimate``, or the name of a cheaper
+    statistic of dependence; None without permutations."""
     H_Y_nats: float | None
     """The ceiling; None for scores, which have none."""
     metric: str | None

@@ -50,6 +50,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
         "null_high": 0.02,
         "n_permutations": 20,
         "p_value": 0.05,
+        "p_statistic": "estimate",
         "H_Y_nats": math.log(2),
         "status": "ok",
         "gold_leak": False,

@@ -38,12 +38,13 @@ def test_what_has_no_value_is_empty():
         ci_low=None,
         H_Y_nats=None,
         null_high=None,
+        p_value=None,
         extrapolated_nats=None,
         extrapolated_claim=None,
         status="diverged",
     )
     shown = brief(table(flagged)).iloc[0]
-    assert list(shown[6:11]) == [""] * 5
+    assert list(shown[6:12]) == [""] * 6
     assert shown["status"] == "diverged"
 
 

@@ -61,6 +61,7 @@ ROW = Row(
     null_high=None,
     n_permutations=0,
     p_value=None,
+    p_statistic=None,
     H_Y_nats=0.69,
     metric="accuracy",
     metric_value=0.75,
@@ -90,7 +91,7 @@ def test_columns_are_the_contract():
         "checkpoint_step,objective,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
         "extrapolated_claim,extrapolated_assumes,extrapolated_reason,extrapolated_method,"
-        "null_mean,null_high,n_permutations,p_value,H_Y_nats,"
+        "null_mean,null_high,n_permutations,p_value,p_statistic,H_Y_nats,"
         "metric,metric_value,parse_failure_rate,status,"
         "gold_leak,seconds,code_version,config_sha,created"
     )

@@ -203,6 +203,7 @@ def tidy_row(
         null_high=estimate.null_high,
         n_permutations=n_permutations,
         p_value=estimate.p_value,
+        p_statistic=estimate.p_statistic if estimate.null else None,
         H_Y_nats=estimate.entropy_y,
         metric=subject.metric,
         metric_value=subject.metric_value,

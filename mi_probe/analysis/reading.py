@@ -22,6 +22,7 @@ from mi_probe.analysis.labels import view_words
 from mi_probe.analysis.summaries import PANEL
 from mi_probe.facts import fixed
 
+_LEVEL = 0.05
 STATUS_WORDS = {
     "above_ceiling": "above H(Y)",
     "diverged": "diverged",
@@ -187,6 +188,13 @@ def _null_line(panel: pd.DataFrame, peak: pd.Series | None) -> str:
 
 def _null_words(panel: pd.DataFrame, peak: pd.Series | None) -> str:
     known = panel[panel["null_high"].notna()]
+    tested = panel[panel["p_value"].notna()]
+    if known.empty and len(tested):
+        above = int((tested["p_value"] > _LEVEL).sum())
+        return (
+            "Y was permuted for a cheaper statistic of dependence, which is no null of "
+            f"these values; by it {above} of {len(tested)} estimates have p > {_LEVEL}."
+        )
     if known.empty:
         return (
             "No permutation null was run: what this procedure returns on unrelated "

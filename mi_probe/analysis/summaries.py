@@ -45,7 +45,8 @@ KEY = (
 
 NEEDED = (
     *(*KEY, "row_id", "seed", "value_nats", "stderr", "ci_low", "ci_high"),
-    *("ci_method", "null_mean", "null_high", "n_permutations", "H_Y_nats", "status"),
+    *("ci_method", "null_mean", "null_high", "n_permutations", "p_value"),
+    *("H_Y_nats", "status"),
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
     *("extrapolated_claim", "bound", "metric", "metric_value", "parse_failure_rate"),
 )
@@ -53,7 +54,7 @@ NEEDED = (
 NUMBERS = (
     *("layer", "n_layers", "n", "n_classes", "checkpoint_step", "n_permutations"),
     *("value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
-    *("H_Y_nats", "extrapolated_nats", "extrapolated_low", "extrapolated_high"),
+    *("p_value", "H_Y_nats", "extrapolated_nats", "extrapolated_low", "extrapolated_high"),
     *("metric_value", "parse_failure_rate"),
 )
 
@@ -69,7 +70,8 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
     `extrapolated`, `extrapolated_low`, `extrapolated_high` (the value at n -> infinity;
     empty where there is none, and the last where it is at least), `claim` (`two_sided` only
     where every seed's is), `ceiling` (H(Y); empty for scores), `null_mean`, `null_high`
-    (means over seeds of the permutation null's mean and 95th percentile), `status` (`ok`
+    (means over seeds of the permutation null's mean and 95th percentile; empty where a
+    cheaper statistic was permuted), `p_value` (the largest of the seeds'), `status` (`ok`
     only where every seed is), `metric`, `metric_value`, `parse_failure_rate` (of the
     model's own answers on these rows, in the metric's own unit), `x` (place on the layer
     axis), `note`, and the four labels of a panel.
@@ -133,6 +135,7 @@ def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
         "ceiling": group["H_Y_nats"].mean() * factor,
         "null_mean": group["null_mean"].mean() * factor,
         "null_high": group["null_high"].mean() * factor,
+        "p_value": group["p_value"].max(),
         "n_permutations": group["n_permutations"].max(),
         # Of the model and the rows, whatever the estimator's seed.
         "metric": group["metric"].iloc[0],

@@ -59,6 +59,7 @@ def estimates_table(points: pd.DataFrame) -> Table:
         Column("H(Y)", number=True),
         Column("n \N{RIGHTWARDS ARROW} \N{INFINITY}", number=True),
         Column("Null, high", number=True),
+        Column("p", number=True),
         Column("Rows", number=True),
         Column("Seeds", number=True),
         Column("Status", chosen=True),
@@ -70,7 +71,8 @@ def estimates_table(points: pd.DataFrame) -> Table:
         "In nats, of rows that no critic saw in training, averaged over seeds. "
         "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the extrapolated value, or after "
         "\N{GREATER-THAN OR EQUAL TO} the least that it claims. Null, high: the 95th "
-        "percentile with Y permuted.",
+        "percentile with Y permuted, where that is of the same estimate; p: of its own or "
+        "of a cheaper statistic.",
         columns,
         tuple(rows),
         max(0, len(points) - MOST_ROWS),
@@ -98,6 +100,7 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
         number(row["ceiling"]),
         limit,
         number(row["null_high"]),
+        number(row["p_value"]),
         whole(row["n"]),
         whole(row["n_seeds"]),
         status(row["status"]),

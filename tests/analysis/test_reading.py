@@ -59,7 +59,11 @@ def test_the_null_is_told_or_its_absence():
     null = lines(row(0.30), row(0.01, view="mean"))[2]
     assert "up to 0.020 nats (95th percentile" in null
     assert "the largest estimate is above that, and 1 of 2 estimates are not" in null
-    none = lines(row(0.3, null_mean=None, null_high=None, n_permutations=0))[2]
+    empty = {"null_mean": None, "null_high": None}
+    cheaper = lines(row(0.3, **empty, p_value=0.3, p_statistic="kernel dependence"))[2]
+    assert "no null of these values" in cheaper
+    assert "1 of 1 estimates have p > 0.05" in cheaper
+    none = lines(row(0.3, **empty, p_value=None, n_permutations=0))[2]
     assert "No permutation null was run" in none
 
 

@@ -117,10 +117,12 @@ class Estimate:
     gold_leak: bool = False
     """X held states of gold answer tokens, knowingly: I(Y;X) = H(Y) says nothing."""
     null: tuple[float, ...] = field(repr=False, default=())
-    """The statistic with Y permuted, in nats."""
+    """The statistic of ``p_value`` with Y permuted."""
     statistic: float | None = field(repr=False, default=None)
-    """What ``null`` is compared with, in nats, where that is not ``nats``: a cheaper
-    statistic of dependence, no estimate of I(Y;X)."""
+    """What ``null`` is compared with, where that is not ``nats``: a cheaper statistic of
+    dependence, no estimate of I(Y;X)."""
+    p_statistic: str = field(repr=False, default="estimate")
+    """Name of the statistic behind ``p_value``; ``estimate`` where it is ``nats``."""
     split: Split | None = field(repr=False, default=None)
     """Folds of the rows, and the groups that count once in ``stderr``."""
     log_posterior: Float[np.ndarray, "n c"] | None = field(repr=False, default=None)
@@ -153,13 +155,25 @@ class Estimate:
 
     @property
     def null_mean(self) -> float | None:
-        """Mean of the permutation null, in nats; None where it was not run."""
-        return float(np.mean(self.null)) if self.null else None
+        """Mean of the estimate with Y permuted, in nats; None where that was not made.
+
+        A cheaper statistic is no value to hold an estimate against.
+        """
+        return float(np.mean(self.null)) if self._has_own_null else None
 
     @property
     def null_high(self) -> float | None:
-        """95th percentile of the permutation null, in nats; its maximum below 20."""
-        return float(np.quantile(self.null, 0.95, method="higher")) if self.null else None
+        """95th percentile of the estimate with Y permuted, in nats; None as `null_mean`.
+
+        Below 20 permutations it is their maximum.
+        """
+        if not self._has_own_null:
+            return None
+        return float(np.quantile(self.null, 0.95, method="higher"))
+
+    @property
+    def _has_own_null(self) -> bool:
+        return bool(self.null) and self.statistic is None
 
     @property
     def p_value(self) -> float | None:
@@ -191,6 +205,9 @@ class Estimate:
         if self.null_mean is not None and self.null_high is not None:
             words = f"{amount(self.null_mean)} on average, high {amount(self.null_high)}"
             facts.append(("Y permuted", f"{words}, p = {self.p_value:.3g}"))
+        elif self.p_value is not None:
+            words = f"p = {self.p_value:.3g}, by {self.p_statistic}"
+            facts.append(("Y permuted", words))
         facts += [
             ("Status", self.status.replace("_", " ")),
             ("Rows, seed", f"{len(self.pointwise):,}, {self.seed}"),
@@ -200,10 +217,14 @@ class Estimate:
         return facts_html(title, facts, leak if self.gold_leak else "")
 
     def with_null(
-        self, null: Sequence[float], *, statistic: float | None = None
+        self,
+        null: Sequence[float],
+        *,
+        statistic: float | None = None,
+        name: str = "estimate",
     ) -> "Estimate":
         """The same estimate with a permutation null, and what it is compared with."""
-        return replace(self, null=tuple(null), statistic=statistic)
+        return replace(self, null=tuple(null), statistic=statistic, p_statistic=name)
 
 
 @runtime_checkable

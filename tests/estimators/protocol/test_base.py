@@ -45,6 +45,9 @@ def test_null_and_learning_curve_where_they_are(estimate):
     )
     html = dataclasses.replace(estimate, null=(0.0, 0.02), extrapolated=curve)._repr_html_()
     assert "at least 0.200 nats" in html
+    cheap = estimate.with_null([0.0, 2.0], statistic=1.0, name="a cheap one")
+    assert cheap.p_value == 2 / 3
+    assert "p = 0.667, by a cheap one" in cheap._repr_html_()
     law = {"claim": "two_sided", "assumes": "X is normal"}
     both = dataclasses.replace(curve, ci=(0.2, 0.4), **law)
     html_of_both = dataclasses.replace(estimate, extrapolated=both)._repr_html_()
