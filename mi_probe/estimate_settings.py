@@ -6,7 +6,7 @@ from mi_probe.analysis.profiles import choose_estimators
 from mi_probe.capture import VIEWS
 from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS, Estimator
+from mi_probe.estimators import ESTIMATORS, Estimator, Repeated
 from mi_probe.run_settings import SeveralSets, check_run, check_seeds, chosen_sites
 
 PROGRAM = "python -m mi_probe.estimate"
@@ -24,6 +24,7 @@ class Settings(SeveralSets):
     )
     estimator: str | list[str] = about(f"of {', '.join(ESTIMATORS)}", "auto")
     seeds: int | str | list[int] = about("one estimate each", 0)
+    repeats: int = about("splits into folds that each estimate is a mean over", 1)
     permutations: int = about("of Y for the null; each repeats the estimate", 0)
     jobs: int = about(
         "processes that estimate, each another site; each needs memory for one", 1
@@ -56,13 +57,15 @@ class Choice:
         Raises:
             InputError: on the first setting that breaks its rule.
         """
-        least = {"permutations": 0, "threads": 1, "jobs": 1}
+        least = {"permutations": 0, "repeats": 1, "threads": 1, "jobs": 1}
         check_run(settings, least, PROGRAM)
         views = listed(settings.pooling, "pooling")
         unknown = [view for view in views if view not in VIEWS]
         if unknown:
             raise InputError(f"pooling must be of {', '.join(VIEWS)}; got '{unknown[0]}'.")
-        estimators = choose_estimators(listed(settings.estimator, "estimator"))
+        estimators: dict[str, Estimator] = choose_estimators(
+            listed(settings.estimator, "estimator")
+        )
         vectors_only = [n for n, e in estimators.items() if not e.nature.sequences]
         if "full" in views and vectors_only:
             raise InputError(
@@ -70,6 +73,11 @@ class Choice:
                 "pooling 'full'. Name poolings only, such as --pooling mean,last, or use "
                 "'auto', 'mine' or 'attention'."
             )
+        if settings.repeats > 1:
+            estimators = {
+                name: Repeated(estimator=one, repeats=settings.repeats)
+                for name, one in estimators.items()
+            }
         seeds = listed(settings.seeds, "seeds", int)
         check_seeds("seeds", seeds)
         sites = chosen_sites(settings.sites)

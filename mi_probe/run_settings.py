@@ -5,7 +5,7 @@ user's file, and `open_measurable` puts one model and its rows together.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,6 +52,18 @@ class RunSettings:
     text_column: str | None = about("its column with the text ('text')")
     label_column: str = about("its column with Y", "label")
     id_column: str | None = about("its column with a unique name a row")
+    group_column: str | None = about(
+        "its column that says which rows depend on each other: the document, speaker or "
+        "question they are of; such rows are held out together"
+    )
+    blocks: int | None = about(
+        "rows in an order that matters, such as time, are held out in so many blocks"
+    )
+    quoting: Literal["standard", "none"] | None = about(
+        "of CSV and TSV: 'none' where quotation marks are characters like any other; by "
+        "default 'standard', and what looks like rows that one swallowed is refused"
+    )
+    encoding: str | None = about("of its text, such as cp1252; by default UTF-8")
     label_kind: Literal["classes", "scores"] | None = about(
         "what the labels are; by default read off them"
     )
@@ -106,12 +118,18 @@ def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> 
     Raises:
         InputError: on a number below its least, or no checkpoint.
     """
-    shared = {"rows": 1, "max_tokens": 1, "batch_size": 1}
+    shared = {"rows": 1, "blocks": 2, "max_tokens": 1, "batch_size": 1}
     for name, lowest in {**shared, **least}.items():
         value = getattr(settings, name)
         if value is not None and value < lowest:
             option = name.replace("_", "-")
             raise InputError(f"{option} must be at least {lowest}; got {value}.")
+    if settings.blocks is not None and settings.group_column is not None:
+        raise InputError(
+            "blocks and group-column must not both be given: rows depend on one another by "
+            f"their order or by name; got {settings.blocks} and "
+            f"'{settings.group_column}'. Leave one out."
+        )
     check_seeds("rows-seed", [settings.rows_seed])
     if not settings.checkpoints:
         raise InputError(
@@ -192,8 +210,8 @@ def open_measurable(
     )
     if not is_checkpoint(name):
         assert task is not None
-        return open_model(name, how, task)
-    return open_trained(
+        return _dependent(open_model(name, how, task), settings)
+    found = open_trained(
         name,
         how,
         task=None if settings.data is None else task,
@@ -203,6 +221,15 @@ def open_measurable(
         rows=settings.rows if settings.data is None else None,
         rows_seed=settings.rows_seed,
     )
+    return _dependent(found, settings)
+
+
+def _dependent(model: Measurable, settings: RunSettings) -> Measurable:
+    """The model with its rows' blocks, or their groups and copies."""
+    task = model.task
+    if settings.blocks is not None:
+        return replace(model, task=replace(task, blocks=settings.blocks))
+    return replace(model, task=task.grouped())
 
 
 def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
@@ -227,6 +254,12 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
             f"`python -m mi_probe.train` wrote knows its task; "
             f"{', '.join(map(repr, untrained[:1])) or 'none here'} is none."
         )
+    for option in ("group_column", "quoting", "encoding"):
+        if settings.task is not None and getattr(settings, option) is not None:
+            raise InputError(
+                f"{option.replace('_', '-')} belongs to your own file, --data FILE; a "
+                "declared task knows its own. Leave it out."
+            )
     for option in ("data_folder", "split"):
         if settings.task is None and getattr(settings, option) is not None:
             raise InputError(
@@ -248,8 +281,11 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
             settings.text_column,
             settings.label_column,
             id_column=settings.id_column,
+            group_column=settings.group_column,
             template=template,
             label_kind=settings.label_kind,
+            quoting=settings.quoting,
+            encoding=settings.encoding,
         )
     if settings.rows is not None:
         task = task.sample(settings.rows, seed=settings.rows_seed)
@@ -258,7 +294,8 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
 
 def _check_own(settings: RunSettings) -> None:
     """Refuse what says how a file or a task is read, where checkpoints say so."""
-    for option in ("template", "text_column", "id_column", "label_kind"):
+    own = ("text_column", "id_column", "group_column", "label_kind", "quoting", "encoding")
+    for option in ("template", *own):
         if getattr(settings, option) is not None:
             raise InputError(
                 f"{option.replace('_', '-')} must be left out for trained checkpoints, "

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mi_probe.command_line import about
+from mi_probe.errors import InputError
 from mi_probe.run_settings import RunSettings, check_run, check_seeds, chosen_sites
 
 PROGRAM = "python -m mi_probe.tokens"
@@ -46,4 +47,10 @@ class TokenSettings(RunSettings):
         """
         check_run(self, {"threads": 1}, PROGRAM)
         check_seeds("seed", [self.seed])
+        if self.blocks is not None:
+            raise InputError(
+                f"blocks must be left out for tokens, which keep every row; got "
+                f"{self.blocks}. Write the blocks into a column, and name it with "
+                "--group-column."
+            )
         return chosen_sites(self.sites)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
+from mi_probe.analysis.dependent_rows import dependence_key
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import check_task
 from mi_probe.analysis.printed import heading
@@ -153,6 +154,7 @@ class Run:
             "states": digest(states),
             "task": model.task.name,
             "rows": model.task.sha256(),
+            **dependence_key(model.task),
             "site": site,
             "token_set": token_set,
             "compare": self.settings.compare,

@@ -32,7 +32,7 @@ class Told:
     name = "told"
     nature = ANYTHING
 
-    def estimate(self, x, y, *, seed=0):
+    def estimate(self, x, y, *, groups=None, seed=0):
         if seed % 2 and self.behaviour:
             self._misbehave()
         return Estimate(

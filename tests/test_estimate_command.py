@@ -34,7 +34,7 @@ class Fake:
     name = "fake"
     nature = ANYTHING
 
-    def estimate(self, x, y, *, seed=0):
+    def estimate(self, x, y, *, groups=None, seed=0):
         CALLS.append(seed)
         if len(CALLS) == Fake.fails_at:
             raise Fake.failure
@@ -175,7 +175,7 @@ def test_sigterm_is_an_interruption(model, data, out, capsys):
     given = (model, "--data", data, "--estimator", "fake", "--pooling", "mean")
     original = Fake.estimate
 
-    def estimate(self, x, y, *, seed=0):
+    def estimate(self, x, y, *, groups=None, seed=0):
         if len(CALLS) == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return original(self, x, y, seed=seed)

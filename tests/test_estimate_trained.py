@@ -36,7 +36,7 @@ class Fake:
     name = "fake"
     nature = ANYTHING
 
-    def estimate(self, x, y, *, seed=0):
+    def estimate(self, x, y, *, groups=None, seed=0):
         SEEN.append(x)
         return Estimate(
             nats=0.25,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mi_probe.analysis.dependent_rows import dependence_key
 from mi_probe.backbones import Backbone
 from mi_probe.contents import canonical, digest, settings_of
 from mi_probe.estimators import Estimate, Estimator
@@ -123,6 +124,7 @@ def cells(
         "states": of_states(fingerprint),
         "task": task.name,
         "rows": task.sha256(),
+        **dependence_key(task),
         "token_set": token_set,
         "n_permutations": n_permutations,
     }
@@ -174,7 +176,7 @@ def tidy_row(
         target=task.target,
         task=task.name,
         split=task.split,
-        n=len(task),
+        n=len(estimate.pointwise),
         n_classes=len(np.unique(task.labels)) if task.label_names else None,
         model=subject.model,
         revision=subject.revision,

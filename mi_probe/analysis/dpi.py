@@ -253,16 +253,23 @@ def _tested(
     n_draws: int,
     seed: int,
 ) -> Randomisation:
-    target = as_target(y)
+    assert pooled.split is not None
+    target, group = as_target(y), pooled.split.group
+    if pooled.split.kept is not None:
+        kept = pooled.split.kept
+        target, x = target[kept], x[kept]
+        blocks = {name: features[kept] for name, features in blocks.items()}
     rng = np.random.default_rng(np.random.SeedSequence([seed, 2]))
     if isinstance(target, Scores):
-        residuals = score_residuals(target.values, x, n_draws, rng)
+        residuals = score_residuals(target.values, x, n_draws, rng, group)
         return randomisation_test(blocks, x, residuals, rng)
     assert isinstance(target, Classes)
     codes = class_codes(target.n_classes, rng)
     posterior = pooled.log_posterior
     if posterior is None:  # the estimator has none: the recommended one's instead
-        posterior = ESTIMATORS["auto"].estimate(x, y, seed=seed).log_posterior
+        posterior = (
+            ESTIMATORS["auto"].estimate(x, target.index, groups=group, seed=seed)
+        ).log_posterior
     assert posterior is not None
-    residuals = class_residuals(target.index, posterior, codes, n_draws, rng)
+    residuals = class_residuals(target.index, posterior, codes, n_draws, rng, group)
     return randomisation_test(blocks, x, residuals, rng)

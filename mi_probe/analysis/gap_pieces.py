@@ -8,6 +8,7 @@ import numpy as np
 
 from mi_probe.analysis.capacity import RUNGS, Rungs, capacity_ladder
 from mi_probe.analysis.cells import Subject, of_states
+from mi_probe.analysis.dependent_rows import dependence_key, groups_of
 from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.contents import digest, settings_of
 from mi_probe.estimators import Estimator
@@ -71,6 +72,7 @@ def pieces(
         "states": of_states(fingerprint),
         "task": task.name,
         "rows": task.sha256(),
+        **dependence_key(task),
         "token_set": token_set,
     }
     return [
@@ -175,6 +177,7 @@ def _gaps(
         task.labels,
         pooling=list(piece.poolings),
         estimator=asked.critic,
+        groups=groups_of(task),
         seed=piece.seed,
         n_draws=asked.n_draws,
         sigma=piece.sigma,
@@ -209,7 +212,12 @@ def _rungs(
 ) -> Sequence[Compared]:
     (pooling,) = piece.poolings
     ladder = capacity_ladder(
-        z, task.labels, pooling=pooling, seed=piece.seed, rungs=asked.rungs
+        z,
+        task.labels,
+        pooling=pooling,
+        groups=groups_of(task),
+        seed=piece.seed,
+        rungs=asked.rungs,
     )
     shares = np.bincount(task.labels) / len(task)
     entropy = float(-sum(p * np.log(p) for p in shares if p))

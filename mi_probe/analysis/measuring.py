@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mi_probe.analysis.cells import Cell, Subject, cells, tidy_row
+from mi_probe.analysis.dependent_rows import groups_of
 from mi_probe.capture import VIEWS, Activations
 from mi_probe.errors import InputError
 from mi_probe.estimators import FEWEST_ROWS, Estimate, Estimator, with_null
@@ -105,7 +106,7 @@ def measure(
             held = (cell.site, cell.view)
         began = time.perf_counter()
         estimator = estimators[cell.estimator]
-        given: dict[str, Any] = {"seed": cell.seed}
+        given: dict[str, Any] = {"groups": groups_of(task), "seed": cell.seed}
         if cell.hints_from is not None:
             if cell.hints_from not in chosen:
                 raise InputError(
@@ -183,13 +184,15 @@ def anchored(results: Results, todo: Sequence[Cell]) -> dict[str, History]:
 
 def keep(results: Results, measured: Measured, task: Task) -> None:
     """Write a finished cell into a results folder."""
-    estimate = measured.estimate
+    estimate, labels = measured.estimate, task.labels
+    if estimate.split is not None and estimate.split.kept is not None:
+        labels = labels[estimate.split.kept]
     results.add(
         measured.row,
         measured.key,
         {
             "pointwise": np.asarray(estimate.pointwise, dtype=np.float64),
-            "labels": task.labels,
+            "labels": labels,
             "null": np.asarray(estimate.null, dtype=np.float64),
         },
         estimate.history,

@@ -21,6 +21,7 @@ References:
     The Hardness of Conditional Independence Testing and the Generalised Covariance Measure
     (Shah and Peters, 2020), https://arxiv.org/abs/1804.07203
     Maxway CRT (Li and Liu, 2022), https://arxiv.org/abs/2203.06496
+    Bootstrap-based improvements for inference with clustered errors (Cameron et al., 2008)
 """
 
 from collections.abc import Mapping
@@ -68,10 +69,17 @@ def class_residuals(
     codes: Float[np.ndarray, "c k"],
     n_draws: int,
     rng: np.random.Generator,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "b n k"]:
-    """Y - E_q[Y|Z_p] of the real classes and of each draw Y' ~ q(y|Z_p), coded."""
+    """Y - E_q[Y|Z_p] of the real classes and of each draw Y' ~ q(y|Z_p), coded.
+
+    Draws are of independent rows; where rows come in groups, the signs of whole groups'
+    residuals are drawn instead.
+    """
     n, c = log_posterior.shape
     expected = np.exp(log_posterior) @ codes
+    if group is not None:
+        return _signed(codes[index] - expected, n_draws, rng, group)
     residuals = np.empty((n_draws + 1, n, codes.shape[1]), dtype=np.float32)
     residuals[0] = codes[index] - expected
     cumulative = np.exp(log_posterior).cumsum(1)
@@ -87,20 +95,31 @@ def score_residuals(
     pooled: Float[np.ndarray, "n d"],
     n_draws: int,
     rng: np.random.Generator,
+    group: Int[np.ndarray, " n"] | None = None,
 ) -> Float[np.ndarray, "b n k"]:
     """The same of real numbers: rank-normal scores less their regression on Z_p.
 
-    A draw turns the sign of whole rows at random (the wild bootstrap), so that it keeps
-    each row's spread; what is tested is the conditional *mean* of the scores.
+    A draw turns the sign of whole rows or groups at random (the wild bootstrap), so that
+    it keeps each one's spread; what is tested is the conditional *mean* of the scores.
     """
-    n, k = values.shape
+    n = len(values)
     ranks = values.argsort(0).argsort(0)
     scores = ndtri((ranks + 0.5) / n)
     nuisance = _Nuisance(pooled, rng)
-    residual = nuisance.removed(scores)
-    signs = rng.choice([-1.0, 1.0], size=(n_draws + 1, n, 1))
+    groups = np.arange(n) if group is None else group
+    return _signed(nuisance.removed(scores), n_draws, rng, groups)
+
+
+def _signed(
+    residual: Float[np.ndarray, "n k"],
+    n_draws: int,
+    rng: np.random.Generator,
+    group: Int[np.ndarray, " n"],
+) -> Float[np.ndarray, "b n k"]:
+    """The residual as it is, then with the signs of whole groups drawn at random."""
+    signs = rng.choice([-1.0, 1.0], size=(n_draws + 1, int(group.max()) + 1, 1))
     signs[0] = 1.0
-    return (signs * residual[None]).astype(np.float32)
+    return (signs[:, group] * residual[None]).astype(np.float32)
 
 
 def randomisation_test(

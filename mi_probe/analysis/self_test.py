@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from mi_probe.analysis import planted
+from mi_probe.analysis.dependent_rows import groups_of
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
@@ -119,7 +120,6 @@ def self_test_at(
     task: Task,
     shape: Sequence[int],
     *,
-    groups: Groups | None = None,
     seed: int = 0,
 ) -> SelfTest:
     """`self_test` at the size of a run: a task's rows and classes, states of a shape.
@@ -131,7 +131,6 @@ def self_test_at(
         estimator: to be tried.
         task: whose rows and kind of Y.
         shape: (d,) or (t, d) of one example.
-        groups: of the task's rows.
         seed: of the data and of the estimates.
     """
     classes = task.kind == "classes"
@@ -146,7 +145,7 @@ def self_test_at(
         n_classes=min(n_classes, len(task) // 2),
         y_kind="classes" if classes else "scores",
         levels=[level] if len(shape) > 1 else None,
-        groups=groups,
+        groups=groups_of(task),
         seed=seed,
     )
 

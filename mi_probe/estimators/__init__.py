@@ -50,6 +50,8 @@ from mi_probe.estimators.posteriors import GENERATIVE, PROBES
 from mi_probe.estimators.protocol.admission import FEWEST_ROWS
 from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation, Nature
 from mi_probe.estimators.protocol.null import with_null
+from mi_probe.estimators.protocol.repeats import Repeated
+from mi_probe.estimators.protocol.split import Blocks
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.variational.estimator import Variational
 
@@ -117,6 +119,7 @@ __all__ = [
     "ESTIMATORS",
     "FEWEST_ROWS",
     "Auto",
+    "Blocks",
     "Estimate",
     "Estimator",
     "Extrapolation",
@@ -124,6 +127,7 @@ __all__ = [
     "Nature",
     "NearestNeighbours",
     "Posterior",
+    "Repeated",
     "Schedule",
     "TokenSequences",
     "Variational",

@@ -27,7 +27,10 @@ class Source:
     text_column: str | None = None
     label_column: str = "label"
     id_column: str | None = None
+    group_column: str | None = None
     label_kind: Literal["classes", "scores"] | None = None
+    quoting: Literal["standard", "none"] | None = None
+    encoding: str | None = None
     template: str | None = None
     split_seed: int = 0
     """Of what is cut, where there are no official splits, and of the held-out rows that
@@ -129,10 +132,14 @@ def _whole(source: Source) -> dict[str, Task]:
         source.text_column,
         source.label_column,
         id_column=source.id_column,
+        group_column=source.group_column,
         template=template,
         label_kind=source.label_kind,
+        quoting=source.quoting,
+        encoding=source.encoding,
     )
-    parts = cut(replace(whole, split="all"), SHARES, seed=source.split_seed)
+    whole = replace(whole, split="all")
+    parts = cut(whole, SHARES, seed=source.split_seed, groups=whole.groups)
     return {name: parts[name] for name in ("train", "validation", "test")}
 
 

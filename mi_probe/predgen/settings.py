@@ -59,6 +59,14 @@ class TrainSettings:
     text_column: str | None = about("its column with the text ('text')")
     label_column: str = about("its column with Y", "label")
     id_column: str | None = about("its column with a unique name a row")
+    group_column: str | None = about(
+        "its column that says which rows depend on each other; no part shares one"
+    )
+    quoting: Literal["standard", "none"] | None = about(
+        "of CSV and TSV: 'none' where quotation marks are characters like any other; by "
+        "default 'standard', and what looks like rows that one swallowed is refused"
+    )
+    encoding: str | None = about("of its text, such as cp1252; by default UTF-8")
     label_kind: Literal["classes", "scores"] | None = about("what its labels are")
     template: str | None = about(r"the prompt, such as 'Review: {text}\nSentiment:'")
     split_seed: int = about(

@@ -13,8 +13,10 @@ from typing import Any
 from mi_probe.errors import InputError
 from mi_probe.tasks.answers import LETTERS
 from mi_probe.tasks.columns import class_of, need
+from mi_probe.tasks.decoded import lines_of
+from mi_probe.tasks.delimited import separated
 from mi_probe.tasks.entry import Reader, Table
-from mi_probe.tasks.tables import Rows, checked, json_lines, json_list, lines_of, separated
+from mi_probe.tasks.tables import Rows, checked, json_lines, json_list
 
 FromRows = Callable[[Rows, "Path | str"], Table]
 """From rows, and where they come from for messages."""
@@ -95,6 +97,7 @@ def siqa(rows: Rows, path: Path | str = "siqa") -> Table:
                 f"{row['context']} {row['question']}",
                 [row[name] for name in names],
                 class_of(row["label"], ("1", "2", "3"), _name(path)),
+                context=row["context"],
             )
             for row in rows
         ]
@@ -110,6 +113,8 @@ def winogrande(rows: Rows, path: Path | str = "winogrande") -> Table:
                 row["sentence"],
                 (row["option1"], row["option2"]),
                 class_of(row["answer"], ("1", "2"), _name(path)),
+                # Twins are "X-1" and "X-2".
+                **({"pair": row["qID"].rpartition("-")[0]} if row.get("qID") else {}),
             )
             for row in rows
         ]
@@ -129,6 +134,8 @@ def hellaswag(rows: Rows, path: Path | str = "hellaswag") -> Table:
                 _unmarked(f"{row['activity_label']}: {row['ctx']}"),
                 [_unmarked(ending) for ending in row["endings"]],
                 class_of(row["label"], ("0", "1", "2", "3"), _name(path)),
+                # The video or the article.
+                **({"source": row["source_id"]} if row.get("source_id") else {}),
             )
             for row in rows
         ]
@@ -201,7 +208,7 @@ def obqa_table(files: Mapping[str, Path]) -> Table:
     """
     (path,) = files.values()
     columns = ("ID", "Question Stem", "Choices", "Answer Key")
-    rows = need(checked(path, lambda p: separated(p, "\t", quoting=False)), columns, path)
+    rows = need(checked(path, lambda p: separated(p, "\t", quoting="none")), columns, path)
     found = []
     for row in rows:
         # Of two (D) the last one counts, as in the authors' own JSON.

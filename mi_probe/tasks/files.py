@@ -6,81 +6,142 @@ In a column of numbers such words are refused, as they are neither.
 """
 
 import difflib
-import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from mi_probe.errors import InputError
+from mi_probe.tasks.decoded import PACKED, check_encoding, sha256_of
+from mi_probe.tasks.delimited import Quoting, separated
 from mi_probe.tasks.labels import classes_or_scores
-from mi_probe.tasks.prompts import fill
-from mi_probe.tasks.tables import (
-    Rows,
-    checked,
-    json_lines,
-    json_list,
-    parquet,
-    separated,
-)
+from mi_probe.tasks.prompts import columns_in, fill
+from mi_probe.tasks.tables import json_lines, json_list, parquet, well_read
 from mi_probe.tasks.task import Task
 
-READERS: dict[str, Callable[[Path], Rows]] = {
-    ".csv": lambda path: separated(path, ","),
-    ".tsv": lambda path: separated(path, "\t"),
-    ".jsonl": json_lines,
-    ".json": json_list,
-    ".parquet": parquet,
-}
 
+@dataclass(frozen=True)
+class Reading:
+    """How a file is read."""
+
+    columns: frozenset[str]
+    """The columns that are asked for; a file may give more."""
+    quoting: Quoting | None
+    encoding: str | None
+
+
+READERS: dict[str, Callable[[Path, Reading], Iterator[dict[str, Any]]]] = {
+    ".csv": lambda p, how: separated(p, ",", quoting=how.quoting, encoding=how.encoding),
+    ".tsv": lambda p, how: separated(p, "\t", quoting=how.quoting, encoding=how.encoding),
+    ".jsonl": lambda p, how: json_lines(p, how.encoding),
+    ".json": lambda p, how: json_list(p, how.encoding),
+    ".parquet": lambda p, how: parquet(p, how.columns),
+}
+"""By ending; each but the last may be packed, .csv.gz."""
 
 # JSON can escape what no text can hold, and no tokenizer takes.
 _HALF = re.compile("[\ud800-\udfff]")
+_LOST = "\ufffd"
 
 
-def _rows(path: Path) -> Rows:
-    read = READERS.get(path.suffix.lower())
-    if read is None and path.is_file():
-        raise InputError(
-            f"data must end in {', '.join(READERS)}; got '{path.name}'. "
-            "Convert it, or rename it if only the ending differs."
-        )
-    return checked(path, read or json_list)
+@dataclass(frozen=True)
+class Columns:
+    """The columns that are asked for, and the names of all."""
+
+    path: Path
+    names: tuple[str, ...]
+    values: dict[str, list[Any]]
+    """A value a row; None where it has none."""
+    n_rows: int
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    @classmethod
+    def of(
+        cls, path: Path, rows: Iterable[dict[str, Any]], wanted: Collection[str]
+    ) -> "Columns":
+        """Those of a reader's rows, which are not kept: a file may be larger than memory.
+
+        JSON objects may differ in their keys, hence the union over the rows.
+        """
+        names: dict[str, None] = {}
+        values: dict[str, list[Any]] = {name: [] for name in wanted}
+        n_rows = 0
+        for row in rows:
+            names.update(dict.fromkeys(row))
+            for name, column in values.items():
+                column.append(row.get(name))
+            n_rows += 1
+        return cls(path, tuple(names), {n: values[n] for n in names if n in values}, n_rows)
+
+    def filled(self, name: str, role: str) -> list[Any]:
+        """A column without a gap, its bytes decoded.
+
+        Raises:
+            InputError: if there is none of this name, or it has gaps.
+        """
+        if name not in self.values:
+            near = difflib.get_close_matches(name, self.names, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            raise InputError(
+                f"{role} must be a column of {self.path.name}, which has "
+                f"{', '.join(map(repr, self.names))}; got '{name}'.{hint}"
+            )
+        values = self.decoded(name, role)
+        empty = [
+            i
+            for i, v in enumerate(values)
+            if v is None
+            or (isinstance(v, str) and not v.strip())
+            or (isinstance(v, float) and v != v)
+        ]
+        if empty:
+            raise InputError(
+                f"{role} '{name}' must be filled in every row; {len(empty)} of "
+                f"{len(values)} are empty, the first in data row {empty[0] + 1}. Fill or "
+                "remove them."
+            )
+        return values
+
+    def decoded(self, name: str, role: str) -> list[Any]:
+        """A column with its bytes, of a Parquet file, as text.
+
+        Raises:
+            InputError: if bytes are not UTF-8, or a text holds half a character.
+        """
+        values = self.values[name]
+        for i, value in enumerate(values):
+            if isinstance(value, bytes):
+                try:
+                    values[i] = value.decode()
+                except UnicodeDecodeError:
+                    raise InputError(
+                        f"{role} '{name}' must hold text; data row {i + 1} holds bytes "
+                        f"that are not UTF-8: {value[:20]!r}. Decode them and save text."
+                    ) from None
+        check_characters(values, f"{role} '{name}'")
+        return values
+
+    def texts(self, name: str, role: str) -> list[str]:
+        """A column without a gap, as texts.
+
+        Raises:
+            InputError: as `filled` does; or if a value is a list or an object.
+        """
+        values = self.filled(name, role)
+        check_plain(values, f"{role} '{name}'")
+        return [str(value) for value in values]
 
 
-def _column(rows: Rows, name: str, role: str, path: Path) -> list[Any]:
-    """A column without a gap.
+def check_characters(texts: Sequence[Any], what: str) -> None:
+    """Raise where a text holds what no tokenizer takes.
 
-    JSON objects may differ in their keys, hence the union over the rows.
+    Raises:
+        InputError: with the first row.
     """
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise InputError(
-            f"{role} must be a column of {path.name}, which has "
-            f"{', '.join(map(repr, names))}; got '{name}'.{hint}"
-        )
-    values = [row.get(name) for row in rows]
-    _check_characters(values, f"{role} '{name}'")
-    empty = [
-        i
-        for i, v in enumerate(values)
-        if v is None
-        or (isinstance(v, str) and not v.strip())
-        or (isinstance(v, float) and v != v)
-    ]
-    if empty:
-        raise InputError(
-            f"{role} '{name}' must be filled in every row; {len(empty)} of {len(rows)} "
-            f"are empty, the first in data row {empty[0] + 1}. Fill or remove them."
-        )
-    return values
-
-
-def _check_characters(texts: Sequence[Any], what: str) -> None:
     broken = [i for i, t in enumerate(texts) if isinstance(t, str) and _HALF.search(t)]
     if broken:
         raise InputError(
@@ -90,14 +151,40 @@ def _check_characters(texts: Sequence[Any], what: str) -> None:
         )
 
 
+def check_plain(values: Sequence[Any], what: str) -> None:
+    """Raise where a value is no text, number or date, but holds several.
+
+    Raises:
+        InputError: at the first.
+    """
+    for i, value in enumerate(values):
+        if isinstance(value, list | dict | tuple | set):
+            first = value[0] if isinstance(value, list) and value else value
+            chat = isinstance(first, dict) and {"role", "content"} <= set(first)
+            kind = "an object" if isinstance(value, dict) else "a list"
+            advice = (
+                "Write each conversation as one text, by your model's chat template "
+                "(tokenizer.apply_chat_template(messages, tokenize=False)), and save that."
+                if chat
+                else "Save the text itself in a column of its own."
+            )
+            raise InputError(
+                f"{what} must hold text; data row {i + 1} holds "
+                f"{'chat messages' if chat else kind}: {str(value)[:60]}. {advice}"
+            )
+
+
 def read_file(
     path: str | Path,
     text_column: str | None = None,
     label_column: str = "label",
     *,
     id_column: str | None = None,
+    group_column: str | None = None,
     template: str | None = None,
     label_kind: Literal["classes", "scores"] | None = None,
+    quoting: Quoting | None = None,
+    encoding: str | None = None,
     name: str | None = None,
     rows: int | None = None,
     seed: int = 0,
@@ -105,54 +192,61 @@ def read_file(
     """A task from the user's own file.
 
     Args:
-        path: .csv, .tsv, .jsonl, .json (a list of objects) or .parquet; UTF-8.
+        path: .csv, .tsv, .jsonl or .json (a list of objects), packed or not (.gz, .bz2),
+            or .parquet.
         text_column: the column with the text; None means ``text``, or no such column
             where the template names others.
         label_column: the column with Y.
         id_column: a unique name a row; None numbers the rows.
+        group_column: the column that says which rows depend on each other: the document,
+            speaker or question that several rows are of.
         template: the prompt, with the file's columns as ``{column}``; None is the text
             alone.
-        label_kind: ``classes`` or ``scores``; None takes words, truth values and whole
-            numbers as classes, and other numbers as scores.
+        label_kind: ``classes`` or ``scores``; None takes labels as classes unless scores
+            are plainly meant, as `mi_probe.tasks.labels.classes_or_scores` has it.
+        quoting: of CSV and TSV: ``standard``, where ``"`` opens a cell that may hold
+            delimiters and line ends, or ``none``. None is the first, and refuses what
+            looks like rows that a lone quotation mark swallowed.
+        encoding: of all but Parquet; None is UTF-8, or what a byte order mark says.
         name: of the task; None takes the file's.
         rows: how many rows to draw, without replacement; None takes all.
         seed: of that draw.
 
     Raises:
-        InputError: if the file is absent, empty, not UTF-8 or malformed, a column is
-            missing or has gaps, ids repeat, or the labels are of one class or of mixed
-            types.
+        InputError: if the file is absent, empty, not in its encoding or malformed, a column
+            is missing, has gaps or holds no text, ids repeat, or the labels are of one
+            class or of mixed types.
     """
     path = Path(path)
-    table = _rows(path)
     text = text_column or (None if template else "text")
-    if text is not None:
-        _column(table, text, "text-column", path)
-    column = _column(table, label_column, "label-column", path)
     if text == label_column:
         raise InputError(f"text-column and label-column must differ; both are '{text}'.")
-    labels, names = classes_or_scores(column, label_column, label_kind)
-    ids = _ids(table, id_column, path)
     shown = template or "{" + str(text) + "}"
-    prompts = (
-        fill(template, _full(table), hidden=[label_column])
-        if template
-        else tuple(str(row[str(text)]) for row in table)
+    others = {text, id_column, group_column, *(columns_in(template) if template else ())}
+    table = _read(
+        path, {label_column, *(c for c in others if c is not None)}, quoting, encoding
     )
-    _check_characters(prompts, "prompts")
+    if text is not None:
+        prompts = tuple(table.texts(text, "text-column"))
+    column = table.filled(label_column, "label-column")
+    labels, names, notes = classes_or_scores(column, label_column, label_kind)
+    ids = _ids(table, id_column)
+    groups = _groups(table, group_column, label_column)
+    if template:
+        prompts = fill(template, _shown(table, template), hidden=[label_column])
     blank = [i for i, prompt in enumerate(prompts) if not prompt.strip()]
     if blank:
         raise InputError(
             f"prompts must hold text; {len(blank)} of {len(prompts)} are blank, the "
             f"first in data row {blank[0] + 1}. Fill or remove them."
         )
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()
-    copies = len(prompts) - len(set(prompts))
+    sha = sha256_of(path)
     task = Task(
-        name=name or path.stem,
+        name=name or _bare(path).stem,
         prompts=prompts,
         answers=tuple(
-            f" {value:g}" if names is None else f" {names[int(value)]}" for value in labels
+            f" {value:.10g}" if names is None else f" {names[int(value)]}"
+            for value in labels
         ),
         labels=labels,
         label_names=names,
@@ -160,30 +254,94 @@ def read_file(
         ids=ids,
         source=(f"{path.name}, sha256 {sha[:16]}, prompt {shown!r}"),
         file_sha256=sha,
-        notes=(
-            (f"{copies} duplicate prompts kept; they can lie on both sides of a fold",)
-            if copies
-            else ()
-        ),
-    )
+        notes=(*notes, *_lost(prompts)),
+        groups=groups,
+    ).grouped()
     return task if rows is None else task.sample(rows, seed=seed)
 
 
-def _full(table: Rows) -> Rows:
-    """Every row with every column; a gap in a column that a prompt shows is empty."""
-    names = list(dict.fromkeys(key for row in table for key in row))
-    return [{n: "" if row.get(n) is None else row[n] for n in names} for row in table]
+def _bare(path: Path) -> Path:
+    """The name without the ending of what packed it."""
+    return path.with_suffix("") if path.suffix.lower() in PACKED else path
 
 
-def _ids(table: Rows, id_column: str | None, path: Path) -> tuple[str, ...]:
-    if id_column is None:
-        return tuple(str(i) for i in range(len(table)))
-    ids = tuple(str(v) for v in _column(table, id_column, "id-column", path))
-    if len(set(ids)) < len(ids):
-        values, counts = np.unique(ids, return_counts=True)
+def _read(
+    path: Path, wanted: set[str], quoting: Quoting | None, encoding: str | None
+) -> Columns:
+    ending = _bare(path).suffix.lower()
+    packed = _bare(path) != path
+    if path.is_file() and (ending not in READERS or (packed and ending == ".parquet")):
         raise InputError(
-            f"id-column '{id_column}' must be unique; {int((counts > 1).sum())} ids "
-            f"repeat, for instance '{values[counts > 1][0]}'. Name another column, or "
-            "leave --id-column out to number the rows."
+            f"data must end in {', '.join(READERS)}, and may be packed as .gz or .bz2; got "
+            f"'{path.name}'. Convert it, or rename it if only the ending differs."
+        )
+    told = {
+        "quoting": (quoting, (".json", ".jsonl", ".parquet")),
+        "encoding": (encoding, (".parquet",)),
+    }
+    for option, (given, lacking) in told.items():
+        if given is not None and ending in lacking:
+            raise InputError(
+                f"{option} must be left out with {', '.join(lacking)} files, which have "
+                f"none to tell; got '{given}' with '{path.name}'."
+            )
+    if encoding is not None:
+        check_encoding(encoding)
+    how = Reading(frozenset(wanted), quoting, encoding)
+    read = READERS.get(ending, READERS[".json"])
+    return well_read(path, lambda p: Columns.of(p, read(p, how), wanted), encoding=encoding)
+
+
+def _shown(table: Columns, template: str) -> Iterator[dict[str, Any]]:
+    """Rows of what a prompt shows, where a gap is empty; all names, for messages."""
+    columns = {
+        name: table.decoded(name, "column")
+        for name in columns_in(template)
+        if name in table.values
+    }
+    for name, values in columns.items():
+        check_plain(values, f"column '{name}' in a template")
+    others = dict.fromkeys(table.names, "")
+    for i in range(len(table)):
+        yield others | {n: "" if v[i] is None else v[i] for n, v in columns.items()}
+        others = {}
+
+
+def _lost(prompts: Sequence[str]) -> tuple[str, ...]:
+    """A note of texts that were decoded wrongly before they came into the file."""
+    n = sum(_LOST in prompt for prompt in prompts)
+    note = f"{n:,} prompts hold U+FFFD, which stands for a character that was lost"
+    return (note,) if n else ()
+
+
+def _groups(
+    table: Columns, group_column: str | None, label_column: str
+) -> tuple[str, ...] | None:
+    if group_column is None:
+        return None
+    if group_column == label_column:
+        raise InputError(
+            f"group-column and label-column must differ; both are '{group_column}', and "
+            "rows of one label are no group."
+        )
+    groups = tuple(table.texts(group_column, "group-column"))
+    if len(set(groups)) < 2 and len(groups) > 1:
+        raise InputError(
+            f"group-column '{group_column}' must hold several groups, which are held out "
+            f"in turn; all {len(groups)} rows are of '{groups[0]}'."
+        )
+    return groups
+
+
+def _ids(table: Columns, id_column: str | None) -> tuple[str, ...]:
+    if id_column is None:
+        return tuple(map(str, range(len(table))))
+    ids = tuple(table.texts(id_column, "id-column"))
+    repeated = [name for name, n in Counter(ids).items() if n > 1]
+    if repeated:
+        raise InputError(
+            f"id-column '{id_column}' must be unique; {len(repeated)} ids repeat, for "
+            f"instance '{repeated[0]}'. Name another column, or leave --id-column out to "
+            "number the rows."
         )
     return ids

@@ -12,11 +12,14 @@ from mi_probe.errors import InputError
 from mi_probe.tasks.answers import AnswerForm, OptionText
 from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.cut import SHARES, cut
+from mi_probe.tasks.decoded import sha256_of
 from mi_probe.tasks.entry import Entry, Table
 from mi_probe.tasks.hub import has_datasets, read_hub
+from mi_probe.tasks.near_copies import tied
 from mi_probe.tasks.originals import LACKING, find_files, split_of, splits_there
 from mi_probe.tasks.prompts import fill
 from mi_probe.tasks.task import Task
+from mi_probe.tasks.ties import levelled
 from mi_probe.tasks.wheels import locate
 
 
@@ -69,9 +72,9 @@ def load_task(
     entry = _entry(name)
     form = _form(name, entry, answer)
     copy = _read(name, entry, split, data_folder)
-    task = _built(name, entry, copy, template, form)
+    task = _built(name, entry, copy, template, form).grouped()
     if split is not None and copy.split != split:
-        task = cut(task, SHARES)[split]
+        task = cut(task, SHARES, groups=task.groups)[split]
     return task if rows is None else task.sample(rows, seed=seed)
 
 
@@ -99,7 +102,7 @@ def _read(name: str, entry: Entry, split: str | None, folder: str | Path | None)
     wheel, hub = entry.wheel, entry.hub
     if wheel is not None and (split in (None, wheel.split) or _is_cut(wheel.split, split)):
         path, package = locate(name, wheel)
-        source = f"{package}, {wheel.path}, sha256 {_sha256(path)[:16]}"
+        source = f"{package}, {wheel.path}, sha256 {sha256_of(path)[:16]}"
         return Copy(wheel.read(path), wheel.split, source)
     known = list(original.splits) if (original := entry.original) else []
     known += [s for s in (hub.splits if hub else ()) if s not in known]
@@ -150,7 +153,7 @@ def _from_files(name: str, entry: Entry, split: str | None, place: Path) -> Copy
     files, found = find_files(name, entry.original, place, wanted, others=originals)
     table = files.read(found)
     source = ", ".join(
-        f"{path.name}, sha256 {_sha256(path)[:16]}" for path in found.values()
+        f"{path.name}, sha256 {sha256_of(path)[:16]}" for path in found.values()
     )
     notes = [files.note] if files.note else []
     if files.rows is not None and len(table.rows) != files.rows:
@@ -176,6 +179,7 @@ def _built(
     prompts = fill(template or copy.template or entry.template, records, hidden=("label",))
     options = tuple(row["options"] for row in rows) if "options" in rows[0] else ()
     labels = _labels(name, entry, rows)
+    ids = _ids(name, copy)
     each = zip(labels.tolist(), options or ((),) * len(rows), strict=True)
     return Task(
         name=name,
@@ -184,12 +188,13 @@ def _built(
         labels=labels,
         label_names=entry.label_names,
         target=entry.target,
-        ids=_ids(name, copy),
+        ids=ids,
         split=copy.split,
         source=copy.source,
-        notes=_notes(entry, copy, prompts, options if isinstance(form, OptionText) else ()),
+        notes=_notes(entry, copy, options if isinstance(form, OptionText) else ()),
         form=form,
         options=options,
+        groups=_groups(entry, rows, ids),
         metrics=entry.metrics,
     )
 
@@ -225,20 +230,34 @@ def _ids(name: str, copy: Copy) -> tuple[str, ...]:
     return ids
 
 
+def _groups(
+    entry: Entry, rows: list[dict[str, Any]], ids: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Named by the text that ties their first row, hashed: one name in every split."""
+    columns = [
+        [None if row.get(c) is None else levelled(str(row[c])) for row in rows]
+        for c in entry.together
+    ]
+    texts = list(zip(*columns, strict=True))
+    if not any(text is not None for row in texts for text in row):
+        return None
+    groups = tied(*columns)
+    names: list[str] = []
+    for i in np.unique(groups, return_index=True)[1]:
+        text = "\n".join(text for text in texts[i] if text is not None)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        names.append(digest if text else ids[i])
+    return tuple(names[group] for group in groups)
+
+
 def _notes(
-    entry: Entry, copy: Copy, prompts: tuple[str, ...], options: tuple[tuple[str, ...], ...]
+    entry: Entry, copy: Copy, options: tuple[tuple[str, ...], ...]
 ) -> tuple[str, ...]:
-    copies = len(prompts) - len(set(prompts))
     same = sum(len(set(row)) < len(row) for row in options)
     notes = (
         *copy.table.notes,
         *copy.notes,
         *([entry.notes[copy.split]] if copy.split in entry.notes else ()),
-        f"{copies} duplicate prompts kept; they can lie on both sides of a fold",
         f"{same} rows have two options of one text, which cannot be told apart",
     )
     return tuple(note for note in notes if not note.startswith("0 "))
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from mi_probe.errors import InputError
 
@@ -16,14 +17,51 @@ def fill(
 
     Args:
         template: for instance ``"Review: {text}\nSentiment:"``.
-        rows: a mapping of columns to values a row.
+        rows: a mapping of columns to values a row; all have the columns of the first.
         hidden: columns that a prompt must not show, because they hold Y.
 
     Raises:
         InputError: if the template is malformed, names no column or an unknown one, or
             names a hidden one: the prompt would give Y away.
     """
-    rows = list(rows)
+    rows = iter(rows)
+    first = next(rows, None)
+    pieces = _pieces(template)
+    if first is None:
+        return ()
+    known = sorted(set(first) - set(hidden))
+    if all(field is None for _, field in pieces):
+        raise InputError(
+            "template must name at least one column as {column}, else every prompt is "
+            f"the same; got {template!r}, columns: {', '.join(known)}."
+        )
+    for _, field in pieces:
+        if field in set(hidden):
+            raise InputError(
+                f"template must not name '{field}', which holds the label: the prompt "
+                "would give Y away. Take it out of the template."
+            )
+        if field is not None and field not in first:
+            raise InputError(
+                f"template may name the columns {', '.join(known)}; got {{{field}}}."
+            )
+    return tuple(
+        "".join(text + ("" if f is None else str(row[f])) for text, f in pieces)
+        for row in chain([first], rows)
+    )
+
+
+def columns_in(template: str) -> tuple[str, ...]:
+    """The columns that a template names.
+
+    Raises:
+        InputError: if it is malformed.
+    """
+    return tuple(field for _, field in _pieces(template) if field is not None)
+
+
+def _pieces(template: str) -> list[tuple[str, str | None]]:
+    """The template's own text, each part with the column that comes after it."""
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -31,32 +69,11 @@ def fill(
             f"template must have its braces in pairs, {{column}}; got {template!r} "
             f"({error}). Write {{{{ or }}}} for a brace."
         ) from None
-    fields = [field for _, field, _, _ in parsed if field is not None]
     # A colon or an exclamation mark is format()'s own language; a column may hold one.
-    pieces = [
+    return [
         (text, None if field is None else _whole(field, spec, conversion))
         for text, field, spec, conversion in parsed
     ]
-    known = sorted(set(rows[0]) - set(hidden)) if rows else []
-    if not fields:
-        raise InputError(
-            "template must name at least one column as {column}, else every prompt is "
-            f"the same; got {template!r}, columns: {', '.join(known)}."
-        )
-    for _, field in pieces:
-        if field is not None and rows and field not in rows[0]:
-            raise InputError(
-                f"template may name the columns {', '.join(known)}; got {{{field}}}."
-            )
-        if field in set(hidden):
-            raise InputError(
-                f"template must not name '{field}', which holds the label: the prompt "
-                "would give Y away. Take it out of the template."
-            )
-    return tuple(
-        "".join(text + ("" if f is None else str(row[f])) for text, f in pieces)
-        for row in rows
-    )
 
 
 def _whole(field: str, spec: str | None, conversion: str | None) -> str:

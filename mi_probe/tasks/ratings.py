@@ -13,8 +13,9 @@ import numpy as np
 
 from mi_probe.errors import InputError
 from mi_probe.tasks.columns import need, scored
+from mi_probe.tasks.delimited import separated
 from mi_probe.tasks.entry import Table
-from mi_probe.tasks.tables import Rows, checked, separated
+from mi_probe.tasks.tables import Rows, checked
 from mi_probe.tasks.workbooks import first_sheet
 
 
@@ -23,7 +24,7 @@ def wassa(files: Mapping[str, Path]) -> Table:
     header = ("id", "tweet", "emotion", "intensity")
     rows: Rows = []
     for path in files.values():
-        found = checked(path, lambda p: separated(p, "\t", header=header, quoting=False))
+        found = checked(path, lambda p: separated(p, "\t", header=header, quoting="none"))
         rows += need(found, header[:3], path)
     # Tweets end in blanks now and then; what is inside stays as it was published.
     rows = [{**row, "tweet": row["tweet"].strip()} for row in rows]
@@ -33,7 +34,7 @@ def wassa(files: Mapping[str, Path]) -> Table:
 def sick_table(files: Mapping[str, Path]) -> Table:
     """TSV with a header and no quoting; the test file has other line ends."""
     (path,) = files.values()
-    rows = checked(path, lambda p: separated(p, "\t", quoting=False))
+    rows = checked(path, lambda p: separated(p, "\t", quoting="none"))
     need(rows, ("pair_ID",), path)
     return sick([{**row, "id": row["pair_ID"]} for row in rows], path)
 
@@ -63,7 +64,7 @@ def stsb(rows: Rows, path: Path | str = "stsb") -> Table:
 def lcp_table(files: Mapping[str, Path]) -> Table:
     """TSV with a header and no quoting: sentences hold lone quotation marks."""
     (path,) = files.values()
-    return lcp(checked(path, lambda p: separated(p, "\t", quoting=False)), path)
+    return lcp(checked(path, lambda p: separated(p, "\t", quoting="none")), path)
 
 
 def lcp(rows: Rows, path: Path | str = "lcp") -> Table:
@@ -87,6 +88,8 @@ def clear(files: Mapping[str, Path]) -> Table:
         {
             "id": row["ID"],
             "excerpt": row["Excerpt"].strip(),
+            # Of a book or a page there are several excerpts.
+            "source": row.get("URL"),
             **({"score": row["BT_easiness"]} if "BT_easiness" in row else {}),
         }
         for row in rows
@@ -137,16 +140,22 @@ def hutto(path: Path) -> Table:
     Raises:
         InputError: if the two files do not hold the same ids.
     """
-    rows = checked(path, lambda p: separated(p, "\t", quoting=False))
+    rows = checked(path, lambda p: separated(p, "\t", quoting="none"))
     need(rows, ("id", "sentiment", "text"), path)
     beside = path.with_name(path.name.replace("_GroundTruth", "_anonDataRatings"))
     header = ("id", "mean", "spread", "ratings")
-    raters = checked(beside, lambda p: separated(p, "\t", header=header, quoting=False))
+    raters = checked(beside, lambda p: separated(p, "\t", header=header, quoting="none"))
     ratings = {row["id"]: json.loads(row["ratings"]) for row in raters}
     if ratings.keys() != {row["id"] for row in rows}:
         raise InputError(f"{path.name} and {beside.name} must hold the same ids.")
     found = [
-        {"id": row["id"], "text": row["text"], "label": float(np.mean(ratings[row["id"]]))}
+        {
+            "id": row["id"],
+            "text": row["text"],
+            "label": float(np.mean(ratings[row["id"]])),
+            # Of an editorial or a review there are several sentences: "12_1", "12_2".
+            "piece": row["id"].rpartition("_")[0] or None,
+        }
         for row in rows
     ]
     moved = [

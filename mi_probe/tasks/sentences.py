@@ -7,8 +7,10 @@ import pandas as pd
 
 from mi_probe.errors import InputError
 from mi_probe.tasks.columns import class_of, need
+from mi_probe.tasks.decoded import lines_of
+from mi_probe.tasks.delimited import separated
 from mi_probe.tasks.entry import Table
-from mi_probe.tasks.tables import Rows, checked, lines_of, separated
+from mi_probe.tasks.tables import Rows, checked
 
 
 def sst2(rows: Rows, path: Path | str = "sst2") -> Table:
@@ -28,7 +30,7 @@ def sst2(rows: Rows, path: Path | str = "sst2") -> Table:
 def sst2_table(files: Mapping[str, Path]) -> Table:
     """The first file: TSV with a header; quotation marks are characters."""
     path = next(iter(files.values()))
-    return sst2(checked(path, lambda p: separated(p, "\t", quoting=False)), path)
+    return sst2(checked(path, lambda p: separated(p, "\t", quoting="none")), path)
 
 
 def is_glue(folder: Path) -> bool:

@@ -1,52 +1,40 @@
 """Tables on disk as rows, exactly as they are written: no guessed types, no lost row.
 
-Never pandas: it takes a row that is too long as an index, words such as ``None`` and
-``null`` as missing, and a lone quotation mark as the start of a field that swallows the
-rows after it. Files may be compressed (.gz, .bz2).
+JSON is read by Python's own reader: pyarrow's takes a column for one type, and merges what
+is written in two ways. Files may be packed (.gz, .bz2), but for Parquet.
 """
 
-import bz2
-import csv
 import gzip
-import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from zipfile import BadZipFile
 
 from mi_probe.errors import InputError
+from mi_probe.tasks.decoded import lines_of, opened, undecodable
 
 Rows: TypeAlias = list[dict[str, Any]]
+_Read = TypeVar("_Read")
 
-_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
-
-
-def text_of(path: Path) -> str:
-    r"""The whole text, line ends as they are (``\r\n`` is not turned into ``\n``)."""
-    opened = _OPENERS.get(path.suffix.lower(), open)
-    with opened(path, mode="rt", encoding="utf-8-sig", newline="") as file:
-        return file.read()
+_DIGITS = 4000
+"""Digits above which Python makes no number of a text by itself."""
 
 
-def lines_of(path: Path) -> list[str]:
-    r"""The lines without their ends: ``\n`` or ``\r\n``, and no other character.
-
-    Not `str.splitlines`, which also cuts at characters that occur inside texts.
-    """
-    lines = text_of(path).split("\n")
-    if not lines[-1]:
-        lines.pop()
-    return [line.removesuffix("\r") for line in lines]
+def checked(path: Path, read: Callable[[Path], Iterable[dict[str, Any]]]) -> Rows:
+    """The rows that a reader gives, or one clear error; see `well_read`."""
+    return well_read(path, lambda p: list(read(p)))
 
 
-def checked(path: Path, read: Callable[[Path], Rows]) -> Rows:
-    """What a reader of this module gives, or one clear error.
+def well_read(
+    path: Path, read: Callable[[Path], _Read], *, encoding: str | None = None
+) -> _Read:
+    """What a reader makes of a file, or one clear error.
 
     Raises:
-        InputError: if the file is absent, a folder, empty, unreadable, not UTF-8,
-            malformed or without rows.
+        InputError: if the file is absent, a folder, empty, unreadable, not in its
+            encoding, malformed or without rows.
     """
     if not path.exists():
         raise InputError(f"data must be a file that exists; there is no {path}.")
@@ -55,14 +43,9 @@ def checked(path: Path, read: Callable[[Path], Rows]) -> Rows:
     try:
         if path.stat().st_size == 0:
             raise InputError(f"data must hold rows; {path} is empty (0 bytes).")
-        rows = read(path)
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"data must be UTF-8; {path} is not, at byte {error.start}. "
-            "Save it as UTF-8 and try again."
-        ) from None
-    except csv.Error as error:
-        raise InputError(f"{path} must be a well-formed table; {error}.") from None
+        found = read(path)
+    except UnicodeError:
+        raise InputError(undecodable(path, encoding)) from None
     except PermissionError:
         raise InputError(f"data must be readable; {path} is not. See `ls -l`.") from None
     except (EOFError, BadZipFile, gzip.BadGzipFile, zlib.error) as error:
@@ -71,126 +54,103 @@ def checked(path: Path, read: Callable[[Path], Rows]) -> Rows:
         if error.errno is not None:  # the disk's; bz2 gives none for broken content
             raise
         raise InputError(f"{path} must be whole; {error}. Get it again.") from None
-    if not rows:
+    if not found:
         raise InputError(f"data must hold rows; {path} has none.")
-    return rows
+    return found
 
 
-def separated(
-    path: Path, delimiter: str, *, header: Sequence[str] | None = None, quoting: bool = True
-) -> Rows:
-    """The rows of a CSV or TSV file; an empty cell is None.
+class _Written(float):
+    """A number with its text, so that 1e5 and 0.10 stay as they are written."""
 
-    Args:
-        path: the file.
-        delimiter: between cells.
-        header: the columns' names where the file's first line is data already.
-        quoting: whether ``"`` opens a field that may hold delimiters and line ends.
-            Without, it is a character like any other.
+    def __new__(cls, text: str) -> "_Written":
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
 
-    Raises:
-        InputError: if a row has more or fewer cells than the header, or a name comes
-            twice in it.
-    """
-    source = _quoted(path, delimiter) if quoting else _unquoted(path, delimiter)
-    if header is None:
-        first = next(source, None)
-        if first is None:
-            return []
-        header = first[1]
-    if len(set(header)) < len(header):
-        twice = ", ".join(sorted({n for n in header if list(header).count(n) > 1}))
-        raise InputError(
-            f"columns of {path} must have different names; {twice} come twice."
-        )
-    rows = []
-    for number, cells in source:
-        if len(cells) != len(header):
-            hint = (
-                "A text that holds the delimiter or a line break needs quotation marks."
-                if quoting
-                else "Is it the right file?"
-            )
-            raise InputError(
-                f"each row of {path} must have the header's {len(header)} cells; "
-                f"line {number} has {len(cells)}. {hint}"
-            )
-        rows.append({k: c if c else None for k, c in zip(header, cells, strict=True)})
-    return rows
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
-def _quoted(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    text = io.StringIO(text_of(path), newline="")
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
-    for cells in reader:
-        if cells:  # a blank line, often the last
-            yield reader.line_num, cells
-
-
-def _unquoted(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(lines_of(path), 1):
-        if line:
-            yield number, line.split(delimiter)
-
-
-def json_lines(path: Path) -> Rows:
+def json_lines(path: Path, encoding: str | None = None) -> Iterator[dict[str, Any]]:
     """One JSON object a line.
 
     Raises:
         InputError: if a line is no JSON, or no object.
     """
-
-    def found() -> Iterator[tuple[str, Any]]:
-        for number, line in enumerate(lines_of(path), 1):
-            if line.strip():
-                try:
-                    yield f"line {number}", json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise InputError(
-                        f"line {number} of {path} must be JSON; {error.msg} at "
-                        f"column {error.colno}."
-                    ) from None
-
-    return _objects(path, found())
+    for number, line in enumerate(lines_of(path, encoding), 1):
+        if line.strip():
+            yield _object(_parsed(line, f"line {number} of {path}"), f"line {number}", path)
 
 
-def json_list(path: Path) -> Rows:
+def json_list(path: Path, encoding: str | None = None) -> Iterator[dict[str, Any]]:
     """One JSON list of objects.
 
     Raises:
         InputError: if the file is no JSON, or no list of objects.
     """
-    text = text_of(path)
+    with opened(path, encoding) as file:
+        text = file.read()
     if not text.strip():
-        return []
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path} must be JSON; {error.msg} at line {error.lineno}. A file with one "
-            "object a line needs the ending .jsonl."
-        ) from None
+        return
+    hint = " A file with one object a line needs the ending .jsonl."
+    content = _parsed(text, str(path), hint)
     if not isinstance(content, list):
         raise InputError(
             f"{path} must hold a list of objects; got {type(content).__name__}."
         )
-    return _objects(path, ((f"entry {i}", value) for i, value in enumerate(content)))
+    for i, value in enumerate(content):
+        yield _object(value, f"entry {i}", path)
 
 
-def _objects(path: Path, found: Iterator[tuple[str, Any]]) -> Rows:
-    rows = []
-    for where, value in found:
-        if not isinstance(value, dict):
-            raise InputError(
-                f"{where} of {path} must be an object like "
-                f'{{"text": ..., "label": ...}}; got {type(value).__name__}.'
-            )
-        rows.append(value)
-    return rows
+def _parsed(text: str, where: str, hint: str = "") -> Any:
+    try:
+        return json.loads(
+            text,
+            parse_int=lambda n: int(n) if len(n) < _DIGITS else n,
+            parse_float=_Written,
+            object_pairs_hook=_once,
+        )
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise InputError(
+            f"{where} must be JSON; {error.msg} at {place}column {error.colno}.{hint}"
+        ) from None
+    except RecursionError:
+        raise InputError(
+            f"{where} must be JSON that is not nested so deep; no column is. Is it the "
+            "right file?"
+        ) from None
+    except _Twice as error:
+        raise InputError(
+            f"{where} must name each key once in an object; {error.args[0]!r} comes twice."
+        ) from None
 
 
-def parquet(path: Path) -> Rows:
-    """The rows of a Parquet file.
+class _Twice(ValueError):
+    """A key that comes twice in an object."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Twice(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _object(value: Any, where: str, path: Path) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(
+            f"{where} of {path} must be an object like "
+            f'{{"text": ..., "label": ...}}; got {type(value).__name__}.'
+        )
+    return value
+
+
+def parquet(path: Path, columns: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file; of other columns than those asked for, only the names.
 
     Raises:
         InputError: if it is none.
@@ -199,7 +159,13 @@ def parquet(path: Path) -> Rows:
     from pyarrow import parquet as reader
 
     try:
-        return reader.read_table(path).to_pylist()
-    except (pa.ArrowInvalid, OSError) as error:
-        first_line = str(error).splitlines()[0]
+        with reader.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            wanted = [n for n in names if columns is None or n in columns]
+            others = dict.fromkeys(names)
+            for batch in file.iter_batches(batch_size=10_000, columns=wanted):
+                for row in batch.to_pylist() if wanted else [{}] * batch.num_rows:
+                    yield {**others, **row}
+    except (pa.ArrowException, OSError, ValueError) as error:
+        first_line = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} must be a Parquet file; {first_line}") from None

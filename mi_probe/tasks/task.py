@@ -10,6 +10,7 @@ import numpy as np
 
 from mi_probe.errors import InputError
 from mi_probe.tasks.answers import AnswerForm, Number, Parsed, Words, read_answers
+from mi_probe.tasks.near_copies import text_groups
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,11 @@ class Task:
     """How answers are written and read; None: the classes' names, or a number."""
     options: tuple[tuple[str, ...], ...] = ()
     """The texts of each row's options, where rows have some."""
+    groups: tuple[str, ...] | None = None
+    """Names of the groups of rows that depend on each other: of one document, speaker or
+    context, or copies of one text. None: rows were not said to, and no text has a copy."""
+    blocks: int | None = None
+    """Number of blocks that ordered rows are cut into; None where order says nothing."""
     metrics: tuple[str, ...] = ()
     """What a declared data set is reported by, the first one before all; () of a user's
     file, whatever its name: those of its kind of labels."""
@@ -87,7 +93,28 @@ class Task:
             ids=tuple(self.ids[i] for i in index),
             options=tuple(self.options[i] for i in index) if self.options else (),
             labels=self.labels[index],
+            groups=tuple(self.groups[i] for i in index) if self.groups else None,
         )
+
+    def grouped(self) -> "Task":
+        """The task with equal and nearly equal prompts in one group, and a note of them.
+
+        A group goes by the name that its first row had; a row without one by its id.
+        """
+        groups, copies = text_groups(self.prompts, self.groups)
+        notes = [*self.notes, *copies.notes()]
+        if self.groups is None and not copies.rows:
+            return replace(self, notes=tuple(notes))
+        first = np.unique(groups, return_index=True)[1]
+        largest = int(np.bincount(groups).max())
+        if self.groups is not None and largest > 1:
+            notes.append(
+                f"{len(self):,} rows in {len(first):,} groups of one context, source or "
+                f"text, the largest of {largest:,}"
+            )
+        names = self.ids if self.groups is None else self.groups
+        found = tuple(names[first[group]] for group in groups)
+        return replace(self, groups=found, notes=tuple(notes))
 
     def sample(self, n: int, *, seed: int = 0) -> "Task":
         """Draw n rows without replacement, in the task's own order.

@@ -18,7 +18,7 @@ TESTS = ["independence", "data processing, g(X)", "data processing, noise", "add
 class Contradictory(Variational):
     """An estimator that looks at X only where it has more than three columns."""
 
-    def estimate(self, x, y, *, seed=0):
+    def estimate(self, x, y, *, groups=None, seed=0):
         return super().estimate(x if x.shape[1] > 3 else 0 * x, y, seed=seed)
 
 

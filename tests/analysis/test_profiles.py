@@ -29,7 +29,7 @@ class Fake:
     nature = ANYTHING
     strength: float = 1.0
 
-    def estimate(self, x, y, *, seed=0):
+    def estimate(self, x, y, *, groups=None, seed=0):
         SEEN.append((x, y, seed))
         n = len(y)
         classes = not np.issubdtype(np.asarray(y).dtype, np.floating)
@@ -231,7 +231,7 @@ class Hinted(Fake):
 
     nature = dataclasses.replace(ANYTHING, hints=True)
 
-    def estimate(self, x, y, *, seed=0, hints=None):
+    def estimate(self, x, y, *, groups=None, seed=0, hints=None):
         TOLD.append(hints)
         made = super().estimate(x, y, seed=seed)
         return replace(made, history=({"place": len(TOLD)},))

@@ -21,7 +21,7 @@ class Clocked:
         self.now, self.seen, self.refuse = 0.0, [], refuse
         monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
 
-    def estimate(self, x, y, *, seed=0):
+    def estimate(self, x, y, *, groups=None, seed=0):
         if self.refuse:
             raise InputError("no.")
         values = x.values if isinstance(x, HiddenStates) else x

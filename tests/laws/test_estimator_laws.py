@@ -327,3 +327,47 @@ def test_folds_that_cannot_nest_are_refused():
 def test_what_numpy_would_misread_is_refused(x, y, message):
     with pytest.raises(InputError, match=message):
         as_states(x, len(as_target(y)))
+
+
+def speakers(count: int = 40, rows: int = 6, d: int = 8, seed: int = 0):
+    """Rows of speakers whose label is a coin's: nothing is known of another speaker's."""
+    rng = np.random.default_rng(seed)
+    who = rng.permutation(np.repeat(np.arange(count), rows))
+    x = 2 * rng.normal(size=(count, d))[who] + rng.normal(size=(count * rows, d))
+    return x, rng.permutation(np.arange(count) % 2)[who], who
+
+
+def test_what_is_only_known_of_a_group_is_nothing(any_estimator):
+    x, y, who = speakers()
+    grouped = any_estimator.estimate(x, y, groups=who)
+    assert grouped.nats < 0.03
+    assert grouped.ci[0] <= 0 <= grouped.ci[1] + 0.02
+    assert grouped.split is not None
+    assert grouped.split.units == 40
+    assert grouped.status != "dependent_rows"
+
+
+@pytest.mark.parametrize("name", in_depth(CONTINUOUS))
+def test_the_same_of_scores(name):
+    x, _, who = speakers()
+    y = np.random.default_rng(1).normal(size=40)[who]
+    y = y + 0.1 * np.random.default_rng(2).normal(size=len(y))
+    grouped = ESTIMATORS[name].estimate(x, y, groups=who.astype(str))
+    assert grouped.nats < 0.05
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.zeros(120), "int or a text for each of the 240 rows"),
+        (np.zeros(240), "got float64"),
+        (np.zeros(240, dtype=int), "must lie in . ... 0 for 1 groups"),
+        (["a"] * 239 + [None], "an int or a text"),
+    ],
+)
+def test_groups_that_are_none_are_named(estimator, groups, message):
+    x, y, _ = speakers()
+    if estimator.name == "ross" and "groups:" in message:
+        pytest.skip("it holds nothing out")
+    with pytest.raises(InputError, match=message):
+        estimator.estimate(x, y, groups=groups)

@@ -115,7 +115,7 @@ def test_siqa_labels_count_from_one(tmp_path):
     (tmp_path / "train-labels.lst").write_text("3\n0\n", "utf-8")
     with pytest.raises(InputError, match="one of 1, 2, 3; got '0'"):
         load_task("siqa", data_folder=tmp_path, split="train")
-    (tmp_path / "train-labels.lst").write_bytes(b"\xff\xfe3\n")
+    (tmp_path / "train-labels.lst").write_bytes(b"3\n\xe9\n")
     with pytest.raises(InputError, match="must be UTF-8"):
         load_task("siqa", data_folder=tmp_path, split="train")
     (tmp_path / "train-labels.lst").write_text("3\n", "utf-8")

@@ -1,5 +1,7 @@
 """A user's own file: every format, what counts as a label, and one line a mistake."""
 
+import bz2
+import gzip
 import json
 
 import numpy as np
@@ -46,7 +48,7 @@ def test_every_format_gives_the_same_task(tmp_path, ending):
     ("labels", "names", "y"),
     [
         ([10, 2, 10, 2, 2, 2], ("2", "10"), [1, 0, 1, 0, 0, 0]),
-        ([1.0, 0.0, 1.0, 0.0, 0.0, 0.0], ("0", "1"), [1, 0, 1, 0, 0, 0]),
+        ([1.0, 0.0, 1.0, 0.0, 0.0, 0.0], ("0.0", "1.0"), [1, 0, 1, 0, 0, 0]),
         ([True, False] * 3, ("False", "True"), [1, 0] * 3),
         (["None", "null", "NA", "nan", "None", "null"], None, None),
         ([0.5, 1.25, 2.0, 3.0, 4.0, 5.0], None, "scores"),
@@ -114,7 +116,8 @@ def test_a_class_may_be_called_nan_where_it_is_said(tmp_path):
 
 def test_duplicate_texts_are_noted(tmp_path):
     task = read_file(write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["same"] * 6))
-    assert task.notes == ("5 duplicate prompts kept; they can lie on both sides of a fold",)
+    assert task.notes == ("6 rows in 1 group of equal or nearly equal texts",)
+    assert task.groups == ("0",) * 6
 
 
 @pytest.mark.parametrize(
@@ -164,7 +167,7 @@ def test_duplicate_texts_are_noted(tmp_path):
             "c.jsonl",
             b'{"k": "\\udfff", "label": 1}\n',
             {"template": "{k}"},
-            "prompts must hold whole characters",
+            "column 'k' must hold whole characters",
         ),
         (
             "c.jsonl",
@@ -175,7 +178,12 @@ def test_duplicate_texts_are_noted(tmp_path):
         ("c.csv", b"text,label\na,1\nb,c,0\n", {}, "line 3 has 3.*quotation marks"),
         ("c.csv", b"text,text\na,1\n", {}, "different names; text come"),
         ("c.csv", b'text,label\n"a,1\n', {}, "well-formed table"),
-        ("c.csv", b"text,label\nd\xe9j\xe0,1\n", {}, "UTF-8.*at byte"),
+        (
+            "c.csv",
+            b"text,label\nd\xe9j\xe0,1\n",
+            {},
+            "UTF-8; .*line 2 is not, at its byte 2 .0xe9.*--encoding cp1252",
+        ),
         (
             "c.csv",
             b"text,label,k\na,1,x\nb,0,x\n",
@@ -223,3 +231,102 @@ def test_a_column_of_ids_is_no_label(tmp_path):
     with pytest.raises(InputError, match="60 classes in 60 rows.*--label-kind scores"):
         read_file(path)
     assert read_file(path, label_kind="scores").kind == "scores"
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json"])
+@pytest.mark.parametrize("pack", ["gz", "bz2"])
+def test_packed_files_are_read(tmp_path, ending, pack):
+    plain = write(tmp_path / f"mine.{ending}", ["neg", "pos"] * 3)
+    packed = plain.with_name(f"{plain.name}.{pack}")
+    packed.write_bytes({"gz": gzip, "bz2": bz2}[pack].compress(plain.read_bytes()))
+    task = read_file(packed)
+    assert task.prompts == tuple(TEXTS)
+    assert task.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [("cp1252", "cp1252"), ("utf-16", None), ("utf-16-le", "utf-16-le"), ("utf-32", None)],
+)
+def test_encodings_are_named_or_marked(tmp_path, encoding, said):
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\ndéjà vu,1\nnaïve,0\n".encode(encoding))
+    assert read_file(path, encoding=said).prompts == ("déjà vu", "naïve")
+    if said is not None:
+        with pytest.raises(InputError, match=f"--encoding {'cp1252|utf-16-le'}"):
+            read_file(path)
+
+
+@pytest.mark.parametrize("name", ["nonsense", "rot13", "base64"])
+def test_no_encoding(tmp_path, name):
+    with pytest.raises(InputError, match=f"one that Python knows.*got '{name}'"):
+        read_file(write(tmp_path / "a.csv", ["x", "y"] * 3), encoding=name)
+
+
+def test_options_of_other_files_are_refused(tmp_path):
+    table = write(tmp_path / "a.parquet", ["x", "y"] * 3)
+    with pytest.raises(InputError, match="encoding must be left out with .parquet"):
+        read_file(table, encoding="utf-8")
+    with pytest.raises(InputError, match="quoting must be left out with"):
+        read_file(write(tmp_path / "a.json", ["x", "y"] * 3), quoting="none")
+
+
+def test_bytes_are_decoded_or_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"text": ["café".encode(), b"tea"], "label": [b"x", b"y"]}).to_parquet(
+        path
+    )
+    task = read_file(path)
+    assert task.prompts == ("café", "tea")
+    assert task.label_names == ("x", "y")
+    assert read_file(path, template="To {text}").prompts == ("To café", "To tea")
+    pd.DataFrame({"text": [b"tea", b"caf\xe9"], "label": [1, 2]}).to_parquet(path)
+    with pytest.raises(InputError, match=r"data row 2 holds bytes that are not UTF-8"):
+        read_file(path)
+
+
+@pytest.mark.parametrize("template", [None, "{text}"])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (["a", "b"], "data row 1 holds a list.*column of its own"),
+        ({"en": "hi"}, "data row 1 holds an object"),
+        ([{"role": "user", "content": "hi"}], "holds chat messages.*apply_chat_template"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_texts_that_are_none_are_refused(tmp_path, ending, value, message, template):
+    path = write(tmp_path / f"a.{ending}", ["x", "y"] * 3, texts=[value] * 6)
+    with pytest.raises(InputError, match=message):
+        read_file(path, template=template)
+
+
+def test_json_numbers_stay_as_they_are_written(tmp_path):
+    path = tmp_path / "a.jsonl"
+    lines = [f'{{"text": 0.10, "label": {y}, "n": {"1" * 5000}}}' for y in ("1e5", "2e3")]
+    path.write_text("\n".join(lines))
+    task = read_file(path, template="{text}: {n}")
+    assert task.prompts == ("0.10: " + "1" * 5000,) * 2
+    assert task.label_names == ("2e3", "1e5")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            '{"text": "t", "label": 1, "x": ' + "[" * 200_000 + "]" * 200_000 + "}",
+            "so deep",
+        ),
+        ('{"text": "a", "text": "b", "label": 1}', "'text' comes twice"),
+    ],
+)
+def test_json_that_no_row_is(tmp_path, content, message):
+    path = tmp_path / "a.jsonl"
+    path.write_text(content + "\n")
+    with pytest.raises(InputError, match=f"line 1 of .*{message}"):
+        read_file(path)
+
+
+def test_lost_characters_are_noted(tmp_path):
+    path = write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["caf\ufffd", *TEXTS[1:]])
+    assert any("1 prompts hold U+FFFD" in note for note in read_file(path).notes)

@@ -124,7 +124,9 @@ def test_clear_excerpts_hold_lines_and_formulas_do_not_show(tmp_path):
     assert task.prompts[0].startswith('Text: Two\nlines, "said"\nEase of reading')
     assert task.labels.tolist() == [-0.340259, 0]
     assert task.answers == (" -0.34", " 0.0")
-    with pytest.raises(InputError, match="may name the columns excerpt, id; got {CAREC}"):
+    with pytest.raises(
+        InputError, match="may name the columns excerpt, id, source; got {CAREC}"
+    ):
         load_task("clear", data_folder=tmp_path, template="{excerpt} {CAREC}")
 
 

@@ -6,11 +6,13 @@ import gzip
 import pytest
 
 from mi_probe.errors import InputError
-from mi_probe.tasks.tables import checked, json_lines, lines_of, separated
+from mi_probe.tasks.decoded import lines_of
+from mi_probe.tasks.delimited import separated
+from mi_probe.tasks.tables import checked, json_lines
 
 
 def tsv(path):
-    return separated(path, "\t", quoting=False)
+    return separated(path, "\t", quoting="none")
 
 
 def test_without_quoting_a_lone_quotation_mark_takes_no_row(tmp_path):
@@ -23,7 +25,7 @@ def test_without_quoting_a_lone_quotation_mark_takes_no_row(tmp_path):
 def test_with_quoting_a_field_holds_delimiters_quotes_and_lines(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b'a,"b, ""c""\r\nd",1.5\r\n"e",f,2\r\n')
-    rows = separated(path, ",", header=("x", "y", "z"))
+    rows = list(separated(path, ",", header=("x", "y", "z")))
     assert rows[0] == {"x": "a", "y": 'b, "c"\r\nd', "z": "1.5"}
     assert len(rows) == 2
 
@@ -33,7 +35,7 @@ def test_lines_end_where_files_say_and_nowhere_else(tmp_path, ending):
     path = tmp_path / "a.txt"
     texts = ["one\x0btwo", "three\u2028four\x85", "five\u00a0six\x1c", ""]
     path.write_bytes("".join(t + ending for t in [*texts, "end"]).encode())
-    assert lines_of(path) == [*texts, "end"]
+    assert list(lines_of(path)) == [*texts, "end"]
 
 
 @pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("bz2", bz2.compress)])
@@ -54,4 +56,4 @@ def test_a_row_of_another_length_is_an_error_with_its_line(tmp_path):
     path = tmp_path / "a.tsv"
     path.write_text("a\tb\n1\t2\n3\n", "utf-8")
     with pytest.raises(InputError, match="2 cells; line 3 has 1. Is it the right file"):
-        tsv(path)
+        checked(path, tsv)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
+from mi_probe.analysis.dependent_rows import groups_of
 from mi_probe.analysis.tokens.comparison import (
     Column,
     attention_received,
@@ -60,7 +61,6 @@ def measure_tokens(
     answers: Sequence[str] | None = None,
     compare: bool = True,
     batch_size: int = 16,
-    groups: Groups | None = None,
     seed: int = 0,
 ) -> TokenTables:
     """Token-level information of a task's classes at one site.
@@ -74,7 +74,6 @@ def measure_tokens(
             The word table is then of the labels.
         compare: add gradient x input and attention, a forward and a backward pass more.
         batch_size: rows a forward pass.
-        groups: which rows depend on one another.
         seed: of folds and critics.
 
     Raises:
@@ -88,6 +87,7 @@ def measure_tokens(
     labels = np.asarray(task.labels)
     present = np.unique(labels)
     names = [task.label_names[int(c)] for c in present]
+    groups = groups_of(task)
     found = token_information(z, labels, groups=groups, seed=seed)
     prefix, alone = found["prefix"], found["alone"]
     gradient, attention = _compared(

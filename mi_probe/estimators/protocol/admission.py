@@ -1,5 +1,6 @@
 """What an estimator lets in: one check of X and Y for all, by what its `Nature` says."""
 
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, TypeAlias
 
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 from mi_probe.errors import InputError
 from mi_probe.estimators.protocol.base import Estimator, States
 from mi_probe.estimators.protocol.copies import copies_of
+from mi_probe.estimators.protocol.dependence import dependence_of
 from mi_probe.estimators.protocol.split import (
     Blocks,
     Groups,
@@ -69,7 +71,8 @@ def admitted(
         x: the states.
         y: the target.
         groups: which rows depend on one another, one value a row, or `Blocks` of ordered
-            rows; by default the copies that `copies_of` finds.
+            rows. By default the copies that `copies_of` finds; `dependence_of` then looks
+            for signs of more.
         seed: of the split.
         n_folds: number of folds; 1 where nothing is held out.
         fewest_folds: that this estimator can nest.
@@ -132,8 +135,10 @@ def split_rows(
             f"n_folds must lie in {fewest_folds} ... {units // 2} for {units} {what}: "
             f"{nested * (fewest_folds > 2)}got {n_folds}."
         )
-    more = {"fold": fold, "kept": kept, "given": groups is not None}
-    return states, target, draw_split(target, n_folds, seed, group, **more)
+    split = draw_split(target, n_folds, seed, group, fold=fold, kept=kept)
+    if groups is None:
+        split = replace(split, signs=dependence_of(states, target))
+    return states, target, split
 
 
 def _group_of(groups: Any, n: int) -> Int[np.ndarray, " n"] | None:

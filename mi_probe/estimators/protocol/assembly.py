@@ -166,6 +166,8 @@ def _status(
         return "diverged"
     if target.entropy is not None and nats > target.entropy + _ROUNDING:
         return "above_ceiling"
+    if any(sign.flagged for sign in split.signs):
+        return "dependent_rows"
     few = isinstance(target, Classes) and target.counts.min() < _FEW_A_CLASS
     if few or len(target) < _FEW_ROWS:
         return "too_few_rows"

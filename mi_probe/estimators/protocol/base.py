@@ -14,7 +14,13 @@ from mi_probe.facts import amount, facts_html
 from mi_probe.hidden import HiddenStates
 
 Status: TypeAlias = Literal[
-    "ok", "above_ceiling", "diverged", "not_converged", "too_few_rows", "saturated"
+    "ok",
+    "above_ceiling",
+    "diverged",
+    "not_converged",
+    "too_few_rows",
+    "dependent_rows",
+    "saturated",
 ]
 States: TypeAlias = np.ndarray | Tensor | HiddenStates
 BoundKind: TypeAlias = Literal["lower bound", "upper bound", "neither"]
@@ -91,7 +97,8 @@ class Estimate:
     ``float(estimate)`` is ``nats``. Values are never clipped: a negative one is noise
     around 0, one above H(Y) is a failure and has the status ``above_ceiling``. One at the
     most that so many rows can show (Y a function of X, real numbers both: I(Y;X) is
-    infinite) has the status ``saturated``.
+    infinite) has the status ``saturated``. Rows that seem to depend on one another, though
+    no groups were named, have the status ``dependent_rows``: `notes` says why.
     """
 
     nats: float
@@ -141,6 +148,11 @@ class Estimate:
     def group(self) -> Int[np.ndarray, " n"] | None:
         """Number of each example's group; None where every example is its own."""
         return None if self.split is None else self.split.group
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What these rows show that the reader should know, a sentence each."""
+        return () if self.split is None else tuple(s.words for s in self.split.signs)
 
     @property
     def bits(self) -> float:
@@ -212,6 +224,7 @@ class Estimate:
             ("Status", self.status.replace("_", " ")),
             ("Rows, seed", f"{len(self.pointwise):,}, {self.seed}"),
         ]
+        facts += [("Note", note) for note in self.notes]
         leak = "X held gold answer tokens: I(Y;X) = H(Y) says nothing."
         title = f"I(Y;X) by {self.estimator.name}"
         return facts_html(title, facts, leak if self.gold_leak else "")

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -48,6 +48,20 @@ class Blocks:
     """Number of blocks, 3 a fold at least; longer than the dependence reaches."""
 
 
+@dataclass(frozen=True)
+class Dependence:
+    """One sign that rows depend on one another, though nobody named their groups."""
+
+    kind: Literal["near copies", "clusters", "order"]
+    words: str
+    """What was seen and what to do, one sentence."""
+
+    @property
+    def flagged(self) -> bool:
+        """Whether the estimate is not to be trusted; clusters may be a mixture's."""
+        return self.kind != "clusters"
+
+
 Groups: TypeAlias = np.ndarray | Sequence[Any] | Blocks
 
 
@@ -64,8 +78,8 @@ class Split:
     """Number 0 ... g-1 of each row's group; None where every row is its own."""
     kept: Int[np.ndarray, " n"] | None = None
     """Indices, among the rows that came, of those that are used; None for all."""
-    given: bool = False
-    """Whether the caller named the groups."""
+    signs: tuple[Dependence, ...] = ()
+    """Signs that rows depend on one another; none where the caller named the groups."""
 
     def __len__(self) -> int:
         return len(self.fold)
@@ -202,7 +216,6 @@ def draw_split(
     *,
     fold: Int[np.ndarray, " n"] | None = None,
     kept: Int[np.ndarray, " n"] | None = None,
-    given: bool = False,
 ) -> Split:
     """Folds with about equal shares of each class, and the levels of the learning curve.
 
@@ -213,7 +226,6 @@ def draw_split(
         group: number of each row's group, 0 ... g-1; None where every row is its own.
         fold: of each row, where it is not drawn.
         kept: which of the rows that came these are; None for all.
-        given: whether the caller named the groups.
     """
     units = len(target) if group is None else int(group.max()) + 1
     rng = np.random.default_rng(seed)
@@ -229,7 +241,7 @@ def draw_split(
         fold[shuffled] = np.arange(units) % n_folds
     else:
         fold = _group_folds(classes, group, n_folds, rng)[group]
-    return Split(fold, _levels(classes, group, units, rng), seed, group, kept, given)
+    return Split(fold, _levels(classes, group, units, rng), seed, group, kept)
 
 
 def cut_blocks(

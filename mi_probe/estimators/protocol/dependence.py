@@ -1,0 +1,190 @@
+r"""Rows that know one another, where nobody said so: what a sample itself can show.
+
+Three kinds, told from vectors and Y alone. Each needs a sign in X *and* one in Y, since
+rows that are alike in X only make nothing of nothing.
+
+* *Near copies*: a gap behind the first neighbours. With :math:`r_k` the distance to the
+  k-th neighbour in D dimensions, :math:`k D \ln(r_{k+1}/r_k)` is exponential of mean 1 for
+  independent rows, for every k (Levina and Bickel 2004); D is told by all k together. A
+  gap counts where neighbours before it agree in Y more than those just behind it.
+* *Clusters*: the same behind more neighbours. A speaker's ten rows look like one part of a
+  mixture, so this is a note and no flag.
+* *Order*: successive rows are alike in what Y leaves of X, and in Y, beyond what a random
+  order gives.
+
+Not to be trusted to find all: rows of one document that differ as much as others do cannot
+be told. Name the groups where they are known.
+
+References:
+    Levina and Bickel 2004, Maximum Likelihood Estimation of Intrinsic Dimension.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from mi_probe.estimators.protocol.split import Dependence
+from mi_probe.estimators.protocol.states import chunks
+from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.hidden import HiddenStates
+from mi_probe.pooling import POOLINGS
+
+_COPIES, _NEAR, _FAR = 3, 16, 32
+"""Neighbours up to which a gap is a copy's, up to which a cluster's, and looked at."""
+_WIDE, _SHARE = 6.0, 0.08
+"""Gap that is a copy's or a cluster's, one chance in 400; share of rows with one."""
+_TRIMMED, _TRIMMED_MEAN = 0.1, 0.744
+"""Share of the widest gaps that the dimension is told without; the mean of the others, 1 -
+0.1 (1 + ln 10) over 0.9, of an exponential variable of mean 1."""
+_BEHIND = 4
+"""Neighbours behind the gap, against which those before it are held."""
+_FEWEST = 100
+"""Rows below which neither neighbours nor order say much."""
+_ASKED = 1000
+"""Rows whose neighbours are looked for, at most."""
+_ERRORS = 4.0
+"""Standard errors by which the signs in X and in Y have to show."""
+_COLUMNS, _BINS = 64, 8
+"""Leading directions in which order is looked for; ranges that scores are cut into."""
+_REPEATS = 0.5
+"""Share of different values from which a coordinate counts as continuous."""
+
+
+def dependence_of(
+    x: Float[np.ndarray, "n d"] | HiddenStates, target: Classes | Scores | TokenSequences
+) -> tuple[Dependence, ...]:
+    """Signs of dependence between rows, of sequences by the mean of their tokens."""
+    if len(target) < _FEWEST or isinstance(target, TokenSequences):
+        return ()
+    if isinstance(x, HiddenStates):
+        pool = POOLINGS["mean"]
+        parts = [pool(x[rows].values, x[rows].mask) for rows in chunks(x)]
+        x = torch.cat(parts).double().cpu().numpy()
+    spread = x.std(0)
+    varies = spread > 1e-7 * np.abs(x).max(0, initial=1e-30)
+    if not varies.any():
+        return ()
+    columns = ((x[:, varies] - x[:, varies].mean(0)) / spread[varies]).astype(np.float32)
+    y = _standard(target)
+    found = [_near(columns, y), _in_order(columns, y)]
+    return tuple(one for one in found if one is not None)
+
+
+def _standard(target: Classes | Scores) -> Float[np.ndarray, "n k"]:
+    """Y as columns of mean 0 and spread 1: an indicator a class, or the scores' ranks."""
+    if isinstance(target, Classes):
+        y = (
+            np.eye(target.n_classes)[target.index]
+            if target.n_classes <= _COLUMNS
+            else (
+                np.random.default_rng(0).normal(size=(target.n_classes, _COLUMNS))[
+                    target.index
+                ]
+            )
+        )
+    else:
+        y = target.values.argsort(0).argsort(0).astype(float)
+    return (y - y.mean(0)) / y.std(0)
+
+
+def _near(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]) -> Dependence | None:
+    n = len(x)
+    seen = x[:, np.unique(np.linspace(0, x.shape[1] - 1, _NEAR).astype(int))]
+    # Where values recur by nature, as on a grid, distances do too.
+    if min(len(np.unique(column)) for column in seen.T) < _REPEATS * n:
+        return None
+    asked = np.unique(np.linspace(0, n - 1, min(n, _ASKED)).astype(int))
+    squares = (x.astype(np.float64) ** 2).sum(1)
+    apart = squares[asked][:, None] + squares - 2.0 * (x[asked] @ x.T)
+    apart[np.arange(len(asked)), asked] = np.inf
+    near = np.argpartition(apart, _FAR, axis=1)[:, : _FAR + 1]
+    order = np.argsort(np.take_along_axis(apart, near, 1), axis=1)
+    near = np.take_along_axis(near, order, 1)[:, :_FAR]
+    # Differences, since float32 squares lose the digits of copies that hardly differ.
+    columns = [np.linalg.norm(x[asked] - x[near[:, k]], axis=1) for k in range(_FAR)]
+    order = np.argsort(np.stack(columns, axis=1), axis=1)
+    near = np.take_along_axis(near, order, 1)
+    log_r = np.log(np.maximum(np.take_along_axis(np.stack(columns, 1), order, 1), 1e-12))
+    gaps = np.diff(log_r, axis=1) * np.arange(1, _FAR)
+    settled = np.sort(gaps[:, _COPIES:].ravel())
+    settled = settled[: round((1 - _TRIMMED) * len(settled))].mean() / _TRIMMED_MEAN
+    gaps /= max(float(settled), 1e-9)
+    wide = gaps > _WIDE
+    copied = wide[:, :_COPIES].any(1)
+    clustered = wide[:, _COPIES:_NEAR].any(1)
+    if max(copied.mean(), clustered.mean()) < _SHARE:
+        return None
+    kind = "near copies" if copied.mean() >= _SHARE else "clusters"
+    rows = np.flatnonzero(copied if kind == "near copies" else clustered)
+    most = _COPIES if kind == "near copies" else _NEAR
+    place = gaps[rows, :most].argmax(1)
+    # The neighbours before the gap against those behind it, of the same rows.
+    likeness = (y[asked[rows]][:, None] * y[near[rows]]).mean(2)
+    inside = np.arange(_FAR) <= place[:, None]
+    behind = ~inside & (np.arange(_FAR) <= place[:, None] + _BEHIND)
+    gain = (likeness * inside).sum(1) / inside.sum(1)
+    gain = gain - (likeness * behind).sum(1) / behind.sum(1)
+    if gain.mean() < _ERRORS * gain.std() / np.sqrt(len(gain)):
+        return None
+    share = 100 * len(rows) / len(asked)
+    if kind == "near copies":
+        words = (
+            f"{share:.0f} % of the rows have a neighbour nearer than independent rows do, "
+            "with like Y: they may be near copies. Name the groups (groups=, "
+            "--group-column), or leave copies out."
+        )
+        return Dependence("near copies", words)
+    words = (
+        f"{share:.0f} % of the rows lie in small clusters of like Y: if these are one "
+        "document's or speaker's rows, name the groups (groups=, --group-column)."
+    )
+    return Dependence("clusters", words)
+
+
+def _in_order(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]
+) -> Dependence | None:
+    if _lagged(y) < _ERRORS:
+        return None
+    rest = _without(x, y)
+    if rest.shape[1] > _COLUMNS:
+        centred = rest - rest.mean(0)
+        rng = np.random.default_rng(0)
+        basis = np.linalg.qr(
+            centred.T @ (centred @ rng.normal(size=(x.shape[1], _COLUMNS)))
+        )[0]
+        rest = centred @ basis
+    if _lagged(rest) < _ERRORS:
+        return None
+    words = (
+        "successive rows are alike, in X and in Y: their order may be one of time or of "
+        "documents. Name the groups (groups=, --group-column), or cut ordered rows into "
+        "blocks (groups=Blocks(N), --blocks N)."
+    )
+    return Dependence("order", words)
+
+
+def _without(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]
+) -> Float[np.ndarray, "n d"]:
+    """What Y leaves of X: rows that are sorted by Y are alike in X for that alone."""
+    cut = [y, np.ones((len(y), 1))]
+    for column in y.T:
+        if len(np.unique(column)) > _BINS:
+            place = column.argsort().argsort() * _BINS // len(column)
+            bins = np.eye(_BINS)[place]
+            cut += [bins, bins * column[:, None]]
+    design = np.concatenate(cut, axis=1)
+    return x - design @ np.linalg.lstsq(design, x.astype(np.float64), rcond=None)[0]
+
+
+def _lagged(values: Float[np.ndarray, "n k"]) -> float:
+    """Likeness of successive rows, in standard errors of a random order."""
+    centred = values - values.mean(0)
+    n, gram = len(centred), centred.T @ centred
+    products = (centred[1:] * centred[:-1]).sum(1)
+    # Moments over all orders: pairs of rows are drawn without replacement.
+    mean = -(n - 1) * np.trace(gram) / (n * (n - 1))
+    spread = np.sqrt((n - 1) * (gram**2).sum()) / n
+    return float((products.sum() - mean) / max(spread, 1e-30))
