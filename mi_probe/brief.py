@@ -9,12 +9,12 @@
 import pandas as pd
 
 from mi_probe.errors import InputError
-from mi_probe.facts import fixed
+from mi_probe.facts import fixed, reach
 
 NEEDED = (
     *("model", "task", "site", "layer", "view", "estimator", "value_nats", "ci_low"),
-    *("ci_high", "extrapolated_nats", "extrapolated_reliable", "null_high", "H_Y_nats"),
-    *("n", "status"),
+    *("ci_high", "extrapolated_nats", "extrapolated_low", "extrapolated_claim"),
+    *("null_high", "p_value", "H_Y_nats", "n", "status"),
 )
 
 
@@ -22,8 +22,9 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
     """The same rows, to be looked at: names, value with interval, ceiling, null, status.
 
     Steps, seeds and sets of tokens have a column where there are several. In nats.
-    ``n → ∞`` is the extrapolated value, with ``?`` where it is not reliable;
-    ``null, high`` the 95th percentile with Y permuted. A cell without a value is empty.
+    ``n → ∞`` is the extrapolated value, or after ``≥`` the lower end of its interval;
+    ``null, high`` the 95th percentile with Y permuted, where that is of the same estimate;
+    ``p`` of its own or of a cheaper statistic. A cell without a value is empty.
 
     Raises:
         InputError: not a table of results.
@@ -34,8 +35,6 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
             f"results must have the columns of a result table; {', '.join(missing)} "
             "are missing. Give what profile or read_results returned."
         )
-    doubt = results["extrapolated_reliable"].astype("boolean").fillna(False)
-    limit = results["extrapolated_nats"].map(_number)
     return pd.DataFrame(
         {
             "model": results["model"],
@@ -50,11 +49,16 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
                 f"[{fixed(low)}, {fixed(high)}]" if pd.notna(low) and pd.notna(high) else ""
                 for low, high in zip(results["ci_low"], results["ci_high"], strict=True)
             ],
-            "n \N{RIGHTWARDS ARROW} \N{INFINITY}": limit.where(
-                doubt | (limit == ""), limit + " ?"
-            ),
+            "n \N{RIGHTWARDS ARROW} \N{INFINITY}": [
+                "" if pd.isna(nats) else reach(nats, low, claim)
+                for nats, low, claim in zip(
+                    *(results[f"extrapolated_{name}"] for name in ("nats", "low", "claim")),
+                    strict=True,
+                )
+            ],
             "H(Y) (nats)": results["H_Y_nats"].map(_number),
             "null, high": results["null_high"].map(_number),
+            "p": results["p_value"].map(_number),
             "rows": results["n"],
             "status": results["status"],
         }

@@ -32,6 +32,21 @@ def amount(nats: float, interval: tuple[float, float] | None = None) -> str:
     return f"{fixed(nats)} nats [{fixed(interval[0])}, {fixed(interval[1])}]"
 
 
+def reach(nats: float, low: float, claim: object) -> str:
+    """A value at n -> infinity in a table: its lower end, where it is claimed from below.
+
+    Args:
+        nats: the value.
+        low: the lower end of its interval.
+        claim: see `Extrapolation.claim`.
+    """
+    return (
+        fixed(nats)
+        if claim == "two_sided"
+        else f"\N{GREATER-THAN OR EQUAL TO} {fixed(low)}"
+    )
+
+
 def fixed(value: float, digits: int = 3) -> str:
     """A number with so many decimals; what rounds to nothing has no sign."""
     # Minus zero and zero are zero.

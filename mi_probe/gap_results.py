@@ -21,7 +21,7 @@ from mi_probe.atomic import write_atomically
 from mi_probe.contents import plain
 from mi_probe.errors import InputError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,6 @@ class GapRow(Compared):
     p_holm: float | None
     """The same, corrected for the poolings measured together."""
     n_draws: int
-    gap_extrapolated_nats: float | None
     reading: str
     status: str
     estimator: str

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mi_probe.contents import plain
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,16 +59,25 @@ class Row:
     """The value at n -> infinity; None where there is none."""
     extrapolated_low: float | None
     extrapolated_high: float | None
-    extrapolated_reliable: bool | None
+    """Upper end of its interval; None where it is claimed from below alone."""
+    extrapolated_claim: str | None
+    """``at_least`` (no less than ``extrapolated_low``) or ``two_sided``."""
+    extrapolated_assumes: str | None
+    """Law of the data that a two-sided claim assumes; None for at_least."""
     extrapolated_reason: str | None
-    """Why the extrapolation is not reliable; None where it is."""
+    """Why no more is claimed; None for a two-sided claim."""
     extrapolated_method: str | None
     """What it is by: the learning curve, or theory of linear discriminants or of canonical
     correlations; none where the value is only repeated as it was learned."""
     null_mean: float | None
+    """Mean of the same estimate with Y permuted; None where that was not made."""
     null_high: float | None
+    """Its 95th percentile."""
     n_permutations: int
     p_value: float | None
+    p_statistic: str | None
+    """What the permutations are compared by: ``estimate``, or the name of a cheaper
+    statistic of dependence; None without permutations."""
     H_Y_nats: float | None
     """The ceiling; None for scores, which have none."""
     metric: str | None

@@ -16,9 +16,10 @@ def test_it_holds_what_is_read_first():
     assert shown["status"].tolist() == ["ok", "ok"]
 
 
-def test_a_curve_that_is_not_reliable_has_a_question_mark():
-    shown = brief(table(row(0.25, extrapolated_reliable=False), row(0.1, view="mean")))
-    assert shown.iloc[:, 8].tolist() == ["0.280 ?", "0.130"]
+def test_what_is_claimed_from_below_is_shown_as_at_least():
+    below = row(0.25, extrapolated_claim="at_least", extrapolated_high=None)
+    shown = brief(table(below, row(0.1, view="mean")))
+    assert shown.iloc[:, 8].tolist() == ["\N{GREATER-THAN OR EQUAL TO} 0.260", "0.130"]
 
 
 def test_rows_of_one_model_are_told_apart():
@@ -37,12 +38,13 @@ def test_what_has_no_value_is_empty():
         ci_low=None,
         H_Y_nats=None,
         null_high=None,
+        p_value=None,
         extrapolated_nats=None,
-        extrapolated_reliable=None,
+        extrapolated_claim=None,
         status="diverged",
     )
     shown = brief(table(flagged)).iloc[0]
-    assert list(shown[6:11]) == [""] * 5
+    assert list(shown[6:12]) == [""] * 6
     assert shown["status"] == "diverged"
 
 

@@ -52,14 +52,16 @@ ROW = Row(
     bound="lower bound",
     extrapolated_nats=0.3,
     extrapolated_low=0.1,
-    extrapolated_high=0.5,
-    extrapolated_reliable=False,
+    extrapolated_high=None,
+    extrapolated_claim="at_least",
+    extrapolated_assumes=None,
     extrapolated_reason="the curve is flat",
     extrapolated_method="learning curve",
     null_mean=None,
     null_high=None,
     n_permutations=0,
     p_value=None,
+    p_statistic=None,
     H_Y_nats=0.69,
     metric="accuracy",
     metric_value=0.75,
@@ -88,8 +90,8 @@ def test_columns_are_the_contract():
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
         "checkpoint_step,objective,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
-        "extrapolated_reliable,extrapolated_reason,extrapolated_method,"
-        "null_mean,null_high,n_permutations,p_value,H_Y_nats,"
+        "extrapolated_claim,extrapolated_assumes,extrapolated_reason,extrapolated_method,"
+        "null_mean,null_high,n_permutations,p_value,p_statistic,H_Y_nats,"
         "metric,metric_value,parse_failure_rate,status,"
         "gold_leak,seconds,code_version,config_sha,created"
     )
@@ -212,8 +214,8 @@ def test_folders_that_hold_no_results(tmp_path):
     ("change", "message"),
     [
         (lambda text: text[: len(text) // 2], "damaged.*Remove it"),
-        (lambda text: text.replace('"schema_version": 3', '"schema_version": 9'), "9"),
-        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 3"),
+        (lambda text: text.replace('"schema_version": 4', '"schema_version": 9'), "9"),
+        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 4"),
     ],
 )
 def test_rows_of_another_schema_or_damaged(tmp_path, change, message):

@@ -19,7 +19,7 @@ COLUMNS = (
     *("task", "group", "view", "n", "seed", "package", "version", "estimator"),
     *("true", "true_stderr", "nats", "error", "ci_low", "ci_high", "covers"),
     *("extrapolated", "extrapolated_error", "extrapolated_low", "extrapolated_high"),
-    *("reliable", "cpu_seconds", "peak_mb", "status", "said", "reason"),
+    *("claim", "cpu_seconds", "peak_mb", "status", "said", "reason"),
 )
 _ONE_THREAD = {
     **dict.fromkeys(

@@ -26,8 +26,10 @@ def _method(name):
                 {
                     "extrapolated": extrapolated.nats,
                     "extrapolated_low": extrapolated.ci[0],
-                    "extrapolated_high": extrapolated.ci[1],
-                    "reliable": extrapolated.reliable,
+                    "extrapolated_high": (
+                        extrapolated.ci[1] if np.isfinite(extrapolated.ci[1]) else None
+                    ),
+                    "claim": extrapolated.claim,
                 }
                 if extrapolated
                 else {}

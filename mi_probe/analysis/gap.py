@@ -53,15 +53,6 @@ class Gap:
         return None if self.test is None else self.test.p_value
 
     @property
-    def extrapolated(self) -> float | None:
-        """Difference of the learning curves' values, where both can be relied on."""
-        curves = (self.full.extrapolated, self.pooled.extrapolated)
-        if any(curve is None or not curve.reliable for curve in curves):
-            return None
-        full, pooled = (curve.nats for curve in curves if curve is not None)
-        return full - pooled
-
-    @property
     def reading(self) -> Reading:
         """What a gap is of, by whether noise was added."""
         return reading_of(self.sigma)
@@ -140,7 +131,6 @@ def _row(gap: Gap) -> dict[str, object]:
         "low": gap.ci[0],
         "high": gap.ci[1],
         "p_value": np.nan if gap.p_value is None else gap.p_value,
-        "gap_extrapolated": np.nan if gap.extrapolated is None else gap.extrapolated,
         "H_Y": np.nan if gap.full.entropy_y is None else gap.full.entropy_y,
         "status": gap.full.status if gap.full.status != "ok" else gap.pooled.status,
         "reading": gap.reading,
@@ -164,7 +154,7 @@ def _html(table: pd.DataFrame, verdicts: tuple[str, ...]) -> str:
     hidden = [c for c in ("sigma", "reading", "stderr", "low", "high") if c in table]
     shown = table.drop(columns=hidden)
     shown.insert(list(shown.columns).index("gap") + 1, "95 % interval", interval)
-    units = {c: f"{c} (nats)" for c in ("full", "pooled", "gap", "gap_extrapolated")}
+    units = {c: f"{c} (nats)" for c in ("full", "pooled", "gap")}
     shown = shown.rename(columns={**units, "H_Y": "H(Y) (nats)"})
     drawn = shown.to_html(index=False, float_format=lambda v: f"{v:.3f}", na_rep="-")
     words = "".join(f"<p>{escape(verdict)}</p>" for verdict in verdicts)

@@ -199,7 +199,6 @@ def _gaps(
             p_value=gap.p_value,
             p_holm=_number(table[gap.pooling]["p_holm"]),
             n_draws=asked.n_draws,
-            gap_extrapolated_nats=gap.extrapolated,
             reading=gap.reading,
             status=str(table[gap.pooling]["status"]),
             estimator=asked.estimator,

@@ -32,9 +32,9 @@ def format_scores(scores: Mapping[str, float]) -> str:
 def format_table(rows: pd.DataFrame) -> str:
     """Result rows for a terminal: nats, with interval, null, share of H(Y), status.
 
-    `n -> inf` is the extrapolated value, with a question mark where it is not
-    reliable; `network` says in how many folds the trained network was used, and not
-    only its start.
+    `n -> inf` is the extrapolated value, or after `>=` the lower end of its interval,
+    where the value is at least that; `network` says in how many folds the trained network
+    was used, and not only its start.
     """
     several = bool((rows["token_set"] != "prompt").any())
     lines: list[tuple[str, ...]] = [
@@ -119,9 +119,9 @@ def _network(critic: object) -> str:
 
 
 def _extrapolated(row: Mapping[Hashable, Any]) -> str:
-    value = _number(row["extrapolated_nats"])
-    known = value != "-"
-    return value + "?" * (known and str(row["extrapolated_reliable"]) != "True")
+    if row["extrapolated_claim"] == "at_least":
+        return f">= {_number(row['extrapolated_low'])}"
+    return _number(row["extrapolated_nats"])
 
 
 def _number(value: float | None) -> str:

@@ -22,6 +22,7 @@ from mi_probe.analysis.labels import view_words
 from mi_probe.analysis.summaries import PANEL
 from mi_probe.facts import fixed
 
+_LEVEL = 0.05
 STATUS_WORDS = {
     "above_ceiling": "above H(Y)",
     "diverged": "diverged",
@@ -113,12 +114,13 @@ def _beyond(row: pd.Series) -> str:
     """What endless rows would give; empty where it is unknown."""
     if pd.isna(row["extrapolated"]):
         return ""
-    low, high = row["extrapolated_low"], row["extrapolated_high"]
-    text = (
-        f" Extrapolated to endless rows it is {fixed(row['extrapolated'])} "
-        f"{row['unit']} [{fixed(low)}, {fixed(high)}]"
+    low, high = fixed(row["extrapolated_low"]), fixed(row["extrapolated_high"])
+    if row["claim"] == "at_least":
+        return f" With endless rows it is at least {low} {row['unit']}."
+    return (
+        f" With endless rows it is {fixed(row['extrapolated'])} {row['unit']} "
+        f"[{low}, {high}], if the law holds that was assumed and tested."
     )
-    return f"{text}." if row["reliable"] else f"{text}, which is not reliable here."
 
 
 def _share(row: pd.Series) -> str:
@@ -186,6 +188,13 @@ def _null_line(panel: pd.DataFrame, peak: pd.Series | None) -> str:
 
 def _null_words(panel: pd.DataFrame, peak: pd.Series | None) -> str:
     known = panel[panel["null_high"].notna()]
+    tested = panel[panel["p_value"].notna()]
+    if known.empty and len(tested):
+        above = int((tested["p_value"] > _LEVEL).sum())
+        return (
+            "Y was permuted for a cheaper statistic of dependence, which is no null of "
+            f"these values; by it {above} of {len(tested)} estimates have p > {_LEVEL}."
+        )
     if known.empty:
         return (
             "No permutation null was run: what this procedure returns on unrelated "

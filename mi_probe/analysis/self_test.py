@@ -52,7 +52,7 @@ class SelfTest:
 
     table: pd.DataFrame = field(repr=False)
     """One row a data set: ``dependence``, ``true``, ``nats``, ``low``, ``high``,
-    ``extrapolated``, ``reliable``, ``recovered`` (nats / true), ``status``, ``seconds``."""
+    ``extrapolated``, ``claim``, ``recovered`` (nats / true), ``status``, ``seconds``."""
     sentence: str
     """What it comes to, with the size and the estimator's name."""
 
@@ -198,7 +198,8 @@ def _row(name: str, nats: float, estimate: Estimate, seconds: float) -> dict[str
         "low": estimate.ci[0],
         "high": estimate.ci[1],
         "extrapolated": np.nan if curve is None else curve.nats,
-        "reliable": curve is not None and curve.reliable,
+        "extrapolated_low": np.nan if curve is None else curve.ci[0],
+        "claim": None if curve is None else curve.claim,
         "recovered": estimate.nats / nats if nats else np.nan,
         "status": estimate.status,
         "seconds": round(seconds, 2),
@@ -227,6 +228,8 @@ def _sentence(
 def _words(row: dict[str, Any]) -> str:
     text = f"{row['nats']:.2f} of {row['true']:.2f} nats in {row['dependence']}"
     if np.isfinite(row["extrapolated"]):
-        doubt = "" if row["reliable"] else ", not reliable"
-        text += f" (extrapolated {row['extrapolated']:.2f}{doubt})"
+        limit = f"at least {row['extrapolated_low']:.2f}"
+        if row["claim"] == "two_sided":
+            limit = f"{row['extrapolated']:.2f}"
+        text += f" ({limit} with endless rows)"
     return text

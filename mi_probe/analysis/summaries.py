@@ -45,15 +45,16 @@ KEY = (
 
 NEEDED = (
     *(*KEY, "row_id", "seed", "value_nats", "stderr", "ci_low", "ci_high"),
-    *("ci_method", "null_mean", "null_high", "n_permutations", "H_Y_nats", "status"),
+    *("ci_method", "null_mean", "null_high", "n_permutations", "p_value"),
+    *("H_Y_nats", "status"),
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
-    *("extrapolated_reliable", "bound", "metric", "metric_value", "parse_failure_rate"),
+    *("extrapolated_claim", "bound", "metric", "metric_value", "parse_failure_rate"),
 )
 
 NUMBERS = (
     *("layer", "n_layers", "n", "n_classes", "checkpoint_step", "n_permutations"),
     *("value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
-    *("H_Y_nats", "extrapolated_nats", "extrapolated_low", "extrapolated_high"),
+    *("p_value", "H_Y_nats", "extrapolated_nats", "extrapolated_low", "extrapolated_high"),
     *("metric_value", "parse_failure_rate"),
 )
 
@@ -66,13 +67,14 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
 
     Adds to the columns that identify an estimate: `value`, `low`, `high` (95 %
     interval), `interval` (over what it is), `n_seeds`, `seed_values` (JSON),
-    `extrapolated`, `extrapolated_low`, `extrapolated_high` (the learning curves' value at
-    n -> infinity; empty where none was fitted), `reliable` (True only where every seed's
-    curve is), `ceiling` (H(Y); empty for scores), `null_mean`, `null_high` (means over
-    seeds of the permutation null's mean and 95th percentile), `status` (`ok` only
-    where every seed is), `metric`, `metric_value`, `parse_failure_rate` (of the model's
-    own answers on these rows, in the metric's own unit), `x` (place on the layer axis),
-    `note`, and the four labels of a panel.
+    `extrapolated`, `extrapolated_low`, `extrapolated_high` (the value at n -> infinity;
+    empty where there is none, and the last where it is at least), `claim` (`two_sided` only
+    where every seed's is), `ceiling` (H(Y); empty for scores), `null_mean`, `null_high`
+    (means over seeds of the permutation null's mean and 95th percentile; empty where a
+    cheaper statistic was permuted), `p_value` (the largest of the seeds'), `status` (`ok`
+    only where every seed is), `metric`, `metric_value`, `parse_failure_rate` (of the
+    model's own answers on these rows, in the metric's own unit), `x` (place on the layer
+    axis), `note`, and the four labels of a panel.
 
     `x` is the hidden_states index. The last block before a final norm has none; it is
     placed at L - 0.5. Any other site without an index has an empty `x`.
@@ -133,6 +135,7 @@ def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
         "ceiling": group["H_Y_nats"].mean() * factor,
         "null_mean": group["null_mean"].mean() * factor,
         "null_high": group["null_high"].mean() * factor,
+        "p_value": group["p_value"].max(),
         "n_permutations": group["n_permutations"].max(),
         # Of the model and the rows, whatever the estimator's seed.
         "metric": group["metric"].iloc[0],
@@ -149,14 +152,17 @@ def _extrapolated(group: pd.DataFrame, factor: float) -> dict[str, Any]:
     value, low, high = (group[name].astype("float64") for name in names)
     if value.isna().any():
         empty = dict.fromkeys(("extrapolated", *names[1:]), math.nan)
-        return empty | {"reliable": None}
+        return empty | {"claim": None}
+    two_sided = bool((group["extrapolated_claim"] == "two_sided").all())
     unknown = pd.Series(math.nan, index=group.index)
-    lowest, highest, _ = _interval(value, unknown, low, high, group["n"])
+    # From below, the interval is taken for as wide above: only its lower end is used.
+    above = high if two_sided else 2 * value - low
+    lowest, highest, _ = _interval(value, unknown, low, above, group["n"])
     return {
         "extrapolated": value.mean() * factor,
-        "extrapolated_low": lowest * factor,
-        "extrapolated_high": highest * factor,
-        "reliable": bool((group["extrapolated_reliable"].astype(str) == "True").all()),
+        "extrapolated_low": (lowest if two_sided else max(lowest, 0.0)) * factor,
+        "extrapolated_high": highest * factor if two_sided else math.nan,
+        "claim": "two_sided" if two_sided else "at_least",
     }
 
 

@@ -109,6 +109,11 @@ class Auto:
         )
         return replace(part.estimate(x, y, groups=groups, seed=seed), estimator=self)
 
+    @property
+    def p_statistic(self) -> str:
+        """What `permuted` makes."""
+        return "kernel dependence"
+
     def permuted(
         self, x: States, y: Target, orders: Int[np.ndarray, "p n"], seed: int
     ) -> Float[np.ndarray, " p"] | None:

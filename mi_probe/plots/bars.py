@@ -52,8 +52,8 @@ def grouped_bars(
     """Draw one estimator's points of one layer: a group a task or model, a bar a view.
 
     Over each group H(Y) is a dashed segment; over each bar the dotted segment is the
-    95th percentile of its permutation null; dots are seeds; a diamond is the learning
-    curve's value at n -> infinity, hollow where not reliable. Flagged estimates have
+    95th percentile of its permutation null; dots are seeds; a diamond is the
+    value at n -> infinity, an open arrow the least that it is. Flagged estimates have
     white bars with coloured outlines. Groups of different models compare different
     networks, which the data processing inequality says nothing about.
 

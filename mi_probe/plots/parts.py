@@ -32,7 +32,7 @@ LINE_SPACING = 0.95
 
 DRAWN = (
     *("value", "low", "high", "ceiling", "null_high", "unit", "x", "status"),
-    *("extrapolated", "extrapolated_low", "extrapolated_high", "reliable"),
+    *("extrapolated", "extrapolated_low", "extrapolated_high", "claim"),
 )
 
 
@@ -120,53 +120,54 @@ def ceiling_handle() -> Line2D:
 
 
 def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str) -> None:
-    """The value extrapolated to n -> infinity: a diamond with its own interval.
+    """The value at n -> infinity: a diamond with its own interval, or an open arrow.
 
-    A hollow one is not reliable. It is another number than the bound, so it is never
+    An arrow stands at the least that a value from below claims, where that is more than
+    the bound shows already. Both are other numbers than the bound, so they are never
     joined to it by a line.
     """
-    known = points["extrapolated"].notna().to_numpy()
-    if not known.any():
-        return
-    points = points.loc[known]
-    x = np.asarray(x, float)[known]
+    two_sided, raised = _drawn_limits(points)
+    place = np.asarray(x, float)
+    low, high = (points[f"extrapolated_{e}"].to_numpy(float) for e in ("low", "high"))
+    if two_sided.any():
+        ends = low[two_sided], high[two_sided]
+        look = {"color": colour, "linewidth": 0.5, "linestyle": (0, (2, 1))}
+        ax.vlines(place[two_sided], *ends, zorder=6.5, **look)
     value = points["extrapolated"].to_numpy(float)
-    ax.vlines(
-        x,
-        points["extrapolated_low"].to_numpy(float),
-        points["extrapolated_high"].to_numpy(float),
-        color=colour,
-        linewidth=0.5,
-        linestyle=(0, (2, 1)),
-        zorder=6.5,
-    )
-    sound = (points["reliable"].astype(str) == "True").to_numpy()
-    for chosen, face, edge in ((sound, colour, INK), (~sound, "white", colour)):
-        ax.plot(
-            x[chosen],
-            value[chosen],
-            "D",
-            markersize=2.4,
-            markerfacecolor=face,
-            markeredgecolor=edge,
-            markeredgewidth=0.4,
-            zorder=7,
-        )
+    for chosen, height, mark, face, edge in (
+        (two_sided, value, "D", colour, INK),
+        (raised, low, "^", "white", colour),
+    ):
+        if chosen.any():
+            ax.plot(
+                place[chosen],
+                height[chosen],
+                mark,
+                markersize=2.4,
+                markerfacecolor=face,
+                markeredgecolor=edge,
+                markeredgewidth=0.4,
+                zorder=7,
+            )
+
+
+def _drawn_limits(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Which values at n -> infinity are drawn as diamonds, and which as arrows."""
+    claim = points["claim"].astype(str)
+    more = points["extrapolated_low"].astype(float) > points["value"].astype(float)
+    return (claim == "two_sided").to_numpy(), ((claim == "at_least") & more).to_numpy()
 
 
 def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
-    """Legend of the diamonds: those that can be relied on, and those that cannot."""
-    known = points[points["extrapolated"].notna()]
-    sound = known["reliable"].astype(str) == "True"
+    """Legend of the diamonds and of the arrows; none of what is not drawn."""
+    two_sided, raised = _drawn_limits(points)
     entries: list[Entry] = []
-    curve = "extrapolated to $n \\to \\infty$"
-    doubted = "the same" if sound.any() else curve
-    for chosen, face, words in (
-        (sound, "0.5", curve),
-        (~sound, "white", f"{doubted}, not reliable"),
+    for chosen, shape, face, words in (
+        (two_sided, "D", "0.5", "value at $n \\to \\infty$"),
+        (raised, "^", "white", "at least, at $n \\to \\infty$"),
     ):
         if chosen.any():
-            mark = Line2D([], [], marker="D", linestyle="", markersize=2.4, color="none")
+            mark = Line2D([], [], marker=shape, linestyle="", markersize=2.4, color="none")
             mark.set(markerfacecolor=face, markeredgecolor=INK, markeredgewidth=0.4)
             entries.append((mark, words))
     return entries

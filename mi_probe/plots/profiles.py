@@ -55,7 +55,7 @@ def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     H(Y) is the dashed line, named at the right edge; the grey band is the permutation
     null, from its mean to its 95th percentile, the widest of the views. Diamonds are the
-    values extrapolated to n -> infinity, hollow where not reliable. Flagged
+    values at n -> infinity, open arrows the least that they are. Flagged
     estimates have open markers; an estimate without a value is a cross on the axis.
     Nothing is clipped.
 

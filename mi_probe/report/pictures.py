@@ -42,9 +42,9 @@ KINDS = {
     "profile": Kind(
         "Layer profile",
         "Held-out estimates of one network by layer, with 95 % intervals. Dashed: H(Y), "
-        "the ceiling. Grey: the same procedure with Y permuted. Diamonds: the learning "
-        "curve's value at n \N{RIGHTWARDS ARROW} \N{INFINITY}, another number than the "
-        "bound; hollow where it is not reliable.",
+        "the ceiling. Grey: the same procedure with Y permuted. Diamonds: "
+        "the value at n \N{RIGHTWARDS ARROW} \N{INFINITY}, another number than the "
+        "bound; arrows: it is at least that.",
     ),
     "bars": Kind(
         "Bars",

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mi_probe.analysis.labels import short_name, view_words
 from mi_probe.analysis.tokens.reading import words_are_of
+from mi_probe.facts import reach
 from mi_probe.report.cells import Cell, interval, number, status, text, token, whole
 from mi_probe.report.sources import Sources
 
@@ -58,6 +59,7 @@ def estimates_table(points: pd.DataFrame) -> Table:
         Column("H(Y)", number=True),
         Column("n \N{RIGHTWARDS ARROW} \N{INFINITY}", number=True),
         Column("Null, high", number=True),
+        Column("p", number=True),
         Column("Rows", number=True),
         Column("Seeds", number=True),
         Column("Status", chosen=True),
@@ -67,8 +69,10 @@ def estimates_table(points: pd.DataFrame) -> Table:
         "estimates",
         "All estimates",
         "In nats, of rows that no critic saw in training, averaged over seeds. "
-        "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the extrapolated value, with ? where "
-        "it is not reliable. Null, high: the 95th percentile with Y permuted.",
+        "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the extrapolated value, or after "
+        "\N{GREATER-THAN OR EQUAL TO} the least that it claims. Null, high: the 95th "
+        "percentile with Y permuted, where that is of the same estimate; p: of its own or "
+        "of a cheaper statistic.",
         columns,
         tuple(rows),
         max(0, len(points) - MOST_ROWS),
@@ -80,8 +84,9 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
     if pd.notna(row["ceiling"]) and row["ceiling"] > 0:
         share = 100 * row["value"] / row["ceiling"]
     limit = number(row["extrapolated"])
-    if limit.key and str(row["reliable"]) != "True":
-        limit = Cell(f"{limit.text} ?", limit.key, flagged=True)
+    if limit.key and row["claim"] == "at_least":
+        low = row["extrapolated_low"]
+        limit = Cell(reach(row["extrapolated"], low, row["claim"]), number(low).key)
     return (
         text(row["model_label"]),
         text(row["task_label"]),
@@ -95,6 +100,7 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
         number(row["ceiling"]),
         limit,
         number(row["null_high"]),
+        number(row["p_value"]),
         whole(row["n"]),
         whole(row["n_seeds"]),
         status(row["status"]),

@@ -121,7 +121,7 @@ def _cautions(sources: Sources) -> list[str]:
             "Some estimates are of states of the gold answer's tokens, which know Y "
             "trivially: there I(Y;Z) = H(Y) says nothing."
         )
-    unknown = int(points["null_high"].isna().sum())
+    unknown = int(points["p_value"].isna().sum())
     if unknown:
         said.append(
             f"{unknown} of {len(points)} estimates have no permutation null: what the same "

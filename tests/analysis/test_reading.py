@@ -59,7 +59,11 @@ def test_the_null_is_told_or_its_absence():
     null = lines(row(0.30), row(0.01, view="mean"))[2]
     assert "up to 0.020 nats (95th percentile" in null
     assert "the largest estimate is above that, and 1 of 2 estimates are not" in null
-    none = lines(row(0.3, null_mean=None, null_high=None, n_permutations=0))[2]
+    empty = {"null_mean": None, "null_high": None}
+    cheaper = lines(row(0.3, **empty, p_value=0.3, p_statistic="kernel dependence"))[2]
+    assert "no null of these values" in cheaper
+    assert "1 of 1 estimates have p > 0.05" in cheaper
+    none = lines(row(0.3, **empty, p_value=None, n_permutations=0))[2]
     assert "No permutation null was run" in none
 
 
@@ -95,8 +99,9 @@ def test_a_leak_is_in_the_heading():
 def test_the_learning_curve_is_a_second_number_and_its_doubts_are_said():
     peak, _, _ = lines(row(0.3))
     assert "0.300 nats [0.280, 0.320]" in peak
-    assert "Extrapolated to endless rows it is 0.330 nats [0.310, 0.350]." in peak
-    doubted, _, _ = lines(row(0.3, extrapolated_reliable=False))
-    assert doubted.endswith("[0.310, 0.350], which is not reliable here.")
+    assert "With endless rows it is 0.330 nats [0.310, 0.350], if the law holds" in peak
+    below = {"extrapolated_claim": "at_least", "extrapolated_high": None}
+    least, _, _ = lines(row(0.3, **below))
+    assert least.endswith(" With endless rows it is at least 0.310 nats.")
     none, _, _ = lines(row(0.3, extrapolated_nats=None))
     assert "endless" not in none

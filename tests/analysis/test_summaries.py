@@ -160,20 +160,25 @@ def test_layer_by_index_or_site_and_the_decoder_of_two_stacks():
     assert at_layer(over_seeds(table(*rows)))["stack"].tolist() == ["dec"]
 
 
-def test_extrapolations_are_averaged_beside_the_bound_and_doubted_if_one_seed_is():
-    rows = [row(0.3, seed=0), row(0.5, seed=1, extrapolated_reliable=False)]
+def test_extrapolations_are_averaged_and_at_least_if_one_seed_is():
+    below = {"extrapolated_claim": "at_least", "extrapolated_high": None}
+    rows = [row(0.3, seed=0), row(0.5, seed=1, **below)]
     (point,) = over_seeds(table(*rows), unit="bits").to_dict("records")
     assert point["value"] == pytest.approx(0.4 / math.log(2))
     assert point["extrapolated"] == pytest.approx(0.43 / math.log(2))
-    assert point["extrapolated_low"] < 0.43 / math.log(2) < point["extrapolated_high"]
-    assert point["reliable"] is False
-    assert over_seeds(table(rows[0]))["reliable"].tolist() == [True]
+    assert 0 <= point["extrapolated_low"] < 0.43 / math.log(2)
+    assert math.isnan(point["extrapolated_high"])
+    assert point["claim"] == "at_least"
+    (alone,) = over_seeds(table(rows[1])).to_dict("records")
+    assert alone["extrapolated_low"] == pytest.approx(0.51)
+    assert math.isnan(alone["extrapolated_high"])
+    assert over_seeds(table(rows[0]))["claim"].tolist() == ["two_sided"]
 
 
 def test_a_seed_without_a_learning_curve_leaves_the_place_empty():
     empty = dict.fromkeys(
-        f"extrapolated_{name}" for name in ("nats", "low", "high", "reliable", "reason")
+        f"extrapolated_{name}" for name in ("nats", "low", "high", "claim", "reason")
     )
     (point,) = over_seeds(table(row(0.3), row(0.5, seed=1, **empty))).to_dict("records")
     assert math.isnan(point["extrapolated"])
-    assert point["reliable"] is None
+    assert point["claim"] is None

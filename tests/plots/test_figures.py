@@ -295,14 +295,17 @@ def test_a_failed_save_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch):
     assert (tmp_path / "f.pdf").read_text() == "old"
 
 
-def diamonds(ax):
-    return [line for line in ax.lines if line.get_marker() == "D" and len(line.get_xdata())]
+def is_limit(line, mark):
+    return line.get_marker() == mark and line.get_markersize() == 2.4
 
 
 @pytest.mark.parametrize("kind", ["profile", "bars"])
-def test_extrapolated_values_are_marks_of_their_own_hollow_where_doubted(kind):
-    given = grid(layers=(0, 3, 6), views=("full", "mean"))
-    given.loc[given["view"] == "mean", "extrapolated_reliable"] = False
+def test_limits_are_diamonds_or_arrows_where_they_say_more_than_the_bound(kind):
+    given = grid(layers=(2, 3, 6), views=("full", "mean", "last"))
+    below = given["view"] != "full"
+    given.loc[below, ["extrapolated_claim", "extrapolated_high"]] = ["at_least", None]
+    # An arrow at or below the bound would say nothing.
+    given.loc[given["view"] == "last", "extrapolated_low"] -= 0.02
     points = over_seeds(given)
     with style():
         if kind == "profile":
@@ -311,19 +314,21 @@ def test_extrapolated_values_are_marks_of_their_own_hollow_where_doubted(kind):
             points = at_layer(points)
             figure = bar_figure(points, x="task")
         (ax,) = figure.axes
-        drawn = {line.get_markerfacecolor() == "white": line for line in diamonds(ax)}
-    for doubted, view in ((False, "full"), (True, "mean")):
-        values = [v for line in diamonds(ax) for v in line.get_ydata()]
-        wanted = points.loc[points["view"] == view, "extrapolated"]
-        assert set(np.round(wanted, 9)) <= set(np.round(values, 9))
-        assert doubted in drawn
+    for mark, view, column in (
+        ("D", "full", "extrapolated"),
+        ("^", "mean", "extrapolated_low"),
+    ):
+        lines = [line for line in ax.get_lines() if is_limit(line, mark)]
+        drawn = [v for line in lines for v in line.get_ydata()]
+        wanted = points.loc[points["view"] == view, column]
+        assert sorted(np.round(drawn, 9)) == sorted(np.round(wanted, 9))
     words = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
-    assert any("n \\to \\infty" in word for word in words)
-    assert "the same, not reliable" in words
-    doubted = over_seeds(grid(extrapolated_reliable=False))
+    assert "value at $n \\to \\infty$" in words
+    assert "at least, at $n \\to \\infty$" in words
+    nowhere = grid(extrapolated_claim="at_least", extrapolated_low=0.0)
     with style():
-        words = texts(layer_profiles(doubted))
-    assert "extrapolated to $n \\to \\infty$, not reliable" in words
+        words = texts(layer_profiles(over_seeds(nowhere)))
+    assert not any("infty" in word for word in words)
 
 
 def test_marks_beside_the_outer_layers_are_not_cut():

@@ -3,7 +3,7 @@
 The bound is H(Y) minus the held-out cross-entropy; the interval is the bound's. Not to be
 trusted as the *value* where a critic must be learned from few rows in many dimensions
 (benchmarks/known_answers.csv: `gaussians d=768 c=4`): there read `Estimate.extrapolated`,
-and see by what method it is and whether it is reliable.
+and see by what method it is and what it claims.
 """
 
 from collections import OrderedDict
@@ -16,7 +16,11 @@ from jaxtyping import Float
 from scipy.special import log_softmax
 
 from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
-from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
+from mi_probe.estimators.classes.limits import (
+    clearest_law,
+    under_the_law,
+    value_at_infinity,
+)
 from mi_probe.estimators.classes.stack import Hint, held_out_terms, stacked
 from mi_probe.estimators.classes.whitened import views_of_vectors
 from mi_probe.estimators.protocol.assembly import assembled
@@ -74,6 +78,7 @@ def vector_estimate(
     if extrapolate:
         law = clearest_law(fits, target, split)
         limit = value_at_infinity(curve, fits, law, split)
+        limit = under_the_law(limit, x, fits, target)
     return assembled(
         estimator,
         x,

@@ -39,9 +39,10 @@ from scipy.stats import t as student_t
 
 from mi_probe.estimators.classes.class_means import shrunk_means, spike_gap
 from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.learning_curve import reach_upwards
 from mi_probe.estimators.protocol.split import Split
 
+METHOD = "linear discriminants"
+MEANS_ALONE = "more than means may differ between the classes"
 _MOST_COLUMNS = 0.5
 """Columns, as a share of the rows learned from, from which the law is not asked."""
 _MOST_CLASSES, _FEWEST_A_CLASS = 64, 10
@@ -149,7 +150,7 @@ def by_law(
     split: Split,
     doubt: str = "",
 ) -> Extrapolation:
-    """The value at n -> infinity by the law, where it holds; else the learning curve's.
+    """The value at n -> infinity by the law, where means agree with it; else the curve's.
 
     Where other members found more than the discriminants' regularisation explains, more
     than means differ, and the curve knows better.
@@ -178,13 +179,15 @@ def by_law(
             f"most of the value would be the theory's: {law.reached:.3f} found, "
             f"{law.loss:.3f} added"
         )
+    low = nats - quantile * error
+    if reason:
+        low = learned - quantile * split.standard_error(law.terms)
     return replace(
         limit,
         nats=nats,
-        ci=(nats - quantile * error, nats + reach_upwards(error, quantile, len(split))),
-        reliable=not reason,
-        reason=reason,
-        method="linear discriminants",
+        ci=(low, math.inf),
+        reason=reason or MEANS_ALONE,
+        method=METHOD,
     )
 
 

@@ -7,14 +7,18 @@ from jaxtyping import Float
 
 from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
 from mi_probe.estimators.classes.discriminant_limit import (
+    MEANS_ALONE,
     DiscriminantLaw,
     by_law,
     discriminant_law,
 )
+from mi_probe.estimators.classes.whitened import standardised
 from mi_probe.estimators.protocol.base import Extrapolation
+from mi_probe.estimators.protocol.gaussian_laws import ClassLaw
 from mi_probe.estimators.protocol.learning_curve import extrapolation
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
+from mi_probe.estimators.protocol.two_sided import two_sided_if_tested
 
 _NOTHING, _HIDDEN = 0.01, 0.1
 """Nats: what counts as nothing found, and what may not stay hidden without a word."""
@@ -59,6 +63,28 @@ def value_at_infinity(
     doubt = doubt_about(learned, fits, rows)
     found = extrapolation(curve, split, doubt=doubt)
     return by_law(found, law, learned, split, doubt)
+
+
+def under_the_law(
+    limit: Extrapolation,
+    x: Float[np.ndarray, "n d"],
+    fits: Mapping[str, ViewFits],
+    target: Classes,
+) -> Extrapolation:
+    """The value from both sides, where it is theory's and all rows pass as such classes.
+
+    Args:
+        limit: of all that X is, not of one view of it.
+        x: the vectors.
+        fits: their views, the first of which is X itself.
+        target: the classes.
+    """
+    fit = next(iter(fits.values()), None)
+    if limit.reason != MEANS_ALONE or not isinstance(fit, CrossFits):
+        return limit
+    law = ClassLaw(target.index)
+    columns = standardised(x)
+    return two_sided_if_tested(limit, law, fit.coordinates, columns, target.entropy)
 
 
 def doubt_about(value: float, fits: Mapping[str, ViewFits], rows: int) -> str:

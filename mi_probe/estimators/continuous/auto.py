@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 
 from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.continuous.canonical import FUNCTION
-from mi_probe.estimators.continuous.canonical_limit import canonical_limit
+from mi_probe.estimators.continuous.canonical_limit import NOT_TESTED, canonical_limit
 from mi_probe.estimators.continuous.component_limit import component_limit
 from mi_probe.estimators.continuous.fits import ScoreFits, clear_pairs
 from mi_probe.estimators.continuous.knn import most_of_neighbours, near_terms
@@ -38,20 +38,25 @@ from mi_probe.estimators.continuous.pair_critic import (
     most_shown,
 )
 from mi_probe.estimators.continuous.views import COMPONENTS, FEW_COLUMNS
-from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
+from mi_probe.estimators.protocol.assembly import (
+    AS_LEARNED,
+    NEAR_MOST,
+    assembled,
+    at_least,
+)
 from mi_probe.estimators.protocol.base import (
     BoundKind,
     Estimate,
     Estimator,
     Extrapolation,
 )
+from mi_probe.estimators.protocol.gaussian_laws import PairLaw
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.protocol.two_sided import two_sided_if_tested
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
-_LEARNED = "none, as it was learned"
-"""What a value without a limit is by."""
 _NOTHING = 0.01
 """Nats: what counts as nothing found."""
 _MOST_CODES, _LEAST_REPEATS = 50, 10
@@ -248,7 +253,7 @@ def _limit(
         stderr=split.standard_error(terms),
     )
     if not linear:
-        limit = replace(limit, method=_LEARNED)
+        limit = replace(limit, method=AS_LEARNED)
     bend = max(excess_kurtosis(side) for start in starts for side in clear_pairs(start))
     if not reason and bend > BENT:
         reason = f"related directions are not Gaussian (excess kurtosis {bend:.1f})"
@@ -258,7 +263,13 @@ def _limit(
             f"nothing was found, but of {widest} columns only a linear dependence, or one "
             f"along {COMPONENTS} components, would have been"
         )
-    return replace(limit, reliable=False, reason=reason) if reason else limit
+    if reason:
+        return at_least(limit, reason)
+    if limit.reason != NOT_TESTED or not linear or view.most_pairs is not None:
+        return limit
+    law = PairLaw(view.y.shape[1], len(view.y))
+    rows = np.hstack([view.x, view.y])
+    return two_sided_if_tested(limit, law, rows, view.x, None)
 
 
 def _is_saturated(

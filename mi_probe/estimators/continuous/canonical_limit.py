@@ -33,6 +33,7 @@ from mi_probe.estimators.continuous.canonical import MOST_PAIRS
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.split import Split
 
+NOT_TESTED = "pairs may be related otherwise than along canonical correlations"
 _MOST = 0.9
 """Columns on both sides, as a share of the rows, above which there is no limit."""
 
@@ -74,9 +75,9 @@ def canonical_limit(
     learned: float,
     stderr: float,
 ) -> Extrapolation:
-    """The value of a Gaussian pair at n -> infinity, in nats, and its 95 % interval.
+    """The value of a Gaussian pair at n -> infinity, in nats: I(Y;X) is at least that.
 
-    The interval is a jackknife's over the folds, and the held-out value's own error.
+    Its error is a jackknife's over the folds, and the held-out value's own.
 
     Args:
         x: scores of X.
@@ -95,7 +96,7 @@ def canonical_limit(
         reason = f"{columns} columns need more than the {n} rows"
         return _record(learned, 1.96 * stderr, rows, learned, reason)
     if not pairs:
-        return _record(learned, 1.96 * stderr, rows, learned, "")
+        return _record(learned, 1.96 * stderr, rows, learned, "no related pair was found")
     value, separated = _limit(x, y, pairs)
     if columns * 20 < n:
         # The noise of leaving rows out would be larger than what it measures.
@@ -120,7 +121,10 @@ def canonical_limit(
             f"most of the value would be the limit's: {held_out:.3f} found, "
             f"{value - held_out:.3f} added"
         )
-    return _record(nats, reach, rows, learned, reason)
+    if reason:
+        # A limit that is doubted adds nothing to the lower end.
+        reach = nats - learned + float(student_t.ppf(0.975, n - 1)) * stderr
+    return _record(nats, reach, rows, learned, reason or NOT_TESTED)
 
 
 def _limit(
@@ -137,8 +141,8 @@ def _record(
 ) -> Extrapolation:
     return Extrapolation(
         nats=nats,
-        ci=(nats - reach, nats + reach),
-        reliable=not reason,
+        ci=(nats - reach, math.inf),
+        claim="at_least",
         reason=reason,
         curve=((rows, learned),),
         method="canonical correlations",

@@ -24,10 +24,11 @@ _FEW_ROWS, _FEW_A_CLASS = 50, 5
 NEAR_MOST = 0.5
 """Nats below the most that a method can show of so many rows, from which a value of real
 numbers counts as that."""
+AS_LEARNED = "none, as it was learned"
+"""What a value without a limit is by."""
 _SATURATED = "the value is the most that so many rows can show"
-_ROUNDING, _NOISE = 1e-6, 0.01
-"""Nats by which H(Y) may be passed without a flag: by a value, and by an extrapolated one,
-which is noise around H(Y) where X tells all of Y."""
+_ROUNDING = 1e-6
+"""Nats by which a value may pass H(Y) without a flag."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,6 @@ def assembled(
     nats = float(pointwise.mean())
     n = split.units
     ceiling = target.entropy
-    if extrapolated and ceiling is not None and extrapolated.nats > ceiling + _NOISE:
-        above = f"it lies {extrapolated.nats - ceiling:.3f} nats above H(Y)"
-        extrapolated = replace(extrapolated, reliable=False, reason=above)
-    if extrapolated and saturated:
-        extrapolated = replace(extrapolated, reliable=False, reason=_SATURATED)
     stderr = split.standard_error(pointwise if influence is None else influence)
     # Near the ceiling the terms are all alike but for a few that are far below, and those
     # may be missing by chance. So the interval allows for one row more, which is as wrong
@@ -91,14 +87,20 @@ def assembled(
         missing = (nats + ceiling) / n
     stderr = math.hypot(stderr, missing)
     reach = split.reach(stderr)
+    low, kind = nats - max(missing, 0.0) - reach, bound or estimator.nature.bound
+    if extrapolated and saturated:
+        extrapolated = at_least(extrapolated, _SATURATED)
+    if extrapolated:
+        shown = low if kind == "lower bound" else 0.0
+        extrapolated = _in_range(extrapolated, nats, shown, ceiling)
     return Estimate(
         nats=nats,
         stderr=stderr,
-        ci=(nats - max(missing, 0.0) - reach, nats + reach),
+        ci=(low, nats + reach),
         pointwise=pointwise,
         entropy_y=target.entropy,
         status=_status(nats, pointwise, target, split, converged, saturated),
-        bound=bound or estimator.nature.bound,
+        bound=kind,
         estimator=estimator,
         seed=split.seed,
         extrapolated=extrapolated,
@@ -107,6 +109,49 @@ def assembled(
         split=split,
         log_posterior=log_posterior,
     )
+
+
+def at_least(limit: Extrapolation, reason: str) -> Extrapolation:
+    """The same value, claimed from below alone, and why."""
+    return replace(
+        limit,
+        ci=(limit.ci[0], math.inf),
+        claim="at_least",
+        assumes="",
+        reason=reason,
+    )
+
+
+def _in_range(
+    limit: Extrapolation, learned: float, shown: float, ceiling: float | None
+) -> Extrapolation | None:
+    """The value between what held-out rows have shown and H(Y); None where those cross.
+
+    A value from below is never less than what was shown without any extrapolation. One
+    whose whole interval lies above H(Y) is wrong, and only what was learned is left of it.
+
+    Args:
+        limit: the value at n -> infinity.
+        learned: the held-out value.
+        shown: the lower end of the held-out bound's interval; 0 where it is no bound.
+        ceiling: H(Y); None where there is none.
+    """
+    shown = max(shown, 0.0)
+    most = math.inf if ceiling is None else ceiling
+    if limit.ci[0] > most:
+        above = f"the extrapolated value lies {limit.nats - most:.3f} nats above H(Y)"
+        limit = replace(
+            at_least(limit, above), nats=learned, ci=(shown, math.inf), method=AS_LEARNED
+        )
+    low, high = limit.ci
+    if limit.claim == "at_least":
+        low = max(low, shown)
+        limit = replace(limit, nats=max(limit.nats, low))
+    else:
+        high = min(high, most)
+    if low > most:
+        return None
+    return replace(limit, nats=min(limit.nats, most), ci=(low, high))
 
 
 def _status(

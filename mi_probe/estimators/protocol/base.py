@@ -25,6 +25,8 @@ Status: TypeAlias = Literal[
 States: TypeAlias = np.ndarray | Tensor | HiddenStates
 BoundKind: TypeAlias = Literal["lower bound", "upper bound", "neither"]
 YKind: TypeAlias = Literal["classes", "scores", "tokens"]
+Claim: TypeAlias = Literal["at_least", "two_sided"]
+"""What a value at n -> infinity says of I(Y;X): no less than, or as much as."""
 Family: TypeAlias = Literal[
     "discriminative", "generative", "non-parametric", "closed form", "recommended"
 ]
@@ -53,25 +55,39 @@ class Nature:
 
 @dataclass(frozen=True, kw_only=True)
 class Extrapolation:
-    """The value at n -> infinity, in nats: not a bound.
+    """What the critics that won here would come to with endless rows, in nats.
 
     The same held-out rows are scored by critics that saw a quarter, a half and all of
     the training rows; where the loss of learning falls like 1/n the curve gives the value
     that endless rows would reach. Where theory knows that loss, it is the theory's: of
     linear discriminants for classes, of canonical correlations for scores.
+
+    Critics that need more rows than these to find anything may add to it, so it is *at
+    least*, unless a law of the data is assumed and all rows were tested for departures
+    from that law. "Nothing was found" is never "there is nothing".
     """
 
     nats: float
+    """The value that is reached; never above H(Y)."""
     ci: tuple[float, float]
-    """95 % interval, over examples and over the fit of the curve."""
-    reliable: bool
-    """False where the curve is not in the 1/n regime, or these rows cannot tell."""
+    """95 % interval for I(Y;X); its upper end is infinite where ``claim`` is at_least."""
+    claim: Claim
+    """Whether I(Y;X) is at least ``ci[0]``, or lies in ``ci`` if ``assumes`` holds."""
+    assumes: str = ""
+    """Law of the data that a two-sided claim assumes; empty for at_least."""
     reason: str
-    """Why it is not reliable; empty where it is."""
+    """Why no more is claimed; empty for a two-sided claim."""
     curve: tuple[tuple[int, float], ...]
     """Training rows and the held-out value that they reached, in nats."""
     method: str = "learning curve"
     """What the value is by."""
+
+    @property
+    def words(self) -> str:
+        """The claim as it is read: ``at least 0.312 nats``, or a value and its interval."""
+        if self.claim == "at_least":
+            return f"at least {amount(self.ci[0])}"
+        return f"{amount(self.nats, self.ci)}, if {self.assumes}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +118,18 @@ class Estimate:
     """The settings that made it."""
     seed: int
     extrapolated: Extrapolation | None = None
-    """The value at n -> infinity, never to be mixed up with the bound ``nats``."""
+    """What endless rows would give, never to be mixed up with the bound ``nats``."""
     history: tuple[dict[str, Any], ...] = field(repr=False, default=())
     """One record a fold: sizes, chosen settings, training curves."""
     gold_leak: bool = False
     """X held states of gold answer tokens, knowingly: I(Y;X) = H(Y) says nothing."""
     null: tuple[float, ...] = field(repr=False, default=())
-    """The statistic with Y permuted, in nats."""
+    """The statistic of ``p_value`` with Y permuted."""
     statistic: float | None = field(repr=False, default=None)
-    """What ``null`` is compared with, in nats, where that is not ``nats``: a cheaper
-    statistic of dependence, no estimate of I(Y;X)."""
+    """What ``null`` is compared with, where that is not ``nats``: a cheaper statistic of
+    dependence, no estimate of I(Y;X)."""
+    p_statistic: str = field(repr=False, default="estimate")
+    """Name of the statistic behind ``p_value``; ``estimate`` where it is ``nats``."""
     split: Split | None = field(repr=False, default=None)
     """Folds of the rows, and the groups that count once in ``stderr``."""
     log_posterior: Float[np.ndarray, "n c"] | None = field(repr=False, default=None)
@@ -149,13 +167,25 @@ class Estimate:
 
     @property
     def null_mean(self) -> float | None:
-        """Mean of the permutation null, in nats; None where it was not run."""
-        return float(np.mean(self.null)) if self.null else None
+        """Mean of the estimate with Y permuted, in nats; None where that was not made.
+
+        A cheaper statistic is no value to hold an estimate against.
+        """
+        return float(np.mean(self.null)) if self._has_own_null else None
 
     @property
     def null_high(self) -> float | None:
-        """95th percentile of the permutation null, in nats; its maximum below 20."""
-        return float(np.quantile(self.null, 0.95, method="higher")) if self.null else None
+        """95th percentile of the estimate with Y permuted, in nats; None as `null_mean`.
+
+        Below 20 permutations it is their maximum.
+        """
+        if not self._has_own_null:
+            return None
+        return float(np.quantile(self.null, 0.95, method="higher"))
+
+    @property
+    def _has_own_null(self) -> bool:
+        return bool(self.null) and self.statistic is None
 
     @property
     def p_value(self) -> float | None:
@@ -178,9 +208,7 @@ class Estimate:
         bound = "neither bound" if self.bound == "neither" else self.bound
         facts = [("Estimate", f"{amount(self.nats, self.ci)}, held-out {bound}")]
         if self.extrapolated is not None:
-            limit = amount(self.extrapolated.nats, self.extrapolated.ci)
-            doubt = "" if self.extrapolated.reliable else ", not reliable"
-            facts.append(("With endless rows", limit + doubt))
+            facts.append(("With endless rows", self.extrapolated.words))
         if self.entropy_y is None:
             facts.append(("H(Y)", "none: Y is not discrete"))
         else:
@@ -189,6 +217,9 @@ class Estimate:
         if self.null_mean is not None and self.null_high is not None:
             words = f"{amount(self.null_mean)} on average, high {amount(self.null_high)}"
             facts.append(("Y permuted", f"{words}, p = {self.p_value:.3g}"))
+        elif self.p_value is not None:
+            words = f"p = {self.p_value:.3g}, by {self.p_statistic}"
+            facts.append(("Y permuted", words))
         facts += [
             ("Status", self.status.replace("_", " ")),
             ("Rows, seed", f"{len(self.pointwise):,}, {self.seed}"),
@@ -199,10 +230,14 @@ class Estimate:
         return facts_html(title, facts, leak if self.gold_leak else "")
 
     def with_null(
-        self, null: Sequence[float], *, statistic: float | None = None
+        self,
+        null: Sequence[float],
+        *,
+        statistic: float | None = None,
+        name: str = "estimate",
     ) -> "Estimate":
         """The same estimate with a permutation null, and what it is compared with."""
-        return replace(self, null=tuple(null), statistic=statistic)
+        return replace(self, null=tuple(null), statistic=statistic, p_statistic=name)
 
 
 @runtime_checkable

@@ -35,6 +35,7 @@ from mi_probe.estimators.protocol.split import TOP, Split, standard_error
 
 _SPREAD = 0.25
 """Of the loss that is left, relative to what either step says of it."""
+CURVE_KNOWS_LESS = "critics that need more rows may find more than the curve shows"
 _SMALL = 0.01
 """Nats below which a step of the curve is not argued about."""
 
@@ -73,17 +74,18 @@ def extrapolation(
     *,
     doubt: str = "",
 ) -> Extrapolation:
-    """The value at n -> infinity and its 95 % interval, in nats: not a bound.
+    """What the critics come to at n -> infinity, in nats: I(Y;X) is at least that.
 
-    Not to be trusted where ``reliable`` is False: the gain from twice the rows does not
-    shrink (the curve is not in the 1/n regime, as where a structure is only just found),
-    more rows made the value worse, or most of the value would be made up by the fit.
+    The curve cannot know what critics have not found yet, so it claims no more. Where it
+    does not carry an extrapolation (the gain from twice the rows does not shrink, as where
+    a structure is only just found; more rows made the value worse; most of the value would
+    be made up by the fit), nothing is added to the lower end of what was learned.
 
     Args:
         curve: held-out terms of the same examples, by training rows: a quarter, a half,
             all.
         split: which examples were held out together, and which count as one.
-        doubt: why the estimator itself would not trust the value; empty for no reason.
+        doubt: why the estimator itself would not trust the curve; empty for no reason.
 
     Raises:
         InputError: for other sizes than a quarter, a half and all.
@@ -114,17 +116,22 @@ def extrapolation(
     rows = terms.shape[1]
     quantile = float(student_t.ppf(0.975, rows - 1))
     reason = doubt or _objection(float(means[2]), last, before, rest, covariance)
+    low = nats - quantile * error
+    if reason:
+        low = float(means[2]) - quantile * standard_error(
+            terms[2], split.fold[split.firsts]
+        )
     return Extrapolation(
         nats=nats,
-        ci=(nats - quantile * error, nats + reach_upwards(error, quantile, rows)),
-        reliable=not reason,
-        reason=reason,
+        ci=(low, math.inf),
+        claim="at_least",
+        reason=reason or CURVE_KNOWS_LESS,
         curve=tuple((size, float(mean)) for size, mean in zip(sizes, means, strict=True)),
     )
 
 
-def most_that_is_reliable(value: float) -> float:
-    """The largest value, in nats, that a reliable extrapolation of ``value`` can have."""
+def most_carried(value: float) -> float:
+    """The largest value, in nats, that a curve which ends at ``value`` can carry."""
     return value + max(2 * _SMALL, 0.5 * value)
 
 
@@ -174,6 +181,6 @@ def _objection(
             f"the gain from twice the rows does not shrink yet: {before:.3f}, then "
             f"{last:.3f} nats"
         )
-    if value + rest > most_that_is_reliable(value):
+    if value + rest > most_carried(value):
         return f"most of the value would be the fit's: {value:.3f} found, {rest:.3f} added"
     return ""

@@ -17,6 +17,11 @@ from mi_probe.estimators.protocol.tokens import TokenSequences
 class Permutable(Protocol):
     """An estimator with a cheaper statistic for permutation tests."""
 
+    @property
+    def p_statistic(self) -> str:
+        """What the statistic is called."""
+        ...
+
     def permuted(
         self, x: States, y: Target, orders: Int[np.ndarray, "p n"], seed: int
     ) -> Float[np.ndarray, " p"] | None:
@@ -76,7 +81,9 @@ def with_null(
         values = estimator.permuted(x[rows], given[rows], orders, seed)
         if values is not None:
             return estimate.with_null(
-                [float(value) for value in values[1:]], statistic=float(values[0])
+                [float(value) for value in values[1:]],
+                statistic=float(values[0]),
+                name=estimator.p_statistic,
             )
     null = []
     for order in orders[1:]:

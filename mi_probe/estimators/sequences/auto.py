@@ -35,7 +35,7 @@ from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.stack import held_out_terms
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation
-from mi_probe.estimators.protocol.learning_curve import most_that_is_reliable
+from mi_probe.estimators.protocol.learning_curve import most_carried
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.reading import Reading, reading_of
@@ -127,7 +127,10 @@ def _values(reading: Reading) -> dict[str, Values]:
 
 
 def _largest(last: Mapping[str, Values], reported: str, reading: Reading) -> Extrapolation:
-    """The extrapolation of what is reported, or of a view where that reliably is larger."""
+    """The extrapolation of what is reported, or of a view that shows more.
+
+    At least: whatever a view's columns are like, the order of tokens may hold more.
+    """
     values = {name: float(value.terms.mean()) for name, value in last.items()}
     laws = {
         name: clearest_law(reading.views[name], reading.target, reading.split)
@@ -137,13 +140,13 @@ def _largest(last: Mapping[str, Values], reported: str, reading: Reading) -> Ext
     laws[WHOLE] = max(known, key=lambda law: law.reached, default=None)
     found = _extrapolated(last, reported, reading, laws[reported])
     for name in sorted(values.keys() - {reported}, key=lambda name: -values[name]):
-        most = most_that_is_reliable(values[name])
+        most = most_carried(values[name])
         if (law := laws[name]) is not None and law.holds:
             most = max(most, law.value)
         if most <= found.nats:
             continue
         other = _extrapolated(last, name, reading, law)
-        if other.reliable and other.nats > found.nats:
+        if other.ci[0] > found.ci[0]:
             found = other
     return found
 

@@ -25,7 +25,11 @@ from mi_probe.estimators.bounds.objectives import OBJECTIVES
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
 from mi_probe.estimators.classes.auto import cross_fits
-from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
+from mi_probe.estimators.classes.limits import (
+    clearest_law,
+    under_the_law,
+    value_at_infinity,
+)
 from mi_probe.estimators.classes.members import MEMBERS
 from mi_probe.estimators.continuous.pair_critic import PAIRED_ROWS
 from mi_probe.estimators.protocol.admission import admitted
@@ -204,7 +208,8 @@ class Variational:
         if isinstance(states, np.ndarray) and _few(target) and self.start == AUTO:
             views = cross_fits(states, target, split, self.device)
             law = clearest_law(views, target, split)
-            return value_at_infinity(curve, views, law, split)
+            limit = value_at_infinity(curve, views, law, split)
+            return under_the_law(limit, states, views, target)
         return extrapolation(curve, split)
 
     def _schedule_of(self, problem: Problem) -> Schedule:

@@ -1,6 +1,7 @@
 """The stack for classes: what it finds, what it may see, and what it hands on."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -105,16 +106,17 @@ def test_independence_is_zero_and_its_intervals_hold_zero(n, d, c):
         assert estimate.extrapolated.ci[0] <= 0 <= estimate.extrapolated.ci[1]
 
 
-def test_nothing_found_where_pairs_would_drown_is_not_called_reliable():
+def test_nothing_found_is_at_least_and_says_where_pairs_would_drown():
     known = independent(400, 300, 2, seed=0)
     found = Auto().estimate(known.x, known.y).extrapolated
     assert found is not None
-    assert not found.reliable
+    assert found.claim == "at_least"
     assert "would hide a dependence on pairs" in found.reason
     known = independent(2000, 10, 2, seed=0)
     found = Auto().estimate(known.x, known.y).extrapolated
     assert found is not None
-    assert found.reliable
+    assert (found.claim, found.ci) == ("at_least", (0.0, math.inf))
+    assert "would hide" not in found.reason
 
 
 def test_hints_give_the_same_answer_from_fewer_members():
@@ -186,7 +188,7 @@ def test_768_dimensions_are_bound_and_extrapolated():
     estimate = Auto().estimate(known.x, known.y)
     assert -0.13 < estimate.nats - known.nats < 0
     assert estimate.extrapolated is not None
-    assert estimate.extrapolated.reliable
+    assert estimate.extrapolated.ci[0] <= known.nats
     assert estimate.extrapolated.nats == pytest.approx(known.nats, abs=0.03)
 
 
@@ -196,5 +198,5 @@ def test_parity_in_768_dimensions_is_found_or_flagged():
     estimate = Auto().estimate(known.x, known.y)
     assert estimate.ci[0] < known.nats
     assert estimate.extrapolated is not None
-    near = abs(estimate.extrapolated.nats - known.nats) < 0.05
-    assert near or not estimate.extrapolated.reliable
+    assert estimate.extrapolated.claim == "at_least"
+    assert estimate.extrapolated.ci[0] < known.nats

@@ -1,5 +1,7 @@
 """auto for continuous Y: what its routes find, and what they must not make up."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -56,7 +58,8 @@ def test_independence_is_zero_and_inside_the_interval(d):
     assert estimate.ci[0] <= 0 <= estimate.ci[1]
     # Of many columns only some dependences are looked for at all.
     assert estimate.extrapolated is not None
-    assert estimate.extrapolated.reliable == (d < 80)
+    assert estimate.extrapolated.claim == "at_least"
+    assert estimate.extrapolated.ci == (0.0, math.inf)
     assert ("nothing was found" in estimate.extrapolated.reason) == (d == 80)
 
 
@@ -72,7 +75,7 @@ def test_radii_that_depend_on_each_other_are_found():
     estimate = AUTO.estimate(known.x, known.y)
     assert estimate.nats == pytest.approx(known.nats, abs=0.06)
     assert estimate.history[0]["degrees"] in {1.0, 2.0, 3.0}
-    assert not estimate.extrapolated.reliable
+    assert estimate.extrapolated.claim == "at_least"
     assert "not Gaussian" in estimate.extrapolated.reason
 
 
@@ -84,7 +87,7 @@ def test_what_is_not_monotone_is_found_by_neighbours():
     assert estimate.nats > 1.0
     assert estimate.bound == "neither"
     assert estimate.history[0]["route"] == "nearest neighbours"
-    assert not estimate.extrapolated.reliable
+    assert estimate.extrapolated.claim == "at_least"
     assert estimate.extrapolated.nats == estimate.nats
     assert estimate.extrapolated.method == "none, as it was learned"
 
@@ -279,4 +282,4 @@ def test_a_gaussian_limit_is_for_gaussian_directions():
     y = x[:, :15] + rng.normal(size=(800, 15))
     found = AUTO.estimate(x, y)
     assert found.extrapolated is not None
-    assert not found.extrapolated.reliable
+    assert found.extrapolated.claim == "at_least"

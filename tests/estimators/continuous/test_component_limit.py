@@ -16,7 +16,7 @@ def test_the_loss_of_learning_components_is_taken_out():
     estimate = AUTO.estimate(known.x, known.y)
     found = estimate.extrapolated
     assert {fold["start"] for fold in estimate.history} == {"principal components"}
-    assert found.reliable
+    assert found.claim == "at_least"
     assert found.nats > estimate.nats + 0.03
     assert abs(found.nats - known.nats) < abs(estimate.nats - known.nats)
     assert found.ci[0] < known.nats < found.ci[1]
@@ -28,7 +28,6 @@ def test_a_blur_that_the_curve_cannot_take_out_is_said():
     estimate = AUTO.estimate(known.x, known.y)
     assert any("components" in fold["start"] for fold in estimate.history)
     assert estimate.nats < known.nats - 0.3
-    assert not estimate.extrapolated.reliable
     assert "components" in estimate.extrapolated.reason
     # And yet nearer than what was learned.
     assert estimate.nats + 0.05 < estimate.extrapolated.nats < known.nats + 0.05
@@ -49,11 +48,11 @@ def test_few_rows_have_no_curve():
 def test_components_that_are_not_gaussian_are_doubted():
     known = low_rank(1600, 100, rank=1, kind="noisy", noise=1.0, seed=1)
     fold, rng = np.arange(1600) % 5, np.random.default_rng(0)
-    for x, reliable in ((known.x, True), (known.x**5, False)):
+    for x, gaussian in ((known.x, True), (known.x**5, False)):
         zeros = np.zeros(1600)
         given = {"independent": False, "held_out": zeros, "learned": zeros}
         found = component_limit(x, known.y, fold, rng, **given)
-        assert ("not Gaussian" in found.reason) != reliable
+        assert ("not Gaussian" in found.reason) != gaussian
 
 
 def test_copies_stay_together_and_what_is_beyond_the_gaussian_is_kept():

@@ -42,7 +42,7 @@ def test_equal_and_constant_columns_and_fewer_rows_than_columns():
     x = np.concatenate([known.x, known.x, np.ones((120, 1)), noise], axis=1)
     estimate = GAUSSIAN.estimate(x * 1e6, known.y)
     assert 0.1 < estimate.nats < known.nats
-    assert not estimate.extrapolated.reliable
+    assert estimate.extrapolated.claim == "at_least"
     assert "columns need more than the 120 rows" in estimate.extrapolated.reason
 
 
@@ -55,7 +55,6 @@ def test_the_limit_takes_the_loss_of_learning_out():
     )
     estimate = GAUSSIAN.estimate(x, y)
     extrapolated = estimate.extrapolated
-    assert extrapolated.reliable
     assert estimate.nats < known.nats - 0.1
     assert extrapolated.nats == pytest.approx(known.nats, abs=0.12)
     assert extrapolated.ci[0] < known.nats < extrapolated.ci[1]
@@ -73,7 +72,7 @@ def test_related_pairs_share_the_columns_that_they_are_learned_in(n, d, r):
 def test_more_related_pairs_than_are_looked_for_are_said():
     known = gaussian_pair(700, 80, 0.9, seed=6)
     estimate = GAUSSIAN.estimate(known.x, known.y)
-    assert not estimate.extrapolated.reliable
+    assert estimate.extrapolated.claim == "at_least"
     assert "all 32 pairs" in estimate.extrapolated.reason
 
 

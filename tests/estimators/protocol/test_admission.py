@@ -41,7 +41,7 @@ def test_a_function_of_x_is_flagged_and_its_interval_is_not_empty(name, function
     found = ESTIMATORS[name].estimate(X[:, :1], function(X[:, 0]))
     assert found.status == "saturated"
     assert found.ci[0] < found.nats - 0.01
-    assert found.extrapolated is None or not found.extrapolated.reliable
+    assert found.extrapolated is None or found.extrapolated.claim == "at_least"
 
 
 def test_a_lot_of_information_is_not_flagged():

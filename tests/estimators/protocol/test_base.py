@@ -1,6 +1,7 @@
 """How an estimate shows itself."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -36,10 +37,21 @@ def test_value_interval_unit_ceiling_and_status(estimate):
 
 def test_null_and_learning_curve_where_they_are(estimate):
     curve = Extrapolation(
-        nats=0.3, ci=(0.2, 0.4), reliable=False, reason="steep", curve=((100, 0.2),)
+        nats=0.3,
+        ci=(0.2, math.inf),
+        claim="at_least",
+        reason="steep",
+        curve=((100, 0.2),),
     )
     html = dataclasses.replace(estimate, null=(0.0, 0.02), extrapolated=curve)._repr_html_()
-    assert "0.300 nats [0.200, 0.400], not reliable" in html
+    assert "at least 0.200 nats" in html
+    cheap = estimate.with_null([0.0, 2.0], statistic=1.0, name="a cheap one")
+    assert cheap.p_value == 2 / 3
+    assert "p = 0.667, by a cheap one" in cheap._repr_html_()
+    law = {"claim": "two_sided", "assumes": "X is normal"}
+    both = dataclasses.replace(curve, ci=(0.2, 0.4), **law)
+    html_of_both = dataclasses.replace(estimate, extrapolated=both)._repr_html_()
+    assert "0.300 nats [0.200, 0.400], if X is normal" in html_of_both
     assert "0.010 nats on average, high 0.020 nats, p = 0.333" in html
 
 

@@ -67,6 +67,9 @@ def test_the_statistic_goes_with_its_null_and_ties_break_at_random():
     known = independent(200, 4, 2, seed=0)
     estimate = with_null(Auto(extrapolate=False), known.x, known.y, n_permutations=4)
     assert len(estimate.null) == 4
+    # Of another statistic, so nothing to hold the estimate against.
+    assert estimate.p_statistic == "kernel dependence"
+    assert (estimate.null_mean, estimate.null_high) == (None, None)
     assert estimate.statistic is not None
     assert estimate.statistic != estimate.nats
     assert len(set(estimate.null)) == 4

@@ -36,8 +36,8 @@ def test_the_whole_is_never_below_a_view_bound_and_extrapolation():
         assert view.nats <= full.nats
         assert view.extrapolated is not None
         assert full.extrapolated is not None
-        if view.extrapolated.reliable:
-            assert view.extrapolated.nats <= full.extrapolated.nats
+        assert full.extrapolated.claim == "at_least"
+        assert view.extrapolated.ci[0] <= full.extrapolated.ci[0]
 
 
 def test_where_a_view_is_sufficient_the_estimate_is_that_views():
