@@ -21,6 +21,7 @@ from mi_probe.estimators.continuous.normal_scores import normal_scores
 RIDGES = (1e-4, 1e-2, 1e-1, 1.0, 10.0)
 """Ridge penalties, relative to the mean variance of a column. States of a language model,
 with more columns than rows tell apart, mostly take the largest two."""
+_LEAST_RIDGES = RIDGES[:2]
 MOST_PAIRS = 32
 """Pairs of directions that are looked for between wide sides."""
 _ALL_PAIRS = 64
@@ -93,7 +94,6 @@ class NestedCanonical:
         most_pairs: int | None = None,
         straightened: bool = False,
         degrees: float = math.inf,
-        ridges: tuple[float, ...] = RIDGES,
     ) -> None:
         self._dimensions = x.shape[1], y.shape[1]
         if math.isinf(degrees):
@@ -104,7 +104,9 @@ class NestedCanonical:
         most = fewest if fewest <= _ALL_PAIRS else MOST_PAIRS
         most = min(most, x.shape[1], y.shape[1])
         self._m = most if most_pairs is None else min(most, most_pairs)
-        self._degrees, self._ridges = degrees, ridges
+        self._degrees = degrees
+        # Radii of a Student pair are by the scatter as it is.
+        self._ridges = RIDGES if math.isinf(degrees) else _LEAST_RIDGES
         self._straightened = straightened
         self._fits: dict[tuple[frozenset[int], float], CanonicalFit] = {}
         self._both = np.concatenate([x, y], axis=1)
@@ -170,8 +172,6 @@ class NestedCanonical:
 
     def _choose_ridge(self, held_out: int) -> float:
         """The ridge whose directions are most related on rows that did not choose them."""
-        if len(self._ridges) == 1:
-            return self._ridges[0]
         inner, values = [k for k in range(self._n_folds) if k != held_out], []
         count = int((self._fold != held_out).sum())
         for ridge in self._ridges:
