@@ -153,8 +153,8 @@ def _not_one_hot(values: np.ndarray) -> None:
     binary = values.shape[1] > 1 and np.isin(values, (0, 1)).all()
     if binary and (values.sum(1) == 1).all():
         raise InputError(
-            f"y must not be one-hot rows; got {values.dtype} of shape {values.shape} with a "
-            "single 1 a row and else 0. Pass the classes: y.argmax(1)."
+            f"y must not be one-hot rows; got {values.dtype} of shape {values.shape} with "
+            "a single 1 a row and else 0. Pass the classes: y.argmax(1)."
         )
 
 
