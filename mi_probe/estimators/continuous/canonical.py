@@ -18,7 +18,7 @@ from scipy.stats import norm
 from mi_probe.estimators.continuous.elliptical import EllipticalRatio, Side
 from mi_probe.estimators.continuous.normal_scores import normal_scores
 
-RIDGES = (1e-4, 1e-2, 1e-1, 1.0, 10.0)
+RIDGES = (1e-4, 1e-2, 1e-1, 1.0, 3.0, 10.0)
 """Ridge penalties, relative to the mean variance of a column. States of a language model,
 with more columns than rows tell apart, mostly take the largest two."""
 _LEAST_RIDGES = RIDGES[:2]

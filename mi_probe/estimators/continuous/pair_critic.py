@@ -150,13 +150,16 @@ def held_out_terms(rows: PairRows, towers: Towers | None) -> Float[np.ndarray, "
     others = torch.cat([others, rows.found(rows.start.y_reference[columns])], dim=1)
     if towers is not None:
         own = own + towers.paired(x, y).double().numpy()
-    log_mean = np.empty(len(rows.test))
+    log_sum = np.empty(len(rows.test))
     for part in np.split(np.arange(len(rows.test)), range(_CHUNK, len(rows.test), _CHUNK)):
         pairs = as_tensor(rows.stack.reference_pairs(part, columns))
         if towers is not None:
             pairs += towers(x[part], others)
-        log_mean[part] = torch.logsumexp(pairs, 1).double().numpy()
-    return own - (np.logaddexp(own, log_mean) - math.log(len(columns) + 1))
+        log_sum[part] = torch.logsumexp(pairs, 1).double().numpy()
+    m = len(columns)
+    # Normalised over the others' Y, so that the mixture with the marginal is a critic too.
+    ratio = rows.stack.mixed(own - (log_sum - math.log(m)))
+    return ratio - np.logaddexp(ratio, math.log(m)) + math.log(m + 1)
 
 
 def most_shown(rows: int) -> float:

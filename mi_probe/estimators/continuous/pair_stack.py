@@ -6,7 +6,8 @@ The powers are the best for telling a row's own Y from others' (InfoNCE) on nest
 training rows, each by fits that did not see it. A view that knows nothing gets the power 0,
 so that a stack of useless starts is the marginal, 0 nats; linear and ridge regressions of
 several penalties, principal and independent components add up, where choosing the clearly
-best of them would lose what the others know.
+best of them would lose what the others know. The product is then mixed with the marginal,
+so that no row far out costs much.
 
 Reference: Heskes 1998, Selecting weighting factors in logarithmic opinion pools.
 """
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.special import logsumexp
 
+from mi_probe.estimators.classes.calibration import marginal_weight, mixed
 from mi_probe.estimators.classes.stacking import pair_powers
 from mi_probe.estimators.continuous.canonical import CanonicalStart
 
@@ -31,6 +34,8 @@ class PairStack:
     powers: Float[np.ndarray, " s"]
     lead: CanonicalStart
     """The start that is clearly best alone; networks read its directions."""
+    marginal: float = 0.0
+    """Share of the marginal in the mixture with the product, once that is normalised."""
     is_density: bool = False
     """Whether T is the lead alone, a ratio of densities that needs no samples of Y."""
 
@@ -47,19 +52,25 @@ class PairStack:
             return cls.alone(lead)
         n = len(lead.x_train)
         rows, columns = (np.arange(0, n, max(1, n // m)) for m in (_ROWS, _COLUMNS))
-        powers = pair_powers(
-            [
-                np.column_stack(
-                    [
-                        s.ratio.paired(s.x_train[rows], s.y_train[rows]),
-                        s.ratio.pairs(s.x_train[rows], s.y_train[columns]),
-                    ]
-                )
-                for s in heard
-            ]
-        )
+        members = [
+            np.column_stack(
+                [
+                    s.ratio.paired(s.x_train[rows], s.y_train[rows]),
+                    s.ratio.pairs(s.x_train[rows], s.y_train[columns]),
+                ]
+            )
+            for s in heard
+        ]
+        powers = pair_powers(members)
+        product = np.tensordot(powers, np.stack(members), 1)
+        gain = product[:, 0] - logsumexp(product[:, 1:], axis=1) + np.log(len(columns))
         used = np.flatnonzero(powers > 0)
-        return cls(tuple(heard[place] for place in used), powers[used], lead)
+        starts = tuple(heard[place] for place in used)
+        return cls(starts, powers[used], lead, marginal_weight(gain))
+
+    def mixed(self, ratio: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """A normalised log ratio, mixed with the marginal's, which is 0."""
+        return mixed(ratio, self.marginal) if self.marginal else ratio
 
     @property
     def silent(self) -> bool:

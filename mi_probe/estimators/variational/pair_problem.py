@@ -115,7 +115,7 @@ class CopulaPairs:
     ) -> np.ndarray:
         if not self._used:
             return np.zeros((len(rows), len(columns)))
-        return pairs(rows, columns) - self._low[part][rows][:, None]
+        return self._stack.mixed(pairs(rows, columns) - self._low[part][rows][:, None])
 
 
 class TokenPairs:
