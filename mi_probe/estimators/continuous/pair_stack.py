@@ -42,7 +42,7 @@ class PairStack:
     @classmethod
     def alone(cls, start: CanonicalStart, *, is_density: bool = False) -> "PairStack":
         """A single start as it is."""
-        return cls((start,), np.ones(1), start, is_density)
+        return cls((start,), np.ones(1), start, is_density=is_density)
 
     @classmethod
     def of(cls, starts: list[CanonicalStart], lead: CanonicalStart) -> "PairStack":
