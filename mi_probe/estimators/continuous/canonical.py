@@ -27,8 +27,8 @@ MOST_PAIRS = 32
 _ALL_PAIRS = 64
 """Columns of the narrower side up to which all pairs are."""
 _BY_CHANCE = 0.025
-"""Pairs that are none and count nevertheless, on average: of a single pair 2 standard errors
-count, of dozens 3. Each costs up to 0.01 nats at 500 rows."""
+"""Pairs that are none and count nevertheless, on average: of a single pair 2 standard
+errors count, of dozens 3. Each costs up to 0.01 nats at 500 rows."""
 _ROUNDS = 3
 """Of reweighting a Student scatter."""
 _ITERATIONS = 6

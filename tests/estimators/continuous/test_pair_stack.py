@@ -5,6 +5,7 @@ import pytest
 
 from mi_probe.estimators.continuous import canonical
 from mi_probe.estimators.continuous.canonical import NestedCanonical
+from mi_probe.estimators.continuous.elliptical import Side
 from mi_probe.estimators.continuous.fits import clearly_best
 from mi_probe.estimators.continuous.pair_critic import nested_terms
 from mi_probe.estimators.continuous.pair_stack import PairStack
@@ -84,8 +85,13 @@ def test_more_columns_than_rows_are_the_same_ridge_regression(monkeypatch):
 
 def test_of_a_single_pair_fewer_errors_count_than_of_dozens():
     rng = np.random.default_rng(0)
-    one = rng.normal(size=(400, 1))
-    y = 0.11 * one + rng.normal(size=(400, 1))  # about two errors
-    many, others = rng.normal(size=(2, 400, 40))
-    assert not first_start(one, y).ratio.silent
-    assert first_start(many, others).ratio.silent
+    a, b = np.linalg.qr(rng.normal(size=(400, 2)))[0].T
+    rho = 2.4 / 20  # 2.4 standard errors of 400 rows
+    pair = np.stack([a, rho * a + np.sqrt(1 - rho**2) * b])
+
+    def kept(count):
+        sides = [Side(np.tile(side[:, None], count), np.zeros(400)) for side in pair]
+        return len(canonical._pairs_above_noise([(sides[0], sides[1])], 400))
+
+    assert kept(1) == 1
+    assert kept(40) == 0
