@@ -178,7 +178,7 @@ class PairProblem:
         """Scores of training rows, T_0 out of fold; each is the others' negative."""
         places = rows.numpy()
         start = self.start.train_pairs(places, places)
-        return _against_each_other(
+        return Scores.against_each_other(
             self._pairs(residual, self._rows[rows], start, self.start.y_train[rows])
         )
 
@@ -206,7 +206,7 @@ class PairProblem:
     ) -> tuple[Tensor, Tensor]:
         value, rows = self._settings.value, self._held_out[group]
         start = self.start.test_pairs(group, group)
-        scores = _against_each_other(
+        scores = Scores.against_each_other(
             self._pairs(residual, rows, start, self.start.y_test[group])
         )
         # A Gaussian ratio is normalised as it is, better than by any sample of Y.
@@ -231,12 +231,6 @@ class PairProblem:
             x_features = features_of(residual["x"], self._x, rows, device)
             values = values + x_features @ residual["y"](y.to(device)).T
         return values
-
-
-def _against_each_other(values: Float[Tensor, "b b"]) -> Scores:
-    log_weights = torch.full_like(values, -math.log(len(values) - 1))
-    log_weights.fill_diagonal_(-math.inf)
-    return Scores(values, torch.arange(len(values), device=values.device), log_weights)
 
 
 def every(n: int, most: int) -> Int[np.ndarray, " m"]:
