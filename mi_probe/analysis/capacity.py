@@ -23,8 +23,8 @@ from mi_probe.analysis.nested import nested, paired_mean
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, Schedule, Variational
-from mi_probe.estimators.protocol.base import Target
-from mi_probe.estimators.protocol.targets import Classes, as_target
+from mi_probe.estimators.protocol.split import Groups
+from mi_probe.estimators.protocol.targets import Classes, Target, as_target
 from mi_probe.facts import amount
 from mi_probe.hidden import HiddenStates
 
@@ -65,6 +65,7 @@ def capacity_ladder(
     y: Target,
     *,
     pooling: str = "mean",
+    groups: Groups | None = None,
     seed: int = 0,
     rungs: Rungs = RUNGS,
 ) -> Ladder:
@@ -74,6 +75,7 @@ def capacity_ladder(
         z: the states of all tokens.
         y: classes.
         pooling: a name, or names joined by ``+``.
+        groups: which rows depend on one another; see `Estimator.estimate`.
         seed: of the folds and the critics.
         rungs: estimators in the order of their capacity; with the same number of folds.
 
@@ -99,8 +101,14 @@ def capacity_ladder(
     if not rungs:
         raise InputError("rungs must hold at least one estimator; got none.")
     x = pooled_views(z, pooling)
-    pooled = _climbed([one.estimate(x, y, seed=seed) for one in rungs.values()], [])
-    own = [one.estimate(z, y, seed=seed) for one in rungs.values()]
+    own = []
+    for one in rungs.values():
+        own.append(one.estimate(z, y, groups=groups, seed=seed))
+        if groups is None:
+            # Copies are told from Z, and so fall into the same folds of Z_p.
+            groups = own[0].group
+    given: dict[str, Any] = {"groups": groups, "seed": seed}
+    pooled = _climbed([one.estimate(x, y, **given) for one in rungs.values()], [])
     full = _climbed(own, pooled)
     rows = []
     for i, name in enumerate(rungs):

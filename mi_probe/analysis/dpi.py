@@ -8,7 +8,7 @@ capacity.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 import torch
@@ -29,8 +29,8 @@ from mi_probe.analysis.sequence_features import sequence_features, vector_featur
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
-from mi_probe.estimators.protocol.base import Target
-from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
+from mi_probe.estimators.protocol.split import Groups
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS, pool
 
@@ -47,6 +47,7 @@ def dpi_gap(
     *,
     pooling: str = "mean",
     estimator: str | Estimator = "auto",
+    groups: Groups | None = None,
     seed: int = 0,
     n_draws: int = 199,
     sigma: float = 0.0,
@@ -60,6 +61,7 @@ def dpi_gap(
     *,
     pooling: Sequence[str] | Mapping[str, Vectors],
     estimator: str | Estimator = "auto",
+    groups: Groups | None = None,
     seed: int = 0,
     n_draws: int = 199,
     sigma: float = 0.0,
@@ -72,6 +74,7 @@ def dpi_gap(
     *,
     pooling: Poolings = "mean",
     estimator: str | Estimator = "auto",
+    groups: Groups | None = None,
     seed: int = 0,
     n_draws: int = 199,
     sigma: float = 0.0,
@@ -85,6 +88,8 @@ def dpi_gap(
             their concatenation, or several of these; or vectors of your own by name, each
             a function of z's row alone.
         estimator: a name of `ESTIMATORS`, or one of your own.
+        groups: which rows depend on one another; see `Estimator.estimate`. The folds, the
+            errors and the test are then of whole groups.
         seed: of the folds, the critics, the draws and the noise.
         n_draws: of Y' in the conditional randomisation test, whose least p-value is
             1 / (1 + n_draws); 0 leaves it out. For real numbers it tests the conditional
@@ -107,8 +112,13 @@ def dpi_gap(
     if sigma:
         z = with_noise(z, sigma, seed=seed)
     views = _views(z, pooling)
-    pooled = _pooled_estimates(z, y, views, chosen, seed)
-    full = nested(chosen.estimate(z, y, seed=seed), list(pooled.values()))
+    full = chosen.estimate(z, y, groups=groups, seed=seed)
+    assert full.split is not None
+    if groups is None:
+        # Copies are told from Z, and so fall into the same folds of every Z_p.
+        groups = full.split.group
+    pooled = _pooled_estimates(z, y, views, chosen, groups, seed)
+    full = nested(full, list(pooled.values()))
     blocks = _features(z, seed) if n_draws else {}
     gaps = []
     for name, x in views.items():
@@ -135,10 +145,12 @@ def _pooled_estimates(
     y: Target,
     views: Mapping[str, Float[np.ndarray, "n d"]],
     estimator: Estimator,
+    groups: Groups | None,
     seed: int,
 ) -> dict[str, Estimate]:
     """I(Y;Z_p) of each view; a concatenation's critic contains those of its parts."""
-    alone = {name: estimator.estimate(x, y, seed=seed) for name, x in views.items()}
+    given: dict[str, Any] = {"groups": groups, "seed": seed}
+    alone = {name: estimator.estimate(x, y, **given) for name, x in views.items()}
     pooled = {}
     for name, estimate in alone.items():
         parts = name.split("+")
@@ -146,7 +158,7 @@ def _pooled_estimates(
             inside = [
                 alone[part]
                 if part in alone
-                else estimator.estimate(pooled_views(z, part), y, seed=seed)
+                else estimator.estimate(pooled_views(z, part), y, **given)
                 for part in parts
             ]
             estimate = nested(estimate, inside)

@@ -11,10 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import t as student_t
 
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.protocol.assembly import standard_error
 
 _EM_STEPS = 100
 
@@ -58,9 +56,9 @@ def paired_mean(
     terms: Float[np.ndarray, " n"], like: Estimate
 ) -> tuple[float, float, tuple[float, float]]:
     """Mean, standard error and 95 % interval of terms with the folds of an estimate."""
-    fold = np.zeros(len(terms), dtype=np.int64) if like.fold is None else like.fold
-    mean, error = float(terms.mean()), standard_error(terms, fold, like.group)
-    reach = float(student_t.ppf(0.975, len(terms) - 1)) * error
+    assert like.split is not None
+    mean, error = float(terms.mean()), like.split.standard_error(terms)
+    reach = like.split.reach(error)
     return mean, error, (mean - reach, mean + reach)
 
 

@@ -15,7 +15,8 @@ from mi_probe.analysis.ladder import Ladder
 from mi_probe.analysis.verdict import LEVEL
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimator
-from mi_probe.estimators.protocol.base import Target
+from mi_probe.estimators.protocol.split import Groups
+from mi_probe.estimators.protocol.targets import Target
 from mi_probe.hidden import HiddenStates
 
 
@@ -26,6 +27,7 @@ def noise_ladder(
     pooling: str = "mean",
     sigmas: Sequence[float] = (0.0, 0.1, 0.3, 1.0, 3.0),
     estimator: str | Estimator = "auto",
+    groups: Groups | None = None,
     seed: int = 0,
     n_draws: int = 199,
 ) -> Ladder:
@@ -37,6 +39,7 @@ def noise_ladder(
         pooling: a name, or names joined by ``+``.
         sigmas: noise levels in units of the states' root mean square; 0 is no noise.
         estimator: a name of `ESTIMATORS`, or one of your own.
+        groups: which rows depend on one another; see `Estimator.estimate`.
         seed: of the folds, the critics and the noise, which is the same draw at every
             sigma, so that rungs differ by its size alone.
         n_draws: of Y' in the conditional randomisation test.
@@ -65,6 +68,7 @@ def noise_ladder(
             y,
             pooling=pooling,
             estimator=estimator,
+            groups=groups,
             seed=seed,
             n_draws=n_draws,
             sigma=float(sigma),

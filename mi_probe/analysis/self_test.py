@@ -21,6 +21,7 @@ from mi_probe.analysis import planted
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
+from mi_probe.estimators.protocol.split import Groups
 from mi_probe.tasks import Task
 
 YKind: TypeAlias = Literal["classes", "scores"]
@@ -69,6 +70,7 @@ def self_test(
     n_classes: int = 2,
     y_kind: YKind = "classes",
     levels: Sequence[float] | None = None,
+    groups: Groups | None = None,
     seed: int = 0,
 ) -> SelfTest:
     """Try an estimator on known-answer data of this size.
@@ -81,6 +83,7 @@ def self_test(
         y_kind: ``classes`` or ``scores`` (real numbers).
         levels: planted information, beside none at all: shares of H(Y) = ln(n_classes) for
             classes (0.1, 0.5, 0.9 by default), nats for scores (0.1, 0.5, 1.5).
+        groups: of a run's rows, for folds like the run's; planted rows are independent.
         seed: of the data and of the estimates.
 
     Raises:
@@ -103,7 +106,7 @@ def self_test(
     for (name, task, nats), stream in zip(plan, streams, strict=True):
         known = task(n, size, n_classes, nats, np.random.default_rng(stream))
         began = time.perf_counter()
-        estimate = chosen.estimate(known.x, known.y, seed=seed)
+        estimate = chosen.estimate(known.x, known.y, groups=groups, seed=seed)
         rows.append(_row(name, nats, estimate, time.perf_counter() - began))
     table = pd.DataFrame(rows)
     return SelfTest(
@@ -112,7 +115,12 @@ def self_test(
 
 
 def self_test_at(
-    estimator: Estimator, task: Task, shape: Sequence[int], *, seed: int = 0
+    estimator: Estimator,
+    task: Task,
+    shape: Sequence[int],
+    *,
+    groups: Groups | None = None,
+    seed: int = 0,
 ) -> SelfTest:
     """`self_test` at the size of a run: a task's rows and classes, states of a shape.
 
@@ -123,6 +131,7 @@ def self_test_at(
         estimator: to be tried.
         task: whose rows and kind of Y.
         shape: (d,) or (t, d) of one example.
+        groups: of the task's rows.
         seed: of the data and of the estimates.
     """
     classes = task.kind == "classes"
@@ -137,6 +146,7 @@ def self_test_at(
         n_classes=min(n_classes, len(task) // 2),
         y_kind="classes" if classes else "scores",
         levels=[level] if len(shape) > 1 else None,
+        groups=groups,
         seed=seed,
     )
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.classes.auto import drawn_rows, vector_estimate
+from mi_probe.estimators.classes.auto import vector_estimate
 from mi_probe.estimators.classes.permutation import permuted_gains
 from mi_probe.estimators.continuous.auto import ScoreSettings, as_codes, estimate_scores
 from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.base import Estimate, Nature, States, Target
-from mi_probe.estimators.protocol.copies import copies_of
-from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.base import Estimate, Nature, States
+from mi_probe.estimators.protocol.split import Groups
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.sequences.auto import sequence_estimate
 from mi_probe.estimators.variational.estimator import Variational
@@ -53,6 +53,7 @@ class Auto:
         x: States,
         y: Target,
         *,
+        groups: Groups | None = None,
         seed: int = 0,
         hints: Sequence[Mapping[str, Any]] | None = None,
     ) -> Estimate:
@@ -61,6 +62,7 @@ class Auto:
         Args:
             x: float array or tensor (n, d), or `HiddenStates`.
             y: int classes (n,), or floats (n,) or (n, k).
+            groups: which rows depend on one another; see `Estimator.estimate`.
             seed: of everything that is drawn.
             hints: `Estimate.history` of a like X with the same Y and seed, such as the
                 layer before: only what it used, and what lies beside that, is tried.
@@ -68,34 +70,33 @@ class Auto:
         Raises:
             InputError: for what `admitted` refuses.
         """
-        states, target = admitted(self, x, y, seed)
+        given = as_target(y)
+        codes, route = None, ""
+        if isinstance(given, TokenSequences) and (answers := distinct_answers(given)):
+            codes, route = answers.index, "distinct answers as classes"
+        elif isinstance(given, Scores):
+            codes, route = as_codes(given), "few different values as classes"
+        if codes is not None:
+            found = self.estimate(x, codes, groups=groups, seed=seed, hints=hints)
+            told = {"route": route}
+            return replace(found, history=tuple(told | fold for fold in found.history))
+        states, target, split = admitted(
+            self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
+        )
         classes = isinstance(target, Classes)
-        if isinstance(target, TokenSequences) and (answers := distinct_answers(target)):
-            found = self.estimate(x, answers.index, seed=seed, hints=hints)
-            route = {"route": "distinct answers as classes"}
-            return replace(found, history=tuple(route | fold for fold in found.history))
-        if isinstance(target, Scores) and (codes := as_codes(target)) is not None:
-            found = self.estimate(x, codes, seed=seed, hints=hints)
-            route = {"route": "few different values as classes"}
-            return replace(found, history=tuple(route | fold for fold in found.history))
         if isinstance(target, Scores) and isinstance(states, np.ndarray):
             shape = ScoreSettings(n_folds=self.n_folds)
-            copies = copies_of(states, target)
-            found = estimate_scores(self, shape, states, target, seed=seed, group=copies)
+            found = estimate_scores(self, shape, states, target, split)
             return found if self.extrapolate else replace(found, extrapolated=None)
         if isinstance(target, Classes) and target.n_classes <= MANY:
-            copies = copies_of(states, target)
-            fold, part = drawn_rows(target, self.n_folds, seed, copies)
             settings: dict[str, Any] = {
-                "seed": seed,
                 "device": self.device,
                 "extrapolate": self.extrapolate,
                 "hints": hints,
-                "group": copies,
             }
             if isinstance(states, np.ndarray):
-                return vector_estimate(self, states, target, fold, part, **settings)
-            return sequence_estimate(self, states, target, fold, part, **settings)
+                return vector_estimate(self, states, target, split, **settings)
+            return sequence_estimate(self, states, target, split, **settings)
         # Answers: an own Y among others' is the least noisy gradient of a pair's critic.
         other = "info_nce" if isinstance(target, TokenSequences) else "mine"
         objective = "cross_entropy" if classes else other
@@ -106,13 +107,15 @@ class Auto:
             n_folds=self.n_folds,
             device=self.device,
         )
-        return replace(part.estimate(x, y, seed=seed), estimator=self)
+        return replace(part.estimate(x, y, groups=groups, seed=seed), estimator=self)
 
     def permuted(
         self, x: States, y: Target, orders: Int[np.ndarray, "p n"], seed: int
     ) -> Float[np.ndarray, " p"] | None:
         """`permuted_gains` of a few classes and vectors, in nats; None for other X or Y."""
-        states, target = admitted(self, x, y, seed)
+        states, target, _ = admitted(
+            self, x, y, groups=None, seed=seed, n_folds=self.n_folds
+        )
         if not isinstance(states, np.ndarray) or not isinstance(target, Classes):
             return None
         if target.n_classes > MANY:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
-from scipy.special import stdtrit
 
 from mi_probe.analysis.tokens.comparison import (
     Column,
@@ -30,7 +29,7 @@ from mi_probe.estimators.prefixes.token_information import (
     TokenInformation,
     token_information,
 )
-from mi_probe.estimators.protocol.assembly import standard_error
+from mi_probe.estimators.protocol.split import Groups
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.tasks import Task
 
@@ -61,6 +60,7 @@ def measure_tokens(
     answers: Sequence[str] | None = None,
     compare: bool = True,
     batch_size: int = 16,
+    groups: Groups | None = None,
     seed: int = 0,
 ) -> TokenTables:
     """Token-level information of a task's classes at one site.
@@ -74,6 +74,7 @@ def measure_tokens(
             The word table is then of the labels.
         compare: add gradient x input and attention, a forward and a backward pass more.
         batch_size: rows a forward pass.
+        groups: which rows depend on one another.
         seed: of folds and critics.
 
     Raises:
@@ -87,7 +88,7 @@ def measure_tokens(
     labels = np.asarray(task.labels)
     present = np.unique(labels)
     names = [task.label_names[int(c)] for c in present]
-    found = token_information(z, labels, seed=seed)
+    found = token_information(z, labels, groups=groups, seed=seed)
     prefix, alone = found["prefix"], found["alone"]
     gradient, attention = _compared(
         backbone, data, z, prefix, compare=compare, batch_size=batch_size
@@ -108,7 +109,7 @@ def measure_tokens(
         attention=attention.values,
         **given,
     )
-    words, predicted_by = _words(z, tokens, answers, given, seed)
+    words, predicted_by = _words(z, tokens, answers, given, groups, seed)
     wrote = z.roles is not None and bool((z.roles == Role.GENERATED).any())
     positions = by_position(tokens)
     about = {
@@ -150,7 +151,7 @@ def _compared(
     if not compare:
         nothing = Column(np.full(prefix.mask.shape, np.nan), "not asked for")
         return nothing, nothing
-    readout = mean_readout(z, prefix.y, prefix.fold)
+    readout = mean_readout(z, prefix.y, prefix.split.fold)
     return (
         gradient_x_input(backbone, data, z.site, readout, prefix.y, batch_size=batch_size),
         attention_received(backbone, data, z.site, batch_size=batch_size),
@@ -162,6 +163,7 @@ def _words(
     tokens: pd.DataFrame,
     answers: Sequence[str] | None,
     given: Mapping[str, Any],
+    groups: Groups | None,
     seed: int,
 ) -> tuple[pd.DataFrame, str]:
     """The word table, and of what: of the model's predictions where they vary."""
@@ -176,7 +178,7 @@ def _words(
         )
         return by_word(word_table(tokens), group="label"), why
     # Y is now the prediction: what a state says of the label is another question.
-    found = token_information(z, y, seed=seed)
+    found = token_information(z, y, groups=groups, seed=seed)
     own = token_table(found["prefix"], found["alone"], names=names, **given)
     return by_word(word_table(own), group="label"), ANSWERED
 
@@ -196,8 +198,7 @@ def _predicted(answers: Sequence[str]) -> tuple[Int[np.ndarray, " n"], list[str]
 
 def _interval(prefix: TokenInformation) -> list[float]:
     totals = prefix.totals
-    error = standard_error(totals, prefix.fold)
-    reach = float(stdtrit(len(totals) - 1, 0.975)) * error
+    reach = prefix.split.reach(prefix.split.standard_error(totals))
     return [prefix.nats - reach, prefix.nats + reach]
 
 

@@ -4,7 +4,6 @@ The bound is H(Y) minus the held-out cross-entropy; the interval is the bound's.
 trusted as the *value* where a critic must be learned from few rows in many dimensions
 (benchmarks/known_answers.csv: `gaussians d=768 c=4`): there read `Estimate.extrapolated`,
 and see by what method it is and whether it is reliable.
-Examples that occur more than once share a fold (`copies`), where X is continuous.
 """
 
 from collections import OrderedDict
@@ -13,69 +12,33 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import log_softmax
 
-from mi_probe.errors import InputError
 from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
 from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.stack import Hint, held_out_terms, stacked
 from mi_probe.estimators.classes.whitened import views_of_vectors
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator
-from mi_probe.estimators.protocol.folds import assign_folds
-from mi_probe.estimators.protocol.learning_curve import PARTS, nested_parts
+from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes
 
 _MEMORY = 512 * 2**20
 """Bytes of fits that are kept for the next estimate on the same vectors."""
-CURVE_ROWS = 40
-"""Examples below which a quarter of them teaches nothing, so that there is no curve."""
 _USED = 0.1
 """Weight from which a member counts as used."""
-
-
-def drawn_rows(
-    target: Classes,
-    n_folds: int,
-    seed: int,
-    group: Int[np.ndarray, " n"] | None = None,
-) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]:
-    """Each example's fold, and the level of the learning curve that first learns from it.
-
-    Copies, where a ``group`` tells of some, share both.
-
-    Raises:
-        InputError: for fewer than 3 folds, or more than half as many as examples.
-    """
-    n = len(target)
-    if not 3 <= n_folds <= n // 2:
-        raise InputError(
-            f"n_folds must lie in 3 ... {n // 2} for {n} examples: one fold is held out, "
-            f"one weighs the members, the others train them; got {n_folds}."
-        )
-    rng = np.random.default_rng(seed)
-    fold = assign_folds(target, n_folds, rng, group)
-    part = np.empty(len(target), dtype=np.int64)
-    parts = nested_parts(np.arange(n), target.index, rng, group)
-    # The largest first: the smaller ones lie inside it.
-    for level in reversed(range(len(PARTS))):
-        part[parts[level]] = level
-    return fold, part
 
 
 def vector_estimate(
     estimator: Estimator,
     x: Float[np.ndarray, "n d"],
     target: Classes,
-    fold: Int[np.ndarray, " n"],
-    part: Int[np.ndarray, " n"],
+    split: Split,
     *,
-    seed: int,
     device: str,
     extrapolate: bool,
     hints: Sequence[Mapping[str, Any]] | None = None,
-    group: Int[np.ndarray, " n"] | None = None,
 ) -> Estimate:
     """I(Y;X) of classes and vectors, in nats.
 
@@ -83,29 +46,24 @@ def vector_estimate(
         estimator: the settings that the result names.
         x: the vectors.
         target: the classes.
-        fold: in which fold each example is held out.
-        part: at which level of the learning curve each example is first learned from.
-        seed: of the networks.
+        split: which rows learn and which are held out; its seed is the networks' too.
         device: where the networks are trained.
-        extrapolate: also make the learning curve, from 40 examples on.
+        extrapolate: also make the learning curve, from 40 examples or groups on.
         hints: the `Estimate.history` of an estimate with the same Y and seed: members
             that it did not use are left out, and only its places and those beside them
             are tried. A fold's hints are that fold's: they never saw its labels.
-        group: which examples are copies of one another; None where none is.
     """
-    extrapolate = extrapolate and len(target) >= CURVE_ROWS
-    fits = cross_fits(x, target, fold, part, seed, device)
-    n_folds = int(fold.max()) + 1
-    top = len(PARTS) - 1
+    extrapolate = extrapolate and split.has_curve
+    fits = cross_fits(x, target, split, device)
     curve: dict[int, np.ndarray] = {}
-    ratios = np.empty((len(fold), target.n_classes))
+    ratios = np.empty((len(split), target.n_classes))
     records: list[dict[str, Any]] = []
     told = None if hints is None else [hint_of(record, fits) for record in hints]
-    for level in range(top + 1) if extrapolate else [top]:
+    for level in range(TOP + 1) if extrapolate else [TOP]:
         records = []
-        for k in range(n_folds):
-            chosen = stacked(fits, target, fold, part, level, k, told)
-            ratios[fold == k] = chosen.test
+        for k in range(split.n_folds):
+            chosen = stacked(fits, target, split, level, k, told)
+            ratios[split.held_out(k)] = chosen.test
             records.append(chosen.record)
         size = round(float(np.mean([record["n_train"] for record in records])))
         for fit in fits.values():
@@ -114,16 +72,14 @@ def vector_estimate(
     terms = curve[max(curve)]
     limit = None
     if extrapolate:
-        law = clearest_law(fits, target, fold, group)
-        limit = value_at_infinity(curve, fits, law, fold, group)
+        law = clearest_law(fits, target, split)
+        limit = value_at_infinity(curve, fits, law, split)
     return assembled(
         estimator,
         x,
         target,
-        seed=seed,
+        split,
         pointwise=terms,
-        fold=fold,
-        group=group,
         extrapolated=limit,
         history=records,
         log_posterior=log_softmax(ratios + target.log_prior, axis=1),
@@ -158,25 +114,23 @@ _kept: OrderedDict[bytes, dict[str, CrossFits]] = OrderedDict()
 def cross_fits(
     x: Float[np.ndarray, "n d"],
     target: Classes,
-    fold: Int[np.ndarray, " n"],
-    part: Int[np.ndarray, " n"],
-    seed: int,
+    split: Split,
     device: str,
 ) -> dict[str, CrossFits]:
-    """The views' fits to these very vectors, classes and folds, made once.
+    """The views' fits to these very vectors, classes and split, made once.
 
     I(Y;Z) reads the same pooled views that each I(Y;Z_p) reads alone.
     """
     key = blake2b(np.ascontiguousarray(x).tobytes(), digest_size=16)
-    for array in (target.index, fold, part):
+    for array in (target.index, split.fold, split.level):
         key.update(array.tobytes())
-    key.update(f"{x.shape} {x.dtype} {seed} {device}".encode())
+    key.update(f"{x.shape} {x.dtype} {split.seed} {device}".encode())
     name = key.digest()
     if name in _kept:
         _kept.move_to_end(name)
         return _kept[name]
     _kept[name] = {
-        view: CrossFits(values, target, fold, part, seed, device)
+        view: CrossFits(values, target, split, device)
         for view, values in views_of_vectors(x).items()
     }
     # What an older one holds is known only once it was used, so room is made now.

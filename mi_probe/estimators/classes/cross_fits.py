@@ -1,16 +1,16 @@
 """Members of the stack fitted without each pair of folds, and what they say of the rows."""
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import log_softmax
 
 from mi_probe.estimators.classes.members import MANY, MEMBERS, TREE_LIMIT
 from mi_probe.estimators.classes.sample import Sample, Shared
 from mi_probe.estimators.classes.whitened import standardised, whitened
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 
 
@@ -42,15 +42,13 @@ class CrossFits:
         self,
         x: Float[np.ndarray, "n d"],
         target: Classes,
-        fold: Int[np.ndarray, " n"],
-        part: Int[np.ndarray, " n"],
-        seed: int,
+        split: Split,
         device: str,
     ) -> None:
         u = whitened(x)
         columns = standardised(x) if x.shape[1] <= TREE_LIMIT else None
         self._shared = Shared(u, target.index, target.n_classes, device, columns)
-        self._fold, self._part, self._seed = fold, part, seed
+        self._split = split
         self.members: Mapping[str, Sequence[dict[str, float]]] = {
             name: path
             for name, member in MEMBERS.items()
@@ -97,30 +95,29 @@ class CrossFits:
         self, member: str, level: int, chosen: tuple[int, ...]
     ) -> Float[np.ndarray, "k p n c"]:
         path = [self.members[member][place] for place in chosen]
-        n_folds = int(self._fold.max()) + 1
-        shape = (n_folds, len(path), len(self._fold), self._shared.n_classes)
+        n_folds = self._split.n_folds
+        shape = (n_folds, len(path), len(self._split), self._shared.n_classes)
         scores = np.zeros(shape, dtype=np.float32)
-        pairs = list(combinations(range(n_folds), 2))
-        fits = MEMBERS[member].fit(self._samples(level, pairs), path)
-        for (j, k), places in zip(pairs, fits, strict=True):
+        fits = MEMBERS[member].fit(self._samples(level), path)
+        for (j, k), places in zip(self._split.pairs, fits, strict=True):
             for place, predict in enumerate(places):
                 for one, other in ((j, k), (k, j)):
-                    rows = np.flatnonzero(self._fold == one)
+                    rows = self._split.held_out(one)
                     log_q = log_softmax(predict(rows), axis=1)
                     scores[other, place, rows] = log_q
                     scores[one, place, rows] += log_q / (n_folds - 1)
         return scores
 
-    def _samples(self, level: int, pairs: Sequence[tuple[int, int]]) -> list[Sample]:
+    def _samples(self, level: int) -> list[Sample]:
         if level not in self._held:
-            usable = self._part <= level
+            split = self._split
             self._held[level] = [
                 Sample(
                     self._shared,
-                    np.flatnonzero(usable & ~np.isin(self._fold, pair)),
-                    _mixed(self._seed, level, *pair),
+                    split.rows(*pair, level=level),
+                    _mixed(split.seed, level, *pair),
                 )
-                for pair in pairs
+                for pair in split.pairs
             ]
         return self._held[level]
 

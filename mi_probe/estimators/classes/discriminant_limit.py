@@ -38,9 +38,9 @@ from scipy.stats import norm, qmc
 from scipy.stats import t as student_t
 
 from mi_probe.estimators.classes.class_means import shrunk_means, spike_gap
-from mi_probe.estimators.protocol.assembly import standard_error
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.learning_curve import reach_upwards
+from mi_probe.estimators.protocol.split import Split
 
 _MOST_COLUMNS = 0.5
 """Columns, as a share of the rows learned from, from which the law is not asked."""
@@ -146,7 +146,7 @@ def by_law(
     limit: Extrapolation,
     law: DiscriminantLaw | None,
     learned: float,
-    fold: Int[np.ndarray, " n"],
+    split: Split,
     doubt: str = "",
 ) -> Extrapolation:
     """The value at n -> infinity by the law, where it holds; else the learning curve's.
@@ -158,7 +158,7 @@ def by_law(
         limit: by the learning curve.
         law: on the same rows.
         learned: the estimate that is to be extrapolated, in nats.
-        fold: in which fold each row was held out.
+        split: which rows were held out together.
         doubt: why the estimator itself would not trust the value; empty for no reason.
     """
     if law is None or not law.holds:
@@ -170,8 +170,8 @@ def by_law(
     chance = math.sqrt(max(law.loss, 0.0) / rows)
     # Members may know more than discriminants do: then so much is not in the law.
     beyond = max(0.0, learned - law.reached)
-    error = math.hypot(standard_error(law.terms, fold), _SPREAD * law.loss, chance, beyond)
-    quantile = float(student_t.ppf(0.975, len(fold) - 1))
+    error = math.hypot(split.standard_error(law.terms), _SPREAD * law.loss, chance, beyond)
+    quantile = float(student_t.ppf(0.975, len(split) - 1))
     reason = doubt
     if not reason and law.loss > law.reached:
         reason = (
@@ -181,7 +181,7 @@ def by_law(
     return replace(
         limit,
         nats=nats,
-        ci=(nats - quantile * error, nats + reach_upwards(error, quantile, len(fold))),
+        ci=(nats - quantile * error, nats + reach_upwards(error, quantile, len(split))),
         reliable=not reason,
         reason=reason,
         method="linear discriminants",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
 from mi_probe.estimators.classes.discriminant_limit import (
@@ -13,6 +13,7 @@ from mi_probe.estimators.classes.discriminant_limit import (
 )
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.learning_curve import extrapolation
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 
 _NOTHING, _HIDDEN = 0.01, 0.1
@@ -22,17 +23,16 @@ _NOTHING, _HIDDEN = 0.01, 0.1
 def clearest_law(
     fits: Mapping[str, ViewFits],
     target: Classes,
-    fold: Int[np.ndarray, " n"],
-    group: Int[np.ndarray, " n"] | None,
+    split: Split,
 ) -> DiscriminantLaw | None:
     """The law of linear discriminants in the view that tells them most.
 
-    It counts rows, so there is none where a ``group`` tells of copies.
+    It counts rows, so there is none where several make a group.
     """
-    if group is not None:
+    if split.group is not None:
         return None
     laws = [
-        discriminant_law(fit.coordinates, target.index, fold, target.log_prior)
+        discriminant_law(fit.coordinates, target.index, split.fold, target.log_prior)
         for fit in fits.values()
         if isinstance(fit, CrossFits)
     ]
@@ -44,8 +44,7 @@ def value_at_infinity(
     curve: Mapping[int, Float[np.ndarray, " n"]],
     fits: Mapping[str, ViewFits],
     law: DiscriminantLaw | None,
-    fold: Int[np.ndarray, " n"],
-    group: Int[np.ndarray, " n"] | None,
+    split: Split,
 ) -> Extrapolation:
     """What endless rows would give, in nats, and its interval.
 
@@ -53,14 +52,13 @@ def value_at_infinity(
         curve: held-out terms by training rows, fewest first.
         fits: the views that they are from.
         law: of the linear discriminants in these views.
-        fold: in which fold each example is held out.
-        group: which examples are copies of one another; None where none is.
+        split: which rows are held out together.
     """
     rows = max(curve)
     learned = float(curve[rows].mean())
     doubt = doubt_about(learned, fits, rows)
-    found = extrapolation(curve, fold, doubt=doubt, group=group)
-    return by_law(found, law, learned, fold, doubt)
+    found = extrapolation(curve, split, doubt=doubt)
+    return by_law(found, law, learned, split, doubt)
 
 
 def doubt_about(value: float, fits: Mapping[str, ViewFits], rows: int) -> str:

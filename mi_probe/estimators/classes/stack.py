@@ -38,6 +38,7 @@ from mi_probe.estimators.classes.stacking import (
     pooled,
     tempered,
 )
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 
 _EVIDENCE = 3.0
@@ -75,8 +76,7 @@ class Chosen:
 def stacked(
     fits: Mapping[str, ViewFits],
     target: Classes,
-    fold: Int[np.ndarray, " n"],
-    part: Int[np.ndarray, " n"],
+    split: Split,
     level: int,
     k: int,
     hints: Sequence[Hint] | None = None,
@@ -86,14 +86,13 @@ def stacked(
     Args:
         fits: the views' cross-fits, by name.
         target: the classes.
-        fold: in which fold each example is held out.
-        part: at which level of the learning curve each example is first learned from.
+        split: which rows learn and which are held out.
         level: of the learning curve.
         k: the fold that is held out.
         hints: for each fold the places to try, by member; all by default.
     """
-    train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-    stack = _gathered(fits, target, fold, part, level, k, hints)
+    train, test = np.flatnonzero(split.fold != k), split.held_out(k)
+    stack = _gathered(fits, target, split, level, k, hints)
     mixture, record = stack.combined()
     record = {"n_train": stack.rows, "n_test": len(test), **record}
     ratio, log_prior = mixture - stack.log_prior, stack.log_prior
@@ -103,16 +102,15 @@ def stacked(
 def _gathered(
     fits: Mapping[str, ViewFits],
     target: Classes,
-    fold: Int[np.ndarray, " n"],
-    part: Int[np.ndarray, " n"],
+    split: Split,
     level: int,
     k: int,
     hints: Sequence[Hint] | None,
 ) -> "_Stack":
     """The members that are worth a try, each at its best place."""
-    usable = np.flatnonzero((fold != k) & (part <= level))
+    usable = split.rows(k, level=level)
     counts = np.bincount(target.index[usable], minlength=target.n_classes) + 0.5
-    stack = _Stack(np.log(counts / counts.sum()), target.index, usable, len(fold))
+    stack = _Stack(np.log(counts / counts.sum()), target.index, usable, len(split))
     pilot: _Stack | None = None
     for view, fit in fits.items():
         for name, path in fit.members.items():
@@ -122,11 +120,11 @@ def _gathered(
             if name in MEMBERS and MEMBERS[name].late(fit.dimensions) and not stack.bends:
                 continue
             if hints is None and name in MEMBERS and MEMBERS[name].piloted:
-                if np.count_nonzero((fold != k) & (part == 0)) < _PILOT_ROWS:
+                if np.count_nonzero(split.learns(k, level=0)) < _PILOT_ROWS:
                     continue
                 # The same fold is held out of the pilot.
                 if level and pilot is None:
-                    pilot = _gathered(fits, target, fold, part, 0, k, None)
+                    pilot = _gathered(fits, target, split, 0, k, None)
                 if pilot is not None and not pilot.gains_by(known):
                     continue
             fitted = _asked(known, len(path), hints)

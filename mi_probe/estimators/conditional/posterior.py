@@ -24,7 +24,6 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.errors import InputError
 from mi_probe.estimators.conditional.models import FitClasses, FitScores
 from mi_probe.estimators.conditional.scorers import ClassScorer, ScoreScorer
 from mi_probe.estimators.protocol.admission import admitted
@@ -35,13 +34,11 @@ from mi_probe.estimators.protocol.base import (
     Family,
     Nature,
     States,
-    Target,
     YKind,
 )
-from mi_probe.estimators.protocol.copies import copies_of
-from mi_probe.estimators.protocol.folds import assign_folds, choose_validation
 from mi_probe.estimators.protocol.learning_curve import extrapolation, learning_curve
-from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.split import Groups, Split
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target
 from mi_probe.hidden import HiddenStates
 
 
@@ -92,52 +89,50 @@ class Posterior:
             reference=self.reference,
         )
 
-    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+    def estimate(
+        self, x: States, y: Target, *, groups: Groups | None = None, seed: int = 0
+    ) -> Estimate:
         """Estimate I(Y;X), in nats; see `Estimator.estimate`.
 
         Raises:
             InputError: for what `admitted` refuses, and folds that n cannot fill.
         """
-        states, target = admitted(self, x, y, seed)
+        states, target, split = admitted(
+            self, x, y, groups=groups, seed=seed, n_folds=self.n_folds, fewest_folds=2
+        )
         assert isinstance(target, Classes | Scores)
-        self._check(len(target))
         scorer = self._scorer(states, target)
         streams = _streams(seed)
-        group = copies_of(states, target)
-        fold = assign_folds(target, self.n_folds, next(streams), group)
         pointwise, history = np.empty(len(target)), []
         classes = isinstance(target, Classes)
         posterior = np.empty((len(target), target.n_classes)) if classes else None
         for k in range(self.n_folds):
-            train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            held, notes = self._score(scorer, train, test, next(streams))
+            train, test = split.rows(k), split.held_out(k)
+            held, notes = self._score(scorer, split, train, test, next(streams))
             pointwise[test] = held.terms
             if posterior is not None:
                 posterior[test] = held.log_posterior
             history.append({"n_train": len(train), "n_test": len(test), **notes})
         extrapolated = None
-        if self.extrapolate:
+        if self.extrapolate and split.has_curve:
             curve = learning_curve(
-                lambda part, test: self._score(scorer, part, test, next(streams))[0].terms,
-                fold,
-                next(streams),
-                classes=target.index if classes else None,
-                full=pointwise,
-                group=group,
+                lambda part, test: (
+                    self._score(scorer, split, part, test, next(streams))[0].terms
+                ),
+                split,
+                pointwise,
             )
-            extrapolated = extrapolation(curve, fold, group=group)
+            extrapolated = extrapolation(curve, split)
         return assembled(
             self,
             states,
             target,
-            seed=seed,
+            split,
             pointwise=pointwise,
-            fold=fold,
             bound=self._bound(target),
             converged=2 * sum(not notes["converged"] for notes in history) <= self.n_folds,
             extrapolated=extrapolated,
             history=history,
-            group=group,
             log_posterior=posterior,
         )
 
@@ -154,24 +149,19 @@ class Posterior:
     def _score(
         self,
         scorer: ClassScorer | ScoreScorer,
+        split: Split,
         train: Int[np.ndarray, " m"],
         test: Int[np.ndarray, " k"],
         rng: np.random.Generator,
     ) -> tuple[HeldOut, dict[str, Any]]:
         """Of the test rows, from the training rows alone."""
-        watched = choose_validation(train, self.watched_share, rng)
+        watched = split.watched(train, self.watched_share, rng)
         return scorer.score(train[~watched], train[watched], test, rng, refit=self.refit)
 
     def _bound(self, target: Classes | Scores) -> BoundKind:
         if isinstance(target, Classes):
             return "lower bound"
         return self.one_column if target.values.shape[1] == 1 else "neither"
-
-    def _check(self, n: int) -> None:
-        if not 2 <= self.n_folds <= n // 2:
-            raise InputError(
-                f"n_folds must lie in 2 ... {n // 2} for {n} examples; got {self.n_folds}."
-            )
 
 
 def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:

@@ -45,7 +45,7 @@ from mi_probe.estimators.protocol.base import (
     Estimator,
     Extrapolation,
 )
-from mi_probe.estimators.protocol.folds import assign_folds, choose_validation
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Scores
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
@@ -83,9 +83,7 @@ def estimate_scores(
     settings: ScoreSettings,
     states: Float[np.ndarray, "n d"],
     target: Scores,
-    *,
-    seed: int,
-    group: Int[np.ndarray, " n"] | None = None,
+    split: Split,
 ) -> Estimate:
     """Estimate I(Y;X) of vectors and continuous Y, in nats.
 
@@ -94,21 +92,16 @@ def estimate_scores(
         settings: how.
         states: the vectors.
         target: Y.
-        seed: of everything that is drawn.
-        group: which examples are copies of one another; None where none is.
+        split: which rows learn and which are held out, and the seed of all that is drawn.
     """
-    streams = iter(np.random.SeedSequence(seed).spawn(3 + 3 * settings.n_folds))
-    rng = np.random.default_rng(next(streams))
-    fold = assign_folds(target, settings.n_folds, rng, group)
+    streams = iter(np.random.SeedSequence(split.seed).spawn(3 + 3 * settings.n_folds))
     x, y = varying(states), varying(target.values)
     if not x.any():
         # Constant states: no critic can tell two rows apart.
         record = ({"route": "constant X", "residual_kept": False},) * settings.n_folds
         zeros = np.zeros(len(target))
-        return assembled(
-            estimator, states, target, seed=seed, pointwise=zeros, fold=fold, history=record
-        )
-    found = ScoreFits(x, y, fold)
+        return assembled(estimator, states, target, split, pointwise=zeros, history=record)
+    found = ScoreFits(x, y, split)
     n = len(target)
     sampled, closed = np.empty(n), np.empty(n)
     history, fits = [], []
@@ -118,7 +111,7 @@ def estimate_scores(
         train, test = rows.train, rows.test
         plain = float(start.ratio.paired(start.x_train, start.y_train).mean())
         rng = np.random.default_rng(next(streams))
-        split = choose_validation(train, settings.validation_share, rng, most=PAIRED_ROWS)
+        watched = split.watched(train, settings.validation_share, rng, most=PAIRED_ROWS)
         towers, record = None, {"residual_kept": False}
         weights, order = next(streams), next(streams)
         if plain < settings.towers_up_to:
@@ -126,7 +119,7 @@ def estimate_scores(
                 torch.manual_seed(_integer(weights))
                 towers, fit = fit_towers(
                     rows,
-                    split,
+                    watched,
                     settings.schedule,
                     torch.Generator().manual_seed(_integer(order)),
                     hidden=settings.hidden,
@@ -154,22 +147,20 @@ def estimate_scores(
                 **record,
             }
         )
-    terms, bound, route = _valued(settings, x, y, sampled, closed, history, streams, group)
+    terms, bound, route = _valued(settings, x, y, sampled, closed, history, streams, split)
     for entry in history:
         entry["route"] = route
-    limit = _limit(found, history, terms, x, y, np.random.default_rng(next(streams)), group)
+    limit = _limit(found, history, terms, x, y, split)
     unfinished = sum(fit.kept and not fit.converged for fit in fits)
     return assembled(
         estimator,
         states,
         target,
-        seed=seed,
+        split,
         pointwise=terms,
-        fold=fold,
         bound=bound,
         converged=unfinished * 2 <= len(fits),
         history=history,
-        group=group,
         saturated=_is_saturated(route, terms, history),
         extrapolated=limit,
     )
@@ -195,7 +186,7 @@ def _valued(
     closed: Float[np.ndarray, " n"],
     history: list[dict[str, Any]],
     streams: Any,
-    group: Int[np.ndarray, " n"] | None,
+    split: Split,
 ) -> tuple[Float[np.ndarray, " n"], BoundKind, str]:
     """The terms that are reported, what they are, and where they are from."""
     terms, bound, route = sampled, "lower bound", _SAMPLES
@@ -205,8 +196,8 @@ def _valued(
         terms, bound, route = closed, "neither", _DENSITIES
     if x.shape[1] + y.shape[1] <= settings.neighbours_up_to and len(terms) > 50:
         rng = np.random.default_rng(next(streams))
-        near = near_terms(x, y, rng, group)
-        gain = near - terms
+        near = near_terms(x, y, rng, split)
+        gain = split.one_each(near - terms)
         if gain.mean() > max(0.01, 3 * gain.std() / math.sqrt(len(gain))):
             terms, bound, route = near, "neither", _NEIGHBOURS
     return terms, bound, route
@@ -218,8 +209,7 @@ def _limit(
     terms: Float[np.ndarray, " n"],
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n k"],
-    rng: np.random.Generator,
-    group: Int[np.ndarray, " n"] | None,
+    split: Split,
 ) -> Extrapolation:
     """The limit of the critic that most folds start from, if it is a Gaussian one.
 
@@ -234,17 +224,15 @@ def _limit(
         linear, reason = False, "no limit is known for nearest neighbours"
     gaussian = np.empty(len(terms))
     for k, start in enumerate(starts):
-        gaussian[found.fold == k] = start.ratio.paired(start.x_test, start.y_test)
+        gaussian[split.fold == k] = start.ratio.paired(start.x_test, start.y_test)
     if linear and view.components:
         curve = component_limit(
             x,
             y,
-            found.fold,
-            rng,
+            split,
             independent=view.independent,
             held_out=gaussian,
             learned=terms,
-            group=group,
         )
         if curve is not None:
             return curve
@@ -253,11 +241,11 @@ def _limit(
     limit = canonical_limit(
         view.x,
         view.y,
-        found.fold,
+        split,
         pairs[len(pairs) // 2] if linear else 0,
         held_out=float(gaussian.mean()),
         learned=float(terms.mean()),
-        stderr=float(terms.std()) / math.sqrt(len(terms)),
+        stderr=split.standard_error(terms),
     )
     if not linear:
         limit = replace(limit, method=_LEARNED)

@@ -25,12 +25,13 @@ References:
 import math
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.linalg import cholesky, solve_triangular
 from scipy.stats import t as student_t
 
 from mi_probe.estimators.continuous.canonical import MOST_PAIRS
 from mi_probe.estimators.protocol.base import Extrapolation
+from mi_probe.estimators.protocol.split import Split
 
 _MOST = 0.9
 """Columns on both sides, as a share of the rows, above which there is no limit."""
@@ -66,7 +67,7 @@ def sample_squares(
 def canonical_limit(
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n k"],
-    fold: Int[np.ndarray, " n"],
+    split: Split,
     pairs: int,
     *,
     held_out: float,
@@ -80,14 +81,14 @@ def canonical_limit(
     Args:
         x: scores of X.
         y: scores of Y.
-        fold: the groups of the jackknife.
+        split: which rows were held out together; its folds are the jackknife's.
         pairs: how many pairs of directions held-out rows have shown to be correlated.
         held_out: what the Gaussian critic reached on rows that it had not seen.
         learned: the estimate that is to be extrapolated; what it holds beyond the
             Gaussian critic is kept as it is.
         stderr: of the estimate.
     """
-    n, n_folds = len(x), int(fold.max()) + 1
+    n, n_folds, fold = len(x), split.n_folds, split.fold
     columns = x.shape[1] + y.shape[1]
     rows = round(n * (1 - 1 / n_folds))
     if columns > _MOST * n:

@@ -12,13 +12,14 @@ value then falls short, though less so than what was learned.
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mi_probe.estimators.continuous.canonical import NestedCanonical
 from mi_probe.estimators.continuous.normal_scores import BENT, excess_kurtosis
 from mi_probe.estimators.continuous.views import mixed_view, narrowed
 from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.learning_curve import PARTS, extrapolation
+from mi_probe.estimators.protocol.learning_curve import extrapolation
+from mi_probe.estimators.protocol.split import FRACTIONS, Split
 
 _LEAST_ROWS = 20
 """Of a fold in the smallest part."""
@@ -27,36 +28,33 @@ _LEAST_ROWS = 20
 def component_limit(
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n k"],
-    fold: Int[np.ndarray, " n"],
-    rng: np.random.Generator,
+    split: Split,
     *,
     independent: bool,
     held_out: Float[np.ndarray, " n"],
     learned: Float[np.ndarray, " n"],
-    group: Int[np.ndarray, " n"] | None = None,
 ) -> Extrapolation | None:
     """The value at n -> infinity, in nats; None where there are too few rows for a curve.
 
     Args:
         x: columns of X, not cut yet.
         y: columns of Y.
-        fold: in which fold each row was held out.
-        rng: draws the parts.
+        split: which rows were held out together; its seed draws the parts.
         independent: whether independent components are meant, not principal ones.
         held_out: terms of the Gaussian critic of all rows' components.
         learned: the terms that are to be extrapolated; what they hold beyond the Gaussian
             critic is kept as it is.
-        group: which rows are copies of one another; None where none is.
     """
-    place = np.arange(len(x)) if group is None else group
-    order = rng.permutation(int(place.max()) + 1)[place]
-    smallest = order % max(PARTS)
-    n_folds = int(fold.max()) + 1
-    counts = np.bincount(smallest * n_folds + fold, minlength=max(PARTS) * n_folds)
+    rng = np.random.default_rng(np.random.SeedSequence([split.seed, 4]))
+    place = np.arange(len(x)) if split.group is None else split.group
+    order = rng.permutation(split.units)[place]
+    smallest = order % max(FRACTIONS)
+    fold, n_folds = split.fold, split.n_folds
+    counts = np.bincount(smallest * n_folds + fold, minlength=max(FRACTIONS) * n_folds)
     if counts.min() < _LEAST_ROWS:
         return None
     curve, bend = {}, 0.0
-    for parts in PARTS:
+    for parts in FRACTIONS:
         terms = held_out.copy()
         for part in range(parts if parts > 1 else 0):
             rows = order % parts == part
@@ -75,4 +73,4 @@ def component_limit(
         doubt = "no law is known for the loss of learning independent components"
     elif bend > BENT:
         doubt = f"components are not Gaussian (excess kurtosis {bend:.1f})"
-    return extrapolation(curve, fold, doubt=doubt, group=group)
+    return extrapolation(curve, split, doubt=doubt)

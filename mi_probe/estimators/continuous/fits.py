@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mi_probe.estimators.continuous.canonical import CanonicalStart, NestedCanonical
 from mi_probe.estimators.continuous.pair_critic import (
@@ -14,6 +14,7 @@ from mi_probe.estimators.continuous.pair_critic import (
     nested_terms,
 )
 from mi_probe.estimators.continuous.views import FEW_COLUMNS, ScoreView, score_views
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import as_tensor
 
 _MOST_TRIED = 8
@@ -29,16 +30,16 @@ class ScoreFits:
         self,
         x: Float[np.ndarray, "n d"],
         y: Float[np.ndarray, "n k"],
-        fold: Int[np.ndarray, " n"],
+        split: Split,
     ) -> None:
-        self.fold = fold
+        self.split = split
         self.views = score_views(x, y)
         self.nested = [
             list(
                 NestedCanonical(
                     v.x,
                     v.y,
-                    fold,
+                    split.fold,
                     most_pairs=v.most_pairs,
                     straightened=not v.normalised,
                     degrees=v.degrees,
@@ -61,7 +62,7 @@ class ScoreFits:
 
     def rows(self, k: int, start: CanonicalStart) -> PairRows:
         """What networks read where fold k is held out."""
-        train, test = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+        train, test = self.split.rows(k), self.split.held_out(k)
         return PairRows(
             start, as_tensor(self.small.x), as_tensor(self.small.y), train, test
         )

@@ -1,20 +1,17 @@
 """Mutual information of a Gaussian copula, from shrunk canonical correlations."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from mi_probe.errors import InputError
 from mi_probe.estimators.continuous.canonical import FUNCTION, NestedCanonical
 from mi_probe.estimators.continuous.canonical_limit import canonical_limit
 from mi_probe.estimators.continuous.normal_scores import normal_scores, varying
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.base import Estimate, Nature, States, Target
-from mi_probe.estimators.protocol.copies import copies_of
-from mi_probe.estimators.protocol.folds import assign_folds
-from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.protocol.base import Estimate, Nature, States
+from mi_probe.estimators.protocol.split import Groups
+from mi_probe.estimators.protocol.targets import Scores, Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,30 +46,25 @@ class GaussianCopula:
             reference="Hotelling 1936; Bao et al. 2019, arXiv 1704.02408",
         )
 
-    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+    def estimate(
+        self, x: States, y: Target, *, groups: Groups | None = None, seed: int = 0
+    ) -> Estimate:
         """Estimate I(Y;X), in nats; see `Estimator.estimate`.
 
         Raises:
             InputError: for what `admitted` refuses, and for a number of folds that cannot
                 nest.
         """
-        states, target = admitted(self, x, y, seed)
+        states, target, split = admitted(
+            self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
+        )
         assert isinstance(states, np.ndarray)
         assert isinstance(target, Scores)
-        n = len(target)
-        if not 3 <= self.n_folds <= n // 2:
-            raise InputError(
-                f"n_folds must lie in 3 ... {n // 2} for {n} examples: one fold is held "
-                f"out, one tests the directions, one trains them; got {self.n_folds}."
-            )
-        rng = np.random.default_rng(np.random.SeedSequence(seed))
-        group = copies_of(states, target)
-        fold = assign_folds(target, self.n_folds, rng, group)
         x_scores = normal_scores(varying(states))
         y_scores = normal_scores(varying(target.values))
-        pointwise, history = np.empty(n), []
-        for k, start in enumerate(NestedCanonical(x_scores, y_scores, fold).starts()):
-            rows = fold == k
+        pointwise, history = np.empty(len(split)), []
+        for k, start in enumerate(NestedCanonical(x_scores, y_scores, split.fold).starts()):
+            rows = split.fold == k
             pointwise[rows] = start.ratio.paired(start.x_test, start.y_test)
             history.append(
                 {
@@ -88,19 +80,17 @@ class GaussianCopula:
             self,
             states,
             target,
-            seed=seed,
+            split,
             pointwise=pointwise,
-            fold=fold,
             history=history,
-            group=group,
             saturated=any(max(r["correlations"], default=0.0) > FUNCTION for r in history),
             extrapolated=canonical_limit(
                 x_scores,
                 y_scores,
-                fold,
+                split,
                 pairs[len(pairs) // 2],
                 held_out=nats,
                 learned=nats,
-                stderr=float(pointwise.std()) / math.sqrt(n),
+                stderr=split.standard_error(pointwise),
             ),
         )

@@ -22,9 +22,9 @@ from mi_probe.errors import InputError
 from mi_probe.estimators.continuous.normal_scores import untied_scores, varying
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
-from mi_probe.estimators.protocol.base import Estimate, Nature, States, Target, YKind
-from mi_probe.estimators.protocol.copies import copies_of, first_of_each
-from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.base import Estimate, Nature, States, YKind
+from mi_probe.estimators.protocol.split import Groups, Split
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target
 
 TREE_DIMENSIONS = 10
 """Up to these a tree finds neighbours (maximum norm); above, all distances are made
@@ -69,13 +69,13 @@ def near_terms(
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n k"],
     rng: np.random.Generator,
-    group: Int[np.ndarray, " n"] | None = None,
+    split: Split | None = None,
     neighbours: int = 4,
 ) -> Float[np.ndarray, " n"]:
-    """`ksg_terms` of the columns' normal scores, ties broken; of copies, one is a row."""
-    if group is not None:
-        first = first_of_each(group)
-        return near_terms(x[first], y[first], rng, None, neighbours)[group]
+    """`ksg_terms` of the columns' normal scores, ties broken; of a group, one is a row."""
+    if split is not None and split.group is not None:
+        first = split.firsts
+        return near_terms(x[first], y[first], rng, None, neighbours)[split.group]
     return ksg_terms(untied_scores(x, rng), untied_scores(y, rng), neighbours)
 
 
@@ -137,14 +137,16 @@ class NearestNeighbours:
         """What it is and what it takes."""
         return _NATURES[self.name]
 
-    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+    def estimate(
+        self, x: States, y: Target, *, groups: Groups | None = None, seed: int = 0
+    ) -> Estimate:
         """Estimate I(Y;X), in nats; see `Estimator.estimate`.
 
         Raises:
             InputError: for what `admitted` refuses, and for a number of neighbours that
                 these rows do not have.
         """
-        states, target = admitted(self, x, y, seed)
+        states, target, split = admitted(self, x, y, groups=groups, seed=seed, n_folds=1)
         assert isinstance(states, np.ndarray)
         n = len(states)
         if not 1 <= self.neighbours < n:
@@ -153,9 +155,8 @@ class NearestNeighbours:
                 f"got {self.neighbours}."
             )
         rng = np.random.default_rng(np.random.SeedSequence(seed))
-        group, saturated = copies_of(states, target), False
-        first = np.arange(n) if group is None else first_of_each(group)
-        place = np.arange(n) if group is None else group
+        first, saturated = split.firsts, False
+        place = np.arange(n) if split.group is None else split.group
         if not np.ptp(states, axis=0).any():
             terms = np.zeros(n)
         elif isinstance(target, Classes):
@@ -164,17 +165,15 @@ class NearestNeighbours:
         else:
             assert isinstance(target, Scores)
             sides = varying(states), varying(target.values)
-            terms = near_terms(*sides, rng, group, self.neighbours)
+            terms = near_terms(*sides, rng, split, self.neighbours)
             most = most_of_neighbours(len(first), self.neighbours)
             saturated = bool(terms.mean() > most - NEAR_MOST)
         return assembled(
             self,
             states,
             target,
-            seed=seed,
+            split,
             pointwise=terms,
-            fold=np.zeros(n, dtype=np.int64),
-            group=group,
             saturated=saturated,
             history=({"n_train": n, "n_test": n, "neighbours": self.neighbours},),
         )

@@ -7,7 +7,6 @@ weighed; the fold's own rows get the average of all members without it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ from mi_probe.estimators.prefixes.network import (
     train_prefix_networks,
 )
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.evidence import Problem
 
@@ -47,25 +47,14 @@ _LEAST_EPOCHS = 4
 
 @dataclass(frozen=True)
 class Rows:
-    """What all members of a critic share: Y and the folds."""
+    """Y, its split and the shares of its classes."""
 
     target: Classes
-    fold: Int[np.ndarray, " n"]
-    seed: int
-
-    @property
-    def n_folds(self) -> int:
-        """Number of folds."""
-        return int(self.fold.max()) + 1
-
-    @property
-    def pairs(self) -> list[Pair]:
-        """The folds that a member has not seen."""
-        return list(combinations(range(self.n_folds), 2))
+    split: Split
 
     def log_prior(self, without: Sequence[int]) -> Float[np.ndarray, " c"]:
         """Log p(y) of the rows outside these folds; half a row more for each class."""
-        kept = ~np.isin(self.fold, without)
+        kept = self.split.rows(*without)
         counts = np.bincount(self.target.index[kept], minlength=self.target.n_classes)
         return np.log((counts + 0.5) / (counts + 0.5).sum())
 
@@ -87,13 +76,13 @@ class Scored:
 
 def linear_member(tokens: PackedTokens, sums: PrefixSums, block: str, rows: Rows) -> Scored:
     """Discriminants of one block."""
-    fits = {pair: sums.discriminants(pair, SHRINKAGE) for pair in rows.pairs}
+    fits = {pair: sums.discriminants(pair, SHRINKAGE) for pair in rows.split.pairs}
     few = _sampled(tokens, block, fits, rows)
-    lengths, n_folds = tokens.lengths, rows.n_folds
+    lengths, n_folds = tokens.lengths, rows.split.n_folds
     y = np.repeat(rows.target.index[:, None], PLACES, 1)
 
     def likelihood(k: int, place: int) -> float:
-        return likelihood_without(few[:, k, :, place], y, rows.fold, rows, k)
+        return likelihood_without(few[:, k, :, place], y, rows.split.fold, rows, k)
 
     chosen = [
         int(np.argmax([likelihood(k, place) for place in range(len(SHRINKAGE))]))
@@ -119,7 +108,7 @@ def linear_member(tokens: PackedTokens, sums: PrefixSums, block: str, rows: Rows
 
 def network_member(inputs: Inputs, rows: Rows, *, alone: bool) -> Scored:
     """Networks of one reader."""
-    pairs = rows.pairs
+    pairs = rows.split.pairs
     problems = [_problem(rows, pair, alone) for pair in pairs]
     y = torch.as_tensor(rows.target.index)
     read = sum(len(problem.rows) for problem in problems) * float(
@@ -141,13 +130,13 @@ def supervised_inputs(
     classes apart in a language model's states is spread thin over hundreds of directions.
     """
     n, t = len(tokens), int(tokens.lengths.max())
-    maps = {pair: _own_maps(sums, rows, pair) for pair in rows.pairs}
+    maps = {pair: _own_maps(sums, rows, pair) for pair in rows.split.pairs}
     width = next(iter(maps.values())).shape[2]
-    found = torch.zeros(len(rows.pairs), n, t, width)
+    found = torch.zeros(len(rows.split.pairs), n, t, width)
     for part, u in tokens.chunks():
         for i, own in _folds_of(part, rows):
             v = u[torch.as_tensor(own - part.start)]
-            for number, pair in enumerate(rows.pairs):
+            for number, pair in enumerate(rows.split.pairs):
                 found[number, own, : v.shape[1]] = v @ maps[pair][i]
     mask = tokens.mask
     for values in found:
@@ -159,7 +148,7 @@ def supervised_inputs(
 
 def _own_maps(sums: PrefixSums, rows: Rows, pair: Pair) -> Float[Tensor, "k r e"]:
     """For each fold, the directions whose evidence its rows are given."""
-    others = [i for i in range(rows.n_folds) if i not in pair]
+    others = [i for i in range(rows.split.n_folds) if i not in pair]
     found: dict[int, np.ndarray] = {}
     # Classes are compared along the few contrasts that tell most, the same for all rows.
     [whole] = sums.discriminants(pair, _OWN_SHRINKAGE[-1:])
@@ -170,14 +159,14 @@ def _own_maps(sums: PrefixSums, rows: Rows, pair: Pair) -> Float[Tensor, "k r e"
         fits = sums.discriminants((*pair, i), _OWN_SHRINKAGE)
         found[i] = np.concatenate([fit.coefficients @ contrasts for fit in fits], 1)
     average = np.stack([found[i] for i in others]).mean(0)
-    maps = [average if i in pair else found[i] for i in range(rows.n_folds)]
+    maps = [average if i in pair else found[i] for i in range(rows.split.n_folds)]
     return torch.as_tensor(np.stack(maps), dtype=torch.float32)
 
 
 def _problem(rows: Rows, pair: Pair, alone: bool) -> Problem:
-    stream = np.random.SeedSequence((rows.seed, *pair, int(alone)))
+    stream = np.random.SeedSequence((rows.split.seed, *pair, int(alone)))
     return Problem(
-        np.flatnonzero(~np.isin(rows.fold, pair)),
+        rows.split.rows(*pair),
         rows.log_prior(pair),
         int(stream.generate_state(1)[0]),
     )
@@ -187,21 +176,25 @@ def _chosen_networks(
     networks: PrefixNetworks, inputs: Inputs, rows: Rows, pairs: Sequence[Pair]
 ) -> Scored:
     n, t = inputs.shared.shape[:2]
-    c, n_folds, n_places = rows.target.n_classes, rows.n_folds, len(networks.snapshots)
+    c, n_folds, n_places = (
+        rows.target.n_classes,
+        rows.split.n_folds,
+        len(networks.snapshots),
+    )
     places = chosen_places(inputs.lengths, PLACES)[0].numpy()
     every: list[np.ndarray] = []
     for snapshot in range(n_places):
         scores = np.zeros((n_folds, n, t, c), dtype=np.float32)
         for number, (i, j) in enumerate(pairs):
             for one, other in ((i, j), (j, i)):
-                own = np.flatnonzero(rows.fold == one)
+                own = np.flatnonzero(rows.split.fold == one)
                 scores[other, own] = networks.scores(inputs, own, number, snapshot)
         every.append(scores)
     y = np.repeat(rows.target.index[:, None], PLACES, 1)
 
     def likelihood(k: int, snapshot: int) -> float:
         few = np.take_along_axis(every[snapshot][k], places[..., None], 1)
-        return likelihood_without(few, y, rows.fold, rows, k)
+        return likelihood_without(few, y, rows.split.fold, rows, k)
 
     chosen = [
         int(np.argmax([likelihood(k, place) for place in range(n_places)]))
@@ -210,7 +203,7 @@ def _chosen_networks(
     calibration = np.stack([every[place][k] for k, place in enumerate(chosen)])
     held_out = np.zeros((n, t, c), dtype=np.float32)
     for k, place in enumerate(chosen):
-        own = rows.fold == k
+        own = rows.split.fold == k
         mates = [j for j in range(n_folds) if j != k]
         held_out[own] = log_softmax(every[place][mates][:, own], axis=3).mean(0)
     return Scored(log_softmax(calibration, axis=3), _normalised(held_out), tuple(chosen))
@@ -223,7 +216,7 @@ def _sampled(
     rows: Rows,
 ) -> Float[np.ndarray, "n k m p c"]:
     """Scores of a few prefixes of each row at all places, by the model without fold k."""
-    n_folds = rows.n_folds
+    n_folds = rows.split.n_folds
     shape = (len(tokens), n_folds, PLACES, len(SHRINKAGE), rows.target.n_classes)
     found = np.zeros(shape, dtype=np.float32)
     for part, u in tokens.chunks():
@@ -268,7 +261,7 @@ def _normalised(log_q: Float[np.ndarray, "n t c"]) -> Float[np.ndarray, "n t c"]
 def _folds_of(part: slice, rows: Rows) -> Iterator[tuple[int, Int[np.ndarray, " m"]]]:
     """Each fold's rows within a chunk."""
     own = np.arange(part.start, part.stop)
-    for i in range(rows.n_folds):
-        found = own[rows.fold[own] == i]
+    for i in range(rows.split.n_folds):
+        found = own[rows.split.fold[own] == i]
         if len(found):
             yield i, found

@@ -51,7 +51,7 @@ def fit_stack(
     members: Sequence[Scored], tokens: PackedTokens, rows: Rows, k: int
 ) -> PrefixStack:
     """The stack for held-out fold k, from a few prefixes of each row outside it."""
-    kept, prior = np.flatnonzero(rows.fold != k), rows.log_prior([k])
+    kept, prior = rows.split.rows(k), rows.log_prior([k])
     places = chosen_places(tokens.lengths[kept], PLACES)[0].numpy()
     few = [
         np.take_along_axis(m.calibration[k][kept], places[..., None], 1) - prior

@@ -41,14 +41,14 @@ def template_member(tokens: PackedTokens, rows: Rows) -> Scored | None:
     if not kinds:
         return None
     n, t = tokens.order.shape
-    c, n_folds = rows.target.n_classes, rows.n_folds
+    c, n_folds = rows.target.n_classes, rows.split.n_folds
     prior = np.stack([rows.log_prior([k]) for k in range(n_folds)]).astype(np.float32)
     calibration = np.tile(prior[:, None, None], (1, n, t, 1))
-    held_out = np.tile(prior[rows.fold][:, None], (1, t, 1))
+    held_out = np.tile(prior[rows.split.fold][:, None], (1, t, 1))
     for kind in kinds:
         sums = _sums(kind, rows)
-        fits = {pair: sums.discriminants(pair, SHRINKAGE) for pair in rows.pairs}
-        own, y = rows.fold[kind.row], rows.target.index[kind.row]
+        fits = {pair: sums.discriminants(pair, SHRINKAGE) for pair in rows.split.pairs}
+        own, y = rows.split.fold[kind.row], rows.target.index[kind.row]
         scores = np.zeros((n_folds, len(SHRINKAGE), len(own), c), dtype=np.float32)
         for i in range(n_folds):
             u = torch.as_tensor(kind.u[own == i])
@@ -107,12 +107,12 @@ def _common(codes: Int[np.ndarray, "n t"]) -> list[int]:
 
 def _sums(kind: _Kind, rows: Rows) -> PrefixSums:
     c, r = rows.target.n_classes, kind.u.shape[1]
-    weight = np.zeros((rows.n_folds, c))
-    total = np.zeros((rows.n_folds, c, r))
-    square = np.zeros((rows.n_folds, r, r))
-    own, y = rows.fold[kind.row], rows.target.index[kind.row]
+    weight = np.zeros((rows.split.n_folds, c))
+    total = np.zeros((rows.split.n_folds, c, r))
+    square = np.zeros((rows.split.n_folds, r, r))
+    own, y = rows.split.fold[kind.row], rows.target.index[kind.row]
     np.add.at(weight, (own, y), 1.0)
-    for k in range(rows.n_folds):
+    for k in range(rows.split.n_folds):
         for label in range(c):
             total[k, label] = kind.u[(own == k) & (y == label)].sum(0, dtype=np.float64)
         # Among states that are much alike, float32's digits do not tell directions.

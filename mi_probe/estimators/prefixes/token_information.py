@@ -31,10 +31,10 @@ from mi_probe.estimators.prefixes.network import Inputs
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens, packed_tokens
 from mi_probe.estimators.prefixes.stack import fit_stack
 from mi_probe.estimators.prefixes.template_linear import template_member
-from mi_probe.estimators.protocol.base import Target
-from mi_probe.estimators.protocol.folds import assign_folds
+from mi_probe.estimators.protocol.admission import split_rows
+from mi_probe.estimators.protocol.split import Blocks, Groups, Split
 from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Classes, as_target
+from mi_probe.estimators.protocol.targets import Classes, Target, as_target
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates
 from mi_probe.hidden import HiddenStates
 
@@ -64,8 +64,8 @@ class TokenInformation:
     mask: Bool[np.ndarray, "n t"] = field(repr=False)
     y: Int[np.ndarray, " n"] = field(repr=False)
     """Classes 0 ... c-1."""
-    fold: Int[np.ndarray, " n"] = field(repr=False)
-    seed: int
+    split: Split = field(repr=False)
+    """The rows that were held out together."""
     history: tuple[dict[str, object], ...] = field(repr=False, default=())
     """What was chosen for each held-out fold."""
 
@@ -154,6 +154,7 @@ def token_information(
     y: Target,
     *,
     readers: Sequence[Reader] = ("prefix", "alone"),
+    groups: Groups | None = None,
     seed: int = 0,
 ) -> dict[Reader, TokenInformation]:
     """Cross-fit the critics and score every position of Z.
@@ -162,6 +163,8 @@ def token_information(
         z: states; only positions in the mask are read.
         y: int classes (n,).
         readers: ``prefix`` for q(y|z_<=t), ``alone`` for q(y|z_t).
+        groups: which rows depend on one another; see `Estimator.estimate`. By default the
+            copies that are found among the rows.
         seed: of folds and networks.
 
     Raises:
@@ -171,10 +174,15 @@ def token_information(
     states = as_states(z, len(target))
     if not isinstance(states, HiddenStates):
         raise InputError("z must be HiddenStates, with all its tokens; got vectors.")
-    rng = np.random.default_rng(np.random.SeedSequence((seed, 7)))
-    rows = Rows(target, assign_folds(target, _FOLDS, rng), seed)
+    if isinstance(groups, Blocks):
+        raise InputError(
+            "groups must be one value a row for token-level information, which keeps every "
+            "row; got Blocks. Number the blocks: np.arange(n) * count // n."
+        )
+    _, _, split = split_rows(states, target, groups, seed=seed, n_folds=_FOLDS)
+    rows = Rows(target, split)
     tokens = packed_tokens(states)
-    sums = prefix_sums(tokens, target.index, rows.fold, target.n_classes)
+    sums = prefix_sums(tokens, target.index, split.fold, target.n_classes)
     inputs = Inputs(
         token_coordinates(states).values,
         supervised_inputs(tokens, sums["token"], rows),
@@ -204,8 +212,8 @@ def _assembled(
     log_q = np.zeros((n, t, c))
     log_prior = np.zeros((n, c))
     history: list[dict[str, object]] = []
-    for k in range(rows.n_folds):
-        own = rows.fold == k
+    for k in range(rows.split.n_folds):
+        own = rows.split.fold == k
         prior = rows.log_prior([k])
         stack = fit_stack(list(members.values()), tokens, rows, k)
         log_q[own] = stack([m.held_out[own] for m in members.values()])
@@ -229,7 +237,6 @@ def _assembled(
         log_prior=log_prior,
         mask=tokens.z.mask.cpu().numpy(),
         y=rows.target.index,
-        fold=rows.fold,
-        seed=rows.seed,
+        split=rows.split,
         history=tuple(history),
     )

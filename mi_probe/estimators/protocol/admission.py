@@ -1,20 +1,34 @@
 """What an estimator lets in: one check of X and Y for all, by what its `Nature` says."""
 
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import Estimator, States, Target
+from mi_probe.estimators.protocol.base import Estimator, States
+from mi_probe.estimators.protocol.copies import copies_of
+from mi_probe.estimators.protocol.split import (
+    Blocks,
+    Groups,
+    Split,
+    codes_of,
+    cut_blocks,
+    draw_split,
+)
 from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
 
 FEWEST_ROWS = 10
 """Examples below which no estimate is made."""
+
+Admitted: TypeAlias = tuple[
+    Float[np.ndarray, "k d"] | HiddenStates, Classes | Scores | TokenSequences, Split
+]
+"""X, Y and the split of the rows that are used."""
 
 _KINDS = {
     "classes": "classes (int y)",
@@ -37,16 +51,112 @@ def check_seed(seed: Any) -> None:
 
 
 def admitted(
-    estimator: Estimator, x: States, y: Target, seed: int
-) -> tuple[Float[np.ndarray, "n d"] | HiddenStates, Classes | Scores | TokenSequences]:
-    """X and Y as estimators see them, or an error that says what to do.
+    estimator: Estimator,
+    x: States,
+    y: Target,
+    *,
+    groups: Groups | None,
+    seed: int,
+    n_folds: int,
+    fewest_folds: int = 3,
+) -> tuple[
+    Float[np.ndarray, "n d"] | HiddenStates, Classes | Scores | TokenSequences, Split
+]:
+    """X and Y as estimators see them and how their rows are split, or an error.
+
+    Args:
+        estimator: what they are for.
+        x: the states.
+        y: the target.
+        groups: which rows depend on one another, one value a row, or `Blocks` of ordered
+            rows; by default the copies that `copies_of` finds.
+        seed: of the split.
+        n_folds: number of folds; 1 where nothing is held out.
+        fewest_folds: that this estimator can nest.
 
     Raises:
         InputError: for fewer than 10 examples, a kind of Y or X that the estimator does
-            not take, and for what `check_seed`, `as_target` and `as_states` refuse.
+            not take, folds that the rows or groups cannot fill, and for what `check_seed`,
+            `as_target` and `as_states` refuse.
     """
     check_seed(seed)
     target = as_target(y)
+    _check_kinds(estimator, x, target)
+    n = len(target)
+    states = as_states(x, n)
+    if n < FEWEST_ROWS:
+        raise InputError(
+            f"x must hold at least {FEWEST_ROWS} examples to train and to test a "
+            f"critic; got {n}. Capture more rows."
+        )
+    if isinstance(target, Classes) and target.counts.max() < 2:
+        raise InputError(
+            f"y must repeat its classes; all {n} labels differ. Pass numbers as floats."
+        )
+    return split_rows(
+        states, target, groups, seed=seed, n_folds=n_folds, fewest_folds=fewest_folds
+    )
+
+
+def split_rows(
+    states: Float[np.ndarray, "n d"] | HiddenStates,
+    target: Classes | Scores | TokenSequences,
+    groups: Groups | None,
+    *,
+    seed: int,
+    n_folds: int,
+    fewest_folds: int = 3,
+) -> tuple[
+    Float[np.ndarray, "k d"] | HiddenStates, Classes | Scores | TokenSequences, Split
+]:
+    """The rows that are used, and their split; arguments as of `admitted`.
+
+    Raises:
+        InputError: for groups that are not one a row, and folds that they cannot fill.
+    """
+    n, fold, kept = len(target), None, None
+    if isinstance(groups, Blocks):
+        kept, group, fold = cut_blocks(n, groups, max(n_folds, fewest_folds))
+        states, target = states[kept], target[kept]
+        if isinstance(target, Classes) and target.n_classes < 2:
+            raise InputError(
+                f"y must hold at least two classes in the rows that {groups.count} blocks "
+                "keep; it holds one. Give more blocks."
+            )
+    else:
+        group = copies_of(states, target) if groups is None else _group_of(groups, n)
+    units, what = (n, "examples") if group is None else (int(group.max()) + 1, "groups")
+    if n_folds > 1 and not fewest_folds <= n_folds <= units // 2:
+        nested = "one fold is held out, one weighs the members, the others train them; "
+        raise InputError(
+            f"n_folds must lie in {fewest_folds} ... {units // 2} for {units} {what}: "
+            f"{nested * (fewest_folds > 2)}got {n_folds}."
+        )
+    more = {"fold": fold, "kept": kept, "given": groups is not None}
+    return states, target, draw_split(target, n_folds, seed, group, **more)
+
+
+def _group_of(groups: Any, n: int) -> Int[np.ndarray, " n"] | None:
+    """Groups numbered 0 ... g-1; None where every row is its own.
+
+    Raises:
+        InputError: for another number of rows, or values that are neither int nor text.
+    """
+    values = np.asarray(groups)
+    if values.dtype == object and all(isinstance(value, str) for value in values.flat):
+        values = values.astype(str)
+    if values.shape != (n,) or values.dtype.kind not in "biuU":
+        raise InputError(
+            f"groups must hold an int or a text for each of the {n} rows; got "
+            f"{values.dtype} of shape {values.shape}."
+        )
+    codes = codes_of(values)
+    return codes if int(codes.max()) + 1 < n else None
+
+
+def _check_kinds(
+    estimator: Estimator, x: Any, target: Classes | Scores | TokenSequences
+) -> None:
     nature, name = estimator.nature, estimator.name
     kind = (
         "classes"
@@ -55,7 +165,6 @@ def admitted(
         if isinstance(target, Scores)
         else "tokens"
     )
-    n = len(target)
     if kind not in nature.takes:
         wanted = " or ".join(_KINDS[k] for k in _KINDS if k in nature.takes)
         more = ", or convert y to int if its values are classes" if kind == "scores" else ""
@@ -69,14 +178,3 @@ def admitted(
             f"{tuple(x.values.shape)}. Pool them first (mi_probe.pooling.pool), or use "
             "'auto', 'mine' or 'attention'."
         )
-    states = as_states(x, n)
-    if n < FEWEST_ROWS:
-        raise InputError(
-            f"x must hold at least {FEWEST_ROWS} examples to train and to test a "
-            f"critic; got {n}. Capture more rows."
-        )
-    if isinstance(target, Classes) and target.counts.max() < 2:
-        raise InputError(
-            f"y must repeat its classes; all {n} labels differ. Pass numbers as floats."
-        )
-    return states, target

@@ -6,9 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.stats import chi2
-from scipy.stats import t as student_t
+from jaxtyping import Float
 
 from mi_probe.estimators.protocol.base import (
     BoundKind,
@@ -17,7 +15,7 @@ from mi_probe.estimators.protocol.base import (
     Extrapolation,
     Status,
 )
-from mi_probe.estimators.protocol.copies import as_one_row_each, first_of_each
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes, Scores
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
@@ -48,17 +46,15 @@ def assembled(
     estimator: Estimator,
     states: Float[np.ndarray, "n d"] | HiddenStates,
     target: Classes | Scores | TokenSequences,
+    split: Split,
     *,
-    seed: int,
     pointwise: Float[np.ndarray, " n"],
-    fold: Int[np.ndarray, " n"],
     influence: Float[np.ndarray, " n"] | None = None,
     bound: BoundKind | None = None,
     converged: bool = True,
     extrapolated: Extrapolation | None = None,
     history: Sequence[dict[str, Any]] = (),
     log_posterior: Float[np.ndarray, "n c"] | None = None,
-    group: Int[np.ndarray, " n"] | None = None,
     saturated: bool = False,
 ) -> Estimate:
     """The record of one cross-fitted estimate, in nats.
@@ -67,9 +63,8 @@ def assembled(
         estimator: the settings that made it.
         states: X as it was let in.
         target: Y as it was let in.
-        seed: of everything that was drawn.
+        split: which rows were held out together, and the seed of all that was drawn.
         pointwise: held-out i(y; x); their mean is the estimate.
-        fold: in which fold each example was held out.
         influence: of each example on the mean, where the terms are not independent; the
             terms themselves by default.
         bound: what the value is; what the estimator's nature says by default.
@@ -77,18 +72,17 @@ def assembled(
         extrapolated: the learning curve's value.
         history: one record a fold.
         log_posterior: held-out log q(y|x) of every class, where there is one.
-        group: which examples are copies of one another, where some are.
         saturated: True where the value is the most that so many rows can show.
     """
     nats = float(pointwise.mean())
-    n = len(target) if group is None else int(group.max()) + 1
+    n = split.units
     ceiling = target.entropy
     if extrapolated and ceiling is not None and extrapolated.nats > ceiling + _NOISE:
         above = f"it lies {extrapolated.nats - ceiling:.3f} nats above H(Y)"
         extrapolated = replace(extrapolated, reliable=False, reason=above)
     if extrapolated and saturated:
         extrapolated = replace(extrapolated, reliable=False, reason=_SATURATED)
-    stderr = standard_error(pointwise if influence is None else influence, fold, group)
+    stderr = split.standard_error(pointwise if influence is None else influence)
     # Near the ceiling the terms are all alike but for a few that are far below, and those
     # may be missing by chance. So the interval allows for one row more, which is as wrong
     # as the others may be right; it also keeps it from being empty where all terms are 0.
@@ -96,56 +90,30 @@ def assembled(
     if ceiling is not None:
         missing = (nats + ceiling) / n
     stderr = math.hypot(stderr, missing)
-    reach = float(student_t.ppf(0.975, n - 1)) * stderr
+    reach = split.reach(stderr)
     return Estimate(
         nats=nats,
         stderr=stderr,
         ci=(nats - max(missing, 0.0) - reach, nats + reach),
         pointwise=pointwise,
         entropy_y=target.entropy,
-        status=_status(nats, pointwise, target, converged, saturated),
+        status=_status(nats, pointwise, target, split, converged, saturated),
         bound=bound or estimator.nature.bound,
         estimator=estimator,
-        seed=seed,
+        seed=split.seed,
         extrapolated=extrapolated,
         history=tuple(history),
         gold_leak=isinstance(states, HiddenStates) and states.has_gold,
-        fold=fold,
-        group=group,
+        split=split,
         log_posterior=log_posterior,
     )
-
-
-def standard_error(
-    influence: Float[np.ndarray, " n"],
-    fold: Int[np.ndarray, " n"],
-    group: Int[np.ndarray, " n"] | None = None,
-) -> float:
-    """Of the mean: spread over examples, plus spread over the folds' critics.
-
-    The second only where the folds' means differ more than 19 of 20 times by chance: a
-    positive part alone would make every interval too wide. Copies, where a ``group`` tells
-    of some, count as one example.
-    """
-    if group is not None:
-        influence, fold = as_one_row_each(influence, group), fold[first_of_each(group)]
-    groups = [influence[fold == k] for k in range(int(fold.max()) + 1)]
-    within = float(influence.var(ddof=1)) / len(influence)
-    if len(groups) < 2 or min(map(len, groups)) < 2:
-        return math.sqrt(within)
-    means = np.array([group.mean() for group in groups])
-    expected = float(np.mean([group.var(ddof=1) / len(group) for group in groups]))
-    spread = float(means.var(ddof=1))
-    chance = float(chi2.ppf(0.95, len(groups) - 1)) / (len(groups) - 1)
-    if spread <= chance * expected:
-        return math.sqrt(within)
-    return math.sqrt(within + (spread - expected) / len(groups))
 
 
 def _status(
     nats: float,
     pointwise: np.ndarray,
     target: Classes | Scores | TokenSequences,
+    split: Split,
     converged: bool,
     saturated: bool,
 ) -> Status:

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.split import Groups, Split
+from mi_probe.estimators.protocol.targets import Target
 from mi_probe.facts import amount, facts_html
 from mi_probe.hidden import HiddenStates
 
@@ -16,7 +17,6 @@ Status: TypeAlias = Literal[
     "ok", "above_ceiling", "diverged", "not_converged", "too_few_rows", "saturated"
 ]
 States: TypeAlias = np.ndarray | Tensor | HiddenStates
-Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float] | TokenSequences
 BoundKind: TypeAlias = Literal["lower bound", "upper bound", "neither"]
 YKind: TypeAlias = Literal["classes", "scores", "tokens"]
 Family: TypeAlias = Literal[
@@ -105,17 +105,24 @@ class Estimate:
     statistic: float | None = field(repr=False, default=None)
     """What ``null`` is compared with, in nats, where that is not ``nats``: a cheaper
     statistic of dependence, no estimate of I(Y;X)."""
-    fold: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
-    """In which fold each example was held out."""
-    group: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
-    """A number for each example, equal for copies of one another, which share a fold and
-    count once in ``stderr``; None where no example is a copy."""
+    split: Split | None = field(repr=False, default=None)
+    """Folds of the rows, and the groups that count once in ``stderr``."""
     log_posterior: Float[np.ndarray, "n c"] | None = field(repr=False, default=None)
     """Held-out log q(y|x) of every class, normalised: ``pointwise`` is its value at the
     example's own class minus log p(y). None where the estimator has no posterior."""
 
     def __float__(self) -> float:
         return self.nats
+
+    @property
+    def fold(self) -> Int[np.ndarray, " n"] | None:
+        """Number of the fold in which each example was held out."""
+        return None if self.split is None else self.split.fold
+
+    @property
+    def group(self) -> Int[np.ndarray, " n"] | None:
+        """Number of each example's group; None where every example is its own."""
+        return None if self.split is None else self.split.group
 
     @property
     def bits(self) -> float:
@@ -199,12 +206,18 @@ class Estimator(Protocol):
         """What it is and what it takes."""
         ...
 
-    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+    def estimate(
+        self, x: States, y: Target, *, groups: Groups | None = None, seed: int = 0
+    ) -> Estimate:
         """Estimate I(Y;X) in nats.
 
         Args:
             x: float array or tensor (n, d), or `HiddenStates`.
             y: int classes (n,), floats (n,) or (n, k), or `TokenSequences`.
+            groups: which rows depend on one another (one document, speaker, question): an
+                int or a text a row, or `Blocks` of ordered rows. Whole groups are held out
+                together, and each counts once in the standard error. By default the copies
+                that are found among the rows.
             seed: of the folds, the critics and everything else that is drawn.
         """
         ...

@@ -56,20 +56,6 @@ def copies_of(
     return group if _is_continuous(x, group) else None
 
 
-def first_of_each(group: Int[np.ndarray, " n"]) -> Int[np.ndarray, " g"]:
-    """The first example of each group."""
-    return np.unique(group, return_index=True)[1]
-
-
-def as_one_row_each(
-    influence: Float[np.ndarray, " n"], group: Int[np.ndarray, " n"]
-) -> Float[np.ndarray, " g"]:
-    """The influence of each group on the mean: of the same mean, and of its true spread."""
-    mean, n_groups = influence.mean(), int(group.max()) + 1
-    sums = np.bincount(group, weights=influence - mean, minlength=n_groups)
-    return mean + sums * n_groups / len(group)
-
-
 def _equal_rows(x: Float[np.ndarray, "n d"] | HiddenStates) -> np.ndarray | None:
     """The group of each row; None where all differ."""
     marks = _marks(x)
@@ -110,7 +96,7 @@ def _agreement(
     else:
         values = target.values if isinstance(target, Scores) else target.ids
         y = np.unique(values, axis=0, return_inverse=True)[1].reshape(-1)
-    first = first_of_each(group)
+    first = np.unique(group, return_index=True)[1]
     others = np.setdiff1d(np.arange(len(group)), first)
     agree = float((y[others] == y[first][group[others]]).mean())
     chance = float(((np.bincount(y) / len(y)) ** 2).sum())
@@ -120,7 +106,7 @@ def _agreement(
 def _is_continuous(
     x: Float[np.ndarray, "n d"] | HiddenStates, group: Int[np.ndarray, " n"]
 ) -> bool:
-    first = first_of_each(group)
+    first = np.unique(group, return_index=True)[1]
     if isinstance(x, HiddenStates):
         parts = [POOLINGS["mean"](x[rows].values, x[rows].mask) for rows in chunks(x)]
         x = torch.cat(parts).double().cpu().numpy()

@@ -30,12 +30,8 @@ from jaxtyping import Float, Int
 from scipy.stats import t as student_t
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.assembly import standard_error
 from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.copies import as_one_row_each, first_of_each
-
-PARTS = (4, 2, 1)
-"""The training rows are divided by these; each part holds the one before it."""
+from mi_probe.estimators.protocol.split import TOP, Split, standard_error
 
 _SPREAD = 0.25
 """Of the loss that is left, relative to what either step says of it."""
@@ -48,83 +44,34 @@ ScoreRows = Callable[
 """Trains on the first rows, gives held-out terms i(y; x) of the second, in nats."""
 
 
-def nested_parts(
-    rows: Int[np.ndarray, " m"],
-    classes: Int[np.ndarray, " n"] | None,
-    rng: np.random.Generator,
-    group: Int[np.ndarray, " n"] | None = None,
-) -> list[Int[np.ndarray, " k"]]:
-    """A quarter, a half and all of the rows, each holding the one before.
-
-    Args:
-        rows: the training rows of a fold.
-        classes: of all examples, so that each part has about the same shares; None for a
-            Y without classes.
-        rng: draws the parts.
-        group: which examples go together, as copies do; None for none.
-    """
-    if group is not None:
-        of = group[rows]
-        first = rows[np.unique(of, return_index=True)[1]]
-        parts = nested_parts(first, classes, rng)
-        return [rows[np.isin(of, group[part])] for part in parts]
-    place = rng.permutation(len(rows)).astype(float)
-    if classes is not None:
-        own = classes[rows]
-        order = np.lexsort((place, own))
-        counts = np.bincount(own)
-        first = np.cumsum(counts) - counts
-        rank = np.empty(len(rows))
-        rank[order] = np.arange(len(rows)) - first[own[order]]
-        # The place inside the class, as a share of it: a prefix holds equal shares.
-        place = (rank + rng.random(len(rows))) / counts[own]
-    ordered = rows[np.argsort(place, kind="stable")]
-    return [np.sort(ordered[: max(1, len(rows) // part)]) for part in PARTS]
-
-
 def learning_curve(
-    score: ScoreRows,
-    fold: Int[np.ndarray, " n"],
-    rng: np.random.Generator,
-    *,
-    classes: Int[np.ndarray, " n"] | None = None,
-    full: Float[np.ndarray, " n"] | None = None,
-    group: Int[np.ndarray, " n"] | None = None,
+    score: ScoreRows, split: Split, full: Float[np.ndarray, " n"]
 ) -> dict[int, Float[np.ndarray, " n"]]:
     """Held-out terms of all examples by critics that saw a quarter, a half and all rows.
 
     Args:
         score: fits on some rows and scores others: one estimator, whole procedure.
-        fold: in which fold each example is held out.
-        rng: draws the nested parts.
-        classes: of all examples, for parts with equal shares.
-        full: the terms by critics that saw all training rows, where they are known
-            already; else they are made too.
-        group: which examples are copies of one another; None where none is.
+        split: which rows are learned from.
+        full: the terms by critics that saw all training rows.
 
     Returns:
         Training rows (mean over folds) and the terms that they reached, fewest first.
     """
-    n, n_folds = len(fold), int(fold.max()) + 1
-    wanted = len(PARTS) if full is None else len(PARTS) - 1
-    terms = np.empty((wanted, n))
-    sizes = np.zeros(len(PARTS))
-    for k in range(n_folds):
-        held_out = np.flatnonzero(fold == k)
-        parts = nested_parts(np.flatnonzero(fold != k), classes, rng, group)
-        sizes += [len(part) / n_folds for part in parts]
-        for place, part in enumerate(parts[:wanted]):
-            terms[place, held_out] = score(part, held_out)
-    made = [*terms] if full is None else [*terms, full]
-    return {round(size): values for size, values in zip(sizes, made, strict=True)}
+    curve: dict[int, np.ndarray] = {}
+    for level in range(TOP):
+        terms = np.empty(len(split))
+        for k in range(split.n_folds):
+            held_out = split.held_out(k)
+            terms[held_out] = score(split.rows(k, level=level), held_out)
+        curve[split.n_learned(level)] = terms
+    return curve | {split.n_learned(): full}
 
 
 def extrapolation(
     curve: Mapping[int, Float[np.ndarray, " n"]],
-    fold: Int[np.ndarray, " n"],
+    split: Split,
     *,
     doubt: str = "",
-    group: Int[np.ndarray, " n"] | None = None,
 ) -> Extrapolation:
     """The value at n -> infinity and its 95 % interval, in nats: not a bound.
 
@@ -135,9 +82,8 @@ def extrapolation(
     Args:
         curve: held-out terms of the same examples, by training rows: a quarter, a half,
             all.
-        fold: in which fold each example was held out.
+        split: which examples were held out together, and which count as one.
         doubt: why the estimator itself would not trust the value; empty for no reason.
-        group: which examples are copies of one another; None where none is.
 
     Raises:
         InputError: for other sizes than a quarter, a half and all.
@@ -151,10 +97,7 @@ def extrapolation(
             "curve must hold the terms for a quarter, a half and all training rows; got "
             f"{sizes} rows."
         )
-    terms = np.stack([curve[size] for size in sizes])
-    if group is not None:
-        terms = np.stack([as_one_row_each(values, group) for values in terms])
-        fold = fold[first_of_each(group)]
+    terms = np.stack([split.one_each(curve[size]) for size in sizes])
     means = terms.mean(1)
     steps = np.stack([terms[2] - terms[1], terms[1] - terms[0]])
     covariance = np.cov(steps) / terms.shape[1] + 1e-12 * np.eye(2)
@@ -165,7 +108,8 @@ def extrapolation(
     influence = terms[2] + shares[0] * steps[0] + shares[1] * steps[1] / 2
     # What is lost in learning is a chi-square over 2m, of mean p/2m and variance p/2m^2.
     chance = math.sqrt(max(rest, 0.0) / sizes[2])
-    error = math.hypot(standard_error(influence, fold), _SPREAD * rest, chance)
+    noise = standard_error(influence, split.fold[split.firsts])
+    error = math.hypot(noise, _SPREAD * rest, chance)
     nats = float(means[2]) + rest
     rows = terms.shape[1]
     quantile = float(student_t.ppf(0.975, rows - 1))

@@ -7,8 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import Estimate, Estimator, States, Target
-from mi_probe.estimators.protocol.copies import first_of_each
+from mi_probe.estimators.protocol.base import Estimate, Estimator, States
+from mi_probe.estimators.protocol.split import Groups
+from mi_probe.estimators.protocol.targets import Target
 from mi_probe.estimators.protocol.tokens import TokenSequences
 
 
@@ -29,6 +30,7 @@ def with_null(
     y: Target,
     *,
     n_permutations: int,
+    groups: Groups | None = None,
     seed: int = 0,
     **more: Any,
 ) -> Estimate:
@@ -39,7 +41,7 @@ def with_null(
     (`Estimate.statistic`); either way it is one function of (X, Y) and independent pairs
     are exchangeable with permuted ones, so `Estimate.p_value`, which breaks ties at random,
     is exact: with 19 permutations it is at most 0.05 in exactly 5 % of independent data
-    sets. A p-value of 0.05 needs at least 19 of them. Copies of an example are permuted
+    sets. A p-value of 0.05 needs at least 19 of them. The rows of a group are permuted
     together: alone they would have to differ in Y, as no sample with copies does.
 
     Args:
@@ -47,6 +49,7 @@ def with_null(
         x: the states.
         y: what is permuted.
         n_permutations: how often.
+        groups: as for `Estimator.estimate`; whole groups are permuted.
         seed: of the permutations and of every estimate.
         more: the estimator's own further arguments, such as ``hints``.
 
@@ -58,33 +61,28 @@ def with_null(
             f"n_permutations must be 0 or more; got {n_permutations}. "
             "19 or more give a p-value of 0.05."
         )
-    estimate = estimator.estimate(x, y, seed=seed, **more)
+    estimate = estimator.estimate(x, y, groups=groups, seed=seed, **more)
     if not n_permutations:
         return estimate
-    n = len(estimate.pointwise)
+    split = estimate.split
+    assert split is not None
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
-    shuffled = (_order(n, estimate.group, rng) for _ in range(n_permutations))
-    orders = np.stack([np.arange(n), *shuffled])
+    shuffled = (split.permuted(rng) for _ in range(n_permutations))
+    orders = np.stack([np.arange(len(split)), *shuffled])
+    given = y if isinstance(y, TokenSequences | Tensor) else np.asarray(y)
+    kept = np.arange(len(given)) if split.kept is None else split.kept
     if isinstance(estimator, Permutable):
-        values = estimator.permuted(x, y, orders, seed)
+        rows = slice(None) if split.kept is None else kept
+        values = estimator.permuted(x[rows], given[rows], orders, seed)
         if values is not None:
             return estimate.with_null(
                 [float(value) for value in values[1:]], statistic=float(values[0])
             )
-    given = y if isinstance(y, TokenSequences | Tensor) else np.asarray(y)
-    return estimate.with_null(
-        [
-            estimator.estimate(x, given[order], seed=seed, **more).nats
-            for order in orders[1:]
-        ]
-    )
-
-
-def _order(
-    n: int, group: Int[np.ndarray, " n"] | None, rng: np.random.Generator
-) -> Int[np.ndarray, " n"]:
-    """Whose Y each row takes: a permutation, of the groups where there are copies."""
-    if group is None:
-        return rng.permutation(n)
-    first = first_of_each(group)
-    return first[rng.permutation(len(first))][group]
+    null = []
+    for order in orders[1:]:
+        whole = np.arange(len(given))
+        whole[kept] = kept[order]
+        null.append(
+            estimator.estimate(x, given[whole], groups=groups, seed=seed, **more).nats
+        )
+    return estimate.with_null(null)

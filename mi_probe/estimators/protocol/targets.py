@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import Target
 from mi_probe.estimators.protocol.tokens import TokenSequences
+
+Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float] | TokenSequences
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,11 @@ class Classes:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    def __getitem__(self, rows: Int[np.ndarray, " m"]) -> "Classes":
+        """The chosen examples; classes that do not occur in them are left out."""
+        present, index = np.unique(self.index[rows], return_inverse=True)
+        return Classes(index.astype(np.int64), tuple(self.names[c] for c in present))
 
     @property
     def n_classes(self) -> int:
@@ -54,6 +60,10 @@ class Scores:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __getitem__(self, rows: Int[np.ndarray, " m"]) -> "Scores":
+        """The chosen examples."""
+        return Scores(self.values[rows])
 
     @property
     def entropy(self) -> None:

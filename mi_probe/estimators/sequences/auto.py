@@ -27,18 +27,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from scipy.special import log_softmax
 
-from mi_probe.estimators.classes.auto import CURVE_ROWS
 from mi_probe.estimators.classes.discriminant_limit import DiscriminantLaw
 from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.stack import held_out_terms
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation
 from mi_probe.estimators.protocol.learning_curve import most_that_is_reliable
+from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.sequences.reading import TOP, Reading, reading_of
+from mi_probe.estimators.sequences.reading import Reading, reading_of
 from mi_probe.hidden import HiddenStates
 
 WHOLE = "whole"
@@ -58,14 +58,11 @@ def sequence_estimate(
     estimator: Estimator,
     z: HiddenStates,
     target: Classes,
-    fold: Int[np.ndarray, " n"],
-    part: Int[np.ndarray, " n"],
+    split: Split,
     *,
-    seed: int,
     device: str,
     extrapolate: bool,
     hints: Sequence[Mapping[str, Any]] | None = None,
-    group: Int[np.ndarray, " n"] | None = None,
 ) -> Estimate:
     """I(Y;Z) in nats, at least as large as that of each pooled view.
 
@@ -77,19 +74,16 @@ def sequence_estimate(
         estimator: the settings that the result names.
         z: the states.
         target: the classes.
-        fold: in which fold each example is held out.
-        part: at which level of the learning curve each example is first learned from.
-        seed: of the networks.
+        split: which rows learn and which are held out; its seed is the networks' too.
         device: where the networks are trained.
-        extrapolate: also make the learning curve, from 40 examples on.
+        extrapolate: also make the learning curve, from 40 examples or groups on.
         hints: the `Estimate.history` of a like Z (the layer before) with the same Y and
             seed: the ends and the tokens are left out where it did not use them, and
             members are tried as in `vector_estimate`. A fold's hints are that fold's.
-        group: which examples are copies of one another; None where none is.
     """
-    reading = reading_of(z, target, fold, part, seed, device, hints)
+    reading = reading_of(z, target, split, device, hints)
     last = _values(reading)
-    curved = extrapolate and len(target) >= CURVE_ROWS
+    curved = extrapolate and split.has_curve
     # The whole comes first, so a tie is the whole's.
     reported = max(last, key=lambda name: float(last[name].terms.mean()))
     records = [
@@ -100,11 +94,9 @@ def sequence_estimate(
         estimator,
         z,
         target,
-        seed=seed,
+        split,
         pointwise=last[reported].terms,
-        fold=fold,
-        group=group,
-        extrapolated=_largest(last, reported, reading, group) if curved else None,
+        extrapolated=_largest(last, reported, reading) if curved else None,
         history=records,
         log_posterior=last[reported].log_posterior,
     )
@@ -112,17 +104,17 @@ def sequence_estimate(
 
 def _values(reading: Reading) -> dict[str, Values]:
     """Held-out values of the whole and of each pooled view."""
-    target, fold = reading.target, reading.fold
-    shape = (len(fold), target.n_classes)
+    target, split = reading.target, reading.split
+    shape = (len(split), target.n_classes)
     ratios = {name: np.empty(shape) for name in (WHOLE, *reading.pooled)}
     records: dict[str, list[dict[str, Any]]] = {name: [] for name in ratios}
-    for k in range(int(fold.max()) + 1):
-        stacks = reading.stacks(k)
+    for k in range(split.n_folds):
+        stacks, rows = reading.stacks(k), split.held_out(k)
         for name in reading.pooled:
-            ratios[name][fold == k] = stacks[name].test
+            ratios[name][rows] = stacks[name].test
             records[name].append(stacks[name].record)
         whole = reading.joined(stacks, TOP, k)
-        ratios[WHOLE][fold == k] = whole.test
+        ratios[WHOLE][rows] = whole.test
         records[WHOLE].append(whole.record)
     return {
         name: Values(
@@ -134,28 +126,23 @@ def _values(reading: Reading) -> dict[str, Values]:
     }
 
 
-def _largest(
-    last: Mapping[str, Values],
-    reported: str,
-    reading: Reading,
-    group: Int[np.ndarray, " n"] | None,
-) -> Extrapolation:
+def _largest(last: Mapping[str, Values], reported: str, reading: Reading) -> Extrapolation:
     """The extrapolation of what is reported, or of a view where that reliably is larger."""
     values = {name: float(value.terms.mean()) for name, value in last.items()}
     laws = {
-        name: clearest_law(reading.views[name], reading.target, reading.fold, group)
+        name: clearest_law(reading.views[name], reading.target, reading.split)
         for name in reading.pooled
     }
     known = [law for law in laws.values() if law is not None]
     laws[WHOLE] = max(known, key=lambda law: law.reached, default=None)
-    found = _extrapolated(last, reported, reading, laws[reported], group)
+    found = _extrapolated(last, reported, reading, laws[reported])
     for name in sorted(values.keys() - {reported}, key=lambda name: -values[name]):
         most = most_that_is_reliable(values[name])
         if (law := laws[name]) is not None and law.holds:
             most = max(most, law.value)
         if most <= found.nats:
             continue
-        other = _extrapolated(last, name, reading, law, group)
+        other = _extrapolated(last, name, reading, law)
         if other.reliable and other.nats > found.nats:
             found = other
     return found
@@ -166,19 +153,18 @@ def _extrapolated(
     name: str,
     reading: Reading,
     law: DiscriminantLaw | None,
-    group: Int[np.ndarray, " n"] | None,
 ) -> Extrapolation:
-    target, fold = reading.target, reading.fold
-    curve = {reading.rows(TOP): last[name].terms}
+    target, split = reading.target, reading.split
+    curve = {split.n_learned(): last[name].terms}
     for level in range(TOP):
-        ratios = np.empty((len(fold), target.n_classes))
+        ratios = np.empty((len(split), target.n_classes))
         for k, record in enumerate(last[name].records):
             whole = name == WHOLE
             stack = (
                 reading.again(level, k, record) if whole else reading.stack(name, level, k)
             )
-            ratios[fold == k] = stack.test
+            ratios[split.held_out(k)] = stack.test
         terms = held_out_terms(ratios, target.index, target.log_prior)
-        curve[reading.rows(level)] = terms
+        curve[split.n_learned(level)] = terms
     fits = reading.views["mean" if name == WHOLE else name]
-    return value_at_infinity(curve, fits, law, fold, group)
+    return value_at_infinity(curve, fits, law, split)

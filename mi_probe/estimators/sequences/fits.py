@@ -6,13 +6,13 @@ tempered and weighed on the same rows.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.evidence import (
     SNAPSHOTS,
@@ -31,15 +31,13 @@ class TokenFits:
         self,
         tokens: TokenCoordinates,
         target: Classes,
-        fold: Int[np.ndarray, " n"],
-        part: Int[np.ndarray, " n"],
-        seed: int,
+        split: Split,
         device: str,
     ) -> None:
         self._tokens = token_inputs(tokens.to(device))
         self._y = torch.as_tensor(target.index).to(device)
         self._n_classes = target.n_classes
-        self._fold, self._part, self._seed = fold, part, seed
+        self._split = split
         self.members: Mapping[str, Sequence[dict[str, float]]] = {
             "evidence": [{"epochs": float(epochs)} for epochs in SNAPSHOTS]
         }
@@ -65,27 +63,25 @@ class TokenFits:
         return self._scores[level][k][list(places)]
 
     def _fitted(self, level: int) -> Float[np.ndarray, "k p n c"]:
-        n_folds = int(self._fold.max()) + 1
-        pairs = list(combinations(range(n_folds), 2))
+        n_folds, pairs = self._split.n_folds, self._split.pairs
         problems = [self._problem(level, *pair) for pair in pairs]
         networks = train_evidence(self._tokens, self._y, problems)
-        shape = (n_folds, len(SNAPSHOTS), len(self._fold), self._n_classes)
+        shape = (n_folds, len(SNAPSHOTS), len(self._split), self._n_classes)
         scores = np.zeros(shape, dtype=np.float32)
         for number, (j, k) in enumerate(pairs):
             for one, other in ((j, k), (k, j)):
-                rows = np.flatnonzero(self._fold == one)
+                rows = self._split.held_out(one)
                 log_q = self._log_posteriors(networks, rows, number)
                 scores[other][:, rows] = log_q
                 scores[one][:, rows] += log_q / (n_folds - 1)
         return scores
 
     def _problem(self, level: int, j: int, k: int) -> Problem:
-        usable = (self._part <= level) & ~np.isin(self._fold, (j, k))
-        rows = np.flatnonzero(usable)
+        rows = self._split.rows(j, k, level=level)
         # Half a row a class keeps a class that is missing here possible elsewhere.
         y = self._y.cpu().numpy()[rows]
         counts = np.bincount(y, minlength=self._n_classes) + 0.5
-        stream = np.random.SeedSequence((self._seed, level, j, k))
+        stream = np.random.SeedSequence((self._split.seed, level, j, k))
         seed = int(stream.generate_state(1)[0])
         return Problem(rows, np.log(counts / counts.sum()), seed)
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mi_probe.estimators.classes.auto import cross_fits, hint_of
 from mi_probe.estimators.classes.cross_fits import ViewFits
 from mi_probe.estimators.classes.members import MEMBERS
 from mi_probe.estimators.classes.stack import Chosen, Hint, stacked
-from mi_probe.estimators.protocol.learning_curve import PARTS
+from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.fits import TokenFits
@@ -26,8 +26,6 @@ Fits: TypeAlias = Mapping[str, ViewFits]
 
 ENDS, TOKENS = "ends", "tokens"
 """The views that are no poolings."""
-TOP = len(PARTS) - 1
-"""The level of the learning curve that has all rows."""
 _PILOT_ROWS = 1000
 """Rows of a quarter below which the ends are read without a pilot: it would say little, and
 they cost little."""
@@ -43,15 +41,8 @@ class Reading:
     pooled: tuple[str, ...]
     """The views that are poolings: the whole never falls below one of these."""
     target: Classes
-    fold: Int[np.ndarray, " n"]
-    part: Int[np.ndarray, " n"]
+    split: Split
     hints: Sequence[Mapping[str, Any]] | None
-
-    def rows(self, level: int) -> int:
-        """Rows outside a fold that are learned from at a level, a mean over folds."""
-        usable = self.fold[self.part <= level]
-        folds = range(int(self.fold.max()) + 1)
-        return round(float(np.mean([np.count_nonzero(usable != k) for k in folds])))
 
     def stacks(self, k: int) -> dict[str, Chosen]:
         """The stacks for a held-out fold of what is read with all rows.
@@ -69,10 +60,10 @@ class Reading:
         return found | {name: self.stack(name, TOP, k) for name in more}
 
     def _ends_add(self, pooled: Mapping[str, Chosen], k: int) -> bool:
-        outside = self.fold != k
-        if np.count_nonzero(self.part[outside] == 0) < _PILOT_ROWS:
+        if np.count_nonzero(self.split.learns(k, level=0)) < _PILOT_ROWS:
             return True
-        own = (np.arange(int(outside.sum())), self.target.index[outside])
+        y = self.target.index[self.split.fold != k]
+        own = (np.arange(len(y)), y)
         best = max(pooled, key=lambda name: float(pooled[name].train[own].mean()))
         pilot = {name: self.stack(name, 0, k) for name in (best, TOKENS)}
         without = self.joined(pilot, 0, k).record["nats"]
@@ -83,7 +74,7 @@ class Reading:
             for member, path in fits.members.items()
             if not MEMBERS[member].piloted
         }
-        pilot[ENDS] = self._stacked(ENDS, 0, k, [quick] * (int(self.fold.max()) + 1))
+        pilot[ENDS] = self._stacked(ENDS, 0, k, [quick] * self.split.n_folds)
         whole = self.joined(pilot, 0, k).record["nats"]
         return whole - without > _PILOT_ADDS
 
@@ -100,15 +91,15 @@ class Reading:
         self, name: str, level: int, k: int, told: Sequence[Hint] | None
     ) -> Chosen:
         fits = self.views[name]
-        return stacked(fits, self.target, self.fold, self.part, level, k, told)
+        return stacked(fits, self.target, self.split, level, k, told)
 
     def joined(self, stacks: Mapping[str, Chosen], level: int, k: int) -> Chosen:
         """The best view, or all stacks together where that shows.
 
         Its ``train`` is of the rows outside the fold that learn at this level.
         """
-        usable = self.part[self.fold != k] <= level
-        y = self.target.index[self.fold != k][usable]
+        usable = self.split.learns(k, level=level)[self.split.fold != k]
+        y = self.target.index[self.split.rows(k, level=level)]
         return joined(stacks, self.pooled, usable, y)
 
     def again(self, level: int, k: int, above: Mapping[str, Any]) -> Chosen:
@@ -130,24 +121,22 @@ class Reading:
 def reading_of(
     z: HiddenStates,
     target: Classes,
-    fold: Int[np.ndarray, " n"],
-    part: Int[np.ndarray, " n"],
-    seed: int,
+    split: Split,
     device: str,
     hints: Sequence[Mapping[str, Any]] | None = None,
 ) -> Reading:
     """Z as the arguments of `sequence_estimate` say; what it fits is fitted when asked."""
     vectors = _distinct(views_of(z))
     views: dict[str, Fits] = {
-        name: cross_fits(x, target, fold, part, seed, device) for name, x in vectors.items()
+        name: cross_fits(x, target, split, device) for name, x in vectors.items()
     }
     names = tuple(views)
     if int(z.mask.sum(1).max()) > 1:
         tokens = token_coordinates(z)
-        views[ENDS] = cross_fits(_ends(tokens), target, fold, part, seed, device)
-        fits = TokenFits(tokens, target, fold, part, seed, device)
+        views[ENDS] = cross_fits(_ends(tokens), target, split, device)
+        fits = TokenFits(tokens, target, split, device)
         views[TOKENS] = {"tokens": fits}
-    return Reading(views, names, target, fold, part, hints)
+    return Reading(views, names, target, split, hints)
 
 
 def _distinct(

@@ -18,13 +18,13 @@ from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.bounds.objectives import OBJECTIVES
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
-from mi_probe.estimators.classes.auto import cross_fits, drawn_rows
+from mi_probe.estimators.classes.auto import cross_fits
 from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.classes.members import MEMBERS
 from mi_probe.estimators.continuous.pair_critic import PAIRED_ROWS
@@ -35,18 +35,14 @@ from mi_probe.estimators.protocol.base import (
     Extrapolation,
     Nature,
     States,
-    Target,
     YKind,
 )
-from mi_probe.estimators.protocol.copies import copies_of
-from mi_probe.estimators.protocol.folds import assign_folds, choose_validation
 from mi_probe.estimators.protocol.learning_curve import extrapolation
-from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.split import TOP, Groups, Split
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.variational.fold_problems import (
     AUTO,
-    TOP,
-    Drawn,
     FoldProblems,
     Problem,
 )
@@ -114,29 +110,31 @@ class Variational:
     """Of a critic of pairs: two networks must find each other, and are slow to begin."""
     device: str = "cpu"
 
-    def estimate(self, x: States, y: Target, *, seed: int = 0) -> Estimate:
+    def estimate(
+        self, x: States, y: Target, *, groups: Groups | None = None, seed: int = 0
+    ) -> Estimate:
         """Estimate I(Y;X), in nats; see `Estimator.estimate`.
 
         Raises:
             InputError: for fewer than 10 examples, and for what `as_target` and
                 `as_states` refuse.
         """
-        states, target = admitted(self, x, y, seed)
-        route = _ROUTES[type(target)]
-        if isinstance(target, TokenSequences) and (classes := distinct_answers(target)):
-            target, route = classes, "distinct answers as classes"
+        given, route = as_target(y), ""
+        if isinstance(given, TokenSequences) and (answers := distinct_answers(given)):
+            y, route = answers.index, "distinct answers as classes"
+        states, target, split = admitted(
+            self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
+        )
+        route = route or _ROUTES[type(target)]
         self._check(target)
-        streams = iter(np.random.SeedSequence(seed).spawn(1 + 9 * self.n_folds))
-        group = copies_of(states, target)
-        drawn = self._drawn(target, seed, next(streams), group)
-        fold = drawn.fold
+        streams = iter(np.random.SeedSequence(seed).spawn(9 * self.n_folds))
         pointwise, influence = np.empty(len(target)), np.empty(len(target))
         posterior = _empty_posterior(target)
         history, fits = [], []
-        problems, functions = FoldProblems(self, states, target, drawn), 0
+        problems, functions = FoldProblems(self, states, target, split), 0
         for held_out, problem in enumerate(problems.at(TOP)):
-            fit, held = self._solve(problem, streams)
-            rows = fold == held_out
+            fit, held = self._solve(problem, split, held_out, TOP, streams)
+            rows = split.fold == held_out
             pointwise[rows], influence[rows] = held.terms, held.influence
             if posterior is not None:
                 posterior[rows] = held.log_posterior
@@ -148,16 +146,14 @@ class Variational:
             self,
             states,
             target,
-            seed=seed,
+            split,
             pointwise=pointwise,
             influence=influence,
-            fold=fold,
             converged=unfinished * 2 <= len(fits),
             extrapolated=self._curve(
-                problems, states, target, drawn, fits, pointwise, streams
+                problems, states, target, split, fits, pointwise, streams
             ),
             history=history,
-            group=group,
             saturated=2 * functions > len(fits),
             log_posterior=posterior,
         )
@@ -180,53 +176,36 @@ class Variational:
         """The row of `BOUNDS` that is reported."""
         return BOUNDS[self.bound]
 
-    def _drawn(
-        self,
-        target: Classes | Scores | TokenSequences,
-        seed: int,
-        stream: np.random.SeedSequence,
-        group: Int[np.ndarray, " n"] | None,
-    ) -> Drawn:
-        if isinstance(target, Classes):
-            return Drawn(*drawn_rows(target, self.n_folds, seed, group), seed, group)
-        fold = assign_folds(target, self.n_folds, np.random.default_rng(stream), group)
-        return Drawn(fold, np.full(len(target), TOP), seed, group)
-
     def _curve(
         self,
         problems: FoldProblems,
         states: Float[np.ndarray, "n d"] | HiddenStates,
         target: Classes | Scores | TokenSequences,
-        drawn: Drawn,
+        split: Split,
         fits: list[Fit],
         full: Float[np.ndarray, " n"],
         streams: Iterator[np.random.SeedSequence],
     ) -> Extrapolation | None:
         """The value at n -> infinity; a network is trained where one was kept."""
-        if not self.extrapolate or not problems.has_levels:
+        if not self.extrapolate or not problems.has_levels or not split.has_curve:
             return None
         curve: dict[int, np.ndarray] = {}
-        sizes = np.zeros(TOP + 1)
-        for k in range(self.n_folds):
-            for level in range(TOP + 1):
-                sizes[level] += ((drawn.fold != k) & drawn.used(level)).sum()
         for level in range(TOP):
             terms = np.empty(len(target))
             for k, problem in enumerate(problems.at(level)):
                 if fits[k].kept:
-                    held = self._solve(problem, streams)[1]
+                    held = self._solve(problem, split, k, level, streams)[1]
                 else:
                     with torch.no_grad():
                         held = problem.held_out(None)
-                terms[drawn.fold == k] = held.terms
-            curve[round(sizes[level] / self.n_folds)] = terms
-        curve[round(sizes[TOP] / self.n_folds)] = full
+                terms[split.held_out(k)] = held.terms
+            curve[split.n_learned(level)] = terms
+        curve[split.n_learned()] = full
         if isinstance(states, np.ndarray) and _few(target) and self.start == AUTO:
-            arguments = drawn.fold, drawn.part, drawn.seed, self.device
-            views = cross_fits(states, target, *arguments)
-            law = clearest_law(views, target, drawn.fold, drawn.group)
-            return value_at_infinity(curve, views, law, drawn.fold, drawn.group)
-        return extrapolation(curve, drawn.fold, group=drawn.group)
+            views = cross_fits(states, target, split, self.device)
+            law = clearest_law(views, target, split)
+            return value_at_infinity(curve, views, law, split)
+        return extrapolation(curve, split)
 
     def _schedule_of(self, problem: Problem) -> Schedule:
         if not isinstance(problem, ClassProblem):
@@ -237,28 +216,26 @@ class Variational:
         return replace(self.schedule, patience=1)
 
     def _check(self, target: Classes | Scores | TokenSequences) -> None:
-        n = len(target)
         unknown = set(self.start) - set(MEMBERS)
         if self.start != AUTO and (unknown or (self.start and not _few(target))):
             raise InputError(
                 "start must be ('auto',), (), or, for at most "
                 f"{MANY} classes, of {', '.join(MEMBERS)}; got {self.start}."
             )
-        if not 3 <= self.n_folds <= n // 2:
-            raise InputError(
-                f"n_folds must lie in 3 ... {n // 2} for {n} examples: one fold is held "
-                f"out, one tests the start, one trains it; got {self.n_folds}."
-            )
 
     def _solve(
         self,
         problem: Problem,
+        split: Split,
+        k: int,
+        level: int,
         streams: Iterator[np.random.SeedSequence],
     ) -> tuple[Fit, HeldOut]:
-        split = np.random.default_rng(next(streams))
+        rng = np.random.default_rng(next(streams))
         rows = np.arange(problem.n_train)
         most = None if isinstance(problem, ClassProblem) else PAIRED_ROWS
-        chosen = choose_validation(rows, self.validation_share, split, most=most)
+        learned = split.rows(k, level=level)
+        chosen = split.watched(learned, self.validation_share, rng, most=most)
         # Initial weights come from the global generator: lend it our seed and put it back.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_integer(next(streams)))

@@ -1,18 +1,17 @@
 """The training problems of one target, a fold each: which start, which kind of critic."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.estimators.classes.auto import cross_fits
 from mi_probe.estimators.classes.stack import Chosen, stacked
 from mi_probe.estimators.continuous.fits import ScoreFits, best_of_poolings
 from mi_probe.estimators.continuous.normal_scores import varying
-from mi_probe.estimators.protocol.learning_curve import PARTS
+from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import Classes, Scores, as_tensor
 from mi_probe.estimators.protocol.tokens import TokenSequences
@@ -45,26 +44,8 @@ class StartSettings(CriticSettings, Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Which rows are held out together, and which are learned from first."""
-
-    fold: Int[np.ndarray, " n"]
-    part: Int[np.ndarray, " n"]
-    """The level of the learning curve at which each row is first learned from."""
-    seed: int
-    group: Int[np.ndarray, " n"] | None = None
-    """Which rows are copies of one another, where some are."""
-
-    def used(self, level: int) -> Bool[np.ndarray, " n"]:
-        """The rows that are learned from at this level."""
-        return self.part <= level
-
-
 AUTO = ("auto",)
 """The start that is what `auto` makes of X and Y."""
-TOP = len(PARTS) - 1
-"""The level at which all rows are used."""
 
 
 class FoldProblems:
@@ -75,9 +56,9 @@ class FoldProblems:
         settings: "StartSettings",
         x: Float[np.ndarray, "n d"] | HiddenStates,
         target: Classes | Scores | TokenSequences,
-        drawn: Drawn,
+        split: Split,
     ) -> None:
-        self._settings, self._x, self._target, self._drawn = settings, x, target, drawn
+        self._settings, self._x, self._target, self._split = settings, x, target, split
         self._tensors = x if isinstance(x, HiddenStates) else as_tensor(_standardised(x))
         self._reading: Reading | None = None
         self._top: Sequence[Mapping[str, Any]] | None = None
@@ -89,46 +70,43 @@ class FoldProblems:
 
     def at(self, level: int = TOP) -> Iterator[Problem]:
         """The problem of each held-out fold in turn, at a level of the learning curve."""
-        target, fold = self._target, self._drawn.fold
+        target, split = self._target, self._split
         if not isinstance(target, Classes):
             yield from self._scores() if isinstance(target, Scores) else self._tokens()
             return
         for k, start in enumerate(self._class_starts(target, level)):
-            train, test = (fold != k) & self._drawn.used(level), fold == k
+            train, test = split.learns(k, level=level), split.fold == k
             yield ClassProblem(self._settings, self._tensors, target, train, test, start)
 
     def _class_starts(self, target: Classes, level: int) -> Iterator[ClassStart]:
-        drawn, settings = self._drawn, self._settings
-        fold, used, n_folds = drawn.fold, drawn.used(level), int(drawn.fold.max()) + 1
+        split, settings = self._split, self._settings
         if not settings.start and target.n_classes <= MANY:
             yield from (
-                no_start(target, (fold != k) & used, fold == k) for k in range(n_folds)
+                no_start(target, split.learns(k, level=level), split.fold == k)
+                for k in range(split.n_folds)
             )
         elif target.n_classes > MANY:
             views = views_of(self._x) if settings.start else {}
-            fits = {name: NestedMeans(view, fold, used) for name, view in views.items()}
-            yield from many_class_starts(fits, target, fold, used)
+            used = split.learns(level=level)
+            fits = {name: NestedMeans(x, split.fold, used) for name, x in views.items()}
+            yield from many_class_starts(fits, target, split, level)
         elif settings.start != AUTO:
             yield from self._member_starts(target, level)
         elif isinstance(self._x, HiddenStates):
             yield from self._sequence_starts(self._x, target, level)
         else:
             # The stack that `auto` reports, with its very rows: the fits are made once.
-            arguments = fold, drawn.part, drawn.seed, settings.device
-            fits = cross_fits(self._x, target, *arguments)
-            for k in range(n_folds):
-                chosen = stacked(fits, target, fold, drawn.part, level, k)
-                yield _started(chosen, chosen.train[used[fold != k]])
+            fits = cross_fits(self._x, target, split, settings.device)
+            for k in range(split.n_folds):
+                yield self._started(stacked(fits, target, split, level, k), level, k)
 
     def _member_starts(self, target: Classes, level: int) -> Iterator[ClassStart]:
         """A stack of the named members and no others: of X, or of each pooling of Z."""
-        drawn, settings = self._drawn, self._settings
-        fold = drawn.fold
-        arguments = target, fold, drawn.part, drawn.seed, settings.device
+        split, settings = self._split, self._settings
         fits = {
             name if view == "x" else f"{name}, {view}": fit
             for name, x in views_of(self._x).items()
-            for view, fit in cross_fits(x, *arguments).items()
+            for view, fit in cross_fits(x, target, split, settings.device).items()
         }
         # A hint is all that is tried: every place of these members' paths.
         hint = {
@@ -137,38 +115,42 @@ class FoldProblems:
             for member, path in fit.members.items()
             if member in settings.start
         }
-        hints = [hint] * (int(fold.max()) + 1)
-        for k in range(len(hints)):
-            chosen = stacked(fits, target, fold, drawn.part, level, k, hints)
-            yield _started(chosen, chosen.train[drawn.used(level)[fold != k]])
+        hints = [hint] * split.n_folds
+        for k in range(split.n_folds):
+            yield self._started(stacked(fits, target, split, level, k, hints), level, k)
 
     def _sequence_starts(
         self, z: HiddenStates, target: Classes, level: int
     ) -> Iterator[ClassStart]:
         """What `auto` makes of the whole sequence."""
-        drawn = self._drawn
+        split = self._split
         if self._reading is None:
-            arguments = drawn.fold, drawn.part, drawn.seed, self._settings.device
-            self._reading = reading_of(z, target, *arguments)
+            self._reading = reading_of(z, target, split, self._settings.device)
         records: list[Mapping[str, Any]] = []
-        for k in range(int(drawn.fold.max()) + 1):
+        for k in range(split.n_folds):
             if level == TOP:
                 whole = self._reading.joined(self._reading.stacks(k), TOP, k)
             else:
                 assert self._top is not None  # all rows come first
                 whole = self._reading.again(level, k, self._top[k])
             records.append(whole.record)
-            yield _started(whole, whole.train)
+            yield _start_of(whole, whole.train)
         if level == TOP:
             self._top = records
 
+    def _started(self, chosen: Chosen, level: int, k: int) -> ClassStart:
+        split = self._split
+        learned = split.learns(k, level=level)[split.fold != k]
+        return _start_of(chosen, chosen.train[learned])
+
     def _scores(self) -> Iterator[Problem]:
-        target, fold = self._target, self._drawn.fold
+        target, fold = self._target, self._split.fold
         assert isinstance(target, Scores)
         y = varying(target.values)
         poolings = {name: varying(view) for name, view in views_of(self._x).items()}
-        fits = {name: ScoreFits(x, y, fold) for name, x in poolings.items() if x.any()}
-        for k in range(int(fold.max()) + 1):
+        split = self._split
+        fits = {name: ScoreFits(x, y, split) for name, x in poolings.items() if x.any()}
+        for k in range(self._split.n_folds):
             if not fits:  # constant states
                 yield self._pairs(k, CopulaPairs.of_nothing(y, fold, k), self._tensors)
                 continue
@@ -179,22 +161,21 @@ class FoldProblems:
             yield self._pairs(k, pairs, x)
 
     def _tokens(self) -> Iterator[Problem]:
-        target, fold = self._target, self._drawn.fold
+        target, split = self._target, self._split
         assert isinstance(target, TokenSequences)
         views = views_of(self._x) if self._settings.start else {}
-        fits = {name: NestedMeans(view, fold) for name, view in views.items()}
-        for k, start in enumerate(token_starts(fits, target, fold)):
+        fits = {name: NestedMeans(view, split.fold) for name, view in views.items()}
+        for k, start in enumerate(token_starts(fits, target, split)):
             yield self._pairs(k, TokenPairs(start), self._tensors)
 
     def _pairs(
         self, k: int, pairs: CopulaPairs | TokenPairs, x: Tensor | HiddenStates
     ) -> PairProblem:
-        fold = self._drawn.fold
-        train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+        train, test = self._split.rows(k), self._split.held_out(k)
         return PairProblem(self._settings, x, train, test, pairs)
 
 
-def _started(chosen: Chosen, train: Float[np.ndarray, "n c"]) -> ClassStart:
+def _start_of(chosen: Chosen, train: Float[np.ndarray, "n c"]) -> ClassStart:
     weights = {name: w for name, w in chosen.record["weights"].items() if w > 1e-3}
     return ClassStart(train, chosen.test, chosen.log_prior, weights)
 

@@ -21,12 +21,12 @@ References:
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mi_probe.estimators.classes.stacking import log_linear_weights
+from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.variational.starts import ClassStart
 
@@ -123,26 +123,26 @@ class NestedMeans:
 def many_class_starts(
     fits: Mapping[str, NestedMeans],
     target: Classes,
-    fold: Int[np.ndarray, " n"],
-    used: Bool[np.ndarray, " n"] | None = None,
+    split: Split,
+    level: int = TOP,
 ) -> Iterator[ClassStart]:
-    """T_0 for each fold in turn, of the rows outside it that are ``used`` (all)."""
-    used = np.ones(len(fold), dtype=bool) if used is None else used
-    y, c, n_folds = target.index, target.n_classes, int(fold.max()) + 1
-    left_out = [*combinations(range(n_folds), 2), *((k,) for k in range(n_folds))]
+    """T_0 for each fold in turn, of the rows outside it that are learned from."""
+    y, c, fold = target.index, target.n_classes, split.fold
+    folds = range(split.n_folds)
+    left_out = [*split.pairs, *((k,) for k in folds)]
     made = {
-        (name, *folds): fit.fit(y, c, folds)
+        (name, *without): fit.fit(y, c, without)
         for name, fit in fits.items()
-        for folds in left_out
+        for without in left_out
     }
-    for k in range(n_folds):
-        train, test = (fold != k) & used, fold == k
+    for k in folds:
+        train, test = split.learns(k, level=level), fold == k
         counts = np.bincount(y[train], minlength=c) + 0.5
         log_prior = np.log(counts / counts.sum())
         inner, outer = [], []
         for name, fit in fits.items():
             scores = np.empty((len(y), c), dtype=np.float32)
-            for j in set(range(n_folds)) - {k}:
+            for j in set(folds) - {k}:
                 scores[fold == j] = made[name, min(j, k), max(j, k)](fit.x[fold == j])
             inner.append(scores[train])
             outer.append(made[name, k](fit.x[test]))

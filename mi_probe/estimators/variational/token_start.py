@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mi_probe.estimators.classes.stacking import log_linear_weights
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.variational.many_classes import NestedMeans, many_class_starts
@@ -81,7 +82,7 @@ class TokenStart:
 
 
 def token_starts(
-    fits: Mapping[str, NestedMeans], y: TokenSequences, fold: Int[np.ndarray, " n"]
+    fits: Mapping[str, NestedMeans], y: TokenSequences, split: Split
 ) -> Iterator[TokenStart]:
     """T_0 for each fold in turn."""
     y = packed(y)
@@ -89,9 +90,9 @@ def token_starts(
     tokens, flat = np.unique(y.ids, return_inverse=True)
     behind = int(tokens[0] == -1)
     ids = flat.reshape(y.ids.shape) - behind
-    starts = [many_class_starts(fits, block, fold) for block in blocks]
+    starts = [many_class_starts(fits, block, split) for block in blocks]
     for k, parts in enumerate(zip(*starts, strict=True)):
-        train, test = fold != k, fold == k
+        train, test = split.rows(k), split.held_out(k)
         codes = [block.index for block in blocks]
         powers = _powers(parts, [code[train] for code in codes])
         yield TokenStart(

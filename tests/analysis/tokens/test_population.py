@@ -10,6 +10,7 @@ from mi_probe.analysis.tokens.table import COLUMNS, token_table, word_table
 from mi_probe.analysis.tokens.words import WordReader
 from mi_probe.errors import InputError
 from mi_probe.estimators.prefixes.token_information import TokenInformation
+from mi_probe.estimators.protocol.split import Split
 
 PRIOR = np.log([0.25, 0.75])
 
@@ -31,8 +32,7 @@ def information(reader, texts, *, seed=0):
         log_prior=np.tile(PRIOR, (n, 1)),
         mask=mask,
         y=y,
-        fold=np.zeros(n, dtype=np.int64),
-        seed=0,
+        split=Split(np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), 0),
     )
     return found, table
 

@@ -5,12 +5,13 @@ import pytest
 from scipy.special import log_softmax
 
 from mi_probe.estimators import Auto
-from mi_probe.estimators.classes.auto import cross_fits, drawn_rows, stacked
+from mi_probe.estimators.classes.auto import cross_fits, stacked
 from mi_probe.estimators.classes.axes import INDEPENDENT_LIMIT, independent_axes
 from mi_probe.estimators.classes.boosted_trees import fit_trees
 from mi_probe.estimators.classes.members import MEMBERS
 from mi_probe.estimators.classes.sample import Shared
 from mi_probe.estimators.classes.whitened import whitened
+from mi_probe.estimators.protocol.split import draw_split
 from mi_probe.estimators.protocol.targets import Classes, as_target
 from mi_probe.synthetic import checkerboard, class_gaussians
 
@@ -77,10 +78,11 @@ def test_means_alone_do_not_call_trees_or_mixtures():
 def test_no_label_of_the_held_out_fold_reaches_trees_or_their_pilot():
     known = checkerboard(1500, 2, seed=0)
     target = as_target(known.y)
-    fold, part = drawn_rows(target, 5, 0)
+    split = draw_split(target, 5, 0)
+    fold = split.fold
     changed = Classes(np.where(fold == 3, 1 - target.index, target.index), target.names)
     before, after = (
-        stacked(cross_fits(known.x, y, fold, part, 0, "cpu"), y, fold, part, 2, 3)
+        stacked(cross_fits(known.x, y, split, "cpu"), y, split, 2, 3)
         for y in (target, changed)
     )
     assert "x:trees" in before.record["members"]

@@ -13,6 +13,7 @@ from mi_probe.estimators.classes.discriminant_limit import (
     gaussian_information,
 )
 from mi_probe.estimators.protocol.base import Extrapolation
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.synthetic import class_gaussians, class_mixtures, independent
 
 CURVE = Extrapolation(
@@ -102,7 +103,7 @@ def test_there_is_no_law_where_x_holds_y_itself():
 def test_the_law_is_used_only_where_means_are_all():
     n, rng = 1500, np.random.default_rng(0)
     terms = 0.6 + 0.5 * rng.normal(size=n)
-    fold = np.arange(n) % 5
+    fold = Split(np.arange(n) % 5, np.zeros(n, dtype=np.int64), 0)
     law = DiscriminantLaw(terms, predicted=0.6, limit=0.75)
     found = by_law(CURVE, law, 0.6, fold)
     assert found.method == "linear discriminants"

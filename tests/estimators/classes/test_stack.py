@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from mi_probe.estimators import Auto
-from mi_probe.estimators.classes.auto import cross_fits, drawn_rows, stacked
+from mi_probe.estimators.classes.auto import cross_fits, stacked
 from mi_probe.estimators.classes.network import Problem, train_networks
 from mi_probe.estimators.classes.stack import held_out_terms
 from mi_probe.estimators.classes.telling import second_order, third_order
 from mi_probe.estimators.classes.whitened import views_of_vectors, whitened
+from mi_probe.estimators.protocol.split import draw_split
 from mi_probe.estimators.protocol.targets import Classes, as_target
 from mi_probe.synthetic import class_gaussians, independent, xor
 
@@ -73,16 +74,13 @@ def test_a_stack_of_networks_is_a_loop_over_them():
 def test_no_label_of_the_held_out_fold_reaches_its_scores():
     known = class_gaussians(300, 5, 3, separation=2.0)
     target = as_target(known.y)
-    fold, part = drawn_rows(target, 5, 0)
-    before = stacked(
-        cross_fits(known.x, target, fold, part, 0, "cpu"), target, fold, part, 2, 3
-    )
+    split = draw_split(target, 5, 0)
+    fold = split.fold
+    before = stacked(cross_fits(known.x, target, split, "cpu"), target, split, 2, 3)
     index = target.index.copy()
     index[fold == 3] = (index[fold == 3] + 1) % 3
     changed = Classes(index, target.names)
-    after = stacked(
-        cross_fits(known.x, changed, fold, part, 0, "cpu"), changed, fold, part, 2, 3
-    )
+    after = stacked(cross_fits(known.x, changed, split, "cpu"), changed, split, 2, 3)
     assert np.array_equal(before.test, after.test)
     assert before.record == after.record
 

@@ -6,6 +6,7 @@ import pytest
 from mi_probe.estimators.prefixes.fits import Rows
 from mi_probe.estimators.prefixes.packed_tokens import packed_tokens
 from mi_probe.estimators.prefixes.template_linear import template_member
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import as_target
 from mi_probe.hidden import HiddenStates
 
@@ -26,7 +27,9 @@ def prompts(n=300, seed=0):
 def member(z, y):
     target = as_target(y)
     fold = np.arange(len(y)) % 5
-    return template_member(packed_tokens(z), Rows(target, fold, 0)), fold
+    return template_member(
+        packed_tokens(z), Rows(target, Split(fold, np.zeros(len(fold), dtype=np.int64), 0))
+    ), fold
 
 
 def test_each_kind_tells_by_its_own_direction_and_others_say_nothing():

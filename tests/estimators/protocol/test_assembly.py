@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import Auto
-from mi_probe.estimators.protocol.assembly import assembled, standard_error
+from mi_probe.estimators.protocol.assembly import assembled
+from mi_probe.estimators.protocol.split import Split, standard_error
 from mi_probe.estimators.protocol.targets import as_target
 
 
 def made(terms, y):
-    fold = np.arange(len(terms)) % 5
+    split = Split(np.arange(len(terms)) % 5, np.zeros(len(terms), dtype=np.int64), 0)
     states = np.zeros((len(terms), 1))
-    return assembled(Auto(), states, as_target(y), seed=0, pointwise=terms, fold=fold)
+    return assembled(Auto(), states, as_target(y), split, pointwise=terms)
 
 
 @pytest.mark.parametrize("rare", [False, True])

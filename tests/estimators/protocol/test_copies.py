@@ -6,8 +6,7 @@ import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators import ESTIMATORS, Auto, with_null
-from mi_probe.estimators.protocol.copies import as_one_row_each, copies_of, first_of_each
-from mi_probe.estimators.protocol.folds import assign_folds
+from mi_probe.estimators.protocol.copies import copies_of
 from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
 
 QUICK = Auto(extrapolate=False)
@@ -29,7 +28,9 @@ def test_copies_are_found_whatever_their_number_and_order():
     for rows in (np.r_[:200, :7], rng.integers(0, 200, 200), np.repeat(np.arange(200), 3)):
         group = copies_of(x[rows], as_target(y[rows]))
         assert group is not None
-        np.testing.assert_array_equal(rows[first_of_each(group)][group], rows)
+        np.testing.assert_array_equal(
+            rows[np.unique(group, return_index=True)[1]][group], rows
+        )
         assert len(np.unique(group)) == len(np.unique(rows))
 
 
@@ -82,23 +83,6 @@ def test_copies_of_sequences_are_found_wherever_their_padding_is():
         copies_of(few, Classes((signs[:, 0, 0].numpy() > 0).astype(int), ("0", "1")))
         is None
     )
-
-
-def test_copies_share_a_fold_and_classes_are_still_spread_evenly():
-    _, y = classes()
-    group = np.tile(np.arange(200), 2)
-    fold = assign_folds(as_target(twice(y)), 5, np.random.default_rng(0), group)
-    np.testing.assert_array_equal(fold[:200], fold[200:])
-    np.testing.assert_array_equal(np.bincount(fold), np.full(5, 80))
-    assert np.ptp(np.bincount(fold, weights=twice(y))) <= 4
-
-
-def test_copies_count_once():
-    terms = np.random.default_rng(0).normal(size=100)
-    one = as_one_row_each(twice(terms), np.tile(np.arange(100), 2))
-    np.testing.assert_allclose(one, terms)
-    uneven = as_one_row_each(np.r_[terms, terms[:10]], np.r_[:100, :10])
-    assert uneven.mean() == pytest.approx(np.r_[terms, terms[:10]].mean())
 
 
 @pytest.mark.parametrize("name", ["auto", "lda", "ross"])

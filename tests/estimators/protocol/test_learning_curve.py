@@ -10,12 +10,19 @@ from mi_probe.estimators.protocol.learning_curve import (
     extrapolation,
     learning_curve,
     most_that_is_reliable,
-    nested_parts,
 )
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.protocol.split import Split, draw_split
+from mi_probe.estimators.protocol.targets import Scores, as_target
 
 N = 4000
-FOLD = np.arange(N) % 5
+
+
+def folds(n, count=5):
+    """Rows that are all of the same level, in turn of each fold."""
+    return Split(np.arange(n) % count, np.zeros(n, dtype=np.int64), 0)
+
+
+FOLD = folds(N)
 
 
 def curve(value, *, seed=0, spread=0.6, paired=0.1, m=8000):
@@ -52,7 +59,7 @@ def test_weak_information_that_few_rows_do_not_show_is_not_ruled_out():
     rng = np.random.default_rng(0)
     for n, most in ((300, 0.0256), (10_000, 0.00077)):
         nothing = {size: rng.normal(scale=1e-6, size=n) for size in (n // 4, n // 2, n)}
-        found = extrapolation(nothing, np.arange(n) % 5)
+        found = extrapolation(nothing, folds(n))
         assert found.ci[1] == pytest.approx(most, rel=0.02)
         assert found.ci[0] == pytest.approx(0, abs=1e-5)
 
@@ -96,7 +103,7 @@ def test_no_reliable_extrapolation_lies_above_the_most_that_is(value):
             size: np.full(8000, value + rest - rest * 8000 / size)
             for size in (2000, 4000, 8000)
         }
-        found = extrapolation(terms, np.arange(8000) % 5)
+        found = extrapolation(terms, folds(8000))
         assert found.nats == pytest.approx(value + rest, abs=1e-6)
         assert found.reliable is (added < 1)
 
@@ -109,22 +116,12 @@ def test_an_estimators_own_doubt_is_passed_on():
 
 def test_other_sizes_are_refused():
     with pytest.raises(InputError, match="a quarter, a half and all .* got \\[5, 10\\]"):
-        extrapolation({5: np.zeros(9), 10: np.ones(9)}, np.arange(9) % 3)
-
-
-def test_parts_are_nested_and_hold_each_class():
-    classes = np.repeat([0, 1, 2], [400, 80, 20])
-    rows = np.arange(0, 500, 1)
-    quarter, half, everything = nested_parts(rows, classes, np.random.default_rng(0))
-    assert set(quarter) < set(half) < set(everything)
-    assert np.bincount(classes[quarter]) == pytest.approx([100, 20, 5], abs=1)
-    assert np.bincount(classes[half]) == pytest.approx([200, 40, 10], abs=1)
-    assert np.array_equal(everything, rows)
+        extrapolation({5: np.zeros(9), 10: np.ones(9)}, folds(9, 3))
 
 
 def test_any_fit_makes_a_curve_on_rows_that_it_never_saw():
-    rng = np.random.default_rng(0)
-    values, fold = rng.normal(size=200), np.arange(200) % 5
+    values = np.random.default_rng(0).normal(size=200)
+    split = draw_split(Scores(values[:, None]), 5, 0)
     seen = []
 
     def score(train, held_out):
@@ -132,11 +129,11 @@ def test_any_fit_makes_a_curve_on_rows_that_it_never_saw():
         seen.append(len(train))
         return np.full(len(held_out), values[train].mean())
 
-    made = learning_curve(score, fold, rng)
+    made = learning_curve(score, split, values)
     assert list(made) == [40, 80, 160]
-    assert sorted(seen) == [40] * 5 + [80] * 5 + [160] * 5
-    known = learning_curve(score, fold, np.random.default_rng(1), full=values)
-    assert np.array_equal(known[160], values)
+    assert np.mean(seen[:5]) == pytest.approx(40, abs=0.5)
+    assert np.mean(seen[5:]) == pytest.approx(80, abs=0.5)
+    assert np.array_equal(made[160], values)
 
 
 def test_a_value_above_the_ceiling_is_kept_and_not_relied_on():
@@ -147,9 +144,8 @@ def test_a_value_above_the_ceiling_is_kept_and_not_relied_on():
         ESTIMATORS["auto"],
         np.zeros((60, 1)),
         target,
-        seed=0,
+        folds(60),
         pointwise=np.full(60, 0.5),
-        fold=np.arange(60) % 5,
         extrapolated=beyond,
     )
     assert estimate.extrapolated.nats == 0.8

@@ -6,6 +6,7 @@ import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators.auto import Auto
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences import reading
 from mi_probe.pooling import POOLINGS, pool
@@ -108,7 +109,9 @@ def read(n: int = 200) -> reading.Reading:
     """What `first_and_last` is read as, in four folds."""
     z, y = first_and_last(n)
     part = np.random.default_rng(0).choice(3, size=n, p=[0.8, 0.1, 0.1])
-    return reading.reading_of(z, Classes(y, ("0", "1")), np.arange(n) % 4, part, 0, "cpu")
+    return reading.reading_of(
+        z, Classes(y, ("0", "1")), Split(np.arange(n) % 4, part, 0), "cpu"
+    )
 
 
 def test_ends_are_read_where_a_quarter_of_the_rows_shows_that_they_add(monkeypatch):

@@ -1,6 +1,7 @@
 import numpy as np
 import torch
 
+from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.evidence import SNAPSHOTS
 from mi_probe.estimators.sequences.fits import TokenFits
@@ -15,7 +16,7 @@ def fits(y: np.ndarray, seed: int = 0) -> TokenFits:
     tokens = TokenCoordinates(values, torch.full((n,), 3))
     target = Classes(y, ("0", "1", "2"))
     part = np.where(np.arange(n) < n // 4, 0, np.where(np.arange(n) < n // 2, 1, 2))
-    return TokenFits(tokens, target, np.arange(n) % 4, part, seed, "cpu")
+    return TokenFits(tokens, target, Split(np.arange(n) % 4, part, seed), "cpu")
 
 
 def test_a_folds_labels_reach_nothing_that_scores_it():

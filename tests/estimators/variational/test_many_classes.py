@@ -3,7 +3,7 @@ import pytest
 from scipy.special import log_softmax
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.protocol.folds import assign_folds
+from mi_probe.estimators.protocol.split import Split, draw_split
 from mi_probe.estimators.protocol.targets import Classes, as_target
 from mi_probe.estimators.variational.many_classes import (
     MANY,
@@ -65,11 +65,12 @@ def test_labels_of_a_fold_change_nothing_that_scores_it():
     x, y, _ = many_gaussians(600, 5, 80, 6.0)
     target = as_target(y)
     assert isinstance(target, Classes)
-    fold = assign_folds(target, 4, np.random.default_rng(0))
-    before = list(many_class_starts({"x": NestedMeans(x, fold)}, target, fold))[2]
+    split = draw_split(target, 4, 0)
+    fold = split.fold
+    before = list(many_class_starts({"x": NestedMeans(x, fold)}, target, split))[2]
     index = np.where(fold == 2, np.roll(target.index, 1), target.index)
     changed = Classes(index, target.names)
-    after = list(many_class_starts({"x": NestedMeans(x, fold)}, changed, fold))[2]
+    after = list(many_class_starts({"x": NestedMeans(x, fold)}, changed, split))[2]
     assert np.array_equal(before.test, after.test)
     assert np.array_equal(before.train, after.train)
     assert np.exp(before.test + before.log_prior).sum(1) == pytest.approx(1, abs=1e-4)
@@ -79,12 +80,12 @@ def test_only_the_rows_to_be_used_are_learned_from():
     x, y, _ = many_gaussians(600, 5, 80, 6.0)
     target = as_target(y)
     assert isinstance(target, Classes)
-    fold = assign_folds(target, 4, np.random.default_rng(0))
-    used = np.arange(600) % 2 == 0
+    fold, used = draw_split(target, 4, 0).fold, np.arange(600) % 2 == 0
+    split = Split(fold, np.where(used, 0, 1), 0)
     fits = {"x": NestedMeans(x, fold, used)}
-    found = next(many_class_starts(fits, target, fold, used))
+    found = next(many_class_starts(fits, target, split, 0))
     index = np.where(used, target.index, target.index[::-1])
-    again = next(many_class_starts(fits, Classes(index, target.names), fold, used))
+    again = next(many_class_starts(fits, Classes(index, target.names), split, 0))
     assert np.array_equal(found.test, again.test)
     assert len(found.train) == (used & (fold != 0)).sum()
 

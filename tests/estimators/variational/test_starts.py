@@ -10,10 +10,9 @@ from mi_probe import HiddenStates
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Auto, Schedule, Variational
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
-from mi_probe.estimators.classes.auto import drawn_rows
-from mi_probe.estimators.protocol.folds import assign_folds, choose_validation
+from mi_probe.estimators.protocol.split import draw_split
 from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
-from mi_probe.estimators.variational.fold_problems import TOP, Drawn, FoldProblems
+from mi_probe.estimators.variational.fold_problems import FoldProblems
 from mi_probe.synthetic import gaussian_pair
 
 
@@ -28,12 +27,8 @@ class Settings:
 
 
 def problems(x, target, start=("auto",)):
-    if isinstance(target, Classes):
-        drawn = Drawn(*drawn_rows(target, 4, 0), 0)
-    else:
-        fold = assign_folds(target, 4, np.random.default_rng(0))
-        drawn = Drawn(fold, np.full(len(target), TOP), 0)
-    return drawn.fold, list(FoldProblems(Settings(start=start), x, target, drawn).at())
+    split = draw_split(target, 4, 0)
+    return split.fold, list(FoldProblems(Settings(start=start), x, target, split).at())
 
 
 def tokens(values):
@@ -108,22 +103,6 @@ def test_scores_start_from_the_pooling_that_tells_most(pooling):
     y = told + 0.3 * told.std() * rng.normal(size=300)
     found = problems(tokens(values), Scores(y[:, None]))[1]
     assert np.mean([p.held_out(None).terms.mean() for p in found]) > 0.9
-
-
-def test_folds_spread_classes_evenly():
-    target = as_target(np.repeat([0, 1, 2], [50, 30, 20]))
-    fold = assign_folds(target, 5, np.random.default_rng(1))
-    assert isinstance(target, Classes)
-    for k in range(5):
-        assert np.bincount(target.index[fold == k]).tolist() == [10, 6, 4]
-
-
-def test_validation_rows_have_the_share_asked_for():
-    rng = np.random.default_rng(0)
-    assert choose_validation(np.arange(50), 0.2, rng).sum() == 10
-    assert choose_validation(np.arange(2), 0.2, rng).sum() == 1
-    # Rows that are scored against each other are not more than fit in a square.
-    assert choose_validation(np.arange(50), 0.2, rng, most=4).sum() == 4
 
 
 def test_targets_keep_labels_as_they_came():
