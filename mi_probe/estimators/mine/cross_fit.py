@@ -14,13 +14,12 @@ from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.bounds.values import Bound
 from mi_probe.estimators.continuous.normal_scores import normal_scores, varying
 from mi_probe.estimators.mine.ensemble import Ensemble, ensemble
-from mi_probe.estimators.mine.inputs import Vectors, tokens_of, vectors_of
+from mi_probe.estimators.mine.inputs import Vectors, tokens_of, vectors, vectors_of
 from mi_probe.estimators.mine.marginals import ClassMarginal, Marginal, RowMarginal
 from mi_probe.estimators.mine.network import (
     KINDS,
     AnswerSide,
     ClassVectors,
-    ScoreSide,
     Statistics,
     TokenSide,
     VectorSide,
@@ -39,8 +38,6 @@ from mi_probe.hidden import HiddenStates
 
 _WATCHED = 500
 """Watched rows at most where each is scored against all others."""
-_WAVES_TO = 64
-"""Columns up to which waves are tried: in more, nothing repeats along a random line."""
 _OF_POOLINGS = ("linear", "smooth")
 """Kinds that read the poolings of a sequence, beside the network of its tokens."""
 
@@ -99,6 +96,8 @@ class Sides:
     target: Classes | Scores | TokenSequences
     y: Tensor
     """Classes (n,), normal scores (n, k), or token ids (n, t)."""
+    y_columns: Vectors | None
+    """The normal scores as networks read them; None for another Y."""
 
     @property
     def n_classes(self) -> int | None:
@@ -112,23 +111,26 @@ class Sides:
         """f of every kind that this X is read by."""
         for view, x in self.vectors.items():
             for name, kind in KINDS.items():
-                if kind.wave and (x.columns.shape[1] > _WAVES_TO or self.tokens):
+                if self.tokens is not None and name not in _OF_POOLINGS:
                     continue
-                if self.tokens is None:
-                    yield name, VectorSide(x, kind, problems, width, draw)
-                elif name in _OF_POOLINGS:
-                    yield f"{view}:{name}", VectorSide(x, kind, problems, width, draw)
+                if kind.reads(x.columns.shape[1]):
+                    told = name if self.tokens is None else f"{view}:{name}"
+                    yield told, VectorSide(x, kind, problems, width, draw)
         if self.tokens is not None:
             yield "tokens", TokenSide(self.tokens, problems, width, draw)
 
-    def y_side(self, problems: int, width: int, draw: torch.Generator) -> YSide | None:
-        """g of this Y; None for the identity."""
+    def y_side(
+        self, x_side: XSide, problems: int, width: int, draw: torch.Generator
+    ) -> YSide | None:
+        """g of this Y, of the same kind as f; None for the identity."""
         if self.n_classes is not None:
             return None
         if isinstance(self.target, Classes):
             return ClassVectors(self.target.n_classes, problems, width, draw)
-        side = ScoreSide if isinstance(self.target, Scores) else AnswerSide
-        return side(self.y, problems, width, draw)
+        if self.y_columns is None:
+            return AnswerSide(self.y, problems, width, draw)
+        kind = x_side.kind if isinstance(x_side, VectorSide) else KINDS["rough"]
+        return VectorSide(self.y_columns, kind, problems, width + 1, draw).as_y(draw)
 
 
 def sides_of(
@@ -138,15 +140,17 @@ def sides_of(
 ) -> Sides:
     """X and Y laid out once for all folds and levels."""
     tokens = tokens_of(x, device) if isinstance(x, HiddenStates) else None
+    columns = None
     if isinstance(target, Classes):
         y = torch.from_numpy(target.index)
     elif isinstance(target, Scores):
-        y = as_tensor(normal_scores(varying(target.values)))
+        scores = normal_scores(varying(target.values))
+        columns, y = vectors(scores, device), as_tensor(scores)
     else:
         ids = packed(target).ids
         named = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
         y = torch.from_numpy(named - int(ids.min() < 0))
-    return Sides(vectors_of(x, device), tokens, target, y.to(device))
+    return Sides(vectors_of(x, device), tokens, target, y.to(device), columns)
 
 
 def cross_fit(
@@ -177,7 +181,7 @@ def cross_fit(
     kinds: dict[str, Statistics] = {}
     courses: dict[str, Course] = {}
     for name, x_side in sides.x_sides(split.n_folds, width, draw):
-        y_side = sides.y_side(split.n_folds, width, draw)
+        y_side = sides.y_side(x_side, split.n_folds, width, draw)
         network = Statistics(x_side, y_side).to(settings.device)
         objective = OBJECTIVES[settings.objective](settings.average_rate)
         courses[name] = train(

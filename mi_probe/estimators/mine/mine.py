@@ -87,7 +87,9 @@ class Mine:
     tau: float = 10.0
     """SMILE's clip, in nats. The paper's 5 overshoots from about 4 nats on; the critic is
     normalised here, so that less clipping is needed to keep the variance small."""
-    schedule: Schedule = field(default_factory=lambda: Schedule(patience=5))
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(max_epochs=30, patience=4)
+    )
     """How long and how fast: epochs, their steps, and when to stop."""
     device: str = "cpu"
 

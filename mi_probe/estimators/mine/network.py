@@ -34,7 +34,7 @@ from mi_probe.estimators.sequences.evidence import (
 from mi_probe.estimators.sequences.token_inputs import TokenInputs
 
 HIDDEN = 64
-_RATE, _DECAY = 4e-3, 1e-2
+_RATE = 8e-3
 _LINEAR_RATE = 3e-2
 _TOKEN_RATE, _TOKEN_DECAY = 1e-2, 5e-2
 
@@ -51,19 +51,29 @@ class Kind:
     """Spread of the first layer's sums where it starts; 0 leaves the linear map alone."""
     wave: bool = False
     """Whether the first layer's units are sines: for what changes often along x."""
+    fewest: int = 1
+    """Columns from which it is tried."""
+    most: float = math.inf
+    """Columns up to which it is tried."""
+
+    def reads(self, d: int) -> bool:
+        """Whether it is tried on so many columns."""
+        return self.fewest <= d <= self.most
 
 
 KINDS: dict[str, Kind] = {
-    "linear": Kind("columns", 0.0),
+    "linear": Kind("columns", 0.0, fewest=65),
     "smooth": Kind("columns", 0.3),
     "rough": Kind("columns", 1.0),
-    "waves": Kind("whitened", 2.0, wave=True),
+    "waves": Kind("whitened", 2.0, wave=True, most=64),
 }
-"""Networks of different reach; the rows that weigh them say which one this X needs."""
+"""Networks of different reach; the rows that weigh them say which one this X needs. In few
+columns a linear map alone adds nothing to the networks, which hold one; in many nothing
+repeats along a random line."""
 
 
 class VectorSide(nn.Module):
-    """f of vectors: a linear map, which starts at 0, plus a network of two layers."""
+    """f or g of vectors: a linear map plus a network of two layers."""
 
     def __init__(
         self, x: Vectors, kind: Kind, problems: int, width: int, draw: torch.Generator
@@ -72,6 +82,7 @@ class VectorSide(nn.Module):
         self.x, self.kind = getattr(x, kind.columns), kind
         d = self.x.shape[1]
         self.linear = nn.Parameter(torch.zeros(problems, d, width))
+        """0 where it starts, as the head: so is T then."""
         self.bias = nn.Parameter(torch.zeros(problems, 1, width))
         if kind.scale:
             spread = 3.0 if kind.wave else 1.0
@@ -93,6 +104,15 @@ class VectorSide(nn.Module):
         z = torch.sin(z) if self.kind.wave else silu(z)
         z = silu(torch.baddbmm(self.second_shift[at], z, self.second[at]))
         return torch.baddbmm(found, z, self.head[at])
+
+    def as_y(self, draw: torch.Generator) -> "VectorSide":
+        """The same as g: features that differ from the start, but for b(y), the last."""
+        with torch.no_grad():
+            for w in (self.linear, getattr(self, "head", self.linear)):
+                spread = torch.full((w.shape[2],), 1 / math.sqrt(w.shape[1]))
+                spread[-1] = 0
+                w.copy_(torch.randn(w.shape, generator=draw) * spread)
+        return self
 
     def groups(self) -> Groups:
         """The linear map is trained by steps in proportion to its gradient.
@@ -149,31 +169,6 @@ class ClassVectors(nn.Module):
         return torch.cat([self.vectors[at], self.levels[at]], 2)
 
 
-class ScoreSide(nn.Module):
-    """g of real numbers: a linear map plus a network."""
-
-    def __init__(
-        self, y: Float[Tensor, "n k"], problems: int, width: int, draw: torch.Generator
-    ) -> None:
-        super().__init__()
-        self.y = y
-        k, out = y.shape[1], width + 1
-        self.linear = _normal((problems, k, out), 1 / math.sqrt(k), draw)
-        self.first = _normal((problems, k, HIDDEN), 1 / math.sqrt(k), draw)
-        self.shift = _normal((problems, 1, HIDDEN), 1.0, draw)
-        self.head = _normal((problems, HIDDEN, out), 1 / math.sqrt(HIDDEN), draw)
-        with torch.no_grad():
-            self.linear[..., -1], self.head[..., -1] = 0, 0  # b(y)
-
-    def forward(
-        self, columns: Int[Tensor, "p m"], at: slice = slice(None)
-    ) -> Float[Tensor, "p m w"]:
-        """Features of the Y of these rows, b(y) last."""
-        y = self.y[columns]
-        z = silu(torch.baddbmm(self.shift[at], y, self.first[at]))
-        return torch.bmm(y, self.linear[at]) + torch.bmm(z, self.head[at])
-
-
 class AnswerSide(nn.Module):
     """g of answers in tokens: what each token is, by its position, added up."""
 
@@ -209,7 +204,7 @@ class AnswerSide(nn.Module):
 
 
 XSide: TypeAlias = VectorSide | TokenSide
-YSide: TypeAlias = ClassVectors | ScoreSide | AnswerSide
+YSide: TypeAlias = ClassVectors | VectorSide | AnswerSide
 
 
 class Statistics(nn.Module):
