@@ -1,8 +1,8 @@
 r"""What a critic maximises in training: one gradient a paper, over the same `Scores`.
 
 Each is made anew for each critic from the rate of a moving average (which MINE alone
-keeps), and returns a number to maximise, one for each critic of a stack. All have the optimum
-:math:`T = \log p(y|x)/p(y)`, `info_nce` up to a function of x.
+keeps), and returns a number to maximise, one for each critic of a stack. All have the
+optimum :math:`T = \log p(y|x)/p(y)`, `info_nce` up to a function of x.
 """
 
 import math

@@ -57,9 +57,7 @@ class Scores:
         b = values.shape[-1]
         weights = torch.full((b, b), -math.log(b - 1), device=values.device)
         own = torch.arange(b, device=values.device)
-        return cls(
-            values, own.expand(values.shape[:-1]), weights.fill_diagonal_(-math.inf)
-        )
+        return cls(values, own.expand(values.shape[:-1]), weights.fill_diagonal_(-math.inf))
 
     @property
     def paired(self) -> Float[Tensor, "*q b"]:

@@ -6,7 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.estimators.bounds.objectives import OBJECTIVES
@@ -102,13 +102,14 @@ class Sides:
     @property
     def n_classes(self) -> int | None:
         """Number of classes that are each scored; None for a Y without, or of many."""
-        few = isinstance(self.target, Classes) and self.target.n_classes <= MANY
-        return self.target.n_classes if few else None
+        if not isinstance(self.target, Classes) or self.target.n_classes > MANY:
+            return None
+        return self.target.n_classes
 
     def x_sides(
         self, problems: int, width: int, draw: torch.Generator
     ) -> Iterator[tuple[str, XSide]]:
-        """f of every kind that this X is read by."""
+        """F of every kind that this X is read by."""
         for view, x in self.vectors.items():
             for name, kind in KINDS.items():
                 if self.tokens is not None and name not in _OF_POOLINGS:
@@ -122,7 +123,7 @@ class Sides:
     def y_side(
         self, x_side: XSide, problems: int, width: int, draw: torch.Generator
     ) -> YSide | None:
-        """g of this Y, of the same kind as f; None for the identity."""
+        """G of this Y, of the same kind as f; None for the identity."""
         if self.n_classes is not None:
             return None
         if isinstance(self.target, Classes):
@@ -150,7 +151,8 @@ def sides_of(
         ids = packed(target).ids
         named = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
         y = torch.from_numpy(named - int(ids.min() < 0))
-    return Sides(vectors_of(x, device), tokens, target, y.to(device), columns)
+    views = vectors_of(x, device, ranked=isinstance(target, Scores))
+    return Sides(views, tokens, target, y.to(device), columns)
 
 
 def cross_fit(
@@ -198,7 +200,12 @@ def cross_fit(
             terms,
             levelled=not settings.value.normalised,
         )
-        made.append((found, _record(found, courses, k) | {"n_train": split.rows(k, level=level).size}))
+        made.append(
+            (
+                found,
+                _record(found, courses, k) | {"n_train": split.rows(k, level=level).size},
+            )
+        )
     return made
 
 

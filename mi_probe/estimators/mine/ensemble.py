@@ -100,7 +100,9 @@ def ensemble(
     found = Ensemble(kinds, problem, powers, 0.0)
     if not levelled or not powers.any():
         return found
-    total = marginal.of_problem(problem).scores(found(watched, columns)[None], watched[None])
+    total = marginal.of_problem(problem).scores(
+        found(watched, columns)[None], watched[None]
+    )
     sums = total.log_partition[0]
     level = float(torch.logsumexp(sums, 0)) - math.log(len(sums))
     return Ensemble(kinds, problem, powers, level)

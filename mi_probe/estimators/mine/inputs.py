@@ -1,7 +1,7 @@
 """What statistics networks read of X: columns of vectors, tokens of sequences.
 
-Columns are standardised, or whitened by the covariance of all rows; no Y enters, so held-out
-labels stay unseen (`classes.whitened`).
+Columns are standardised, or whitened by the covariance of all rows. No Y enters, so that
+held-out labels stay unseen (`classes.whitened`).
 """
 
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.estimators.classes.whitened import standardised, views_of_vectors, whitened
+from mi_probe.estimators.continuous.normal_scores import normal_scores, varying
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates
@@ -42,11 +43,20 @@ def vectors(x: Float[np.ndarray, "n d"], device: str) -> Vectors:
 
 
 def vectors_of(
-    x: Float[np.ndarray, "n d"] | HiddenStates, device: str
+    x: Float[np.ndarray, "n d"] | HiddenStates, device: str, *, ranked: bool
 ) -> dict[str, Vectors]:
-    """X itself, or poolings of a sequence, each of full width."""
+    """X itself, or poolings of a sequence, each of full width.
+
+    Args:
+        x: the states.
+        device: where the networks are trained.
+        ranked: columns as normal scores, in which what bends a column is gone: for a Y of
+            real numbers, which is read so too.
+    """
     views = views_of(x)
     names = _POOLINGS if isinstance(x, HiddenStates) else tuple(views)
+    if ranked:
+        views = {name: normal_scores(varying(view)) for name, view in views.items()}
     return {name: vectors(views[name], device) for name in names}
 
 

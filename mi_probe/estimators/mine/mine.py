@@ -41,11 +41,22 @@ from mi_probe.estimators.protocol.assembly import NEAR_MOST, HeldOut, assembled
 from mi_probe.estimators.protocol.base import Estimate, Nature, States, YKind
 from mi_probe.estimators.protocol.learning_curve import extrapolation
 from mi_probe.estimators.protocol.split import TOP, Groups, Split
-from mi_probe.estimators.protocol.targets import Classes, Target, as_target, as_tensor
+from mi_probe.estimators.protocol.targets import (
+    Classes,
+    Scores,
+    Target,
+    as_target,
+    as_tensor,
+)
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.variational.token_start import distinct_answers
 
 _ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})
+_ROUTES = {
+    Classes: "classes",
+    Scores: "pairs of x and numbers",
+    TokenSequences: "pairs of x and answers",
+}
 _COLUMNS = 2048
 """Training rows whose Y normalise a critic of pairs, at most."""
 _ROWS = 2500
@@ -87,9 +98,7 @@ class Mine:
     tau: float = 10.0
     """SMILE's clip, in nats. The paper's 5 overshoots from about 4 nats on; the critic is
     normalised here, so that less clipping is needed to keep the variance small."""
-    schedule: Schedule = field(
-        default_factory=lambda: Schedule(max_epochs=30, patience=4)
-    )
+    schedule: Schedule = field(default_factory=lambda: Schedule(max_epochs=30, patience=4))
     """How long and how fast: epochs, their steps, and when to stop."""
     device: str = "cpu"
 
@@ -101,12 +110,13 @@ class Mine:
         Raises:
             InputError: for what `admitted` refuses.
         """
-        given = as_target(y)
+        given, route = as_target(y), ""
         if isinstance(given, TokenSequences) and (answers := distinct_answers(given)):
-            y = answers.index
+            y, route = answers.index, "distinct answers as classes"
         states, target, split = admitted(
             self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
         )
+        told = {"route": route or _ROUTES[type(target)]}
         sides = sides_of(states, target, self.device)
         held, history = self._held_out(sides, split, TOP)
         extrapolated, most = None, math.inf
@@ -127,7 +137,7 @@ class Mine:
             influence=held.influence,
             converged=2 * sum(fold["converged"] for fold in history) >= len(history),
             extrapolated=extrapolated,
-            history=history,
+            history=[told | fold for fold in history],
             saturated=bool(held.terms.mean() > most - NEAR_MOST),
             log_posterior=held.log_posterior,
         )

@@ -34,6 +34,8 @@ from mi_probe.estimators.sequences.evidence import (
 from mi_probe.estimators.sequences.token_inputs import TokenInputs
 
 HIDDEN = 64
+FEW = 64
+"""Columns up to which X counts as one of few dimensions."""
 _RATE = 8e-3
 _LINEAR_RATE = 3e-2
 _TOKEN_RATE, _TOKEN_DECAY = 1e-2, 5e-2
@@ -62,10 +64,10 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "linear": Kind("columns", 0.0, fewest=65),
+    "linear": Kind("columns", 0.0, fewest=FEW + 1),
     "smooth": Kind("columns", 0.3),
     "rough": Kind("columns", 1.0),
-    "waves": Kind("whitened", 2.0, wave=True, most=64),
+    "waves": Kind("whitened", 2.0, wave=True, most=float(FEW)),
 }
 """Networks of different reach; the rows that weigh them say which one this X needs. In few
 columns a linear map alone adds nothing to the networks, which hold one; in many nothing
@@ -115,14 +117,16 @@ class VectorSide(nn.Module):
         return self
 
     def groups(self) -> Groups:
-        """The linear map is trained by steps in proportion to its gradient.
+        """In many columns the linear map takes steps in proportion to its gradient.
 
         Adam's, all of one size, would add as much noise in each of hundreds of columns
         that tell nothing as they learn from the few that do.
         """
-        yield {"params": [self.linear], "lr": _LINEAR_RATE, "eps": 1.0}
-        others = [w for name, w in self.named_parameters() if name != "linear"]
-        yield {"params": others, "lr": _RATE}
+        params = dict(self.named_parameters())
+        if self.linear.shape[1] > FEW:
+            linear = params.pop("linear")
+            yield {"params": [linear], "lr": _LINEAR_RATE, "eps": 1.0}
+        yield {"params": list(params.values()), "lr": _RATE}
 
 
 class TokenSide(nn.Module):
@@ -136,7 +140,9 @@ class TokenSide(nn.Module):
         seeds = torch.randint(2**31, (problems,), generator=draw).tolist()
         nothing = np.zeros(0, dtype=np.int64), np.zeros(width)
         drawn = evidence_weights(x.coordinates, [Problem(*nothing, s) for s in seeds])
-        self.weights = nn.ParameterDict({name: nn.Parameter(w) for name, w in drawn.items()})
+        self.weights = nn.ParameterDict(
+            {name: nn.Parameter(w) for name, w in drawn.items()}
+        )
 
     def forward(
         self, rows: Int[Tensor, "p b"], at: slice = slice(None)
@@ -217,7 +223,7 @@ class Statistics(nn.Module):
     def forward(
         self,
         rows: Int[Tensor, "p b"],
-        columns: Int[Tensor, "p m"],
+        columns: Int[Tensor, "p _"],
         at: slice = slice(None),
     ) -> Float[Tensor, "p b m"]:
         """T of rows' X against columns: all classes, or the Y of other rows."""

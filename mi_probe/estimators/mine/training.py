@@ -92,7 +92,8 @@ def train(
             _clip(network, schedule.clip_norm)
             optimiser.step()
             share = min(_AVERAGE, step / (step + 10))
-            torch._foreach_lerp_(list(average.values()), list(weights.values()), 1 - share)
+            for name, w in weights.items():
+                average[name].lerp_(w.detach(), 1 - share)
             with torch.no_grad():
                 total += watched(marginal.lowered(scores)).mean(-1).cpu() / batches
         trained.append(total)

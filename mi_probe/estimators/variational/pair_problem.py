@@ -38,10 +38,10 @@ _ROWS = 2500
 class CopulaPairs:
     """The copula's start of a continuous Y (`continuous.fits`), as T_0 of pairs."""
 
-    def __init__(self, rows: PairRows, view: ScoreView, *, used: bool = True) -> None:
-        """Hold one fold's start; where it is not ``used``, T_0 is 0."""
+    def __init__(self, rows: PairRows, view: ScoreView) -> None:
+        """Hold one fold's start; T_0 is 0 where it found nothing."""
         start = rows.start
-        self._start, self._used = start, used and not start.ratio.silent
+        self._start, self._used = start, not start.ratio.silent
         self.y_train, self.y_test = rows.inputs("y", "train"), rows.inputs("y", "test")
         self.y_reference = rows.reference()
         self.chosen = {f"{view.name}:pairs": float(len(start.ratio.correlations))}
