@@ -177,7 +177,8 @@ def cross_fit(
         stacked_rows(learned).to(settings.device), stacked_rows(watched).to(settings.device)
     )
     marginal = _marginal(sides, split, level, settings.device)
-    draw = torch.Generator().manual_seed(int(seeds.generate_state(1)[0]))
+    seed = int(seeds.generate_state(1)[0])
+    draw = torch.Generator().manual_seed(seed)
     width = sides.n_classes or settings.pair_features
     terms = settings.value.terms(settings.tau)
     kinds: dict[str, Statistics] = {}
@@ -190,6 +191,8 @@ def cross_fit(
             network, rows, marginal, objective, terms, settings.schedule, draw
         )
         kinds[name] = network
+        # Anew: how long one kind was trained is no matter of the next.
+        draw.manual_seed(seed + len(kinds))
     made = []
     for k in range(split.n_folds):
         found = ensemble(

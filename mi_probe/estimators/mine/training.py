@@ -99,14 +99,16 @@ def train(
         trained.append(total)
         value = _value(network, average, rows.watched, marginal, watched)
         values.append(value)
-        better = (value > best_value) & value.isfinite()
+        # Each stops by itself: no problem's weights may depend on what others know.
+        running = epoch - progress <= schedule.patience
+        better = running & (value > best_value) & value.isfinite()
         best_value, best_epoch = (
             torch.where(better, value, best_value),
             torch.where(better, epoch, best_epoch),
         )
         for name, w in average.items():
             best[name][better] = w[better]
-        ahead = value > milestone + schedule.least_gain
+        ahead = running & (value > milestone + schedule.least_gain)
         milestone = torch.where(ahead, value, milestone)
         progress = torch.where(ahead, epoch, progress)
         if bool((epoch - progress >= schedule.patience).all()):
@@ -141,7 +143,7 @@ def _clip(network: nn.Module, most: float) -> None:
         gradient *= shrink.view(-1, *[1] * (gradient.ndim - 1))
 
 
-def stacked_rows(rows: Sequence[Int[Tensor, " m"]]) -> Int[Tensor, "p k"]:
+def stacked_rows(rows: Sequence[Int[Tensor, " _"]]) -> Int[Tensor, "p k"]:
     """Rows of each problem, cut to those of the shortest."""
     fewest = min(map(len, rows))
     return torch.stack([part[:fewest] for part in rows])
