@@ -5,14 +5,13 @@ name               what it is
 =================  =================================================================
 ``auto``           lower bound: a cross-validated stack, the recommended one
 ``mine``           lower bound: Donsker-Varadhan, gradient corrected by a moving
-                   average; starts from the stack of ``auto``
+                   average; networks alone, from zero, as in the paper
 ``mine_f``         lower bound: E[T] + 1 - E[exp T] of the critic as trained (MINE-f)
 ``nwj``            the same, after normalising the critic
 ``infonce``        lower bound: own Y among the others'
 ``smile``          neither: clipped Donsker-Varadhan of a Jensen-Shannon critic
 ``js``             lower bound: MINE-f's value of a Jensen-Shannon critic
-``classifier``     lower bound: H(Y) - CE (Barber-Agakov); starts from the
-                   same stack
+``classifier``     lower bound: H(Y) - CE (Barber-Agakov) of the same networks
 ``linear``         probe: logistic regression; ridge regression for scores
 ``svm``            probe: support vector machine, calibrated
 ``random_forest``  probe: random forest, calibrated
@@ -34,11 +33,9 @@ name               what it is
 ``docs/estimators.md`` has the whole table: kinds of Y and X, bounds, ceilings, papers.
 
 All score every row by a critic that never saw it. The bounds from ``mine`` to
-``classifier`` start from what ``auto`` fits, its stack of classes or its closed forms of
-scores, and their network is kept only where it beats that start: where it is not, they are
-one number under several names and check nothing. Probes and generative ones share nothing
-with it, nor does `Variational(..., start=())`: the network alone, from zero, as in papers,
-and far lower where rows are few and dimensions many.
+``classifier`` are trained from zero and share nothing with ``auto`` that was fitted to Y:
+that they agree with it is evidence. They share their networks with one another, so their
+agreeing among themselves says little.
 """
 
 from mi_probe.estimators.auto import Auto
@@ -46,6 +43,7 @@ from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.conditional.posterior import Posterior
 from mi_probe.estimators.continuous.gaussian import GaussianCopula
 from mi_probe.estimators.continuous.knn import NearestNeighbours
+from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
 from mi_probe.estimators.protocol.admission import FEWEST_ROWS
 from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation, Nature
@@ -57,52 +55,52 @@ from mi_probe.estimators.variational.estimator import Variational
 
 ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),
-    "mine": Variational(
+    "mine": Mine(
         name="mine",
-        summary="Donsker-Varadhan, gradient corrected by a moving average; "
-        "it starts from auto's fits",
+        summary="Donsker-Varadhan by statistics networks alone, trained from zero, "
+        "gradient corrected by a moving average",
         reference="Belghazi et al. 2018, arXiv 1801.04062",
         objective="mine",
         bound="donsker_varadhan",
     ),
-    "mine_f": Variational(
+    "mine_f": Mine(
         name="mine_f",
         summary="f-divergence form E[T] - E[exp(T - 1)] of the critic as it was trained",
         reference="Belghazi et al. 2018, arXiv 1801.04062; Nguyen et al. 2010",
         objective="nwj",
         bound="nwj_plain",
     ),
-    "nwj": Variational(
+    "nwj": Mine(
         name="nwj",
         summary="the same form, the critic's own normaliser as its baseline",
         reference="Nguyen et al. 2010; Poole et al. 2019, arXiv 1905.06922",
         objective="nwj",
         bound="nwj",
     ),
-    "infonce": Variational(
+    "infonce": Mine(
         name="infonce",
         summary="own Y among the others' (all classes where Y is discrete)",
         reference="van den Oord et al. 2018, arXiv 1807.03748",
         objective="info_nce",
         bound="info_nce",
     ),
-    "smile": Variational(
+    "smile": Mine(
         name="smile",
         summary="Jensen-Shannon trained; Donsker-Varadhan with a clipped second term",
         reference="Song and Ermon 2020, arXiv 1910.06222",
         objective="jensen_shannon",
         bound="smile",
     ),
-    "js": Variational(
+    "js": Mine(
         name="js",
         summary="Jensen-Shannon trained; valued by E[T] + 1 - E[exp T] (NWJ)",
         reference="Hjelm et al. 2019, arXiv 1808.06670; Poole et al. 2019",
         objective="jensen_shannon",
         bound="nwj_plain",
     ),
-    "classifier": Variational(
+    "classifier": Mine(
         name="classifier",
-        summary="H(Y) - cross-entropy; starts from the same stack",
+        summary="H(Y) - cross-entropy, by the same networks",
         reference="Barber and Agakov 2003",
         objective="cross_entropy",
         bound="barber_agakov",
@@ -124,6 +122,7 @@ __all__ = [
     "Estimator",
     "Extrapolation",
     "GaussianCopula",
+    "Mine",
     "Nature",
     "NearestNeighbours",
     "Posterior",

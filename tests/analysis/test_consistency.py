@@ -10,6 +10,7 @@ CLOSED = Variational(
     name="closed",
     objective="cross_entropy",
     bound="barber_agakov",
+    start=("linear", "quadratic"),
     schedule=Schedule(max_epochs=0),
 )
 TESTS = ["independence", "data processing, g(X)", "data processing, noise", "additivity"]

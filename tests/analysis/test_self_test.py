@@ -11,6 +11,7 @@ CLOSED = Variational(
     objective="cross_entropy",
     bound="barber_agakov",
     continuous=False,
+    start=("linear", "quadratic"),
     schedule=Schedule(max_epochs=0),
 )
 

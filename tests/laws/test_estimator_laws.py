@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mi_probe import HiddenStates, InputError, Role
-from mi_probe.estimators import ESTIMATORS, Estimator, Variational, with_null
+from mi_probe.estimators import ESTIMATORS, Estimator, Mine, with_null
 from mi_probe.estimators.protocol.states import as_states
 from mi_probe.estimators.protocol.targets import as_target
 from mi_probe.synthetic import class_gaussians, gaussian_pair, independent, needle
@@ -306,7 +306,7 @@ def test_null_is_near_zero_and_gives_a_p_value():
 
 def test_folds_that_cannot_nest_are_refused():
     known = class_gaussians(40, 3, 2)
-    two = Variational(name="two", objective="mine", bound="barber_agakov", n_folds=2)
+    two = Mine(name="two", objective="mine", bound="barber_agakov", n_folds=2)
     with pytest.raises(InputError, match=r"n_folds must lie in 3 \.\.\. 20 .* got 2"):
         two.estimate(known.x, known.y)
 

@@ -1,8 +1,8 @@
 r"""What a critic maximises in training: one gradient a paper, over the same `Scores`.
 
 Each is made anew for each critic from the rate of a moving average (which MINE alone
-keeps), and returns a number to maximise. All have the optimum
-:math:`T = \log p(y|x)/p(y)`, `info_nce` up to a function of x.
+keeps), and returns a number to maximise, one for each critic of a stack. All have the
+optimum :math:`T = \log p(y|x)/p(y)`, `info_nce` up to a function of x.
 """
 
 import math
@@ -30,7 +30,7 @@ def moving_average_dv(rate: float) -> Objective:
     def surrogate(scores: Scores) -> Tensor:
         nonlocal log_average
         log_partition = scores.log_partition
-        log_mean = torch.logsumexp(log_partition, 0) - math.log(len(log_partition))
+        log_mean = torch.logsumexp(log_partition, -1) - math.log(log_partition.shape[-1])
         now = log_mean.detach()
         if log_average is None:
             log_average = now
@@ -39,7 +39,7 @@ def moving_average_dv(rate: float) -> Objective:
                 log_average + math.log1p(-rate), now + math.log(rate)
             )
         # d/dT of exp(log_mean - log_average) is E[grad T e^T] / average.
-        return scores.paired.mean() - torch.exp(log_mean - log_average)
+        return scores.paired.mean(-1) - torch.exp(log_mean - log_average)
 
     return surrogate
 
@@ -52,14 +52,14 @@ def jensen_shannon(scores: Scores) -> Tensor:
     regression of real against shuffled pairs, bounded however large T is. Nowozin et al.
     (2016); Hjelm et al. (2019), https://arxiv.org/abs/1808.06670, equation 4.
     """
-    marginal = (softplus(scores.values) * scores.log_weights.exp()).sum(1)
-    return -(softplus(-scores.paired) + marginal).mean()
+    marginal = (softplus(scores.values) * scores.log_weights.exp()).sum(-1)
+    return -(softplus(-scores.paired) + marginal).mean(-1)
 
 
 OBJECTIVES: dict[str, Callable[[float], Objective]] = {
     "mine": moving_average_dv,
-    "nwj": lambda _: lambda scores: nwj(scores).mean(),
-    "info_nce": lambda _: lambda scores: info_nce(scores).mean(),
-    "cross_entropy": lambda _: lambda scores: barber_agakov(scores).mean(),
+    "nwj": lambda _: lambda scores: nwj(scores).mean(-1),
+    "info_nce": lambda _: lambda scores: info_nce(scores).mean(-1),
+    "cross_entropy": lambda _: lambda scores: barber_agakov(scores).mean(-1),
     "jensen_shannon": lambda _: jensen_shannon,
 }

@@ -40,33 +40,44 @@ from mi_probe.estimators.protocol.base import BoundKind
 
 @dataclass(frozen=True)
 class Scores:
-    """A critic's scores of a batch: examples against the columns of Y's marginal."""
+    """A critic's scores of a batch: examples against the columns of Y's marginal.
 
-    values: Float[Tensor, "b m"]
-    joint: Int[Tensor, " b"]
+    Leading axes are a stack of critics, each with a batch and a value of its own.
+    """
+
+    values: Float[Tensor, "*q b m"]
+    joint: Int[Tensor, "*q b"]
     """Which column is the example's own Y."""
     log_weights: Float[Tensor, "... m"]
     """Log probability of each column under the marginal; -inf leaves a column out."""
 
+    @classmethod
+    def against_each_other(cls, values: Float[Tensor, "*q b b"]) -> "Scores":
+        """Examples against each other's Y: the own one is no sample of the marginal."""
+        b = values.shape[-1]
+        weights = torch.full((b, b), -math.log(b - 1), device=values.device)
+        own = torch.arange(b, device=values.device)
+        return cls(values, own.expand(values.shape[:-1]), weights.fill_diagonal_(-math.inf))
+
     @property
-    def paired(self) -> Float[Tensor, " b"]:
+    def paired(self) -> Float[Tensor, "*q b"]:
         """T(x_i, y_i)."""
-        return self.values.gather(1, self.joint[:, None])[:, 0]
+        return self.values.gather(-1, self.joint[..., None])[..., 0]
 
     @property
-    def log_partition(self) -> Float[Tensor, " b"]:
+    def log_partition(self) -> Float[Tensor, "*q b"]:
         """The log E_{p(y)} exp T(x_i, y), an example at a time."""
-        return torch.logsumexp(self.values + self.log_weights, dim=1)
+        return torch.logsumexp(self.values + self.log_weights, dim=-1)
 
-    def lowered(self, by: Float[Tensor, " b"]) -> "Scores":
+    def lowered(self, by: Float[Tensor, "*q b"]) -> "Scores":
         """The critic T(x, y) - a(x): as good a critic, whatever a."""
-        return Scores(self.values - by[:, None], self.joint, self.log_weights)
+        return Scores(self.values - by[..., None], self.joint, self.log_weights)
 
 
-Terms: TypeAlias = Callable[[Scores], Float[Tensor, " b"]]
+Terms: TypeAlias = Callable[[Scores], Float[Tensor, "*q b"]]
 
 
-def donsker_varadhan(scores: Scores) -> Float[Tensor, " b"]:
+def donsker_varadhan(scores: Scores) -> Float[Tensor, "*q b"]:
     r"""Terms of :math:`E_{p(x,y)}[T] - \log E_{p(x)p(y)}[e^T]`, in nats.
 
     The logarithm is of a mean over the batch: on few examples it is too small by about
@@ -75,7 +86,7 @@ def donsker_varadhan(scores: Scores) -> Float[Tensor, " b"]:
     return scores.paired - _log_mean(scores.log_partition)
 
 
-def barber_agakov(scores: Scores) -> Float[Tensor, " b"]:
+def barber_agakov(scores: Scores) -> Float[Tensor, "*q b"]:
     r"""Terms of :math:`H(Y) - CE = E[\log q(y|x) - \log p(y)]`, in nats.
 
     The critic is normalised for each x by its own partition, which is
@@ -88,7 +99,7 @@ def barber_agakov(scores: Scores) -> Float[Tensor, " b"]:
     return scores.paired - scores.log_partition
 
 
-def info_nce(scores: Scores) -> Float[Tensor, " b"]:
+def info_nce(scores: Scores) -> Float[Tensor, "*q b"]:
     r"""Terms of :math:`E[T(x,y)] - E \log \frac1m \sum_j e^{T(x,y_j)}`, in nats.
 
     The example's own Y is one of the m columns: it is added where it was left out. So no
@@ -96,9 +107,9 @@ def info_nce(scores: Scores) -> Float[Tensor, " b"]:
     classes with their probabilities nothing is sampled, and it is `barber_agakov`.
     van den Oord et al. (2018), https://arxiv.org/abs/1807.03748; Poole et al. (2019), 2.3.
     """
-    own = scores.log_weights.expand_as(scores.values).gather(1, scores.joint[:, None])
-    left_out = own[:, 0] == -math.inf
-    m = scores.values.shape[1]
+    weights = scores.log_weights.expand_as(scores.values)
+    left_out = weights.gather(-1, scores.joint[..., None])[..., 0] == -math.inf
+    m = scores.values.shape[-1]
     # The other m - 1 columns are weighted to a mean; make it one over all m.
     with_own = torch.logaddexp(
         scores.log_partition + math.log1p(-1 / m), scores.paired - math.log(m)
@@ -106,7 +117,7 @@ def info_nce(scores: Scores) -> Float[Tensor, " b"]:
     return scores.paired - torch.where(left_out, with_own, scores.log_partition)
 
 
-def nwj(scores: Scores) -> Float[Tensor, " b"]:
+def nwj(scores: Scores) -> Float[Tensor, "*q b"]:
     r"""Terms of :math:`E_{p(x,y)}[T] + 1 - E_{p(x)p(y)}[e^T]`, in nats.
 
     With :math:`T' = T + 1` this is :math:`E[T'] - E[e^{T'-1}]`: the bound of Nguyen,
@@ -119,7 +130,7 @@ def nwj(scores: Scores) -> Float[Tensor, " b"]:
     return scores.paired + 1 - scores.log_partition.exp()
 
 
-def smile(scores: Scores, tau: float) -> Float[Tensor, " b"]:
+def smile(scores: Scores, tau: float) -> Float[Tensor, "*q b"]:
     r"""Terms of :math:`E[T] - \log E_{p(x)p(y)}[\mathrm{clip}(e^T, e^{-\tau}, e^\tau)]`.
 
     Clipping bounds the variance of the second term and makes the value *neither* a lower
@@ -128,11 +139,11 @@ def smile(scores: Scores, tau: float) -> Float[Tensor, " b"]:
     and Ermon (2020), equation 8.
     """
     clipped = scores.values.clamp(-tau, tau)
-    return scores.paired - _log_mean(torch.logsumexp(clipped + scores.log_weights, dim=1))
+    return scores.paired - _log_mean(torch.logsumexp(clipped + scores.log_weights, dim=-1))
 
 
-def _log_mean(log_values: Float[Tensor, " b"]) -> Float[Tensor, ""]:
-    return torch.logsumexp(log_values, 0) - math.log(len(log_values))
+def _log_mean(log_values: Float[Tensor, "*q b"]) -> Float[Tensor, "*q 1"]:
+    return torch.logsumexp(log_values, -1, keepdim=True) - math.log(log_values.shape[-1])
 
 
 @dataclass(frozen=True)

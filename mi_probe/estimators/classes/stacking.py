@@ -81,12 +81,14 @@ def log_linear_weights(
     members: Sequence[Float[np.ndarray, "n c"]],
     log_prior: Float[np.ndarray, " c"],
     y: Int[np.ndarray, " n"],
+    pull: float = 0.0,
 ) -> Float[np.ndarray, " m"]:
     """Powers of the product of the members' evidence, with the highest likelihood.
 
     Views that each know something of their own (the mean, the last token) add up in a
     product; in a mixture they cannot. Convex, with as many numbers as members, none below
-    0.
+    0. Each is pulled towards an equal share by ``pull`` times the square of what it lies
+    off, in nats of all rows together: few rows would choose by chance.
     """
     evidence = np.stack([_beside_own(member - log_prior, y) for member in members])
     prior, flat = _prior_beside_own(log_prior, y), evidence.reshape(len(members), -1)
@@ -95,7 +97,9 @@ def log_linear_weights(
         scores = (powers @ flat).reshape(prior.shape) + prior
         log_sums = _log_sum(scores)
         q = np.exp(scores - log_sums)
-        return float(log_sums.mean()), flat @ q.ravel() / len(y)
+        off, strength = powers - start, pull / len(y)
+        value = log_sums.mean() + strength * off @ off
+        return float(value), flat @ q.ravel() / len(y) + 2 * strength * off
 
     start = np.full(len(members), 1 / len(members))
     bounds = [(0.0, 3.0)] * len(members)

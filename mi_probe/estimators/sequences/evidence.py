@@ -90,7 +90,7 @@ class Evidence:
         size = max(1, _CHUNK_TOKENS // tokens.values.shape[1])
         found = torch.empty(len(rows), weights["bias"].shape[-1])
         for part in order.split(size):
-            found[part.cpu()] = _forward(weights, *tokens.batch(wanted[part][None]))[
+            found[part.cpu()] = evidence_scores(weights, *tokens.batch(wanted[part][None]))[
                 0
             ].cpu()
         return found.double().numpy()
@@ -111,7 +111,7 @@ def train_evidence(
     device = tokens.lengths.device
     weights = {
         name: w.to(device).requires_grad_()
-        for name, w in _drawn(tokens.coordinates, problems).items()
+        for name, w in evidence_weights(tokens.coordinates, problems).items()
     }
     average = {name: w.detach().clone() for name, w in weights.items()}
     optimiser = torch.optim.AdamW(
@@ -152,7 +152,7 @@ def _step(
     rows: Int[Tensor, "m b"],
     optimiser: torch.optim.Optimizer,
 ) -> None:
-    scores = _forward(weights, *tokens.batch(rows))
+    scores = evidence_scores(weights, *tokens.batch(rows))
     loss = functional.cross_entropy(
         scores.flatten(0, 1), y[rows].flatten(), reduction="sum"
     )
@@ -167,7 +167,7 @@ def _step(
     optimiser.step()
 
 
-def _forward(
+def evidence_scores(
     w: Weights, values: Float[Tensor, "m t b k"], lengths: Int[Tensor, "m b"]
 ) -> Float[Tensor, "m b c"]:
     """Unnormalised log posteriors of a batch of each problem."""
@@ -226,7 +226,7 @@ def _laid_out(w: Weights) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return read, score[:, 1 : 1 + _TOKEN], pair[:, 1 : 1 + _TOKEN], inside
 
 
-def _drawn(q: int, problems: Sequence[Problem]) -> Weights:
+def evidence_weights(q: int, problems: Sequence[Problem]) -> Weights:
     """Initial weights, each problem's from its own seed; the head says p(y)."""
     n_classes = len(problems[0].log_prior)
     inside = _TOKEN + 3 * _SCORES

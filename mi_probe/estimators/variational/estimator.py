@@ -24,12 +24,6 @@ from mi_probe.errors import InputError
 from mi_probe.estimators.bounds.objectives import OBJECTIVES
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
-from mi_probe.estimators.classes.auto import cross_fits
-from mi_probe.estimators.classes.limits import (
-    clearest_law,
-    under_the_law,
-    value_at_infinity,
-)
 from mi_probe.estimators.classes.members import MEMBERS
 from mi_probe.estimators.continuous.pair_critic import PAIRED_ROWS
 from mi_probe.estimators.protocol.admission import admitted
@@ -46,7 +40,6 @@ from mi_probe.estimators.protocol.split import TOP, Groups, Split
 from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.variational.fold_problems import (
-    AUTO,
     FoldProblems,
     Problem,
 )
@@ -54,7 +47,6 @@ from mi_probe.estimators.variational.many_classes import MANY
 from mi_probe.estimators.variational.pair_problem import PairProblem
 from mi_probe.estimators.variational.problems import ClassProblem
 from mi_probe.estimators.variational.token_start import distinct_answers
-from mi_probe.hidden import HiddenStates
 
 _ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})
 _ROUTES = {
@@ -86,11 +78,10 @@ class Variational:
     """What is reported, and watched on the validation rows: a row of `BOUNDS`."""
     continuous: bool = True
     """Whether it takes Y without classes: real numbers, answers in tokens."""
-    start: tuple[str, ...] = ("auto",)
-    """What T_0 is made of: ``("auto",)`` for what `auto` makes of this kind of X and Y, its
-    stack of classes or its closed forms of scores; for classes also names of `MEMBERS`,
-    those members alone, of X or of each pooling of Z; () trains the network alone, from
-    zero, as papers do."""
+    start: tuple[str, ...] = ()
+    """Members of `auto`'s stack (`MEMBERS`) that T_0 is made of, of X or of each pooling of
+    Z, for a Y of few classes. Nothing for another Y, whose closed forms T_0 is: a copula of
+    scores, class means of many classes and of tokens."""
     n_folds: int = 5
     extrapolate: bool = True
     """Also fit the learning curve, `Estimate.extrapolated`, of classes. Elsewhere each
@@ -154,9 +145,7 @@ class Variational:
             pointwise=pointwise,
             influence=influence,
             converged=unfinished * 2 <= len(fits),
-            extrapolated=self._curve(
-                problems, states, target, split, fits, pointwise, streams
-            ),
+            extrapolated=self._curve(problems, target, split, fits, pointwise, streams),
             history=history,
             saturated=2 * functions > len(fits),
             log_posterior=posterior,
@@ -183,7 +172,6 @@ class Variational:
     def _curve(
         self,
         problems: FoldProblems,
-        states: Float[np.ndarray, "n d"] | HiddenStates,
         target: Classes | Scores | TokenSequences,
         split: Split,
         fits: list[Fit],
@@ -205,27 +193,21 @@ class Variational:
                 terms[split.held_out(k)] = held.terms
             curve[split.n_learned(level)] = terms
         curve[split.n_learned()] = full
-        if isinstance(states, np.ndarray) and _few(target) and self.start == AUTO:
-            views = cross_fits(states, target, split, self.device)
-            law = clearest_law(views, target, split)
-            limit = value_at_infinity(curve, views, law, split)
-            return under_the_law(limit, states, views, target)
         return extrapolation(curve, split)
 
     def _schedule_of(self, problem: Problem) -> Schedule:
         if not isinstance(problem, ClassProblem):
             return self.pair_schedule
-        if problem.lengths is None or self.start != AUTO:
+        if problem.lengths is None or self.start:
             return self.schedule
-        # The start holds networks of the tokens: one epoch says whether another adds.
+        # The start tells most: one epoch says whether a network of the tokens adds to it.
         return replace(self.schedule, patience=1)
 
     def _check(self, target: Classes | Scores | TokenSequences) -> None:
-        unknown = set(self.start) - set(MEMBERS)
-        if self.start != AUTO and (unknown or (self.start and not _few(target))):
+        if set(self.start) - set(MEMBERS) or bool(self.start) != _few(target):
             raise InputError(
-                "start must be ('auto',), (), or, for at most "
-                f"{MANY} classes, of {', '.join(MEMBERS)}; got {self.start}."
+                f"start must be of {', '.join(MEMBERS)} for at most {MANY} classes, and "
+                f"empty for another y; got {self.start}."
             )
 
     def _solve(

@@ -1,7 +1,7 @@
 """The training problems of one target, a fold each: which start, which kind of critic."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Iterator
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +16,6 @@ from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import Classes, Scores, as_tensor
 from mi_probe.estimators.protocol.tokens import TokenSequences
-from mi_probe.estimators.sequences.auto import Reading, reading_of
 from mi_probe.estimators.variational.many_classes import (
     MANY,
     NestedMeans,
@@ -28,7 +27,7 @@ from mi_probe.estimators.variational.pair_problem import (
     TokenPairs,
 )
 from mi_probe.estimators.variational.problems import ClassProblem, CriticSettings
-from mi_probe.estimators.variational.starts import ClassStart, no_start
+from mi_probe.estimators.variational.starts import ClassStart
 from mi_probe.estimators.variational.token_start import token_starts
 from mi_probe.hidden import HiddenStates
 
@@ -41,12 +40,8 @@ class StartSettings(CriticSettings, Protocol):
 
     @property
     def start(self) -> tuple[str, ...]:
-        """What T_0 is made of; nothing to train the network alone."""
+        """Members that T_0 is made of, of few classes."""
         ...
-
-
-AUTO = ("auto",)
-"""The start that is what `auto` makes of X and Y."""
 
 
 class FoldProblems:
@@ -61,8 +56,6 @@ class FoldProblems:
     ) -> None:
         self._settings, self._x, self._target, self._split = settings, x, target, split
         self._tensors = x if isinstance(x, HiddenStates) else as_tensor(_standardised(x))
-        self._reading: Reading | None = None
-        self._top: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def has_levels(self) -> bool:
@@ -80,26 +73,13 @@ class FoldProblems:
             yield ClassProblem(self._settings, self._tensors, target, train, test, start)
 
     def _class_starts(self, target: Classes, level: int) -> Iterator[ClassStart]:
-        split, settings = self._split, self._settings
-        if not settings.start and target.n_classes <= MANY:
-            yield from (
-                no_start(target, split.learns(k, level=level), split.fold == k)
-                for k in range(split.n_folds)
-            )
-        elif target.n_classes > MANY:
-            views = views_of(self._x) if settings.start else {}
-            used = split.learns(level=level)
-            fits = {name: NestedMeans(x, split.fold, used) for name, x in views.items()}
-            yield from many_class_starts(fits, target, split, level)
-        elif settings.start != AUTO:
+        split = self._split
+        if target.n_classes <= MANY:
             yield from self._member_starts(target, level)
-        elif isinstance(self._x, HiddenStates):
-            yield from self._sequence_starts(self._x, target, level)
-        else:
-            # The stack that `auto` reports, with its very rows: the fits are made once.
-            fits = cross_fits(self._x, target, split, settings.device)
-            for k in range(split.n_folds):
-                yield self._started(stacked(fits, target, split, level, k), level, k)
+            return
+        used, views = split.learns(level=level), views_of(self._x)
+        fits = {name: NestedMeans(x, split.fold, used) for name, x in views.items()}
+        yield from many_class_starts(fits, target, split, level)
 
     def _member_starts(self, target: Classes, level: int) -> Iterator[ClassStart]:
         """A stack of the named members and no others: of X, or of each pooling of Z."""
@@ -118,31 +98,9 @@ class FoldProblems:
         }
         hints = [hint] * split.n_folds
         for k in range(split.n_folds):
-            yield self._started(stacked(fits, target, split, level, k, hints), level, k)
-
-    def _sequence_starts(
-        self, z: HiddenStates, target: Classes, level: int
-    ) -> Iterator[ClassStart]:
-        """What `auto` makes of the whole sequence."""
-        split = self._split
-        if self._reading is None:
-            self._reading = reading_of(z, target, split, self._settings.device)
-        records: list[Mapping[str, Any]] = []
-        for k in range(split.n_folds):
-            if level == TOP:
-                whole = self._reading.joined(self._reading.stacks(k), TOP, k)
-            else:
-                assert self._top is not None  # all rows come first
-                whole = self._reading.again(level, k, self._top[k])
-            records.append(whole.record)
-            yield _start_of(whole, whole.train)
-        if level == TOP:
-            self._top = records
-
-    def _started(self, chosen: Chosen, level: int, k: int) -> ClassStart:
-        split = self._split
-        learned = split.learns(k, level=level)[split.fold != k]
-        return _start_of(chosen, chosen.train[learned])
+            chosen = stacked(fits, target, split, level, k, hints)
+            learned = split.learns(k, level=level)[split.fold != k]
+            yield _start_of(chosen, chosen.train[learned])
 
     def _scores(self) -> Iterator[Problem]:
         target, fold = self._target, self._split.fold
@@ -156,7 +114,7 @@ class FoldProblems:
                 yield self._pairs(k, CopulaPairs.of_nothing(y, fold, k), self._tensors)
                 continue
             begun = stacked_scores(fits, k)
-            pairs = CopulaPairs(begun.rows, begun.name, used=bool(self._settings.start))
+            pairs = CopulaPairs(begun.rows, begun.name)
             is_sequence = isinstance(self._x, HiddenStates)
             x = self._tensors if is_sequence else pairs.x(begun.rows)
             yield self._pairs(k, pairs, x)
@@ -164,7 +122,7 @@ class FoldProblems:
     def _tokens(self) -> Iterator[Problem]:
         target, split = self._target, self._split
         assert isinstance(target, TokenSequences)
-        views = views_of(self._x) if self._settings.start else {}
+        views = views_of(self._x)
         fits = {name: NestedMeans(view, split.fold) for name, view in views.items()}
         for k, start in enumerate(token_starts(fits, target, split)):
             yield self._pairs(k, TokenPairs(start), self._tensors)

@@ -36,10 +36,10 @@ _ROWS = 2500
 class CopulaPairs:
     """The copula's start of a continuous Y (`continuous.fits`), as T_0 of pairs."""
 
-    def __init__(self, rows: PairRows, name: str, *, used: bool = True) -> None:
-        """Hold one fold's stack; where it is not ``used``, T_0 is 0."""
+    def __init__(self, rows: PairRows, name: str) -> None:
+        """Hold one fold's stack; T_0 is 0 where it found nothing."""
         stack, start = rows.stack, rows.start
-        self._stack, self._used = stack, used and not stack.silent
+        self._stack, self._used = stack, not stack.silent
         self.y_train, self.y_test = rows.inputs("y", "train"), rows.inputs("y", "test")
         self.y_reference = rows.reference()
         self.chosen = {f"{name}:pairs": float(len(start.ratio.correlations))}
@@ -175,7 +175,7 @@ class PairProblem:
         """Scores of training rows, T_0 out of fold; each is the others' negative."""
         places = rows.numpy()
         start = self.start.train_pairs(places, places)
-        return _against_each_other(
+        return Scores.against_each_other(
             self._pairs(residual, self._rows[rows], start, self.start.y_train[rows])
         )
 
@@ -203,7 +203,7 @@ class PairProblem:
     ) -> tuple[Tensor, Tensor]:
         value, rows = self._settings.value, self._held_out[group]
         start = self.start.test_pairs(group, group)
-        scores = _against_each_other(
+        scores = Scores.against_each_other(
             self._pairs(residual, rows, start, self.start.y_test[group])
         )
         # A Gaussian ratio is normalised as it is, better than by any sample of Y.
@@ -228,12 +228,6 @@ class PairProblem:
             x_features = features_of(residual["x"], self._x, rows, device)
             values = values + x_features @ residual["y"](y.to(device)).T
         return values
-
-
-def _against_each_other(values: Float[Tensor, "b b"]) -> Scores:
-    log_weights = torch.full_like(values, -math.log(len(values) - 1))
-    log_weights.fill_diagonal_(-math.inf)
-    return Scores(values, torch.arange(len(values), device=values.device), log_weights)
 
 
 def every(n: int, most: int) -> Int[np.ndarray, " m"]:

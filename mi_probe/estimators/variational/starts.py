@@ -8,9 +8,7 @@ and choices that never saw its fold.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
-
-from mi_probe.estimators.protocol.targets import Classes
+from jaxtyping import Float, Int
 
 
 @dataclass(frozen=True)
@@ -25,20 +23,6 @@ class ClassStart:
     """log p(y) of the rows outside the fold."""
     chosen: dict[str, float]
     """The members' weights."""
-
-
-def no_start(
-    target: Classes, train: Bool[np.ndarray, " n"], test: Bool[np.ndarray, " n"]
-) -> ClassStart:
-    """T_0 = 0: the network has to learn all, as in papers."""
-    log_prior = smoothed_log_prior(target.index[train], target.n_classes)
-    shape = (target.n_classes,)
-    return ClassStart(
-        np.zeros((int(train.sum()), *shape)),
-        np.zeros((int(test.sum()), *shape)),
-        log_prior,
-        {"prior": 1.0},
-    )
 
 
 def smoothed_log_prior(y: Int[np.ndarray, " n"], n_classes: int) -> Float[np.ndarray, " c"]:

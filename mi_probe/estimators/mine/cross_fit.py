@@ -1,0 +1,239 @@
+"""An ensemble of statistics networks for each held-out fold, from rows outside it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mi_probe.estimators.bounds.objectives import OBJECTIVES
+from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.bounds.values import Bound
+from mi_probe.estimators.continuous.normal_scores import normal_scores, varying
+from mi_probe.estimators.mine.ensemble import Ensemble, ensemble
+from mi_probe.estimators.mine.inputs import Vectors, tokens_of, vectors, vectors_of
+from mi_probe.estimators.mine.marginals import ClassMarginal, Marginal, RowMarginal
+from mi_probe.estimators.mine.network import (
+    KINDS,
+    AnswerSide,
+    ClassVectors,
+    Statistics,
+    TokenSide,
+    VectorSide,
+    XSide,
+    YSide,
+)
+from mi_probe.estimators.mine.training import Course, TrainingRows, stacked_rows, train
+from mi_probe.estimators.protocol.split import TOP, Split
+from mi_probe.estimators.protocol.targets import Classes, Scores, as_tensor
+from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.sequences.token_inputs import TokenInputs
+from mi_probe.estimators.variational.many_classes import MANY
+from mi_probe.estimators.variational.starts import smoothed_log_prior
+from mi_probe.estimators.variational.token_start import packed
+from mi_probe.hidden import HiddenStates
+
+_WATCHED = 500
+"""Watched rows at most where each is scored against all others."""
+_OF_POOLINGS = ("linear", "smooth")
+"""Kinds that read the poolings of a sequence, beside the network of its tokens."""
+
+
+@runtime_checkable
+class Settings(Protocol):
+    """What is asked of the estimator here."""
+
+    @property
+    def objective(self) -> str:
+        """What training maximises: a row of `OBJECTIVES`."""
+        ...
+
+    @property
+    def value(self) -> Bound:
+        """What is reported, and watched."""
+        ...
+
+    @property
+    def average_rate(self) -> float:
+        """Of MINE's moving average."""
+        ...
+
+    @property
+    def tau(self) -> float:
+        """Of the clip in `smile`."""
+        ...
+
+    @property
+    def pair_features(self) -> int:
+        """Features on either side of a critic of pairs."""
+        ...
+
+    @property
+    def watched_share(self) -> float:
+        """Of the rows outside the fold that stop the training and weigh the kinds."""
+        ...
+
+    @property
+    def schedule(self) -> Schedule:
+        """How long and how fast."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where the networks are trained."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sides:
+    """X and Y of all rows as the networks read them."""
+
+    vectors: dict[str, Vectors]
+    tokens: TokenInputs | None
+    target: Classes | Scores | TokenSequences
+    y: Tensor
+    """Classes (n,), normal scores (n, k), or token ids (n, t)."""
+    y_columns: Vectors | None
+    """The normal scores as networks read them; None for another Y."""
+
+    @property
+    def n_classes(self) -> int | None:
+        """Number of classes that are each scored; None for a Y without, or of many."""
+        if not isinstance(self.target, Classes) or self.target.n_classes > MANY:
+            return None
+        return self.target.n_classes
+
+    def x_sides(
+        self, problems: int, width: int, draw: torch.Generator
+    ) -> Iterator[tuple[str, XSide]]:
+        """F of every kind that this X is read by."""
+        for view, x in self.vectors.items():
+            for name, kind in KINDS.items():
+                if self.tokens is not None and name not in _OF_POOLINGS:
+                    continue
+                if kind.reads(x.columns.shape[1]):
+                    told = name if self.tokens is None else f"{view}:{name}"
+                    yield told, VectorSide(x, kind, problems, width, draw)
+        if self.tokens is not None:
+            yield "tokens", TokenSide(self.tokens, problems, width, draw)
+
+    def y_side(
+        self, x_side: XSide, problems: int, width: int, draw: torch.Generator
+    ) -> YSide | None:
+        """G of this Y, of the same kind as f; None for the identity."""
+        if self.n_classes is not None:
+            return None
+        if isinstance(self.target, Classes):
+            return ClassVectors(self.target.n_classes, problems, width, draw)
+        if self.y_columns is None:
+            return AnswerSide(self.y, problems, width, draw)
+        kind = x_side.kind if isinstance(x_side, VectorSide) else KINDS["rough"]
+        return VectorSide(self.y_columns, kind, problems, width + 1, draw).as_y(draw)
+
+
+def sides_of(
+    x: Float[np.ndarray, "n d"] | HiddenStates,
+    target: Classes | Scores | TokenSequences,
+    device: str,
+) -> Sides:
+    """X and Y laid out once for all folds and levels."""
+    tokens = tokens_of(x, device) if isinstance(x, HiddenStates) else None
+    columns = None
+    if isinstance(target, Classes):
+        y = torch.from_numpy(target.index)
+    elif isinstance(target, Scores):
+        scores = normal_scores(varying(target.values))
+        columns, y = vectors(scores, device), as_tensor(scores)
+    else:
+        ids = packed(target).ids
+        named = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
+        y = torch.from_numpy(named - int(ids.min() < 0))
+    views = vectors_of(x, device, ranked=isinstance(target, Scores))
+    return Sides(views, tokens, target, y.to(device), columns)
+
+
+def cross_fit(
+    settings: Settings, sides: Sides, split: Split, level: int = TOP
+) -> list[tuple[Ensemble, dict[str, Any]]]:
+    """For each fold, an ensemble that never saw it, and a record of its training.
+
+    All folds' networks of a kind are one stack of problems. Of the rows outside a fold,
+    some stop the training and weigh the kinds: whole groups of them.
+    """
+    seeds = np.random.SeedSequence([split.seed, 5, level])
+    rng = np.random.default_rng(seeds)
+    pairs = not isinstance(sides.target, Classes)
+    learned, watched = [], []
+    for k in range(split.n_folds):
+        rows = split.rows(k, level=level)
+        most = _WATCHED if pairs else None
+        chosen = split.watched(rows, settings.watched_share, rng, most=most)
+        learned.append(torch.from_numpy(rng.permutation(rows[~chosen])))
+        watched.append(torch.from_numpy(rng.permutation(rows[chosen])))
+    rows = TrainingRows(
+        stacked_rows(learned).to(settings.device), stacked_rows(watched).to(settings.device)
+    )
+    marginal = _marginal(sides, split, level, settings.device)
+    seed = int(seeds.generate_state(1)[0])
+    draw = torch.Generator().manual_seed(seed)
+    width = sides.n_classes or settings.pair_features
+    terms = settings.value.terms(settings.tau)
+    kinds: dict[str, Statistics] = {}
+    courses: dict[str, Course] = {}
+    for name, x_side in sides.x_sides(split.n_folds, width, draw):
+        y_side = sides.y_side(x_side, split.n_folds, width, draw)
+        network = Statistics(x_side, y_side).to(settings.device)
+        objective = OBJECTIVES[settings.objective](settings.average_rate)
+        courses[name] = train(
+            network, rows, marginal, objective, terms, settings.schedule, draw
+        )
+        kinds[name] = network
+        # Anew: how long one kind was trained is no matter of the next.
+        draw.manual_seed(seed + len(kinds))
+    made = []
+    for k in range(split.n_folds):
+        found = ensemble(
+            kinds,
+            k,
+            rows.watched[k],
+            marginal,
+            terms,
+            levelled=not settings.value.normalised,
+        )
+        made.append(
+            (
+                found,
+                _record(found, courses, k) | {"n_train": split.rows(k, level=level).size},
+            )
+        )
+    return made
+
+
+def _marginal(sides: Sides, split: Split, level: int, device: str) -> Marginal:
+    target = sides.target
+    if not isinstance(target, Classes):
+        return RowMarginal()
+    priors = [
+        smoothed_log_prior(target.index[split.rows(k, level=level)], target.n_classes)
+        for k in range(split.n_folds)
+    ]
+    return ClassMarginal(sides.y, as_tensor(np.stack(priors)).to(device))
+
+
+def _record(found: Ensemble, courses: dict[str, Course], k: int) -> dict[str, Any]:
+    """The powers, and the course of the kind with the largest."""
+    shares = found.shares
+    told = max(shares or courses, key=lambda name: shares.get(name, 0.0))
+    course = courses[told]
+    return {
+        "kinds": shares,
+        "kind": told,
+        "residual_kept": bool(shares),
+        "converged": course.converged,
+        "best_epoch": int(course.best_epoch[k]),
+        "train": course.train[:, k].tolist(),
+        "validation": course.watched[:, k].tolist(),
+    }
