@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from mi_probe.results import COLUMNS
+from mi_probe.results import COLUMNS, SCHEMA_VERSION
 
 
 def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
@@ -14,7 +14,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
     names = {0: "embed", n_layers: "final_norm"}
     site = more.pop("site", names.get(layer, f"block.{layer - 1:g}"))
     found = dict.fromkeys(COLUMNS, None) | {
-        "schema_version": 3,
+        "schema_version": SCHEMA_VERSION,
         "quantity": "I_YZ" if view == "full" else "I_YZp",
         "site": site,
         "layer": layer,

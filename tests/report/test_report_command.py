@@ -13,6 +13,7 @@ from mi_probe.report.__main__ import main
 from mi_probe.report.sources import TokenTable
 from mi_probe.report.svg import inline_svg
 from mi_probe.report.token_maps import as_json, token_maps
+from mi_probe.results import SCHEMA_VERSION
 from tests.report.folder import NO_GAP, VERDICT, gaps, tokens, write
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}&'
@@ -199,7 +200,10 @@ def test_a_damaged_table_is_named(tmp_path, capsys):
     [
         ('{"runs": [{"environment": 3}]}', "must be the record of the runs; it is damaged"),
         ('{"runs": [', "must be the record of the runs; it is damaged"),
-        ('{"schema_version": 9, "runs": []}', "schema_version must be at most 3"),
+        (
+            '{"schema_version": 9, "runs": []}',
+            f"schema_version must be at most {SCHEMA_VERSION}",
+        ),
     ],
 )
 def test_a_record_that_is_damaged_or_newer_is_named(tmp_path, capsys, content, words):
