@@ -162,15 +162,15 @@ def run_command(
         with _terminable():
             command(parse(given))
     except InputError as error:
-        _say(f"{program}: error: {' '.join(str(error).split())}")
+        say(f"{program}: error: {' '.join(str(error).split())}")
         return 2
     except _Terminated:
         _end_quietly(arguments)
-        _say(f"\n{program}: terminated. {resume}")
+        say(f"\n{program}: terminated. {resume}")
         return 143
     except KeyboardInterrupt:
         _end_quietly(arguments)
-        _say(f"\n{program}: interrupted. {resume}")
+        say(f"\n{program}: interrupted. {resume}")
         return 130
     except BrokenPipeError:
         # `... | head` has read enough; Python would complain again at exit.
@@ -179,7 +179,7 @@ def run_command(
     except OSError as error:
         if error.errno not in _USERS_DISK:
             raise
-        _say(f"{program}: error: {error.strerror}: {error.filename}. {resume}")
+        say(f"{program}: error: {error.strerror}: {error.filename}. {resume}")
         return 2
     return 0
 
@@ -217,7 +217,8 @@ def _end_quietly(arguments: Sequence[str] | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """One line on stderr, which leaves stdout to what was asked for."""
     sys.stderr.write(text.rstrip() + "\n")
 
 

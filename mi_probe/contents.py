@@ -58,22 +58,24 @@ def plain(value: Any) -> Any:
 def sealed(content: Mapping[str, Any]) -> bytes:
     """The content as a JSON file that holds its own sha256; see `unsealed`."""
     kept = plain(content)
-    text = json.dumps({**kept, "sha256": _seal(kept)}, indent=1, allow_nan=False)
+    text = json.dumps(
+        {**kept, "sha256": _seal(kept)}, indent=1, allow_nan=False, ensure_ascii=False
+    )
     return (text + "\n").encode()
 
 
-def unsealed(path: Path) -> dict[str, Any]:
-    """What `sealed` made a file of, if it still is what was written.
+def unsealed(content: Any) -> dict[str, Any]:
+    """What `sealed` made a file of, if what `read_json` gives still is that.
 
     Raises:
-        ValueError: if it is not, or as `read_json`.
+        ValueError: if it is not.
     """
-    content = read_json(path)
     if not isinstance(content, dict) or "sha256" not in content:
         raise ValueError("it holds no sha256 of itself")
-    if content.pop("sha256") != _seal(content):
+    kept = {name: value for name, value in content.items() if name != "sha256"}
+    if content["sha256"] != _seal(kept):
         raise ValueError("it is not what was written: its sha256 is another")
-    return content
+    return kept
 
 
 def read_json(path: Path) -> Any:

@@ -165,12 +165,12 @@ def _check_end(file: Path) -> None:
 def _token_set(file: Path) -> TokenSet:
     stem = file.name.removesuffix(_TOKENS)
     path = file.with_name(f"{stem}.json")
+    about = read_about(path) if path.is_file() else {}
     try:
         tokens = pd.read_parquet(file)
     except (ValueError, OSError) as error:
         raise _not_a_table(file, error) from None
     _check_columns(file, tokens, TOKEN_COLUMNS)
-    about = read_about(path) if path.is_file() else {}
     beside = {}
     for name, needed in BESIDE.items():
         other = file.with_name(f"{stem}.{name}.csv")

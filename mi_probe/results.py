@@ -182,7 +182,7 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
         version = content.get("schema_version", SCHEMA_VERSION)
         # An older one, or one by hand, has no sha256.
         if version == SCHEMA_VERSION or "sha256" in content:
-            content = unsealed(path)
+            content = unsealed(content)
         runs = [dict(run) for run in content["runs"]]
         for run in runs:
             # What the report takes apart.

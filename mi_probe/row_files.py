@@ -18,6 +18,8 @@ from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.rows import COLUMNS, SCHEMA_VERSION, Row, check_row
 
+_NOT_A_ROW = (ValueError, KeyError, TypeError)
+"""What reading a file of other content may raise."""
 _AGAIN = "Run the estimate again: only what is damaged is computed."
 
 
@@ -76,7 +78,7 @@ def read_rows(folder: Path, *, pointwise: bool = False) -> tuple[dict[str, Any],
             rows[path.stem] = _read_row(path, pointwise=pointwise)
         except InputError:
             raise
-        except ValueError as error:
+        except _NOT_A_ROW as error:
             damaged.append(_damaged(path, error))
     return rows, damaged
 
@@ -94,7 +96,7 @@ def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
         _read_row(path, pointwise=True)
     except InputError:
         raise
-    except ValueError as error:
+    except _NOT_A_ROW as error:
         raise InputError(f"{_damaged(path, error)} {_AGAIN}") from None
     return load_file(_pointwise_file(Path(folder), row_id))
 
@@ -111,19 +113,18 @@ def _read_row(path: Path, *, pointwise: bool) -> dict[str, Any]:
     """A row's file.
 
     Raises:
-        ValueError: if it is not what was written.
+        ValueError: if it is not what was written; or another of `_NOT_A_ROW`.
         InputError: if another version wrote it.
     """
-    try:
-        content = unsealed(path)
-        found = content["schema_version"]
-    except ValueError as error:
-        _check_version(path)
-        raise error from None
-    except KeyError:
-        raise ValueError("it has no schema_version") from None
+    content = read_json(path)
+    found = content["schema_version"]
+    if found == SCHEMA_VERSION or "sha256" in content:
+        content = unsealed(content)
     if found != SCHEMA_VERSION or set(content["row"]) != set(COLUMNS):
-        raise _other_version(path, found)
+        raise InputError(
+            f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has {found}. "
+            "Read it with the version that wrote it, or choose another folder."
+        )
     check_row(content["row"])
     if not content["row"]["row_id"] == path.stem == digest(content["key"]):
         raise ValueError("its name, its row_id and its key are of different estimates")
@@ -133,24 +134,6 @@ def _read_row(path: Path, *, pointwise: bool) -> dict[str, Any]:
         if not beside.is_file() or _sha256(beside) != written:
             raise ValueError(f"{beside.name} in {beside.parent.name}/ is another or gone")
     return content
-
-
-def _check_version(path: Path) -> None:
-    """Raise where a file is of a version that wrote no sha256."""
-    try:
-        content = read_json(path)
-        found = SCHEMA_VERSION if "sha256" in content else content["schema_version"]
-    except (ValueError, KeyError, TypeError):
-        return
-    if found != SCHEMA_VERSION:
-        raise _other_version(path, found)
-
-
-def _other_version(path: Path, found: Any) -> InputError:
-    return InputError(
-        f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has {found}. "
-        "Read it with the version that wrote it, or choose another folder."
-    )
 
 
 def _sha256(path: Path) -> str:

@@ -23,6 +23,7 @@ from mi_probe.predgen.resumption import (
     drop_resumption,
     load_state,
     save_state,
+    seal_resumption,
 )
 from mi_probe.predgen.row_order import ByLength
 from mi_probe.predgen.systems import System, pad_token
@@ -180,6 +181,7 @@ class SystemTrainer(Trainer):
             return
         name = f"checkpoint-{self.state.global_step}"
         final = self.folder / name
+        seal_resumption(self.folder / _UNFINISHED / name)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(self.folder / _UNFINISHED / name, final)
         shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)
