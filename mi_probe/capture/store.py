@@ -24,7 +24,7 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mi_probe.atomic import write_atomically
+from mi_probe.atomic import write_atomically, written_by_library
 from mi_probe.capture.activations import Activations, FileShard, metadata_of, sha256_of
 from mi_probe.capture.sequences import listed
 from mi_probe.contents import parse_json, plain, read_json, sealed, unsealed
@@ -91,7 +91,8 @@ class Store:
             "ids": json.dumps([*ids]),
         }
         # safetensors >= 0.8 writes beside the old file and renames.
-        save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata)
+        with written_by_library(path):
+            save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata)
         _sync(path)
         _sync(self.folder)
         line = {

@@ -14,6 +14,7 @@ import pandas as pd
 
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
+from mi_probe.legible import legible_within
 from mi_probe.results import read_runs
 
 GAP_COLUMNS = ("task", "pooling", "gap_nats", "ci_low", "ci_high", "verdict")
@@ -78,7 +79,7 @@ def read_sources(folders: Sequence[str]) -> Sources:
         ),
         runs=tuple(
             sorted(
-                (run for place in places for run in read_runs(place)),
+                (legible_within(run) for place in places for run in read_runs(place)),
                 key=lambda run: str(run.get("started", "")),
             )
         ),
