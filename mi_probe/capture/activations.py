@@ -70,8 +70,14 @@ class FileShard:
                 "manifest line; it is missing, damaged or another's. Capture into the "
                 "folder again: intact shards are kept."
             )
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(name)
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return file.get_tensor(name)
+        except SafetensorError as error:
+            raise InputError(
+                f"shard '{self.path.name}' must hold '{name}'; reading gave {error}. "
+                "Capture into another folder."
+            ) from None
 
 
 Shard = MemoryShard | FileShard

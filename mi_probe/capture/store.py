@@ -223,8 +223,22 @@ def _read_header(path: Path) -> dict[str, Any]:
     header = read_json(path)
     schema = header["schema"]
     if schema == SCHEMA:
-        return unsealed(header)
+        header = unsealed(header)
+        _check_header(header)
+        return header
     raise InputError(f"schema of a store must be {SCHEMA}; got {schema}.")
+
+
+def _check_header(header: Mapping[str, Any]) -> None:
+    """Raise a ValueError where it could not have been written."""
+    for name in ("ids", "sites", "views", "notes"):
+        if not all(isinstance(one, str) for one in [*header[name]]):
+            raise ValueError(f"{name} must be texts")
+    stacks = header["stacks"]
+    if any(stacks.get(site) not in ("text", "enc", "dec") for site in header["sites"]):
+        raise ValueError("stacks must say the stack of each site")
+    if not isinstance(header["fingerprint"], dict):
+        raise ValueError("fingerprint must be an object")
 
 
 def _sync(path: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -87,14 +87,28 @@ def is_checkpoint(folder: str | Path) -> bool:
 
 def source_of(config: dict[str, Any]) -> Source:
     """Where the rows of a checkpoint's task come from."""
-    known = {field.name for field in fields(Source)}
     given = config["task_options"]
-    if set(given) - known:
+    known = {field.name: field.type for field in fields(Source)}
+    differ = sorted(set(given) - set(known)) or [
+        f"{name}, {value!r}"[:80]
+        for name, value in given.items()
+        if not _is_one(value, known[name])
+    ]
+    if differ:
         raise InputError(
-            f"task_options in {PREDGEN_CONFIG} must be of {', '.join(sorted(known))}; got "
-            f"{', '.join(sorted(set(given) - known))}."
+            f"task_options in {PREDGEN_CONFIG} must be of {', '.join(sorted(known))}, as "
+            f"they were written; got {', '.join(differ)}."
         )
     return Source(**given)
+
+
+def _is_one(value: Any, kind: Any) -> bool:
+    """Whether a plain value is of a field's type."""
+    kinds = get_args(kind) if get_origin(kind) is not Literal else (kind,)
+    return any(
+        value in get_args(one) if get_origin(one) is Literal else type(value) is one
+        for one in kinds or (kind,)
+    )
 
 
 def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) -> None:
@@ -212,7 +226,8 @@ def load_checkpoint(
         untrained=True,
     )
     _check_base(config, backbone)
-    system = build_system(backbone, design)
+    with user_files(PREDGEN_CONFIG, place):
+        system = build_system(backbone, design)
     _load_on_top(system, place)
     return Checkpoint(place, config, system.eval(), backbone)
 
