@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -98,7 +99,7 @@ def left_by_estimate(out):
 
 def left_by_gap(out):
     table = pd.read_csv(out / "gaps.csv").sort_values("piece_id")
-    return table.drop(columns=["created"]).to_csv()
+    return table.drop(columns=["created", "code_version"]).to_csv()
 
 
 def left_by_tokens(out):
@@ -158,6 +159,7 @@ def in_child(work, given, out, *, before=None, after=None):
 
 def _live(work, given, out, count, before, after):
     quiet = os.open(out.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    sys.stdout = sys.stderr = os.fdopen(quiet, "w", buffering=1)  # pytest's are others
     os.dup2(quiet, 1), os.dup2(quiet, 2)
     touched = 0
 
@@ -228,4 +230,30 @@ def test_a_kill_costs_nothing_but_time(name, kind, share, given, unharmed, tmp_p
         in_child(work, given, out, after=seconds * (share + 0.5) / 10)
     code, _ = in_child(work, given, out)
     assert code == 0, (tmp_path / "log").read_text()
+    assert left_by(out) == expected
+
+
+def run_estimate_without_keeping(given, out):
+    told = ("--pooling", "mean,last", "--sites", "0,1", "--estimator", "linear")
+    more = ("--no-keep-activations", "--out", str(out))
+    return estimate.main([given[0], "--data", given[1], *told, *more])
+
+
+@pytest.mark.parametrize(
+    "name", ["estimate", pytest.param("tokens", marks=pytest.mark.slow), "train"]
+)
+def test_two_at_once_harm_each_other_nothing(name, given, unharmed, tmp_path):
+    expected, _, _ = unharmed(name)
+    work, left_by = RUNS[name]
+    if name == "estimate":
+        work = run_estimate_without_keeping  # the one takes away what the other reads
+    out = tmp_path / "out"
+    with ThreadPoolExecutor(2) as both:
+        codes = [both.submit(in_child, work, given, out) for _ in range(2)]
+        codes = sorted(one.result()[0] for one in codes)
+    said = (tmp_path / "log").read_text()
+    if name == "train" and codes == [0, 1]:
+        assert "out must have one writer at a time" in said
+    else:
+        assert codes == [0, 0], said
     assert left_by(out) == expected
