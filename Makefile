@@ -1,6 +1,7 @@
 # `make demo` and `make test` set everything up by themselves; `make help` lists the rest.
 PYTHON ?= python3
 VENV := .venv
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 EXTRAS := embedded,notebooks,test,dev
@@ -16,7 +17,7 @@ MKVENV = "$(PYTHON)" -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
-.PHONY: help setup demo figures bench bench-calibration bench-speed test test-slow check clean
+.PHONY: help setup demo figures bench bench-calibration bench-speed test test-slow test-lowest constraints check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' Makefile
@@ -72,5 +73,15 @@ test: check  ## every check and every test but the slow ones
 test-slow: $(STAMP)  ## known answers at n = 10,000 and whole commands
 	$(BIN)/python -m pytest -q -m "slow"
 
+test-lowest:  ## every test but the slow ones, with the least versions that setup.cfg allows
+	@command -v uv >/dev/null || { echo "test-lowest needs uv, which can choose the least versions"; exit 2; }
+	uv venv -q --allow-existing --python "$(PYTHON)" $(LOWEST)
+	.ci/uv-install "$(PYTHON)" -q --python $(LOWEST)/bin/python --resolution lowest-direct -e ".[embedded,test]"
+	.ci/uv-install "$(PYTHON)" -q --python $(LOWEST)/bin/python --no-deps --require-hashes -r requirements-embedded.txt
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q -n 2 -m "not slow and not gpu"
+
+constraints: $(STAMP)  ## write down the versions that .venv holds, in constraints.txt
+	$(BIN)/python .ci/constraints
+
 clean:  ## remove what the targets made, but no figures and no other results
-	rm -rf $(VENV) results/demo results/demo-systems results/demo-critic .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) results/demo results/demo-systems results/demo-critic .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,8 +1,12 @@
 """What every command shares: settings from a file and the command line, exit codes.
 
 Exit codes: 0 done; 2 a mistake that the user can mend, in one line on stderr; 130
-interrupted; 143 terminated (SIGTERM, which a cluster sends where time is up). Any other
-exception is a bug of ours and keeps its traceback.
+interrupted; 143 terminated (SIGTERM, which a cluster sends where time is up). What the
+machine does (a full disk, a damaged file) is one line with the file's name and 2 as well.
+Any other exception is a bug of ours and keeps its traceback.
+
+A shell starts a background job with Ctrl-C ignored, so that it ends the foreground alone.
+That is left so: such a job is ended by SIGTERM.
 """
 
 import argparse
@@ -13,10 +17,12 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import NoneType
 from typing import Any, TypeAlias, TypeVar, get_args, get_origin
 
+import yaml
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from mi_probe.errors import InputError
@@ -33,7 +39,10 @@ _USERS_DISK = (
     errno.EROFS,
     errno.ENOTDIR,
     errno.ENAMETOOLONG,
+    *(errno.EFBIG, errno.EIO, errno.ESTALE, errno.ELOOP, errno.EMFILE, errno.ENFILE),
 )
+_LARGEST_CONFIG, _DEEPEST_CONFIG = 1 << 20, 50
+"""Bytes, and lists and mappings within each other, of a file of settings."""
 
 
 def about(text: str, default: Any = None) -> Any:
@@ -97,14 +106,22 @@ def parse_settings(
             if _entry(field) is not None:
                 taken = _Listed | None if NoneType in get_args(field.type) else _Listed
             parser.add_argument(option, type=taken, **described)
+    ordered = _in_order(arguments, flags)
+    for file in _config_files(ordered):
+        _check_config(file)
     try:
-        found = parser.parse_args(_in_order(arguments, flags))
+        found = parser.parse_args(ordered)
     except argparse.ArgumentError as error:
         message = " ".join(str(error).split()).rstrip(".")
         raise InputError(f"{message}. See `{program} --help`.") from None
     except UnicodeDecodeError as error:
         raise InputError(
             f"config must be UTF-8; it is not, at byte {error.start}."
+        ) from None
+    except RecursionError:
+        raise InputError(
+            "settings must be plain values and lists; one is nested too deep. "
+            f"See `{program} --help`."
         ) from None
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
@@ -116,6 +133,46 @@ def parse_settings(
     if positional is not None:
         values[positional] = found.bare or values[positional]
     return (make or kind)(**values)
+
+
+def _config_files(ordered: Sequence[str]) -> Iterator[Path]:
+    """The files that ``--config`` names."""
+    for argument, following in zip(ordered, [*ordered[1:], ""], strict=False):
+        option, equals, value = argument.partition("=")
+        if option == "--config":
+            path = Path(value if equals else following)
+            with suppress(OSError, ValueError):  # a name that nothing can have
+                if path.is_file():
+                    yield path
+
+
+def _check_config(path: Path) -> None:
+    """Raise where reading a file of settings could have no end.
+
+    Raises:
+        InputError: if it is large, deep, or repeats parts of itself by aliases (``*name``),
+            of which a few lines can stand for more than any memory holds.
+    """
+    said = None
+    if path.stat().st_size > _LARGEST_CONFIG:
+        said = f"it has more than {_LARGEST_CONFIG} bytes"
+    else:
+        depth = 0
+        with suppress(yaml.YAMLError, UnicodeDecodeError):  # the parser says it better
+            for event in yaml.parse(path.read_text(encoding="utf-8"), yaml.SafeLoader):
+                depth += isinstance(event, yaml.CollectionStartEvent)
+                depth -= isinstance(event, yaml.CollectionEndEvent)
+                if isinstance(event, yaml.AliasEvent):
+                    said = f"it has an alias, *{event.anchor}"
+                elif depth > _DEEPEST_CONFIG:
+                    said = f"it is deeper than {_DEEPEST_CONFIG} levels"
+                if said:
+                    break
+    if said:
+        raise InputError(
+            f"config must be a plain list of settings; in {str(path)!r} {said}. Write "
+            "each setting out."
+        )
 
 
 def listed(value: Any, name: str, of: Callable[[str], Any] = str) -> list[Any]:
@@ -162,26 +219,40 @@ def run_command(
         with _terminable():
             command(parse(given))
     except InputError as error:
-        _say(f"{program}: error: {' '.join(str(error).split())}")
+        say(f"{program}: error: {' '.join(str(error).split())}")
         return 2
     except _Terminated:
         _end_quietly(arguments)
-        _say(f"\n{program}: terminated. {resume}")
+        say(f"\n{program}: terminated. {resume}")
         return 143
     except KeyboardInterrupt:
         _end_quietly(arguments)
-        _say(f"\n{program}: interrupted. {resume}")
+        say(f"\n{program}: interrupted. {resume}")
         return 130
     except BrokenPipeError:
         # `... | head` has read enough; Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if error.errno not in _USERS_DISK:
+    except BaseException as error:
+        if (said := _not_ours(error)) is None:
             raise
-        _say(f"{program}: error: {error.strerror}: {error.filename}. {resume}")
+        say(f"{program}: error: {' '.join(said.split())}. {resume}")
         return 2
     return 0
+
+
+def _not_ours(error: BaseException) -> str | None:
+    """What the machine or a file did, in a line; None for a bug of ours."""
+    if isinstance(error, OSError):
+        place = "" if error.filename is None else f": {error.filename}"
+        return f"{error.strerror}{place}" if error.errno in _USERS_DISK else None
+    kind = type(error).__name__
+    if isinstance(error, MemoryError) or kind == "OutOfMemoryError":
+        return "memory must hold the rows and the model, and it does not"
+    # Libraries in Rust: a file that changed while it was read, a text they never expected.
+    if kind in ("SafetensorError", "PanicException"):
+        return f"{kind}: {str(error)[:300]}"
+    return None
 
 
 class _Terminated(KeyboardInterrupt):
@@ -217,7 +288,8 @@ def _end_quietly(arguments: Sequence[str] | None) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """One line on stderr, which leaves stdout to what was asked for."""
     sys.stderr.write(text.rstrip() + "\n")
 
 

@@ -6,10 +6,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+LARGEST_JSON = 1 << 28
+"""Bytes of a JSON file that are read at most."""
+DEEPEST_JSON = 100
+"""Lists and objects within each other that are read at most."""
 
 
 def canonical(content: Any) -> str:
@@ -41,6 +47,75 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         # JSON knows no NaN; an empty cell says "no value" too.
         return value if math.isfinite(value) else None
+    if isinstance(value, str) and not value.isascii():
+        # A file's name may hold bytes that are no letters, which no table can.
+        return value.encode("utf-8", "backslashreplace").decode()
     if value is None or isinstance(value, str | int | bool):
         return value
     return getattr(value, "__name__", None) or str(value)
+
+
+def sealed(content: Mapping[str, Any]) -> bytes:
+    """The content as a JSON file that holds its own sha256; see `unsealed`."""
+    kept = plain(content)
+    text = json.dumps(
+        {**kept, "sha256": _seal(kept)}, indent=1, allow_nan=False, ensure_ascii=False
+    )
+    return (text + "\n").encode()
+
+
+def unsealed(content: Any) -> dict[str, Any]:
+    """What `sealed` made a file of, if what `read_json` gives still is that.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if not isinstance(content, dict) or "sha256" not in content:
+        raise ValueError("it holds no sha256 of itself")
+    kept = {name: value for name, value in content.items() if name != "sha256"}
+    if content["sha256"] != _seal(kept):
+        raise ValueError("it is not what was written: its sha256 is another")
+    return kept
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of somebody's, within bounds.
+
+    Raises:
+        ValueError: if it is no JSON in UTF-8, larger than `LARGEST_JSON`, deeper than
+            `DEEPEST_JSON`, or has a number that JSON does not know.
+    """
+    if (size := path.stat().st_size) > LARGEST_JSON:
+        raise ValueError(f"{size} bytes are more than {LARGEST_JSON}")
+    return parse_json(path.read_bytes())
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The content of a JSON text; see `read_json`."""
+    try:
+        content = json.loads(
+            text if isinstance(text, str) else text.decode("utf-8"), parse_constant=_refuse
+        )
+    except RecursionError:
+        raise ValueError(f"it is deeper than {DEEPEST_JSON} levels") from None
+    level, depth = [content], 0
+    while level := [child for parent in level for child in _children(parent)]:
+        if (depth := depth + 1) > DEEPEST_JSON:
+            raise ValueError(f"it is deeper than {DEEPEST_JSON} levels")
+    return content
+
+
+def _children(value: Any) -> list[Any]:
+    """The lists and objects in a list or object."""
+    inside = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return []
+    return [child for child in inside if isinstance(child, dict | list)]
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"JSON has no {constant}")
+
+
+def _seal(content: Any) -> str:
+    return hashlib.sha256(canonical(content).encode()).hexdigest()

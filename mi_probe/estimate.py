@@ -6,7 +6,7 @@ is finished is not computed again. Prints a table on stdout; everything else on 
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from mi_probe.analysis.printed import format_scores, format_table, heading
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.workers import Workers
 from mi_probe.capture import forecast, load_activations
-from mi_probe.command_line import parse_settings, run_command
+from mi_probe.command_line import parse_settings, run_command, say
 from mi_probe.estimate_forecast import print_forecast, print_self_tests
 from mi_probe.estimate_settings import PROGRAM, Choice, Settings
 from mi_probe.results import Results
@@ -38,7 +38,7 @@ from mi_probe.run_settings import (
     open_measurable,
     read_task,
 )
-from mi_probe.runs import Capture, RunRecord, sizes_on_disk
+from mi_probe.runs import Capture, RunRecord, alone_with, sizes_on_disk
 from mi_probe.tasks import Task
 
 
@@ -49,7 +49,7 @@ def estimate(settings: Settings) -> None:
         InputError: on a user's mistake; what was finished before it is kept.
     """
     choice = Choice.of(settings)
-    results = Results(settings.out)
+    results = Results(settings.out, say)
     names = checkpoint_names(settings)
     task = read_task(settings, names)
     if task is not None:
@@ -118,13 +118,15 @@ class Run:
                 self._forecast(model, part)
             return
         self.record.add(name, model)
-        for part in parts:
-            if part.missing:
-                part.capture.extract(model, settings.batch_size)
-        del model  # estimating needs its memory more
-        for part in parts:
-            if part.missing:
-                self._estimate(part, task)
+        with alone_with((part.capture.store for part in parts if part.missing), say):
+            parts = [self._left(part) for part in parts]
+            for part in parts:
+                if part.missing:
+                    part.capture.extract(model, settings.batch_size)
+            del model  # estimating needs its memory more
+            for part in parts:
+                if part.missing:
+                    self._estimate(part, task)
         table = self.results.table()
         shown = [in_network_order(table, part.todo, part.capture.sites) for part in parts]
         print(format_table(pd.concat(shown, ignore_index=True)))
@@ -147,6 +149,13 @@ class Run:
         print(f"Results: {out / 'results.csv'}, one file an estimate in {out / 'rows'}")
         for line in sizes_on_disk(self.stores):
             print(line)
+
+    def _left(self, part: Part) -> Part:
+        """The part without what another process finished meanwhile."""
+        if part.missing:
+            self.results.refresh()
+        missing = [cell for cell in part.missing if cell.row_id not in self.results]
+        return replace(part, missing=missing)
 
     def _part(self, model: Measurable, token_set: str) -> Part:
         choice, subject = self.choice, model.subject

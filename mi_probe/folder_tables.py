@@ -16,6 +16,7 @@ from mi_probe.analysis.convergence import training_curves
 from mi_probe.analysis.summaries import over_seeds
 from mi_probe.analysis.tokens.files import read_about
 from mi_probe.errors import InputError
+from mi_probe.legible import legible_table, legible_within
 from mi_probe.results import SCHEMA_VERSION, read_histories, read_results
 
 TABLES = ("gaps.csv", "capacity.csv", "noise.csv", "known_answers.csv")
@@ -79,7 +80,9 @@ class ResultFolders:
     @cached_property
     def results(self) -> pd.DataFrame:
         """Rows of all estimates; empty where there are none."""
-        return read_folders(self._with_rows) if self._with_rows else pd.DataFrame()
+        if not self._with_rows:
+            return pd.DataFrame()
+        return legible_table(read_folders(self._with_rows))
 
     def points(self, unit: str) -> pd.DataFrame:
         """`over_seeds` of the estimates; empty where there are none."""
@@ -106,7 +109,9 @@ class ResultFolders:
         """
         files = [path / name for path in self.paths if (path / name).is_file()]
         tables = [_read(file) for file in files]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        if not tables:
+            return pd.DataFrame()
+        return legible_table(pd.concat(tables, ignore_index=True))
 
     @cached_property
     def token_sets(self) -> tuple[TokenSet, ...]:
@@ -165,19 +170,20 @@ def _check_end(file: Path) -> None:
 def _token_set(file: Path) -> TokenSet:
     stem = file.name.removesuffix(_TOKENS)
     path = file.with_name(f"{stem}.json")
+    about = read_about(path) if path.is_file() else {}
     try:
         tokens = pd.read_parquet(file)
     except (ValueError, OSError) as error:
         raise _not_a_table(file, error) from None
     _check_columns(file, tokens, TOKEN_COLUMNS)
-    about = read_about(path) if path.is_file() else {}
     beside = {}
     for name, needed in BESIDE.items():
         other = file.with_name(f"{stem}.{name}.csv")
         beside[name] = _read(other) if other.is_file() else pd.DataFrame()
         if other.is_file():
             _check_columns(other, beside[name], needed)
-    return TokenSet(stem, about, tokens, beside)
+    beside = {name: legible_table(table) for name, table in beside.items()}
+    return TokenSet(stem, legible_within(about), legible_table(tokens), beside)
 
 
 def _check_columns(path: Path, table: pd.DataFrame, needed: Sequence[str]) -> None:

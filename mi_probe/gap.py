@@ -10,7 +10,7 @@ on stderr.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -26,7 +26,7 @@ from mi_probe.analysis.printed import (
 )
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.capture import load_activations
-from mi_probe.command_line import parse_settings, run_command
+from mi_probe.command_line import parse_settings, run_command, say
 from mi_probe.gap_results import GapResults
 from mi_probe.gap_settings import PROGRAM, Settings
 from mi_probe.results import Results
@@ -37,7 +37,7 @@ from mi_probe.run_settings import (
     open_measurable,
     read_task,
 )
-from mi_probe.runs import Capture, RunRecord, sizes_on_disk
+from mi_probe.runs import Capture, RunRecord, alone_with, sizes_on_disk
 from mi_probe.tasks import Task
 
 
@@ -48,7 +48,7 @@ def measure_gaps(settings: Settings) -> None:
         InputError: on a user's mistake; what was finished before it is kept.
     """
     asked = settings.asked()
-    results, gaps = Results(settings.out), GapResults(settings.out)
+    results, gaps = Results(settings.out, say), GapResults(settings.out, say)
     names = checkpoint_names(settings)
     task = read_task(settings, names)
     if task is not None:
@@ -105,13 +105,15 @@ class Run:
         if model.scores:
             print(f"  its own answers: {format_scores(model.scores)}")
         self.record.add(name, model)
-        for part in parts:
-            if part.missing:
-                part.capture.extract(model, self.settings.batch_size)
-        del model  # measuring needs its memory more
-        for part in parts:
-            if part.missing:
-                self._fill(part, task, subject)
+        with alone_with((part.capture.store for part in parts if part.missing), say):
+            parts = [self._left(part) for part in parts]
+            for part in parts:
+                if part.missing:
+                    part.capture.extract(model, self.settings.batch_size)
+            del model  # measuring needs its memory more
+            for part in parts:
+                if part.missing:
+                    self._fill(part, task, subject)
         todo = [piece.piece_id for part in parts for piece in part.todo]
         print(format_gaps(self.gaps.rows("gap", todo), self.gaps.rows("capacity", todo)))
         done = len(todo) - sum(len(part.missing) for part in parts)
@@ -129,6 +131,13 @@ class Run:
         print(f"Tables: {', '.join(map(str, self.written))}")
         for line in sizes_on_disk(self.stores):
             print(line)
+
+    def _left(self, part: Part) -> Part:
+        """The part without what another process finished meanwhile."""
+        if part.missing:
+            self.gaps.refresh()
+        missing = [piece for piece in part.missing if piece.piece_id not in self.gaps]
+        return replace(part, missing=missing)
 
     def _part(self, model: Measurable, token_set: str) -> Part:
         given, last = self.settings.sites, model.backbone.sites[-1].name

@@ -6,11 +6,12 @@
     capacity.csv         the same along a ladder of critics
 
 They stand beside the estimates of `mi_probe.results`, in the same folder. ``PIECE_ID`` is a
-hash of what defines the piece, so one that exists is not computed again.
+hash of what defines the piece, so one that exists is not computed again. A file holds the
+sha256 of itself: one that is not what was written is named, and computed again.
 """
 
-import json
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from typing import Any
 import pandas as pd
 
 from mi_probe.atomic import write_atomically
-from mi_probe.contents import plain
+from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
+from mi_probe.locks import locked
 
 SCHEMA_VERSION = 3
 
@@ -110,15 +112,25 @@ _SAME = (
 class GapResults:
     """The gaps and ladders of a results folder.
 
+    Args:
+        folder: where.
+        say: is told of each file that is not what was written; it counts as not there.
+
     Raises:
-        InputError: on a damaged file, or one of another version.
+        InputError: on a file of another version.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(
+        self, folder: str | Path, say: Callable[[str], object] = warnings.warn
+    ) -> None:
         self.folder = Path(folder)
-        self._pieces: dict[str, dict[str, Any]] = {}
-        for path in sorted((self.folder / "gaps").glob("*.json")):
-            self._pieces[path.stem] = _read(path)
+        self._pieces, damaged = _read_all(self.folder)
+        for line in damaged:
+            say(f"{line} It counts as not there: the run that made it makes it again.")
+
+    def refresh(self) -> None:
+        """Take in what other processes have finished meanwhile."""
+        self._pieces, _ = _read_all(self.folder)
 
     def __contains__(self, piece_id: object) -> bool:
         return piece_id in self._pieces
@@ -133,10 +145,8 @@ class GapResults:
             "key": plain(key),
             "rows": [plain(row) for row in rows],
         }
-        write_atomically(
-            self.folder / "gaps" / f"{piece_id}.json",
-            (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(),
-        )
+        assert piece_id == digest(key), "a piece's id is the digest of its key"
+        write_atomically(self.folder / "gaps" / f"{piece_id}.json", sealed(content))
         self._pieces[piece_id] = content
 
     def rows(
@@ -150,7 +160,11 @@ class GapResults:
 
     def write_tables(self) -> list[Path]:
         """Rebuild the CSVs that have rows; returns them."""
-        self._pieces = GapResults(self.folder)._pieces  # those of other runs too
+        with locked(self.folder / ".lock", lambda _: None):
+            self.refresh()  # those of other runs too
+            return self._write_tables()
+
+    def _write_tables(self) -> list[Path]:
         gaps, rungs = self.rows("gap"), self.rows("capacity")
         noised = {_ladder(row) for row in gaps if row["sigma"] > 0}
         tables = {
@@ -174,19 +188,39 @@ def _ladder(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in _SAME)
 
 
+def _read_all(folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The pieces of a folder by their ids, and a line for each that is damaged."""
+    pieces, damaged = {}, []
+    for path in sorted((folder / "gaps").glob("*.json")):
+        try:
+            pieces[path.stem] = _read(path)
+        except InputError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            damaged.append(
+                f"{path} must be a gap as it was written; it is damaged ({error})."
+            )
+    return pieces, damaged
+
+
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-        version, kind, rows = (content[k] for k in ("schema_version", "kind", "rows"))
-        known = {field.name for field in fields(KINDS[kind])}
-        if version == SCHEMA_VERSION and all(set(row) == known for row in rows):
-            return content
-    except (ValueError, KeyError, TypeError) as error:
+    """A piece's file.
+
+    Raises:
+        ValueError: if it is not what was written; or a KeyError or TypeError.
+        InputError: if another version wrote it.
+    """
+    content = read_json(path)
+    version = content["schema_version"]
+    if version == SCHEMA_VERSION or "sha256" in content:
+        content = unsealed(content)
+    known = {field.name for field in fields(KINDS[content["kind"]])}
+    if version != SCHEMA_VERSION or any(set(row) != known for row in content["rows"]):
         raise InputError(
-            f"{path} must be a finished gap; it is damaged ({error}). "
-            "Remove it, and run the command again."
-        ) from None
-    raise InputError(
-        f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has {version} or "
-        "other columns. Read it with the version that wrote it, or choose another folder."
-    )
+            f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has "
+            f"{version} or other columns. Read it with the version that wrote it, or "
+            "choose another folder."
+        )
+    if path.stem != digest(content["key"]):
+        raise ValueError("its name and its key are of different pieces")
+    return content

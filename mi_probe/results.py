@@ -7,22 +7,26 @@
     activations/                  hidden states, where they were kept
 
 ``ROW_ID`` is a hash of what defines the estimate, so a row that exists is not computed
-again, and two runs with other settings can share a folder.
+again, and two runs with other settings can share a folder. A row holds the sha256 of
+itself and of its pointwise file: one that is not what was written is named, and only it
+is computed again.
 """
 
-import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save
 
 from mi_probe.atomic import write_atomically
 from mi_probe.brief import brief_html
-from mi_probe.contents import digest, plain
+from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
+from mi_probe.locks import locked
+from mi_probe.row_files import intact_rows, read_pointwise, read_rows, write_row
 from mi_probe.rows import COLUMNS, SCHEMA_VERSION, Row, table_of, typed
 from mi_probe.writable import check_writable
 
@@ -43,12 +47,20 @@ class Results:
 
     Nothing is made on disk before the first `add` or `record`.
 
+    Several processes may write into one at a time.
+
+    Args:
+        folder: where.
+        say: is told of each row that is not what was written; it counts as not there.
+
     Raises:
         InputError: if the path is a file, a folder with something else in it, or one that
-            cannot be made or written.
+            cannot be made or written; or the record of its runs is damaged.
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(
+        self, folder: str | Path, say: Callable[[str], object] = warnings.warn
+    ) -> None:
         self.folder = Path(folder)
         check_writable(self.folder)
         if self.folder.is_dir() and not _is_results(self.folder):
@@ -59,7 +71,14 @@ class Results:
                     "out must be a new or empty folder, or one of results; "
                     f"{self.folder} holds {', '.join(others[:3])}. Choose another."
                 )
-        self._rows = _read_rows(self.folder)
+        read_runs(self.folder)
+        self._rows, damaged = read_rows(self.folder, pointwise=True)
+        for line in damaged:
+            say(f"{line} It counts as not there: the run that made it makes it again.")
+
+    def refresh(self) -> None:
+        """Take in what other processes have finished meanwhile."""
+        self._rows, _ = read_rows(self.folder, pointwise=True)
 
     def __contains__(self, row_id: object) -> bool:
         return row_id in self._rows
@@ -79,23 +98,7 @@ class Results:
             arrays: kept beside it under ``pointwise/``.
             history: the estimator's own record of its training.
         """
-        content = {
-            "schema_version": SCHEMA_VERSION,
-            "row": plain(row),
-            "key": plain(key),
-            "history": plain(history),
-        }
-        kept = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        write_atomically(
-            self.folder / "pointwise" / f"{row.row_id}.safetensors",
-            save(kept, metadata={"schema": f"mi_probe.pointwise/{SCHEMA_VERSION}"}),
-        )
-        # Last: a row is finished if and only if this file is there.
-        write_atomically(
-            self.folder / "rows" / f"{row.row_id}.json",
-            (json.dumps(content, indent=1, allow_nan=False) + "\n").encode(),
-        )
-        self._rows[row.row_id] = content
+        self._rows[row.row_id] = write_row(self.folder, row, key, arrays, history)
 
     def history(self, row_id: str) -> list[dict[str, Any]]:
         """The estimator's own record of a finished row."""
@@ -103,11 +106,10 @@ class Results:
 
     def record(self, run: Mapping[str, Any]) -> None:
         """Add a run to ``provenance.json``, or renew the one that began as it did."""
-        path = self.folder / "provenance.json"
-        runs = json.loads(path.read_text())["runs"] if path.is_file() else []
-        runs = [r for r in runs if r.get("run_id") != run["run_id"]]
-        content = {"schema_version": SCHEMA_VERSION, "runs": [*runs, plain(run)]}
-        write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+        with self._alone():
+            runs = [r for r in read_runs(self.folder) if r.get("run_id") != run["run_id"]]
+            content = {"schema_version": SCHEMA_VERSION, "runs": [*runs, plain(run)]}
+            write_atomically(self.folder / "provenance.json", sealed(content))
 
     def table(self) -> pd.DataFrame:
         """All finished rows, tidy."""
@@ -118,10 +120,15 @@ class Results:
 
     def write_table(self) -> Path:
         """Rebuild ``results.csv`` from the finished rows, those of other runs too."""
-        self._rows = _read_rows(self.folder)
         path = self.folder / "results.csv"
-        write_atomically(path, self.table().to_csv(index=False).encode())
+        with self._alone():
+            self.refresh()
+            write_atomically(path, self.table().to_csv(index=False).encode())
         return path
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """A file that several processes rebuild is rebuilt by one at a time."""
+        return locked(self.folder / ".lock", lambda _: None)
 
 
 def read_results(*folders: str | Path) -> pd.DataFrame:
@@ -142,7 +149,7 @@ def read_results(*folders: str | Path) -> pd.DataFrame:
                 f"results must be a folder that `python -m mi_probe.estimate --out` "
                 f"wrote; {folder} has no rows/ in it."
             )
-        found = _read_rows(folder)
+        found = intact_rows(folder)
         if not found:
             raise InputError(f"results must hold finished rows; {folder} has none yet.")
         rows |= found
@@ -157,46 +164,44 @@ def read_histories(*folders: str | Path) -> dict[str, list[dict[str, Any]]]:
     """
     rows: dict[str, Any] = {}
     for folder in map(Path, folders):
-        rows |= _read_rows(folder)
+        rows |= intact_rows(folder)
     return {row_id: content["history"] for row_id, content in rows.items()}
 
 
-def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
-    """``pointwise`` (nats), ``labels`` and ``null`` of one row, in the task's order.
+def read_runs(folder: Path) -> list[dict[str, Any]]:
+    """The records of ``provenance.json``, as they were added; none where it is not there.
 
     Raises:
-        InputError: if the folder has no such row.
+        InputError: if it is not what was written, or of a newer version.
     """
-    path = Path(folder) / "pointwise" / f"{row_id}.safetensors"
+    path = folder / "provenance.json"
     if not path.is_file():
-        raise InputError(f"row_id must be one of {folder}; there is no {row_id}.")
-    return load_file(path)
+        return []
+    try:
+        content = read_json(path)
+        version = content.get("schema_version", SCHEMA_VERSION)
+        # An older one, or one by hand, has no sha256.
+        if version == SCHEMA_VERSION or "sha256" in content:
+            content = unsealed(content)
+        runs = [dict(run) for run in content["runs"]]
+        for run in runs:
+            # What the report takes apart.
+            dict(dict(run.get("environment") or {}).get("packages") or {})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{path} must be the record of the runs; it is damaged ({error}). Move it "
+            "away: no row is in it, and a new one is begun."
+        ) from None
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise InputError(
+            f"schema_version must be at most {SCHEMA_VERSION}, this program's; {path} has "
+            f"{version}. Read it with the version that wrote it."
+        )
+    return runs
 
 
 def _is_results(folder: Path) -> bool:
     return (folder / "rows").is_dir() or (folder / "provenance.json").is_file()
-
-
-def _read_rows(folder: Path) -> dict[str, Any]:
-    rows = {}
-    for path in sorted((folder / "rows").glob("*.json")):
-        try:
-            content = json.loads(path.read_text())
-            found = content["schema_version"]
-            columns = set(content.get("row") or ())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{path} must be a result row; it is damaged ({error}). "
-                "Remove it, and run the estimate again."
-            ) from None
-        if found != SCHEMA_VERSION or columns != set(COLUMNS):
-            raise InputError(
-                f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has "
-                f"{found}. Read it with the version that wrote it, or choose another "
-                "folder."
-            )
-        rows[content["row"]["row_id"]] = content
-    return rows
 
 
 def _table(rows: Mapping[str, Any]) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """The tidy row: what one estimate is, and the JSON that stands for it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import pandas as pd
 
@@ -117,3 +118,20 @@ def typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Plain rows as a tidy table, with the type of each column of `Row`."""
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype({f.name: _DTYPES[f.type] for f in fields(Row)})  # type: ignore[index]
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """See that a plain row has each column of `Row`, of its type.
+
+    Raises:
+        ValueError: at the first that is missing, more, or of another type.
+    """
+    if differ := sorted(set(row) ^ set(COLUMNS)):
+        raise ValueError(f"its columns differ in {', '.join(differ[:3])}")
+    for column in fields(Row):
+        kinds, value = get_args(column.type) or (column.type,), row[column.name]
+        taken = {*kinds, *((int, NoneType) if float in kinds else ())}
+        if type(value) not in taken or (type(value) is int and abs(value) >= 2**63):
+            raise ValueError(f"{column.name} is {value!r}"[:80])
+        if isinstance(value, str):
+            value.encode()  # UnicodeEncodeError, where no table can hold it

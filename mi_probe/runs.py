@@ -2,7 +2,8 @@
 
 import dataclasses
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from mi_probe.analysis.measurables import Measurable, describe
 from mi_probe.analysis.printed import format_bytes
 from mi_probe.capture import extract, fingerprint_id, plan
 from mi_probe.contents import digest
+from mi_probe.locks import locked
 from mi_probe.provenance import environment, now
 from mi_probe.results import Results
 from mi_probe.run_settings import RunSettings
@@ -127,6 +129,27 @@ class Capture:
     def forget(self) -> None:
         """Remove the states."""
         shutil.rmtree(self.store)
+
+
+@contextmanager
+def alone_with(stores: Iterable[Path], say: Callable[[str], object]) -> Iterator[None]:
+    """Be the only process that fills these stores and measures from them.
+
+    Another that does so is waited for; what it finished meanwhile need not be done again.
+
+    Args:
+        stores: folders of hidden states.
+        say: is told who is waited for.
+    """
+
+    def wait(holder: str) -> None:
+        say(f"waiting for {holder}, which measures the same states")
+
+    with ExitStack() as locks:
+        # In one order, so that no two wait for each other.
+        for store in sorted(set(stores)):
+            locks.enter_context(locked(store.with_name(f".{store.name}.lock"), wait))
+        yield
 
 
 def sizes_on_disk(stores: Sequence[Path]) -> list[str]:

@@ -31,7 +31,7 @@ from mi_probe.analysis.tokens.files import (
 from mi_probe.analysis.tokens.measuring import measure_tokens
 from mi_probe.analysis.tokens.printed import format_tables
 from mi_probe.capture import Plan, extract, fingerprint_id, plan
-from mi_probe.command_line import parse_settings, run_command
+from mi_probe.command_line import parse_settings, run_command, say
 from mi_probe.contents import digest
 from mi_probe.errors import InputError
 from mi_probe.estimators.prefixes.token_information import token_classes
@@ -43,7 +43,7 @@ from mi_probe.run_settings import (
     open_measurable,
     read_task,
 )
-from mi_probe.runs import RunRecord
+from mi_probe.runs import RunRecord, alone_with
 from mi_probe.tasks import Task
 from mi_probe.token_settings import PROGRAM, TokenSettings
 
@@ -60,7 +60,7 @@ def tokens(settings: TokenSettings) -> None:
         InputError: on a user's mistake; what was finished before it is kept.
     """
     sites = settings.check()
-    results = Results(settings.out)
+    results = Results(settings.out, say)
     names = checkpoint_names(settings)
     task = read_task(settings, names)
     if task is not None:
@@ -114,16 +114,17 @@ class Run:
             site.name: self._key(model, planned, site.name, token_set)
             for site in planned.sites
         }
-        missing = [site for site, key in keys.items() if not is_finished(folder, key)]
+        missing = [s for s, key in keys.items() if not is_finished(folder, key, say)]
         print(heading(model.backbone.name, model.task, [*model.notes, *planned.notes]))
         self.record.add(name, model)
-        if missing:
-            store = folder / "activations" / fingerprint_id(planned.fingerprint)
-            batch_size = settings.batch_size
-            states = extract(
-                model.backbone, source, store=store, batch_size=batch_size, **capture
-            )
-            for site in tqdm(missing, unit="site", disable=None):
+        store = folder / "activations" / fingerprint_id(planned.fingerprint)
+        with alone_with([store] if missing else [], say):
+            # Another process may have finished some meanwhile.
+            left = [s for s in missing if not is_finished(folder, keys[s], say)]
+            told = {"store": store, "batch_size": settings.batch_size, **capture}
+            states = extract(model.backbone, source, **told) if left else None
+            for site in tqdm(left, unit="site", disable=None):
+                assert states is not None
                 tables = measure_tokens(
                     model.backbone,
                     model.task,
@@ -131,12 +132,12 @@ class Run:
                     states.hidden(site),
                     answers=predicted_words(model),
                     compare=settings.compare,
-                    batch_size=batch_size,
+                    batch_size=settings.batch_size,
                     seed=settings.seed,
                 )
                 about = self._about(model, site, planned, token_set)
                 write_token_tables(folder, keys[site], about, tables)
-            if not settings.keep_activations:
+            if left and not settings.keep_activations:
                 shutil.rmtree(store)
         for key in keys.values():
             path = folder / FOLDER / f"{stem_of(key)}.json"

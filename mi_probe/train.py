@@ -8,7 +8,7 @@ on stdout; everything else, such as how many prompts were cut, on stderr.
 import sys
 from collections.abc import Sequence
 
-from mi_probe.command_line import run_command
+from mi_probe.command_line import run_command, say
 from mi_probe.predgen.training import Trained, train
 from mi_probe.train_settings import PROGRAM, parse
 
@@ -30,16 +30,12 @@ def summary(trained: Trained) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
     return run_command(
-        lambda settings: print(summary(train(settings.training, settings.out, say=_say))),
+        lambda settings: print(summary(train(settings.training, settings.out, say=say))),
         parse,
         arguments,
         program=PROGRAM,
         resume="The same command goes on from the last checkpoint.",
     )
-
-
-def _say(note: str) -> None:
-    print(note, file=sys.stderr)
 
 
 if __name__ == "__main__":

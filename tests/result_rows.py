@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from mi_probe.results import COLUMNS
+from mi_probe.results import COLUMNS, SCHEMA_VERSION
 
 
 def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
@@ -14,7 +14,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
     names = {0: "embed", n_layers: "final_norm"}
     site = more.pop("site", names.get(layer, f"block.{layer - 1:g}"))
     found = dict.fromkeys(COLUMNS, None) | {
-        "schema_version": 4,
+        "schema_version": SCHEMA_VERSION,
         "quantity": "I_YZ" if view == "full" else "I_YZp",
         "site": site,
         "layer": layer,
@@ -42,15 +42,13 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
         "extrapolated_nats": value + 0.03,
         "extrapolated_low": value + 0.01,
         "extrapolated_high": value + 0.05,
-        "extrapolated_claim": "two_sided",
-        "extrapolated_assumes": "classes are normal with one covariance",
+        "extrapolated_reliable": True,
         "extrapolated_reason": None,
         "extrapolated_method": "learning curve",
         "null_mean": 0.0,
         "null_high": 0.02,
         "n_permutations": 20,
         "p_value": 0.05,
-        "p_statistic": "estimate",
         "H_Y_nats": math.log(2),
         "status": "ok",
         "gold_leak": False,

@@ -1,7 +1,9 @@
 """What every command shares: how its settings are read, where it writes, how it ends."""
 
 import dataclasses
+import errno
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +22,7 @@ from mi_probe import (
     train,
 )
 from mi_probe import train_settings as training
+from mi_probe.atomic import written_by_library
 from mi_probe.command_line import parse_settings, run_command
 from mi_probe.errors import InputError
 from mi_probe.report import __main__ as report
@@ -131,6 +134,7 @@ def interrupt(_):
 
 INTERRUPTED_TWICE = """
 import atexit, os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from mi_probe.command_line import run_command
 
 def interrupt(_):
@@ -153,3 +157,92 @@ def test_ctrl_c_stays_what_it_was_in_a_process_that_calls_a_command():
     before = signal.getsignal(signal.SIGINT)
     assert run_command(interrupt, list, [], program="it") == 130
     assert signal.getsignal(signal.SIGINT) is before
+
+
+IGNORED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts a background job
+from mi_probe.command_line import run_command
+told = lambda _: (os.kill(os.getpid(), signal.SIGINT), print("went on"))
+raise SystemExit(run_command(told, list, None, program="it"))
+"""
+
+
+def test_a_background_job_goes_on_where_ctrl_c_is_ignored():
+    code = [sys.executable, "-c", IGNORED]
+    done = subprocess.run(code, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "went on\n", "")
+
+
+BOMB = "a: &a [x,x,x,x]\nb: &b [*a,*a,*a,*a]\nc: [*b,*b,*b,*b]\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (BOMB, "has an alias, *a"),
+        ("a: &a [*a]\n", "has an alias, *a"),
+        ("a: " + "[" * 60 + "]" * 60, "deeper than 50 levels"),
+        ("a: " + "[" * 10**5, "deeper than 50 levels"),
+        ("#" * (1 << 20) + "\n", "more than 1048576 bytes"),
+    ],
+)
+@pytest.mark.parametrize("form", [("--config", "{}"), ("--config={}",)])
+def test_a_file_of_settings_has_bounds(tmp_path, content, said, form):
+    file = tmp_path / "settings.yaml"
+    file.write_text(content)
+    with pytest.raises(InputError, match=f"plain list of settings.*{re.escape(said)}"):
+        parsed("estimate", [part.format(file) for part in form])
+
+
+def test_a_value_that_is_nested_too_deep_is_one_line():
+    with pytest.raises(InputError, match="rows|nested too deep"):
+        parsed("estimate", ["--rows", "[" * 5000 + "]" * 5000])
+
+
+class SafetensorError(Exception):
+    pass
+
+
+class PanicException(BaseException):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.EFBIG, "File too large", "a/b"), "File too large: a/b. Go on."),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device. Go"),
+        (MemoryError(), "memory must hold"),
+        (SafetensorError("invalid\nheader"), "SafetensorError: invalid header. Go on."),
+        (PanicException("at line 3"), "PanicException: at line 3. Go on."),
+    ],
+)
+def test_what_the_machine_does_is_one_line(error, said, capsys):
+    def fail(_):
+        raise error
+
+    assert run_command(fail, list, [], program="it", resume="Go on.") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        run_command(lambda _: 1 / 0, list, [], program="it")
+
+
+def test_libraries_say_which_file_could_not_be_written(tmp_path):
+    for error in (
+        Exception("Error while serializing: I/O error: No space left (os error 28)"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+    ):
+        with (
+            pytest.raises(OSError, match="file") as caught,
+            written_by_library(tmp_path / "file"),
+        ):
+            raise error
+        assert caught.value.filename == str(tmp_path / "file")
+    with pytest.raises(ZeroDivisionError), written_by_library(tmp_path):
+        raise ZeroDivisionError

@@ -200,6 +200,8 @@ def test_ctrl_c_ends_every_process_and_the_same_command_resumes(
     ]
     told = Told(str(flag))
     code = (
+        # A suite that runs in the background inherits that Ctrl-C is ignored.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import sys; from fakes import Told; from mi_probe.estimators import ESTIMATORS\n"
         f"from mi_probe.estimate import main; ESTIMATORS['told'] = {told!r}\n"
         f"sys.exit(main({arguments!r}))"

@@ -17,6 +17,7 @@ from result_rows import (
 
 from mi_probe.figures import main
 from mi_probe.report.__main__ import main as report
+from mi_probe.results import SCHEMA_VERSION
 from tests.report.folder import write
 
 
@@ -108,7 +109,10 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
         ("row_id,seed\na,0\n", "lack the columns"),
         ("row_id,seed\na,x\n", "must be whole tables"),
         ("row_id,seed\na,1\nb", "is none (its last line is cut off)"),
-        ("row_id,schema_version\na,7\n", "schema_version must be 4, this program's"),
+        (
+            "row_id,schema_version\na,7\n",
+            f"schema_version must be {SCHEMA_VERSION}, this program's",
+        ),
     ],
 )
 def test_a_folder_that_is_no_result_is_one_line(tmp_path, capsys, content, words):
@@ -158,10 +162,16 @@ def test_rows_of_a_newer_version_are_said(command, tmp_path, capsys):
     options = [str(tmp_path / "results"), "--out", str(tmp_path / "f.html")]
     (rows / "a.json").write_text('{"schema_version": 9, "rows": []}')
     assert command(options) == 2
-    assert "schema_version must be 4, this program's" in capsys.readouterr().err
-    (rows / "a.json").write_text('{"schema_version": 4, "row"')
+    assert (
+        f"schema_version must be {SCHEMA_VERSION}, this program's"
+        in capsys.readouterr().err
+    )
+    (rows / "a.json").write_text(f'{{"schema_version": {SCHEMA_VERSION}, "row"')
     assert command(options) == 2
-    assert "a.json must be a result row; it is damaged" in capsys.readouterr().err
+    assert (
+        "a.json must be a result row as it was written; it is damaged"
+        in capsys.readouterr().err
+    )
 
 
 def test_no_folder_and_no_row_of_the_kind_are_one_line(results, tmp_path, capsys):

@@ -14,7 +14,7 @@ from mi_probe.capture import load_activations
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Schedule
 from mi_probe.gap import main
-from mi_probe.gap_results import GapResults
+from mi_probe.gap_results import SCHEMA_VERSION, GapResults
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
 from mi_probe.results import Results
@@ -193,14 +193,24 @@ def test_no_checkpoint_is_a_mistake(capsys):
     assert "python -m mi_probe.gap smollm2-135m --task" in capsys.readouterr().err
 
 
-def test_a_damaged_piece_is_named(model, data, out, capsys):
+def test_a_damaged_piece_is_named_and_made_again(model, data, out, capsys):
     assert run(model, data, out) == 0
     (piece,) = (out / "gaps").iterdir()
-    piece.write_text(piece.read_text()[:-40])
-    assert run(model, data, out) == 2
-    assert f"{piece} must be a finished gap; it is damaged" in capsys.readouterr().err
+    whole = json.loads(piece.read_text())["rows"][0]
+    for spoilt in (
+        piece.read_text()[:-40],
+        piece.read_text().replace('"seed": 0', '"seed": 1'),
+        "[" * 10**5,
+    ):
+        piece.write_text(spoilt)
+        capsys.readouterr()
+        assert run(model, data, out) == 0
+        said = f"{piece} must be a gap as it was written; it is damaged"
+        assert said in capsys.readouterr().err
+        again = json.loads(piece.read_text())["rows"][0]
+        assert again == whole | {"created": again["created"]}
     piece.write_text(json.dumps({"schema_version": 0, "kind": "gap", "rows": []}))
-    with pytest.raises(InputError, match="schema_version must be 2.* has 0"):
+    with pytest.raises(InputError, match=f"must be {SCHEMA_VERSION}.* has 0"):
         GapResults(out)
 
 

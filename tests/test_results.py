@@ -1,24 +1,30 @@
 """The results folder: whole rows or none, a tidy table, and clear refusals."""
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mi_probe.contents import canonical, digest
+from mi_probe.contents import canonical, digest, plain
 from mi_probe.errors import InputError
 from mi_probe.provenance import code_version, environment
 from mi_probe.results import (
     COLUMNS,
+    SCHEMA_VERSION,
     Results,
     Row,
     read_pointwise,
     read_results,
+    read_runs,
     table_of,
     write_atomically,
 )
+from mi_probe.rows import check_row
 
 ROW = Row(
     row_id="r0",
@@ -52,16 +58,14 @@ ROW = Row(
     bound="lower bound",
     extrapolated_nats=0.3,
     extrapolated_low=0.1,
-    extrapolated_high=None,
-    extrapolated_claim="at_least",
-    extrapolated_assumes=None,
+    extrapolated_high=0.5,
+    extrapolated_reliable=False,
     extrapolated_reason="the curve is flat",
     extrapolated_method="learning curve",
     null_mean=None,
     null_high=None,
     n_permutations=0,
     p_value=None,
-    p_statistic=None,
     H_Y_nats=0.69,
     metric="accuracy",
     metric_value=0.75,
@@ -79,9 +83,16 @@ ARRAYS = {"pointwise": np.arange(4.0), "labels": np.array([0, 1, 0, 1])}
 def add(folder, **changes):
     results = Results(folder)
     row = replace(ROW, **changes)
-    key = {"site": row.site, "seed": row.seed, "n_permutations": row.n_permutations}
-    results.add(row, key, ARRAYS)
+    key = key_of(row.seed, row.n_permutations)
+    results.add(replace(row, row_id=digest(key)), key, ARRAYS)
     return results
+
+
+def key_of(seed, n_permutations=0):
+    return {"site": ROW.site, "seed": seed, "n_permutations": n_permutations}
+
+
+R0, R1 = digest(key_of(0)), digest(key_of(1))
 
 
 def test_columns_are_the_contract():
@@ -90,8 +101,8 @@ def test_columns_are_the_contract():
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
         "checkpoint_step,objective,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
-        "extrapolated_claim,extrapolated_assumes,extrapolated_reason,extrapolated_method,"
-        "null_mean,null_high,n_permutations,p_value,p_statistic,H_Y_nats,"
+        "extrapolated_reliable,extrapolated_reason,extrapolated_method,"
+        "null_mean,null_high,n_permutations,p_value,H_Y_nats,"
         "metric,metric_value,parse_failure_rate,status,"
         "gold_leak,seconds,code_version,config_sha,created"
     )
@@ -100,15 +111,16 @@ def test_columns_are_the_contract():
 def test_what_is_added_is_read_back(tmp_path):
     out = tmp_path / "out"
     add(out)
-    add(out, row_id="r1", seed=1, layer=None, value_nats=float("nan"), stderr=np.inf)
+    none = {"layer": None, "value_nats": float("nan"), "stderr": np.inf}
+    add(out, seed=1, created="2026-01-02T00:00:00.000+00:00", **none)
     table = read_results(out)
     assert list(table.columns) == list(COLUMNS)
-    assert table.row_id.tolist() == ["r0", "r1"]
+    assert table.row_id.tolist() == [R0, R1]
     assert table.value_nats[0] == 0.25
     assert table[["value_nats", "stderr"]].iloc[1].isna().all()
     assert table.layer.tolist() == [2, pd.NA]
     assert table.task.tolist() == ["None", "None"]
-    pointwise = read_pointwise(out, "r0")
+    pointwise = read_pointwise(out, R0)
     assert pointwise["pointwise"].tolist() == [0, 1, 2, 3]
     assert pointwise["labels"].dtype == np.int64
     with pytest.raises(InputError, match="there is no nope"):
@@ -129,23 +141,23 @@ def test_a_folder_is_made_by_the_first_row_only(tmp_path):
     out = tmp_path / "out"
     results = Results(out)
     assert not out.exists()
-    assert "r0" not in results
+    assert R0 not in results
     add(out)
-    assert "r0" in Results(out)
+    assert R0 in Results(out)
 
 
 def test_several_folders_are_one_table(tmp_path):
     add(tmp_path / "a")
-    add(tmp_path / "b", row_id="r1", seed=1)
-    add(tmp_path / "b", row_id="r0")  # the same row twice counts once
+    add(tmp_path / "b", seed=1)
+    add(tmp_path / "b")  # the same row twice counts once
     assert len(read_results(tmp_path / "a", tmp_path / "b")) == 2
 
 
 def test_more_permutations_supersede_the_same_estimate(tmp_path):
-    for row_id, n in (("r0", 0), ("r1", 20), ("r2", 5)):
-        add(tmp_path / "out", row_id=row_id, n_permutations=n)
+    for n in (0, 20, 5):
+        add(tmp_path / "out", n_permutations=n)
     table = read_results(tmp_path / "out")
-    assert table.row_id.tolist() == ["r1"]
+    assert table.row_id.tolist() == [digest(key_of(0, 20))]
     assert len(list((tmp_path / "out/rows").iterdir())) == 3
 
 
@@ -153,7 +165,7 @@ def test_a_row_without_its_json_is_not_finished(tmp_path, monkeypatch):
     # As when the machine stops between the two files of a row.
     out = tmp_path / "out"
     add(out)
-    import mi_probe.results as module
+    import mi_probe.row_files as module
 
     original = write_atomically
 
@@ -164,9 +176,9 @@ def test_a_row_without_its_json_is_not_finished(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "write_atomically", stops)
     with pytest.raises(KeyboardInterrupt):
-        add(out, row_id="r1", seed=1)
-    assert "r1" not in Results(out)
-    assert read_results(out).row_id.tolist() == ["r0"]
+        add(out, seed=1)
+    assert R1 not in Results(out)
+    assert read_results(out).row_id.tolist() == [R0]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch):
@@ -213,17 +225,134 @@ def test_folders_that_hold_no_results(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text[: len(text) // 2], "damaged.*Remove it"),
-        (lambda text: text.replace('"schema_version": 4', '"schema_version": 9'), "9"),
-        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 4"),
+        (lambda text: text[: len(text) // 2], "damaged.*Run the estimate again"),
+        (lambda text: text.replace('"value_nats": 0.25', '"value_nats": 99.0'), "damaged"),
+        (lambda text: text.replace('"seed": 0,', '"seed": 1,'), "damaged"),
+        (lambda text: text.replace('"sha256"', '"sha257"'), "damaged"),
+        (lambda text: text[: text.index("{")] + "[" * 10**5, "damaged.*deeper than 100"),
     ],
 )
-def test_rows_of_another_schema_or_damaged(tmp_path, change, message):
-    add(tmp_path / "out")
-    path = tmp_path / "out/rows/r0.json"
+def test_a_damaged_row_is_named_and_it_alone_is_made_again(tmp_path, change, message):
+    out = tmp_path / "out"
+    add(out, seed=1)
+    whole = add(out).write_table().read_text()
+    path = out / "rows" / f"{R0}.json"
+    assert path.read_text() != change(path.read_text())
     path.write_text(change(path.read_text()))
     with pytest.raises(InputError, match=message):
+        read_results(out)
+    said = []
+    results = Results(out, said.append)
+    assert (R0 in results, R1 in results) == (False, True)
+    (line,) = said
+    assert str(path) in line
+    assert results.write_table().read_text() != whole  # the other row alone
+    assert add_quietly(out).write_table().read_text() == whole
+    assert len(read_results(out)) == 2
+
+
+def add_quietly(folder):
+    results = Results(folder, lambda _: None)
+    results.add(replace(ROW, row_id=R0), key_of(0), ARRAYS)
+    return results
+
+
+@pytest.mark.parametrize("place", ["flipped", "cut", "gone", "exchanged"])
+def test_a_damaged_pointwise_file_is_named_and_its_row_made_again(tmp_path, place):
+    out = tmp_path / "out"
+    add(out)
+    add(out, seed=1)
+    path = out / "pointwise" / f"{R0}.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 64
+    match place:
+        case "flipped":
+            path.write_bytes(content)
+        case "cut":
+            path.write_bytes(content[:-9])
+        case "gone":
+            path.unlink()
+        case "exchanged":
+            other = {**ARRAYS, "pointwise": np.ones(4)}
+            Results(tmp_path / "b").add(replace(ROW, row_id=R0), key_of(0), other)
+            path.write_bytes((tmp_path / "b" / path.relative_to(out)).read_bytes())
+    with pytest.raises(InputError, match=f"{R0}.safetensors in pointwise/ is another"):
+        read_pointwise(out, R0)
+    read_pointwise(out, R1)
+    with pytest.warns(UserWarning, match="It counts as not there"):
+        results = Results(out)
+    assert (R0 in results, R1 in results) == (False, True)
+
+
+def test_exchanged_rows_are_named(tmp_path):
+    out = tmp_path / "out"
+    add(out)
+    add(out, seed=1)
+    a, b = (out / "rows" / f"{name}.json" for name in (R0, R1))
+    a_text, b_text = a.read_text(), b.read_text()
+    a.write_text(b_text)
+    b.write_text(a_text)
+    with pytest.raises(InputError, match="of different estimates.*So are 1 more"):
+        read_results(out)
+
+
+def test_a_row_that_could_not_be_read_again_is_refused():
+    # As of a checkpoint whose configuration was tampered with.
+    check_row(plain(ROW))
+    for column, value in (("checkpoint_step", "x"), ("seed", 2**63), ("gold_leak", 1)):
+        with pytest.raises(ValueError, match=f"{column} is {value!r}"):
+            check_row({**plain(ROW), column: value})
+
+
+def test_a_name_with_bytes_that_are_no_letters(tmp_path):
+    add(tmp_path / "out", model="caf\udce9").write_table()
+    assert "caf\\udce9" in (tmp_path / "out/results.csv").read_text()
+
+
+def test_rows_of_another_schema(tmp_path):
+    add(tmp_path / "out")
+    path = tmp_path / "out" / "rows" / f"{R0}.json"
+    content = json.loads(path.read_text()) | {"schema_version": 3}
+    del content["sha256"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=f"schema_version must be {SCHEMA_VERSION}.* 3"):
         read_results(tmp_path / "out")
+    with pytest.raises(InputError, match=f"schema_version must be {SCHEMA_VERSION}"):
+        Results(tmp_path / "out")
+
+
+def test_a_damaged_record_of_runs_is_named_before_anything_is_done(tmp_path):
+    out = tmp_path / "out"
+    Results(out).record({"run_id": "a"})
+    path = out / "provenance.json"
+    path.write_text(path.read_text().replace('"a"', '"b"'))
+    with pytest.raises(InputError, match=r"provenance\.json must be the record"):
+        Results(out)
+
+
+def test_two_that_write_at_once_lose_nothing(tmp_path):
+    code = (
+        "import sys; from test_results import *\n"
+        "for i in range(15):\n"
+        "    results = add(sys.argv[1], seed=int(sys.argv[2]) + i)\n"
+        "    results.record({'run_id': sys.argv[2] + str(i)})\n"
+        "    results.write_table()\n"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "out"), start],
+            stderr=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+        for start in ("100", "200")
+    ]
+    for process in both:
+        _, error = process.communicate(timeout=120)
+        assert process.returncode == 0, error
+    assert len(pd.read_csv(tmp_path / "out/results.csv")) == 30
+    assert len(read_runs(tmp_path / "out")) == 30
 
 
 def test_equal_contents_have_one_digest():

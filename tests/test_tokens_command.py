@@ -9,6 +9,7 @@ from tiny import save_tiny
 
 from mi_probe.analysis.tokens.files import read_about, read_tables
 from mi_probe.analysis.tokens.measuring import TokenTables
+from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import read_config
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
@@ -217,7 +218,9 @@ def test_an_interruption_keeps_the_sites_that_are_finished(
     assert len(list((tmp_path / "out" / "tokens").glob("*.json"))) == 3
 
 
-def test_a_damaged_description_is_one_line(model, data, tmp_path, capsys, monkeypatch):
+def test_damaged_tables_are_named_and_made_again(
+    model, data, tmp_path, capsys, monkeypatch
+):
     def fake(_backbone, task, *_, **__):
         words = pd.DataFrame({"predicted_word": [], "word": [], "value_nats": []})
         table = pd.DataFrame({"row_id": list(task.ids)})
@@ -227,7 +230,14 @@ def test_a_damaged_description_is_one_line(model, data, tmp_path, capsys, monkey
     given = (model, "--data", data, "--sites", "0", "--out", tmp_path / "out")
     assert run(*given) == 0
     (path,) = (tmp_path / "out" / "tokens").glob("*.json")
-    path.write_text("{")
-    capsys.readouterr()
-    assert run(*given) == 2
-    assert "must describe token tables; it is damaged" in capsys.readouterr().err
+    words = path.with_name(f"{path.stem}.words.csv")
+    for file, spoilt in ((path, b"{"), (words, b"more"), (path, b"[" * 10**5)):
+        whole = file.read_bytes()
+        file.write_bytes(spoilt)
+        with pytest.raises(InputError, match="it is damaged"):
+            read_about(path)
+        capsys.readouterr()
+        assert run(*given) == 0
+        assert "They count as not there" in capsys.readouterr().err
+        assert (file.read_bytes() == whole) == (file == words)  # the other has its date
+        read_about(path)

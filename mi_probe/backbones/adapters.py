@@ -3,7 +3,6 @@
 PEFT itself only warns when an adapter's keys do not fit, and then measures the base.
 """
 
-import json
 import re
 from pathlib import Path
 
@@ -26,6 +25,8 @@ from mi_probe.backbones.rocoft_folder import (
     read_rocoft,
 )
 from mi_probe.backbones.trial import embedding_rows, try_model
+from mi_probe.backbones.untrusted import check_folder
+from mi_probe.contents import read_json
 from mi_probe.errors import InputError
 
 _AUTO = {
@@ -48,9 +49,10 @@ def read_adapter(folder: Path) -> PeftConfig | RocoftConfig:
         InputError: if it cannot be read, is of a type that neither knows, names no
             base, or its weights are a pickle.
     """
+    there = (folder / ADAPTER_WEIGHTS).is_file()
+    check_folder(folder, [ADAPTER_WEIGHTS] if there else None)
     with user_files(ADAPTER_CONFIG, folder):
-        text = (folder / ADAPTER_CONFIG).read_text(encoding="utf-8")
-        kind = json.loads(text).get("peft_type")
+        kind = read_json(folder / ADAPTER_CONFIG).get("peft_type")
     if kind == ROCOFT:
         config = read_rocoft(folder)
     elif kind in PEFT_TYPE_TO_CONFIG_MAPPING:
@@ -67,7 +69,7 @@ def read_adapter(folder: Path) -> PeftConfig | RocoftConfig:
             f"adapter must name its base (base_model_name_or_path in {ADAPTER_CONFIG}); "
             f"{str(folder)!r} does not. Add it there."
         )
-    if not (folder / ADAPTER_WEIGHTS).is_file():
+    if not there:
         pickle = (folder / "adapter_model.bin").is_file()
         came = "only adapter_model.bin, a pickle" if pickle else "none"
         raise InputError(

@@ -17,6 +17,7 @@ from mi_probe.backbones.folders import (
     step_of,
 )
 from mi_probe.backbones.modules import load_module, user_files, weight_files
+from mi_probe.backbones.untrusted import check_folder
 from mi_probe.errors import InputError
 
 DTYPES = {
@@ -126,6 +127,7 @@ def _tokenizer(
     # script then often saved it beside them.
     for place in (folder, base_folder, folder.parent):
         if any((place / name).is_file() for name in _TOKENIZER_FILES):
+            check_folder(place)
             with user_files("tokenizer", place):
                 return AutoTokenizer.from_pretrained(
                     place, local_files_only=True, trust_remote_code=trust_remote_code

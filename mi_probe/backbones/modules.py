@@ -1,7 +1,6 @@
 """One folder of safetensors to one Hugging Face module, with nothing left random."""
 
 import copy
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,8 @@ from mi_probe.backbones.folders import CONFIG, WEIGHTS, WEIGHTS_INDEX
 from mi_probe.backbones.published_rocoft import published_weights
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.backbones.sites import kind_of
+from mi_probe.backbones.untrusted import check_folder, check_shards
+from mi_probe.contents import read_json
 from mi_probe.errors import InputError
 
 _HEADLESS = ("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
@@ -40,7 +41,10 @@ def user_files(what: str, folder: Path) -> Iterator[None]:
             yield
     except (InputError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:
+    except BaseException as error:
+        # What a library in Rust gives up over is no Exception.
+        if not isinstance(error, Exception) and not panicked(error):
+            raise
         if "trust_remote_code" in str(error):
             raise InputError(
                 f"trust_remote_code must be on for {str(folder)!r}, which brings "
@@ -54,6 +58,11 @@ def user_files(what: str, folder: Path) -> Iterator[None]:
         ) from error
 
 
+def panicked(error: BaseException) -> bool:
+    """Whether a library in Rust, such as tokenizers, met what it never expected."""
+    return type(error).__name__ == "PanicException"
+
+
 def weight_files(folder: Path) -> list[str]:
     """The names of a model's weight files and its configuration.
 
@@ -64,8 +73,8 @@ def weight_files(folder: Path) -> list[str]:
         return [CONFIG, WEIGHTS]
     if (folder / WEIGHTS_INDEX).is_file():
         with user_files("index of weights", folder):
-            index = json.loads((folder / WEIGHTS_INDEX).read_text(encoding="utf-8"))
-            shards = sorted(set(index["weight_map"].values()))
+            shards = sorted(set(read_json(folder / WEIGHTS_INDEX)["weight_map"].values()))
+        check_shards(WEIGHTS_INDEX, shards, folder)
         if absent := [name for name in shards if not (folder / name).is_file()]:
             raise InputError(
                 f"weights must hold every shard that {WEIGHTS_INDEX} names; "
@@ -107,6 +116,7 @@ def load_module(
         InputError: if the files are damaged, do not fit, or leave a weight random.
     """
     names = weight_files(folder)
+    check_folder(folder, names)
     trust = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     with user_files("configuration", folder):
         changes = {} if num_labels is None else {"num_labels": num_labels}

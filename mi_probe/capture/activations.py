@@ -1,6 +1,7 @@
 """What a capture gives: states by site and view, from memory or from a store."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from mi_probe.errors import InputError
@@ -45,11 +46,17 @@ class FileShard:
     ids: tuple[str, ...]
     path: Path
     sha256: str
+    fingerprint: str
+    """Of the store; the file says of which it is, and which rows it holds."""
 
     @cached_property
     def intact(self) -> bool:
-        """True if the file is there and holds the bytes that were written."""
-        return self.path.is_file() and sha256_of(self.path) == self.sha256
+        """True if the file is there, as it was written, and of these rows."""
+        if not self.path.is_file() or sha256_of(self.path) != self.sha256:
+            return False
+        said = metadata_of(self.path)
+        ids = said.get("ids") == json.dumps([*self.ids])
+        return ids and said.get("fingerprint") == self.fingerprint
 
     def get(self, name: str) -> Tensor:
         """The tensor of that name.
@@ -59,12 +66,18 @@ class FileShard:
         """
         if not self.intact:
             raise InputError(
-                f"shard '{self.path.name}' must have the sha256 of its manifest line; "
-                "it is missing or damaged. Capture into the folder again: intact "
-                "shards are kept."
+                f"shard '{self.path.name}' must have the sha256 and the row ids of its "
+                "manifest line; it is missing, damaged or another's. Capture into the "
+                "folder again: intact shards are kept."
             )
-        with safe_open(self.path, framework="pt") as file:
-            return file.get_tensor(name)
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                return file.get_tensor(name)
+        except SafetensorError as error:
+            raise InputError(
+                f"shard '{self.path.name}' must hold '{name}'; reading gave {error}. "
+                "Capture into another folder."
+            ) from None
 
 
 Shard = MemoryShard | FileShard
@@ -175,6 +188,15 @@ class Activations:
                 f"view must be one of those captured, {', '.join(self.views)}; "
                 f"got '{asked or view}'. Capture again with it."
             )
+
+
+def metadata_of(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself; nothing where it is none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}
 
 
 def sha256_of(path: Path) -> str:

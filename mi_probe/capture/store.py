@@ -1,11 +1,12 @@
 """The store: a folder of activations that a killed run can take up again.
 
-    fingerprint.json    what the states are of, the rows in order, sites and views
+    fingerprint.json    what the states are of, the rows in order, sites and views; and
+                        the sha256 of itself
     manifest.jsonl      one line a finished shard: file, sha256, bytes, ids
     shard-<...>.safetensors
 
-A shard is done if and only if the manifest has a line for it whose sha256 the file
-still has. Shards are named by the rows that they hold, so the number of processes or
+A shard is done if and only if the manifest has a line for it whose sha256 and ids the
+file still has. Shards are named by the rows that they hold, so the number of processes or
 the batch size may change between two runs. No shard is ever rewritten; one without a
 line is debris of a kill and may be deleted.
 """
@@ -14,7 +15,7 @@ import hashlib
 import itertools
 import json
 import os
-import tempfile
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +24,15 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mi_probe.capture.activations import Activations, FileShard, sha256_of
+from mi_probe.atomic import write_atomically, written_by_library
+from mi_probe.capture.activations import Activations, FileShard, metadata_of, sha256_of
 from mi_probe.capture.sequences import listed
+from mi_probe.contents import parse_json, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
+from mi_probe.locks import locked
 
-SCHEMA = "mi_probe.activations/1"
+SCHEMA = "mi_probe.activations/2"
+_SHARD = re.compile(r"shard-[0-9a-f]{16}(-\d+)?\.safetensors")
 
 
 def fingerprint_id(fingerprint: Mapping[str, object]) -> str:
@@ -42,19 +47,24 @@ class Store:
     folder: Path
     header: Mapping[str, Any]
 
+    @property
+    def _fingerprint(self) -> str:
+        return fingerprint_id(self.header["fingerprint"])
+
     def shards(self) -> tuple[FileShard, ...]:
         """The shards of the manifest, the newest line for each file; not verified."""
         manifest = self.folder / "manifest.jsonl"
         found: dict[str, FileShard] = {}
+        known, fingerprint = set(self.header["ids"]), self._fingerprint
         for line in manifest.read_bytes().split(b"\n") if manifest.exists() else []:
             try:
-                entry = json.loads(line)
-                shard = FileShard(
-                    ids=tuple(entry["ids"]),
-                    path=self.folder / entry["file"],
-                    sha256=entry["sha256"],
-                )
-            # A line torn by a kill: its shard counts as not done.
+                entry = parse_json(line)
+                ids, name = tuple(entry["ids"]), entry["file"]
+                if not known.issuperset(ids) or not _SHARD.fullmatch(name):
+                    continue
+                path = self.folder / name
+                shard = FileShard(ids, path, entry["sha256"], fingerprint)
+            # A line torn by a kill, or damaged: its shard counts as not done.
             except (ValueError, KeyError, TypeError):
                 continue
             found.pop(shard.path.name, None)
@@ -62,7 +72,11 @@ class Store:
         return tuple(found.values())
 
     def append(self, ids: Sequence[str], tensors: dict[str, Tensor]) -> None:
-        """Write one shard, then its line in the manifest."""
+        """Write one shard, then its line in the manifest; several processes may."""
+        with locked(self.folder / ".lock", lambda _: None):
+            self._append(ids, tensors)
+
+    def _append(self, ids: Sequence[str], tensors: dict[str, Tensor]) -> None:
         key = hashlib.sha256(json.dumps([*ids]).encode()).hexdigest()[:16]
         path = self.folder / f"shard-{key}.safetensors"
         # A damaged shard, or one that a kill left without its line, stays as it is: a
@@ -73,11 +87,12 @@ class Store:
             path = self.folder / f"shard-{key}-{again}.safetensors"
         metadata = {
             "schema": SCHEMA,
-            "fingerprint": fingerprint_id(self.header["fingerprint"]),
+            "fingerprint": self._fingerprint,
             "ids": json.dumps([*ids]),
         }
         # safetensors >= 0.8 writes beside the old file and renames.
-        save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata)
+        with written_by_library(path):
+            save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata)
         _sync(path)
         _sync(self.folder)
         line = {
@@ -140,7 +155,14 @@ def load_activations(folder: str | Path) -> Activations:
     path = Path(folder) / "fingerprint.json"
     if not path.is_file():
         raise InputError(f"'{folder}' must hold a fingerprint.json; it has none.")
-    return Store(Path(folder), _read_header(path)).activations()
+    try:
+        header = _read_header(path)
+    except _NO_HEADER as error:
+        raise InputError(
+            f"'{path}' must be a store's header as it was written; it is damaged "
+            f"({error}). Capture into the folder again: intact shards are kept."
+        ) from None
+    return Store(Path(folder), header).activations()
 
 
 def open_store(folder: str | Path, header: Mapping[str, Any]) -> Store:
@@ -156,50 +178,67 @@ def open_store(folder: str | Path, header: Mapping[str, Any]) -> Store:
     """
     folder = Path(folder)
     path = folder / "fingerprint.json"
-    if path.is_file():
-        kept = _read_header(path)["fingerprint"]
-        now = json.loads(_canonical(header["fingerprint"]))
-        differing = sorted(k for k in {*kept, *now} if kept.get(k) != now.get(k))
-        if differing:
-            changes = "; ".join(
-                f"{k}: there {_short(kept.get(k))}, now {_short(now.get(k))}"
-                for k in differing
-            )
-            raise InputError(
-                f"store '{folder.name}' must have this run's fingerprint; it differs "
-                f"in {changes}. Choose another folder."
-            )
-    else:
-        if folder.is_dir() and any(folder.glob("shard-*.safetensors")):
-            raise InputError(
-                f"store '{folder.name}' must have a fingerprint.json beside its "
-                "shards; it has none. Choose another folder."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(path, {"schema": SCHEMA, **header})
-    return Store(folder, json.loads(path.read_text()))
+    wanted = plain(header)
+    try:
+        kept = _read_header(path)
+    except FileNotFoundError:
+        kept = _new_header(folder, wanted, "it has none")
+    except _NO_HEADER as error:
+        if isinstance(error, InputError):
+            raise
+        kept = _new_header(folder, wanted, f"it is damaged ({error})")
+    there, now = kept["fingerprint"], wanted["fingerprint"]
+    differing = sorted(k for k in {*there, *now} if there.get(k) != now.get(k))
+    if differing:
+        changes = "; ".join(
+            f"{k}: there {_short(there.get(k))}, now {_short(now.get(k))}"
+            for k in differing
+        )
+        raise InputError(
+            f"store '{folder.name}' must have this run's fingerprint; it differs "
+            f"in {changes}. Choose another folder."
+        )
+    return Store(folder, kept)
+
+
+_NO_HEADER = (ValueError, KeyError, TypeError, AttributeError)
+"""What reading a file of other content may raise."""
+
+
+def _new_header(folder: Path, header: dict[str, Any], why: str) -> dict[str, Any]:
+    """Write it: into a new folder, or where shards say that they are of this store."""
+    own = fingerprint_id(header["fingerprint"])
+    shards = sorted(folder.glob("shard-*.safetensors")) if folder.is_dir() else []
+    if shards and not any(metadata_of(p).get("fingerprint") == own for p in shards):
+        raise InputError(
+            f"store '{folder.name}' must have a store's header, fingerprint.json, beside "
+            f"its shards; {why}. Choose another folder."
+        )
+    write_atomically(folder / "fingerprint.json", sealed({"schema": SCHEMA, **header}))
+    _sync(folder)
+    return {"schema": SCHEMA, **header}
 
 
 def _read_header(path: Path) -> dict[str, Any]:
-    try:
-        header = json.loads(path.read_text())
-        schema = header["schema"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"'{path.name}' must be a store's header; {error}.") from error
-    if schema != SCHEMA:
-        raise InputError(f"schema of a store must be {SCHEMA}; got {schema}.")
-    return header
+    header = read_json(path)
+    schema = header["schema"]
+    if schema == SCHEMA:
+        header = unsealed(header)
+        _check_header(header)
+        return header
+    raise InputError(f"schema of a store must be {SCHEMA}; got {schema}.")
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with tempfile.NamedTemporaryFile(
-        "w", dir=path.parent, prefix=path.name, suffix=".tmp", delete=False
-    ) as file:
-        file.write(_canonical(content))
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(file.name, path)
-    _sync(path.parent)
+def _check_header(header: Mapping[str, Any]) -> None:
+    """Raise a ValueError where it could not have been written."""
+    for name in ("ids", "sites", "views", "notes"):
+        if not all(isinstance(one, str) for one in [*header[name]]):
+            raise ValueError(f"{name} must be texts")
+    stacks = header["stacks"]
+    if any(stacks.get(site) not in ("text", "enc", "dec") for site in header["sites"]):
+        raise ValueError("stacks must say the stack of each site")
+    if not isinstance(header["fingerprint"], dict):
+        raise ValueError("fingerprint must be an object")
 
 
 def _sync(path: Path) -> None:

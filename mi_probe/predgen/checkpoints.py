@@ -3,16 +3,18 @@
 A folder holds a model (``config.json``, ``model.safetensors``) or an adapter
 (``adapter_config.json``, ``adapter_model.safetensors``), the tokenizer,
 ``head.safetensors`` with what the objective put on the model, and
-``predgen_config.json``, which comes last: a folder without it is not finished.
-There is no pickle in what is read here.
+``predgen_config.json``, which comes last: a folder without it is not finished. That file
+holds the sha256 of each other one and of itself, so that what is not as it was trained is
+named. There is no pickle in what is read here.
 """
 
-import json
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Literal, get_args, get_origin
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -21,9 +23,11 @@ from transformers import PreTrainedTokenizerBase
 from mi_probe.atomic import write_atomically
 from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.backbones.adapters import read_adapter
+from mi_probe.backbones.fingerprint import sha256_file
 from mi_probe.backbones.folders import ADAPTER_CONFIG
 from mi_probe.backbones.modules import user_files
 from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.contents import canonical, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.predgen.adapters import save_model
 from mi_probe.predgen.build import build_system
@@ -33,13 +37,17 @@ from mi_probe.predgen.systems import System
 
 PREDGEN_CONFIG = "predgen_config.json"
 HEAD = "head.safetensors"
-SCHEMA = 2
-_KEYS = (
-    *("schema", "objective", "backbone", "revision", "base", "task", "task_options"),
-    *("label_names", "target", "peft", "design", "settings", "seed", "data_sha256"),
-    *("reserved_split", "reserved_ids", "train_ids_sha256", "prompt_tokens", "notes"),
-    *("step", "versions", "metrics"),
-)
+SCHEMA = 3
+_MAYBE = NoneType
+_KEYS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("objective", "backbone", "base", "task", "target", "peft"), (str,)),
+    **dict.fromkeys(("reserved_split", "train_ids_sha256"), (str,)),
+    **dict.fromkeys(("schema", "seed", "step", "prompt_tokens"), (int,)),
+    **dict.fromkeys(("task_options", "design", "settings", "data_sha256"), (dict,)),
+    **dict.fromkeys(("notes", "versions", "metrics", "files"), (dict,)),
+    **{"revision": (str, _MAYBE), "label_names": (list, _MAYBE), "reserved_ids": (list,)},
+}
+"""What ``predgen_config.json`` must hold, and of which type."""
 _SETTINGS = ("seed", "train_rows", "validation_rows", "reserve")
 """Those by which the rows are drawn again."""
 
@@ -79,14 +87,28 @@ def is_checkpoint(folder: str | Path) -> bool:
 
 def source_of(config: dict[str, Any]) -> Source:
     """Where the rows of a checkpoint's task come from."""
-    known = {field.name for field in fields(Source)}
     given = config["task_options"]
-    if set(given) - known:
+    known = {field.name: field.type for field in fields(Source)}
+    differ = sorted(set(given) - set(known)) or [
+        f"{name}, {value!r}"[:80]
+        for name, value in given.items()
+        if not _is_one(value, known[name])
+    ]
+    if differ:
         raise InputError(
-            f"task_options in {PREDGEN_CONFIG} must be of {', '.join(sorted(known))}; got "
-            f"{', '.join(sorted(set(given) - known))}."
+            f"task_options in {PREDGEN_CONFIG} must be of {', '.join(sorted(known))}, as "
+            f"they were written; got {', '.join(differ)}."
         )
     return Source(**given)
+
+
+def _is_one(value: Any, kind: Any) -> bool:
+    """Whether a plain value is of a field's type."""
+    kinds = get_args(kind) if get_origin(kind) is not Literal else (kind,)
+    return any(
+        value in get_args(one) if get_origin(one) is Literal else type(value) is one
+        for one in kinds or (kind,)
+    )
 
 
 def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) -> None:
@@ -96,7 +118,8 @@ def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) 
         folder: where to; made if it is not there.
         system: what to save, with its backbone and tokenizer.
         config: what made it; see `mi_probe.predgen.training`. It must have exactly the
-            keys that `load_checkpoint` asks for, besides ``schema`` and ``design``.
+            keys that `load_checkpoint` asks for, besides ``schema``, ``design`` and
+            ``files``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,14 +128,17 @@ def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) 
         system.backbone.tokenizer.save_pretrained(str(folder))
     weights = {name: t.detach().cpu().contiguous() for name, t in _on_top(system).items()}
     save_file(weights, folder / HEAD, metadata={"format": "pt"})
-    content = {"schema": SCHEMA, "design": asdict(system.design), **config}
-    assert set(content) == set(_KEYS), set(content) ^ set(_KEYS)
     # PEFT's model card is a form that nobody has filled in.
     (folder / "README.md").unlink(missing_ok=True)
-    for path in folder.iterdir():
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    for path in files:
         _synchronise(path)
-    text = json.dumps(content, indent=1, ensure_ascii=False)
-    write_atomically(folder / PREDGEN_CONFIG, text.encode())
+    content = {
+        **{"schema": SCHEMA, "design": asdict(system.design), **config},
+        "files": {p.name: _sha256(p) for p in files if p.name != PREDGEN_CONFIG},
+    }
+    assert set(content) == set(_KEYS), set(content) ^ set(_KEYS)
+    write_atomically(folder / PREDGEN_CONFIG, sealed(content))
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
@@ -129,23 +155,29 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             "or is it another program's folder?"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         schema = content["schema"]
+        if schema == SCHEMA:
+            content = unsealed(content)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} must be whole JSON with a schema; reading gave "
+            f"{path} must be whole JSON with a schema, as it was written; reading gave "
             f"{type(error).__name__}: {error}. Copy the checkpoint again."
         ) from None
     if schema != SCHEMA:
         raise InputError(
             f"schema of a checkpoint must be {SCHEMA}, this program's; {path} has "
-            f"{schema}. Read it with the version that wrote it."
+            f"{schema!r}. Read it with the version that wrote it."
         )
-    if set(content) != set(_KEYS):
-        differ = sorted(set(content) ^ set(_KEYS))
+    differ = sorted(set(content) ^ set(_KEYS)) or [
+        f"{name}, {content[name]!r}"[:80]
+        for name, kinds in _KEYS.items()
+        if type(content[name]) not in kinds
+    ]
+    if differ:
         raise InputError(
-            f"{path} must have exactly the keys of schema {SCHEMA}; it differs in "
-            f"{', '.join(differ)}. Copy the checkpoint again."
+            f"{path} must have exactly the keys of schema {SCHEMA}, and values of their "
+            f"types; it differs in {', '.join(differ)}. Copy the checkpoint again."
         )
     missing = [name for name in _SETTINGS if name not in content["settings"]]
     if missing:
@@ -194,7 +226,8 @@ def load_checkpoint(
         untrained=True,
     )
     _check_base(config, backbone)
-    system = build_system(backbone, design)
+    with user_files(PREDGEN_CONFIG, place):
+        system = build_system(backbone, design)
     _load_on_top(system, place)
     return Checkpoint(place, config, system.eval(), backbone)
 
@@ -230,20 +263,43 @@ def _on_top(system: System) -> dict[str, torch.Tensor]:
 
 
 def check_files(folder: str | Path) -> None:
-    """Raise, before anything is loaded, where a checkpoint lacks its head or adapter.
+    """Raise, before anything is loaded, where a checkpoint's files are not as written.
+
+    Of ``adapter_config.json`` the name of the base may have changed: it may lie elsewhere
+    now, and is compared itself.
 
     Raises:
-        InputError: as said, or as `read_config`.
+        InputError: as said, naming the files, or as `read_config`.
     """
     place = Path(folder).expanduser()
-    read_config(place)
-    if not (place / HEAD).is_file():
+    written = read_config(place)["files"]
+    # Names that lead elsewhere are none that were written.
+    gone = [n for n in {HEAD: "", **written} if "/" in n or not (place / n).is_file()]
+    if gone:
         raise InputError(
-            f"checkpoint must hold {HEAD}, the weights of its head; {str(place)!r} has "
-            "none. Copy it again."
+            f"checkpoint must hold every file that it was written with; {str(place)!r} "
+            f"lacks {', '.join(sorted(gone)[:3])}. Copy it again."
+        )
+    other = [name for name, sha in written.items() if _sha256(place / name) != sha]
+    if other:
+        raise InputError(
+            "files of a checkpoint must be as they were written, of which "
+            f"{PREDGEN_CONFIG} has the sha256; in {str(place)!r} {', '.join(other[:3])} "
+            f"{'is' if len(other) == 1 else 'are'} damaged or another's. Copy the "
+            "checkpoint again."
         )
     if (place / ADAPTER_CONFIG).is_file():
         read_adapter(place)
+
+
+def _sha256(path: Path) -> str:
+    if path.name == ADAPTER_CONFIG:
+        try:
+            kept = dict(read_json(path), base_model_name_or_path=None)
+            return hashlib.sha256(canonical(kept).encode()).hexdigest()
+        except (ValueError, TypeError):
+            pass  # what is no JSON object is not what was written either
+    return sha256_file(path)
 
 
 def _load_on_top(system: System, folder: Path) -> None:

@@ -1,11 +1,11 @@
 """What a finished training leaves: its chosen checkpoint as the folder's own model."""
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 from mi_probe.atomic import write_atomically
+from mi_probe.contents import sealed
 from mi_probe.predgen.checkpoints import PREDGEN_CONFIG, load_checkpoint, read_config
 from mi_probe.predgen.encoding import Rows
 from mi_probe.predgen.inference import answer
@@ -55,6 +55,5 @@ def finish(
     for path in place.iterdir():
         os.replace(path, folder / path.name)
     place.rmdir()
-    text = json.dumps(config, indent=1, ensure_ascii=False)
-    write_atomically(folder / PREDGEN_CONFIG, text.encode())
+    write_atomically(folder / PREDGEN_CONFIG, sealed(config))
     drop_resumption(folder)

@@ -5,7 +5,6 @@
 ``ID`` is a hash of what was asked of what: model, head, rows, limits.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -16,15 +15,14 @@ import numpy as np
 
 from mi_probe.atomic import write_atomically
 from mi_probe.backbones.fingerprint import sha256_file
-from mi_probe.contents import digest, plain
-from mi_probe.errors import InputError
+from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.predgen.checkpoints import HEAD, Checkpoint
 from mi_probe.predgen.encoding import Rows
 from mi_probe.predgen.inference import Answers
 from mi_probe.tasks import Task
 from mi_probe.tasks.answers import Parsed
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def kept_answers(
@@ -41,14 +39,14 @@ def kept_answers(
         key: what the answers depend on.
         make: how they are made; None makes none, and gives None where none are kept.
 
-    Raises:
-        InputError: if the kept file is damaged.
+    A file that is not what was written counts as not there.
     """
     if folder is None:
         return make and make()
     path = folder / "answers" / f"{digest({'schema': SCHEMA, **key})}.json"
-    if path.is_file():
-        return _read(path, task)
+    # One that is not what was written is written again.
+    if path.is_file() and (kept := _read(path, task, key)) is not None:
+        return kept
     if make is None:
         return None
     found = make()
@@ -64,8 +62,7 @@ def kept_answers(
         "of_text": None if found.parsed is None else found.parsed.values,
         "outside": None if found.parsed is None else found.parsed.outside,
     }
-    text = json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False)
-    write_atomically(path, (text + "\n").encode())
+    write_atomically(path, sealed(content))
     return found
 
 
@@ -80,11 +77,12 @@ def answers_key(found: Checkpoint, task: Task, encoded: Rows) -> dict[str, Any]:
     }
 
 
-def _read(path: Path, task: Task) -> Answers:
+def _read(path: Path, task: Task, key: Mapping[str, Any]) -> Answers | None:
+    """The answers of a file; None where it is not what was written."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["ids"] != list(task.ids):
-            raise ValueError("its rows are others")
+        content = unsealed(read_json(path))
+        if content["ids"] != list(task.ids) or content["key"] != plain(key):
+            return None
         parsed = None
         if content["of_text"] is not None:
             said = _numbers(content["of_text"])
@@ -99,11 +97,8 @@ def _read(path: Path, task: Task) -> Answers:
             parsed=parsed,
             by_head=content["by_head"],
         )
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} must hold a model's answers; it is damaged ({error}). Remove it: "
-            "they are written again."
-        ) from None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _numbers(values: list[float | None]) -> np.ndarray:

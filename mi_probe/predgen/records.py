@@ -10,6 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
+from mi_probe.errors import InputError
 from mi_probe.predgen.own_answers import OwnAnswers
 
 LOSSES = "losses.csv"
@@ -110,11 +111,24 @@ class LastStep(TrainerCallback):
 
 
 def read_losses(path: Path) -> list[dict[str, Any]]:
-    """The rows of ``losses.csv``; a line that was cut off by a kill is left out."""
+    """The rows of ``losses.csv``; a line that was cut off by a kill is left out.
+
+    Raises:
+        InputError: if it is damaged.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if None not in row.values()]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = [row for row in csv.DictReader(file) if None not in row.values()]
+        for row in rows:
+            int(row["step"])
+    except (ValueError, KeyError, TypeError, csv.Error) as error:
+        raise InputError(
+            f"{path} must be a table with a whole number, step, in each row; it is damaged "
+            f"({type(error).__name__}: {error}). Remove it, or train into another folder."
+        ) from None
+    return rows
 
 
 class Bar(TrainerCallback):

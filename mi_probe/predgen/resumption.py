@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,17 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from mi_probe.atomic import write_atomically
+from mi_probe.backbones.fingerprint import sha256_file
 from mi_probe.backbones.modules import user_files
+from mi_probe.contents import read_json, sealed, unsealed
 from mi_probe.errors import InputError
-from mi_probe.predgen.checkpoints import PREDGEN_CONFIG
+from mi_probe.predgen.checkpoints import (
+    PREDGEN_CONFIG,
+    check_files,
+    is_checkpoint,
+    read_config,
+)
 from mi_probe.predgen.rank_updates import load_rank_state, rank_state, split_rank_state
 from mi_probe.predgen.records import LOSSES
 from mi_probe.predgen.systems import System
@@ -20,7 +29,16 @@ RESUME = "training_state.safetensors"
 """The trained weights and the buffers as they were, bit for bit, and AdaLoRA's memory."""
 STATE = "trainer_state.json"
 """The Trainer's: steps done, and the best of them."""
-ONLY_TO_RESUME = (RESUME, "optimizer.pt", "scheduler.pt", "scaler.pt", "rng_state*.pth")
+CHECKED = "resumption.json"
+"""The sha256 of each of these files, and of itself."""
+ONLY_TO_RESUME = (
+    RESUME,
+    CHECKED,
+    "optimizer.pt",
+    "scheduler.pt",
+    "scaler.pt",
+    "rng_state*.pth",
+)
 
 # Neither what is computed nor what is read depends on them.
 _IMMATERIAL = ("report_to", "keep_checkpoints", "device", "local_files_only")
@@ -45,6 +63,27 @@ def drop_resumption(folder: Path, *, but: Path | None = None) -> None:
             for pattern in ONLY_TO_RESUME:
                 for path in place.glob(pattern):
                     path.unlink()
+
+
+def seal_resumption(folder: Path) -> None:
+    """Write down what the files are from which training goes on."""
+    write_atomically(folder / CHECKED, sealed({"files": _files(folder)}))
+
+
+def damaged_resumption(folder: Path) -> str | None:
+    """What of them is not as it was written; None where all is."""
+    try:
+        written, found = unsealed(read_json(folder / CHECKED))["files"], _files(folder)
+        read_config(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return str(error)
+    differ = sorted(n for n in {*written, *found} if written.get(n) != found.get(n))
+    return ", ".join(differ) or None
+
+
+def _files(folder: Path) -> dict[str, str]:
+    paths = [p for pattern in (STATE, *ONLY_TO_RESUME) for p in folder.glob(pattern)]
+    return {path.name: sha256_file(path) for path in paths if path.name != CHECKED}
 
 
 def save_state(system: System, folder: Path) -> None:
@@ -120,3 +159,66 @@ def check_same(found: dict[str, Any], wanted: dict[str, Any], folder: Path) -> N
             f"out must be a folder of its own for each training; {str(folder)!r} holds "
             f"another ({'; '.join(differ[:3])}). Name another folder, or remove it."
         )
+
+
+def finished(
+    folder: Path, settings: dict[str, Any], say: Callable[[str], None]
+) -> dict[str, Any] | None:
+    """The configuration of a folder's finished training; None where there is none.
+
+    Args:
+        folder: of the training.
+        settings: what it was told.
+        say: is told where there was one that is not as it was written.
+
+    Raises:
+        InputError: if it is of other settings.
+    """
+    if not is_checkpoint(folder):
+        return None
+    try:
+        config = read_config(folder)
+        check_files(folder)
+    except InputError as error:
+        say(f"{error} It is made again.")
+        return None
+    check_same(config["settings"], settings, folder)
+    return config
+
+
+def resumable(
+    folder: Path, config: dict[str, Any], last: int, say: Callable[[str], None]
+) -> Path | None:
+    """The newest checkpoint from which a training can go on, or which ends it.
+
+    Args:
+        folder: of the training.
+        config: of what it is about to save.
+        last: its last step.
+        say: is told of those that are passed over, as they are not what was written.
+
+    Raises:
+        InputError: if the folder's training was another.
+    """
+    for step, place in reversed(checkpoints(folder)):
+        if not is_checkpoint(place):
+            continue
+        try:
+            found = read_config(place)
+            check_files(place)
+        except InputError as error:
+            say(f"{error} It is passed over.")
+            continue
+        check_same(found["settings"], config["settings"], folder)
+        if found["data_sha256"] != config["data_sha256"]:
+            raise InputError(
+                f"out must be a folder of its own for each training; the rows of the "
+                f"one in {str(folder)!r} were others. Name another folder."
+            )
+        if step == last and (place / STATE).is_file():
+            return place
+        if (place / RESUME).is_file():
+            if (damage := damaged_resumption(place)) is None:
+                return place
+            say(f"{place} cannot be gone on from: {damage} is not as it was written.")
+    return None

@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
+from mi_probe.atomic import written_by_library
 from mi_probe.errors import InputError
 from mi_probe.predgen.encoding import Rows, collate
 from mi_probe.predgen.own_answers import OwnAnswers
@@ -23,6 +24,7 @@ from mi_probe.predgen.resumption import (
     drop_resumption,
     load_state,
     save_state,
+    seal_resumption,
 )
 from mi_probe.predgen.row_order import ByLength
 from mi_probe.predgen.systems import System, pad_token
@@ -174,12 +176,14 @@ class SystemTrainer(Trainer):
         save_state(self.system, place)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
-        super()._save_checkpoint(model, trial)
+        with written_by_library(self.folder / _UNFINISHED):
+            super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()
         if not self.args.should_save:
             return
         name = f"checkpoint-{self.state.global_step}"
         final = self.folder / name
+        seal_resumption(self.folder / _UNFINISHED / name)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(self.folder / _UNFINISHED / name, final)
         shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)

@@ -1,6 +1,8 @@
 """Training one system, from settings to a folder that can be measured."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,13 +12,14 @@ from transformers import TrainerCallback, TrainerState
 
 from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.backbones.folders import lasting_name, step_of
+from mi_probe.backbones.modules import user_files
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.errors import InputError
+from mi_probe.locks import locked
 from mi_probe.predgen.arguments import device_of, trainer_arguments
 from mi_probe.predgen.build import build_system
 from mi_probe.predgen.checkpoints import (
     Checkpoint,
-    is_checkpoint,
     load_checkpoint,
     read_config,
     save_checkpoint,
@@ -29,13 +32,7 @@ from mi_probe.predgen.metrics import main_metric
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.peft_methods import apply_peft
 from mi_probe.predgen.random_states import global_random_state_kept
-from mi_probe.predgen.resumption import (
-    RESUME,
-    STATE,
-    check_folder,
-    check_same,
-    checkpoints,
-)
+from mi_probe.predgen.resumption import STATE, check_folder, finished, resumable
 from mi_probe.predgen.settings import TrainSettings
 from mi_probe.predgen.systems import System, check_objective
 from mi_probe.predgen.trainer import SystemTrainer
@@ -84,13 +81,33 @@ def train(
 
     Raises:
         InputError: on settings that do not fit each other, the data or the model; or if
-            the folder holds something else, or cannot be made or written.
+            the folder holds something else, cannot be made or written, or is being
+            written by another training.
     """
     folder = Path(out).expanduser()
     check_folder(folder)
-    if (done := _finished(folder, settings)) is not None:
-        return done
+    say = say or _silent
+    if (done := finished(folder, asdict(settings), say)) is not None:
+        return Trained(folder, done)
     check_writable(folder)
+    # Of several processes that train one system together, the first speaks for all.
+    first = os.environ.get("RANK", "0") == "0"
+    with locked(folder / ".training.lock") if first else nullcontext():
+        # Another may have ended meanwhile.
+        done = finished(folder, asdict(settings), _silent) if first else None
+        return Trained(folder, done) if done else _trained(settings, folder, callbacks, say)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+def _trained(
+    settings: TrainSettings,
+    folder: Path,
+    callbacks: Sequence[TrainerCallback],
+    say: Callable[[str], None],
+) -> Trained:
     splits = read_splits(
         settings.source,
         train_rows=settings.train_rows,
@@ -100,17 +117,20 @@ def train(
     )
     with global_random_state_kept(), quiet_transformers():
         run = _prepare(settings, splits, folder, callbacks)
-        if say is not None and run.trainer.args.should_save:
+        main = run.trainer.args.should_save
+        if main:
             for name, notes in run.config["notes"].items():
                 for note in notes:
                     say(f"{name} rows: {note}")
-        resume = _resumable(folder, run.config)
-        if resume is not None and step_of(resume) == run.trainer.args.max_steps:
+        last = int(run.trainer.args.max_steps)
+        resume = resumable(folder, run.config, last, say if main else _silent)
+        if resume is not None and step_of(resume) == last:
             # Stopped after its last step: the Trainer would take one more.
-            run.trainer.state = TrainerState.load_from_json(f"{resume}/{STATE}")
+            with user_files(STATE, resume):
+                run.trainer.state = TrainerState.load_from_json(f"{resume}/{STATE}")
         else:
             run.trainer.train(resume_from_checkpoint=resume and str(resume))
-        if run.trainer.args.should_save:
+        if main:
             best = run.trainer.state.best_global_step
             finish(
                 folder,
@@ -266,27 +286,3 @@ def _config(
         },
         "versions": environment(),
     }
-
-
-def _finished(folder: Path, settings: TrainSettings) -> Trained | None:
-    if not is_checkpoint(folder):
-        return None
-    config = read_config(folder)
-    check_same(config["settings"], asdict(settings), folder)
-    return Trained(folder, config)
-
-
-def _resumable(folder: Path, config: dict[str, Any]) -> Path | None:
-    """The newest checkpoint from which this training can go on."""
-    for _, place in reversed(checkpoints(folder)):
-        if is_checkpoint(place):
-            found = read_config(place)
-            check_same(found["settings"], config["settings"], folder)
-            if found["data_sha256"] != config["data_sha256"]:
-                raise InputError(
-                    f"out must be a folder of its own for each training; the rows of the "
-                    f"one in {str(folder)!r} were others. Name another folder."
-                )
-            if (place / RESUME).is_file():
-                return place
-    return None

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 import mi_probe
 from mi_probe.analysis.labels import short_name
+from mi_probe.legible import legible
 from mi_probe.report.pictures import pictures
 from mi_probe.report.sources import Sources
 from mi_probe.report.tables import estimates_table, ladder_tables, token_tables
@@ -62,7 +63,7 @@ def report_page(
     maps = token_maps(sources.tokens, sentences)
     estimates = estimates_table(sources.points)
     return _template().render(
-        title=title or _title(sources),
+        title=legible(title or _title(sources)),
         policy=_policy(style, scripts),
         style=style,
         scripts=scripts,

@@ -6,17 +6,16 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
-from mi_probe.results import SCHEMA_VERSION
+from mi_probe.legible import legible_within
+from mi_probe.results import read_runs
 
 GAP_COLUMNS = ("task", "pooling", "gap_nats", "ci_low", "ci_high", "verdict")
 RUNG_COLUMNS = ("task", "pooling", "full_nats", "pooled_nats", "gap_nats")
@@ -80,7 +79,7 @@ def read_sources(folders: Sequence[str]) -> Sources:
         ),
         runs=tuple(
             sorted(
-                (run for place in places for run in _read_runs(place / "provenance.json")),
+                (legible_within(run) for place in places for run in read_runs(place)),
                 key=lambda run: str(run.get("started", "")),
             )
         ),
@@ -101,25 +100,3 @@ def _checked(folders: ResultFolders, name: str, needed: Sequence[str]) -> pd.Dat
             f"{', '.join(missing)}. Write it with this version."
         )
     return table
-
-
-def _read_runs(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        runs = [dict(run) for run in content["runs"]]
-        for run in runs:
-            # What the page takes apart.
-            dict(dict(run.get("environment") or {}).get("packages") or {})
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} must be the record of the runs; it is damaged ({error})."
-        ) from None
-    version = content.get("schema_version", SCHEMA_VERSION)
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
-        raise InputError(
-            f"schema_version must be at most {SCHEMA_VERSION}, this program's; {path} has "
-            f"{version}. Read it with the version that wrote it."
-        )
-    return runs

@@ -58,7 +58,7 @@ def test_round_trip(tmp_path):
     ]
     assert sorted(i for line in lines for i in line["ids"]) == sorted(kept.ids)
     with safe_open(folder / lines[0]["file"], framework="pt") as file:
-        assert file.metadata()["schema"] == "mi_probe.activations/1"
+        assert file.metadata()["schema"] == "mi_probe.activations/2"
         assert json.loads(file.metadata()["ids"]) == lines[0]["ids"]
     assert not list(folder.glob("*.tmp"))
 
@@ -193,3 +193,84 @@ def test_folder_of_something_else(tmp_path):
     (tmp_path / "fingerprint.json").write_text("{")
     with pytest.raises(InputError, match="store's header"):
         run(tmp_path)
+
+
+def lines_of(folder):
+    return [json.loads(x) for x in (folder / "manifest.jsonl").read_text().splitlines()]
+
+
+def rewritten(folder, lines):
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "manifest.jsonl").write_text(text)
+
+
+def exchanged_ids(folder):
+    lines = lines_of(folder)
+    lines[0]["ids"], lines[1]["ids"] = lines[1]["ids"], lines[0]["ids"]
+    rewritten(folder, lines)
+
+
+def exchanged_files(folder):
+    a, b = sorted(folder.glob("shard-*"))[:2]
+    a_bytes, b_bytes = a.read_bytes(), b.read_bytes()
+    a.write_bytes(b_bytes)
+    b.write_bytes(a_bytes)
+
+
+def another_id(folder):
+    lines = lines_of(folder)
+    lines[0]["ids"][0] = "nobody"
+    rewritten(folder, lines)
+
+
+def a_place_outside(folder):
+    lines = lines_of(folder)
+    lines[0]["file"] = f"../{folder.name}/{lines[0]['file']}"
+    rewritten(folder, lines)
+
+
+def deep_line(folder):
+    lines = (folder / "manifest.jsonl").read_text().splitlines()
+    text = "\n".join(["[" * 10**5, *lines[1:], ""])
+    (folder / "manifest.jsonl").write_text(text)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [exchanged_ids, exchanged_files, another_id, a_place_outside, deep_line],
+)
+def test_exchanged_pieces_are_named_and_only_they_are_captured_again(
+    tmp_path, monkeypatch, spoil
+):
+    kept = run(None)
+    run(tmp_path, rows_per_shard=4)
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=r"must have the sha256 and the row ids|missing"):
+        load_activations(tmp_path).hidden("block.0")
+    written = counted(monkeypatch)
+    same(run(tmp_path, rows_per_shard=4), kept)
+    assert sum(map(len, written)) == (8 if "exchanged" in spoil.__name__ else 4)
+    same(load_activations(tmp_path), kept)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text[:-40],
+        lambda text: text.replace('"block.0"', '"block.1"', 1),
+        lambda text: "[" * 10**5,
+        lambda text: None,
+    ],
+)
+def test_a_damaged_header_is_named_and_written_again(tmp_path, monkeypatch, spoil):
+    kept = run(tmp_path)
+    header = tmp_path / "fingerprint.json"
+    whole = header.read_text()
+    header.unlink()
+    if (spoilt := spoil(whole)) is not None:
+        header.write_text(spoilt)
+    with pytest.raises(InputError, match=r"fingerprint\.json"):
+        load_activations(tmp_path)
+    written = counted(monkeypatch)
+    same(run(tmp_path), kept)
+    assert (written, header.read_text()) == ([], whole)

@@ -1,6 +1,7 @@
 """A checkpoint comes back as it was saved; whatever is wrong with one is said."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -10,6 +11,8 @@ from safetensors.torch import load_file, save_file
 from tiny import save_tiny
 
 from mi_probe.backbones import load_backbone
+from mi_probe.backbones.fingerprint import sha256_file
+from mi_probe.contents import sealed
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import (
     check_files,
@@ -19,6 +22,11 @@ from mi_probe.predgen.checkpoints import (
     read_config,
 )
 from mi_probe.predgen.training import train
+
+FILES = (
+    *("adapter_config.json", "adapter_model.safetensors", "head.safetensors"),
+    *("predgen_config.json", "tokenizer.json", "tokenizer_config.json"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +47,16 @@ def broken(saved, tmp_path):
 
 def edited(folder, **changes):
     path = folder / "predgen_config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    content = {**json.loads(path.read_text()), **changes}
+    # Sealed again, as by somebody who means it.
+    del content["sha256"]
+    path.write_bytes(sealed(content))
+
+
+def resealed(folder, name):
+    """As if this file had been written so."""
+    files = json.loads((folder / "predgen_config.json").read_text())["files"]
+    edited(folder, files={**files, name: sha256_file(folder / name)})
 
 
 def test_it_comes_back(saved):
@@ -92,7 +109,56 @@ def test_a_folder_that_is_not_finished(broken):
 def test_a_truncated_file(broken, name):
     path = broken / name
     path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match=f"{name} is damaged or another's"):
+        load_checkpoint(broken)
+    resealed(broken, name)
     with pytest.raises(InputError, match="must be whole"):
+        load_checkpoint(broken)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_flipped_bit_of_any_file_is_named(broken, name):
+    path = broken / name
+    content = bytearray(path.read_bytes())
+    for at in (0, len(content) // 2, len(content) - 5):
+        content[at] ^= 64
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=re.escape(name)):
+            load_checkpoint(broken)
+        content[at] ^= 64
+    path.write_bytes(content)
+    check_files(broken)
+
+
+def test_files_of_two_checkpoints_exchanged(broken):
+    other = broken / f"checkpoint-{3 - read_config(broken)['step']}"
+    for name in ("head.safetensors", "adapter_model.safetensors"):
+        (broken / name).write_bytes((other / name).read_bytes())
+    said = r"adapter_model\.safetensors, head\.safetensors are damaged or another's"
+    with pytest.raises(InputError, match=said):
+        check_files(broken)
+
+
+def test_a_flipped_digit_of_the_configuration(broken):
+    path = broken / "predgen_config.json"
+    path.write_text(path.read_text().replace('"seed": 0', '"seed": 1', 1))
+    with pytest.raises(InputError, match="as it was written"):
+        read_config(broken)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"step": "x"}, "differs in step, 'x'"),
+        ({"step": True}, "differs in step, True"),
+        ({"reserved_ids": None}, "differs in reserved_ids, None"),
+        ({"files": {"../base/config.json": "0"}}, "lacks ../base/config.json"),
+        ({"files": {"checkpoint-1/config.json": "0"}}, "lacks checkpoint-1/config.json"),
+    ],
+)
+def test_a_configuration_that_is_tampered_with(broken, changes, said):
+    edited(broken, **changes)
+    with pytest.raises(InputError, match=re.escape(said)):
         load_checkpoint(broken)
 
 
@@ -106,7 +172,7 @@ def test_truncated_json(broken):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"schema": 99}, "schema of a checkpoint must be 2"),
+        ({"schema": 99}, "schema of a checkpoint must be 3"),
         ({"more": 1}, "differs in more"),
         ({"settings": {"seed": 0}}, "lack train_rows, validation_rows, reserve"),
     ],
@@ -122,13 +188,15 @@ def test_a_missing_and_an_unexpected_weight(broken):
     given = load_file(path)
     name = next(iter(given))
     save_file({**given, "head.more": torch.zeros(1)}, path)
+    resealed(broken, path.name)
     with pytest.raises(InputError, match=r"differs in head\.more"):
         load_checkpoint(broken)
     save_file({k: t for k, t in given.items() if k != name}, path)
+    resealed(broken, path.name)
     with pytest.raises(InputError, match=f"differs in {name}"):
         load_checkpoint(broken)
     path.unlink()
-    with pytest.raises(InputError, match="must hold head.safetensors"):
+    with pytest.raises(InputError, match="lacks head.safetensors"):
         load_checkpoint(broken)
 
 
@@ -137,6 +205,7 @@ def test_an_adapter_s_missing_key(broken):
     given = load_file(path)
     given.popitem()
     save_file(given, path)
+    resealed(broken, path.name)
     with pytest.raises(InputError, match="exactly the keys"):
         load_checkpoint(broken)
 

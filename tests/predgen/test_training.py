@@ -1,6 +1,7 @@
 """Each objective learns what there is to learn, and an interruption changes nothing."""
 
 import json
+import os
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import DefaultFlowCallback
 
 from mi_probe.errors import InputError
+from mi_probe.locks import locked
 from mi_probe.predgen import training
 from mi_probe.predgen.data import read_splits
 from mi_probe.predgen.design import OBJECTIVES
@@ -189,6 +191,62 @@ def test_a_stop_after_the_last_step_loses_nothing(
 
 def _stop(*_, **__):
     raise KeyboardInterrupt
+
+
+def test_a_second_training_into_a_folder_is_refused_and_harms_nothing(
+    classes, folder_of, tmp_path
+):
+    few = {"steps": 1, "validation_rows": 4, "reserve": 4}
+    settings = quick("predictor", folder_of("llama"), classes, **few)
+    out = tmp_path / "out"
+    said = f"must have one writer at a time; .*by process {os.getpid()} on .* since 20"
+    with locked(out / ".training.lock"):
+        with pytest.raises(InputError, match=said):
+            train(settings, out)
+        assert [path.name for path in out.iterdir()] == [".training.lock"]
+    train(settings, out)
+    assert not (out / ".training.lock").exists()
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[-5] ^= 64
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    "name", ["training_state.safetensors", "optimizer.pt", "trainer_state.json"]
+)
+def test_what_cannot_be_gone_on_from_is_named_and_trained_again(
+    name, classes, folder_of, tmp_path
+):
+    few = {"steps": 4, "checkpoint_every": 2, "validation_rows": 8, "reserve": 8}
+    settings = quick("predictor", folder_of("llama"), classes, **few)
+    whole = train(settings, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "cut", callbacks=[Stop(3)])
+    flip(tmp_path / "cut" / "checkpoint-2" / name)
+    said = []
+    again = train(settings, tmp_path / "cut", say=said.append)
+    assert any(f"{name} is not as it was written" in line for line in said)
+    expected, found = weights(whole.folder), weights(again.folder)
+    assert all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_a_damaged_final_model_is_made_again_from_its_checkpoint(
+    classes, folder_of, tmp_path, monkeypatch
+):
+    few = {"steps": 2, "validation_rows": 8, "reserve": 8}
+    settings = quick("predictor", folder_of("llama"), classes, **few)
+    whole = train(settings, tmp_path / "out")
+    expected = {key: t.clone() for key, t in weights(whole.folder).items()}
+    flip(whole.folder / "head.safetensors")
+    said = []
+    again = train(settings, whole.folder, callbacks=[Stop(1)], say=said.append)
+    assert "head.safetensors is damaged or another's" in said[0]
+    assert "It is made again" in said[0]
+    assert again.metrics == whole.metrics
+    assert all(torch.equal(weights(again.folder)[key], expected[key]) for key in expected)
 
 
 def test_a_folder_with_other_files_is_left_alone(classes, folder_of, tmp_path):

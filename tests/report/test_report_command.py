@@ -13,6 +13,7 @@ from mi_probe.report.__main__ import main
 from mi_probe.report.sources import TokenTable
 from mi_probe.report.svg import inline_svg
 from mi_probe.report.token_maps import as_json, token_maps
+from mi_probe.results import SCHEMA_VERSION
 from tests.report.folder import NO_GAP, VERDICT, gaps, tokens, write
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>{{7*7}}&'
@@ -199,7 +200,10 @@ def test_a_damaged_table_is_named(tmp_path, capsys):
     [
         ('{"runs": [{"environment": 3}]}', "must be the record of the runs; it is damaged"),
         ('{"runs": [', "must be the record of the runs; it is damaged"),
-        ('{"schema_version": 9, "runs": []}', "schema_version must be at most 4"),
+        (
+            '{"schema_version": 9, "runs": []}',
+            f"schema_version must be at most {SCHEMA_VERSION}",
+        ),
     ],
 )
 def test_a_record_that_is_damaged_or_newer_is_named(tmp_path, capsys, content, words):
@@ -292,3 +296,26 @@ class TestTokenMaps:
         text = as_json({"a": "</script><!--&\N{LINE SEPARATOR}"})
         assert not set("<>&\N{LINE SEPARATOR}") & set(text)
         assert json.loads(text)["a"] == "</script><!--&\N{LINE SEPARATOR}"
+
+
+def test_names_that_would_end_or_turn_the_page(tmp_path):
+    hostile = "lab/\x1b[31m\u202eynit\x07"
+    folder = write(tmp_path / "results", subject=hostile)
+    about = tmp_path / "results" / "tokens" / "final_norm.json"
+    told = json.loads(about.read_text()) | {"task": "re\ud800views\0"}
+    about.write_text(json.dumps(told))
+    out = tmp_path / "r.html"
+    assert main([folder, "--out", str(out), "--title", "a\u202eb"]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert not set(page) & set("\x1b\u202e\x07\0")
+    assert "lab/U+001B[31mU+202EynitU+0007" in page
+    assert "reU+D800viewsU+0000" in page
+    assert "aU+202Eb" in page
+
+
+def test_a_name_of_a_megabyte_makes_no_page_of_gigabytes(tmp_path):
+    folder = write(tmp_path / "results", subject="m" * 10**6)
+    out = tmp_path / "r.html"
+    assert main([folder, "--out", str(out)]) == 0
+    assert out.stat().st_size < 3_000_000
+    assert "(1000000 letters, " in out.read_text(encoding="utf-8")

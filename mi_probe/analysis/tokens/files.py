@@ -5,13 +5,14 @@ tokens/STEM.positions.csv     I(Y; Z_t) by position
 tokens/STEM.types.csv         by token type
 tokens/STEM.words.csv         by predicted word and word
 tokens/STEM.generated.csv     generated x input, where tokens were generated
-tokens/STEM.json              what they are of; written last: with it they are finished
+tokens/STEM.json              what they are of, and the sha256 of each file and of itself;
+                              written last: with it they are finished
 """
 
+import hashlib
 import io
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ import pandas as pd
 
 from mi_probe.analysis.tokens.measuring import TokenTables
 from mi_probe.atomic import write_atomically
-from mi_probe.contents import digest
+from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 
 FOLDER = "tokens"
-SCHEMA = "mi_probe.tokens/1"
+SCHEMA = "mi_probe.tokens/2"
 
 
 def stem_of(key: Mapping[str, Any]) -> str:
@@ -33,9 +34,20 @@ def stem_of(key: Mapping[str, Any]) -> str:
     return "_".join([*words, digest(key)[:8]])
 
 
-def is_finished(folder: Path, key: Mapping[str, Any]) -> bool:
-    """Whether these tables are there already."""
-    return (folder / FOLDER / f"{stem_of(key)}.json").is_file()
+def is_finished(folder: Path, key: Mapping[str, Any], say: Callable[[str], object]) -> bool:
+    """Whether these tables are there already, as they were written.
+
+    Args:
+        folder: of the results.
+        key: what defines the tables.
+        say: is told of those that are not what was written.
+    """
+    path = folder / FOLDER / f"{stem_of(key)}.json"
+    try:
+        return path.is_file() and read_about(path)["key"] == plain(key)
+    except InputError as error:
+        say(f"{error} They count as not there.")
+        return False
 
 
 def write_token_tables(
@@ -55,7 +67,7 @@ def write_token_tables(
     stem = folder / FOLDER / stem_of(key)
     parquet = io.BytesIO()
     tables.tokens.to_parquet(parquet, index=False)
-    write_atomically(_named(stem, "tokens.parquet"), parquet.getvalue())
+    written = {"tokens.parquet": parquet.getvalue()}
     csvs = {
         "positions": tables.positions,
         "types": tables.types,
@@ -64,11 +76,15 @@ def write_token_tables(
     }
     for name, table in csvs.items():
         if table is not None:
-            content = table.to_csv(index=False).encode()
-            write_atomically(_named(stem, f"{name}.csv"), content)
-    content = {"schema": SCHEMA, **about, **tables.about, "key": dict(key)}
+            written[f"{name}.csv"] = table.to_csv(index=False).encode()
+    for ending, content in written.items():
+        write_atomically(_named(stem, ending), content)
+    told = {"schema": SCHEMA, **about, **tables.about, "key": dict(key)}
+    told["files"] = {
+        ending: hashlib.sha256(content).hexdigest() for ending, content in written.items()
+    }
     last = _named(stem, "json")
-    write_atomically(last, (json.dumps(content, indent=1) + "\n").encode())
+    write_atomically(last, sealed(told))
     return last
 
 
@@ -76,16 +92,23 @@ def read_about(path: Path) -> dict[str, Any]:
     """The JSON file of finished tables.
 
     Raises:
-        InputError: if it is damaged, or of another version.
+        InputError: if it, or a table beside it, is not what was written, or another
+            version wrote it.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         # A file by hand may leave it out.
         schema = content.get("schema", SCHEMA)
+        if "sha256" in content or content.get("schema") == SCHEMA:
+            content = unsealed(content)
+        for ending, sha256 in content.pop("files", {}).items():
+            file = _named(path.with_suffix(""), ending)
+            if not file.is_file() or _sha256(file) != sha256:
+                raise ValueError(f"{file.name} is another or gone")
     except (ValueError, AttributeError) as error:
         raise InputError(
-            f"{path} must describe token tables; it is damaged ({error}). Remove it, and "
-            "run the command again."
+            f"{path} must describe token tables, and they must be as they were written; it "
+            f"is damaged ({error}). Run the command again: only they are computed."
         ) from None
     if schema != SCHEMA:
         raise InputError(
@@ -109,3 +132,7 @@ def read_tables(path: Path) -> dict[str, pd.DataFrame]:
 
 def _named(stem: Path, ending: str) -> Path:
     return stem.with_name(f"{stem.name}.{ending}")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,177 @@
+"""What the files of a model's folder may ask for: nothing outside it, and no endless work.
+
+A folder comes from anybody. Its weights are safetensors and its code is not run; but its
+JSON files name other files, implementations that are fetched and run, sizes that are
+allocated and patterns that are searched for. They are looked at before any library reads
+them.
+"""
+
+import re
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mi_probe.backbones.folders import ADAPTER_CONFIG, CONFIG
+from mi_probe.contents import read_json
+from mi_probe.errors import InputError
+
+try:
+    from re import _parser  # type: ignore[attr-defined]
+except ImportError:  # Python 3.10
+    import sre_parse as _parser
+
+IMPLEMENTATIONS = (
+    *("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention"),
+    *("batched_mm", "grouped_mm"),
+)
+"""Those of Transformers. Any other name is looked up on the hub, and its code run."""
+_IMPLEMENTATION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
+_SIZES = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "d_model"),
+    *("n_embd", "n_layer", "d_ff", "ffn_dim", "embedding_size", "num_experts"),
+)
+"""Of a model: for each one of them, the weights have a byte at least."""
+_RANKS = (
+    *("r", "init_r", "target_r", "num_virtual_tokens", "token_dim", "num_vectors"),
+    *("encoder_hidden_size", "vector_length"),
+)
+"""Of an adapter, likewise."""
+_PATTERNS = ("target_modules", "exclude_modules", "layers_pattern", "feedforward_modules")
+_PATTERN_KEYS = ("rank_pattern", "alpha_pattern")
+_NAMED_FILES = ("vocab_file", "merges_file", "tokenizer_file", "spm_file", "sp_model_file")
+_JSON = (CONFIG, ADAPTER_CONFIG, "tokenizer_config.json", "special_tokens_map.json")
+_LONGEST_PATTERN, _MOST_REPEATS = 2000, 4
+
+
+def check_folder(folder: Path, weights: Iterable[str] | None = None) -> None:
+    """Look at the JSON files of a model or an adapter.
+
+    Args:
+        folder: where they lie.
+        weights: the names of its files of weights; None does not look at sizes.
+
+    Raises:
+        InputError: naming the file, and the entry that asks for too much.
+    """
+    n_bytes = sys.maxsize
+    if weights is not None:
+        n_bytes = sum((folder / name).stat().st_size for name in weights)
+    for name in _JSON:
+        if not (folder / name).is_file():
+            continue
+        try:
+            content = read_json(folder / name)
+        except ValueError as error:
+            raise InputError(
+                f"{name} in {str(folder)!r} must be whole JSON; reading gave {error}. "
+                "Copy or save it again."
+            ) from None
+        if name == ADAPTER_CONFIG:
+            _check_adapter(content, folder)
+        for key, value in _entries(content):
+            if said := _asks_too_much(name, key, value, n_bytes, folder):
+                raise InputError(
+                    f"{key} in {name} must be {said}; {str(folder)!r} has "
+                    f"{str(value)[:80]!r}. Mend it, or do not trust this folder."
+                )
+
+
+def check_shards(index: str, shards: Iterable[Any], folder: Path) -> None:
+    """Look at the names of weight files that an index gives.
+
+    Raises:
+        InputError: at one that is a pickle, or lies elsewhere.
+    """
+    for name in shards:
+        own = isinstance(name, str) and Path(name).name == name and "\\" not in name
+        if not own or not name.endswith(".safetensors"):
+            raise InputError(
+                f"weights must be safetensors beside {index}; that in {str(folder)!r} "
+                f"names {str(name)[:80]!r}. Save the model again with save_pretrained()."
+            )
+
+
+def _entries(content: Any) -> Iterator[tuple[str, Any]]:
+    """Each entry of an object, and of the objects in it."""
+    left = [content]
+    while left:
+        value = left.pop()
+        if isinstance(value, Mapping):
+            yield from value.items()
+            left.extend(value.values())
+        elif isinstance(value, list):
+            left.extend(value)
+
+
+def _asks_too_much(
+    name: str, key: str, value: Any, n_bytes: int, folder: Path
+) -> str | None:
+    """What the entry must be; None where it is."""
+    if _IMPLEMENTATION.fullmatch(key):
+        given = value.values() if isinstance(value, Mapping) else [value]
+        if any(one is not None and one not in IMPLEMENTATIONS for one in given):
+            return f"one of {', '.join(IMPLEMENTATIONS)}"
+    if key == "transformers_weights" and value is not None:
+        return "left out: the weights are found by their names"
+    sizes = {CONFIG: _SIZES, ADAPTER_CONFIG: _RANKS}.get(name, ())
+    if key in sizes and isinstance(value, int) and value > n_bytes:
+        return f"below the {n_bytes} bytes of the weights"
+    if key in _NAMED_FILES and isinstance(value, str):
+        place = folder / value
+        if place.is_file() and place.absolute().parent != folder.absolute():
+            return "a file of the folder"
+    return None
+
+
+def _check_adapter(content: Any, folder: Path) -> None:
+    if not isinstance(content, Mapping):
+        raise InputError(
+            f"{ADAPTER_CONFIG} in {str(folder)!r} must hold an object; it holds "
+            f"{type(content).__name__}. Copy or save it again."
+        )
+    ranks = content.get("rank_pattern")
+    for value in ranks.values() if isinstance(ranks, Mapping) else ():
+        if not isinstance(value, int) or value > 1 << 16:
+            raise InputError(
+                f"rank_pattern in {ADAPTER_CONFIG} must give ranks; {str(folder)!r} has "
+                f"{str(value)[:80]!r}. Mend it, or do not trust this folder."
+            )
+    patterns = [content[key] for key in _PATTERNS if isinstance(content.get(key), str)]
+    for key in (*_PATTERN_KEYS, "layers_pattern"):
+        if isinstance(content.get(key), Mapping | list):
+            patterns += [one for one in content[key] if isinstance(one, str)]
+    for pattern in patterns:
+        if said := _costly(pattern):
+            raise InputError(
+                f"patterns in {ADAPTER_CONFIG} must be regular expressions that are soon "
+                f"searched for; {pattern[:80]!r} in {str(folder)!r} {said}. Write the "
+                "modules' names instead."
+            )
+
+
+def _costly(pattern: str) -> str | None:
+    """Why a regular expression may take for ever; None where it does not."""
+    if len(pattern) > _LONGEST_PATTERN:
+        return f"has {len(pattern)} characters"
+    try:
+        tree = _parser.parse(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        return f"is none ({error})"
+    repeats = 0
+    left: list[tuple[Any, bool]] = [(tree, False)]
+    while left:
+        node, repeated = left.pop()
+        for part in node if hasattr(node, "data") or isinstance(node, list | tuple) else ():
+            kind = str(part[0]) if isinstance(part, tuple) and part else ""
+            inside = repeated
+            if kind in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+                low, high, _ = part[1]
+                if repeated:
+                    return "repeats what repeats"
+                repeats += int(low) != int(high)
+                inside = int(high) > 1
+            elif kind == "BRANCH" and repeated:
+                return "repeats a choice"
+            left.append((part, inside))
+    return f"has {repeats} repeats" if repeats > _MOST_REPEATS else None
