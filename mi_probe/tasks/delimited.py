@@ -195,7 +195,8 @@ class _Swallowed:
     names: list[str]
     delimiter: str
     n_rows: int = 0
-    suspects: list[tuple[int, list[list[str]]]] = field(default_factory=list)
+    suspects: list[tuple[int, int, list[list[str]]]] = field(default_factory=list)
+    """The first and the last line of each, and what its lines would be as rows."""
     values: dict[int, set[str]] = field(default_factory=dict)
     """The values of each column that still may be one of classes."""
     numbers: set[int] = field(default_factory=set)
@@ -216,9 +217,10 @@ class _Swallowed:
             if not _NUMBER.fullmatch(cells[i].strip()):
                 self.numbers.discard(i)
         if len(row.lines) > 1 and len(self.names) > 1 and len(self.suspects) < _KEPT:
-            split = [line.split(self.delimiter) for line in row.lines]
+            split = [line.split(self.delimiter) for line in row.lines if line]
             if all(len(one) == len(row.cells) for one in split):
-                self.suspects.append((row.number, split))
+                last = row.number + len(row.lines) - 1
+                self.suspects.append((row.number, last, split))
 
     def check(self, path: Path) -> None:
         """Raise where rows were swallowed, as far as can be told.
@@ -226,13 +228,13 @@ class _Swallowed:
         Raises:
             InputError: at the first.
         """
-        found = [(line, rows) for line, rows in self.suspects if self._are_rows(rows)]
+        found = [suspect for suspect in self.suspects if self._are_rows(suspect[2])]
         if found:
-            line, rows = found[0]
+            line, last, rows = found[0]
             places = f" ({len(found)} such places)" if len(found) > 1 else ""
             raise InputError(
                 f"{path} must have its quotation marks in pairs; the one in line {line} "
-                f"opens a cell that reaches to line {line + len(rows) - 1}, and each of "
+                f"opens a cell that reaches to line {last}, and each of "
                 f"these {len(rows)} lines looks like a row of its own{places}. Say "
                 "--quoting none if quotation marks are characters like any other in this "
                 "file, or --quoting standard if the cell is right."
