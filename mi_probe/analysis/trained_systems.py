@@ -25,11 +25,11 @@ from mi_probe.predgen.checkpoints import (
 from mi_probe.predgen.encoding import Rows, encode
 from mi_probe.predgen.inference import TOKEN_SETS, Answers, answer
 from mi_probe.predgen.kept_answers import answers_key, kept_answers
-from mi_probe.predgen.reserved import refuse_trained, splits_of
+from mi_probe.predgen.reserved import refuse_trained, splits_of, tied_to
 from mi_probe.tasks import Task
 
-CHOSE = "rows of this split chose the checkpoint, which scores too well on them"
-"""A note to the validation rows of a training that selects."""
+CHOSE = "rows of these chose the checkpoint, which scores too well on them"
+"""A note where validation rows of a training that selects are measured."""
 
 
 def open_trained(
@@ -139,8 +139,6 @@ def _rows_of(
                 "training reserved are taken."
             )
         found = vars(splits)[wanted]
-        if wanted == "validation" and config["settings"]["select"] == "best":
-            found = replace(found, notes=(*found.notes, CHOSE))
     elif found.label_names != splits.train.label_names:
         raise InputError(
             f"data must have the labels that {name!r} was trained to tell, "
@@ -148,6 +146,9 @@ def _rows_of(
         )
     assert found is not None
     refuse_trained(found, splits, where=name)
+    selects = config["settings"]["select"] == "best"
+    if selects and tied_to(found, splits.validation).any():
+        found = replace(found, notes=(*found.notes, CHOSE))
     return found
 
 

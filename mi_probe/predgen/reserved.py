@@ -4,16 +4,22 @@ A checkpoint names its task, its files and the seeds of every draw, so that the 
 are drawn again; hashes prove that they are the same.
 """
 
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
 
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import source_of
 from mi_probe.predgen.data import Splits, read_splits, sha256_of_ids
 from mi_probe.tasks import Task
+from mi_probe.tasks.ties import ties
+
+Groups = tuple[Sequence[Hashable | None], Sequence[Hashable | None]]
+"""A name a row: of the rows that are looked at, and of those that they may be tied to."""
 
 
 def splits_of(
@@ -59,41 +65,43 @@ def splits_of(
     return splits
 
 
-def refuse_trained(task: Task, splits: Splits, *, where: str) -> None:
-    """Raise where rows to be measured are among those that trained the system.
+def refuse_trained(
+    task: Task, splits: Splits, *, where: str, groups: Groups | None = None
+) -> None:
+    """Raise where rows to be measured are tied to those that trained the system.
 
     A network knows the labels of its training rows by heart: what its states hold of them
-    says nothing about others. Rows are the same where their prompts are, whatever their
-    case and blanks; and in the very file of the training, whatever its name, where their
-    ids are, so that another template hides nothing. A text that was edited, or copied
-    into another template from another file, is not found out.
+    says nothing about others. Rows are tied as `mi_probe.tasks.ties` has it, by which the
+    parts of a training were cut too; and in the very file of the training, whatever its
+    name, where their ids are the same, so that another template hides nothing. A text
+    that was edited, or copied into another template from another file, is not found out.
 
     Args:
         task: the rows to be measured.
         splits: of the training.
         where: the checkpoint, for the message.
+        groups: of the rows to be measured, and of the training rows.
 
     Raises:
         InputError: if one is.
     """
-    trained_on = splits.train
-    one_file = task.file_sha256 is not None and task.file_sha256 == trained_on.file_sha256
-    ids = set(trained_on.ids) if one_file else set()
-    prompts = {_plain(prompt) for prompt in trained_on.prompts}
-    trained = [
-        name
-        for name, prompt in zip(task.ids, task.prompts, strict=True)
-        if name in ids or _plain(prompt) in prompts
-    ]
-    if trained:
+    trained = np.flatnonzero(tied_to(task, splits.train, groups))
+    if len(trained):
         raise InputError(
             f"rows to be measured must be none that the system was trained on; "
             f"{len(trained)} of {len(task)} trained {where}, for instance "
-            f"'{trained[0]}'. Leave --split and --data out: the rows that the training "
-            "reserved are found by themselves."
+            f"'{task.ids[trained[0]]}'. Leave --split and --data out: the rows that the "
+            "training reserved are found by themselves."
         )
 
 
-def _plain(text: str) -> str:
-    """A text without what copying changes: case, blanks and the form of its letters."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+def tied_to(
+    task: Task, others: Task, groups: Groups | None = None
+) -> Bool[np.ndarray, " n"]:
+    """Where rows of a task are tied to rows of another."""
+    one_file = task.file_sha256 is not None and task.file_sha256 == others.file_sha256
+    named = [[*task.ids, *others.ids]] if one_file else []
+    if groups is not None:
+        named.append([*groups[0], *groups[1]])
+    tied = ties([*task.prompts, *others.prompts], *named)
+    return np.isin(tied[: len(task)], tied[len(task) :])

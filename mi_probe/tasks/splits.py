@@ -1,8 +1,11 @@
 """What training needs of a declared task: three splits that share no prompt."""
 
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from mi_probe.errors import InputError
 from mi_probe.tasks.catalogue import TASKS
@@ -11,6 +14,7 @@ from mi_probe.tasks.hub import has_datasets
 from mi_probe.tasks.load import load_task
 from mi_probe.tasks.originals import splits_there
 from mi_probe.tasks.task import Task
+from mi_probe.tasks.ties import ties
 
 _HELD_OUT = {"train": 0.9, "validation": 0.1}
 
@@ -28,8 +32,9 @@ def load_splits(
 
     Official splits where there are some. Without an official validation split, a tenth of
     the training rows is cut off for it; without any, the rows are cut in 80, 10 and 10
-    per cent, as `load_task` does with seed 0. A prompt that occurs in two splits is left
-    out of the one that comes earlier here; notes count what was left out.
+    per cent, as `load_task` does with seed 0. A row that is tied (`mi_probe.tasks.ties`) to
+    one of a later split, such as one whose prompt is the same but for case, is left out;
+    notes count what was left out.
 
     Args:
         name: one of `TASKS`.
@@ -86,21 +91,29 @@ def _there(name: str, folder: str | Path | None) -> list[str]:
     return [entry.wheel.split] if entry.wheel is not None else []
 
 
-def _disjoint(parts: dict[str, Task]) -> dict[str, Task]:
+def _disjoint(
+    parts: dict[str, Task],
+    groups: Mapping[str, Sequence[Hashable | None]] | None = None,
+) -> dict[str, Task]:
+    """The parts without the rows that are tied to those of a later part."""
     ordered = {name: parts[name] for name in ("train", "validation", "test")}
+    prompts = [prompt for part in ordered.values() for prompt in part.prompts]
+    given = [] if groups is None else [[g for name in ordered for g in groups[name]]]
+    sizes = np.cumsum([len(part) for part in ordered.values()])[:-1]
+    tied = dict(zip(ordered, np.split(ties(prompts, *given), sizes), strict=True))
     for name, later in (("train", ("validation", "test")), ("validation", ("test",))):
         part = ordered[name]
-        taken = {prompt for other in later for prompt in ordered[other].prompts}
-        kept = [i for i, prompt in enumerate(part.prompts) if prompt not in taken]
-        if not kept:
+        kept = ~np.isin(tied[name], np.concatenate([tied[other] for other in later]))
+        if not kept.any():
             raise InputError(
                 f"split '{name}' of task '{part.name}' must have rows of its own; all "
                 f"{len(part)} prompts are in {' or '.join(later)} too. Is a file copied?"
             )
-        if len(kept) < len(part):
+        if not kept.all():
             note = (
-                f"{len(part) - len(kept)} rows dropped: their prompt is in "
+                f"{int((~kept).sum())} rows dropped: their prompt is in "
                 f"{' or '.join(later)} too"
             )
-            ordered[name] = replace(part.rows(kept), notes=(*part.notes, note))
+            whole = part.rows(np.flatnonzero(kept))
+            ordered[name] = replace(whole, notes=(*part.notes, note))
     return ordered

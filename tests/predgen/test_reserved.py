@@ -5,7 +5,7 @@ import pytest
 
 from mi_probe.errors import InputError
 from mi_probe.predgen.data import Source, read_splits
-from mi_probe.predgen.reserved import refuse_trained
+from mi_probe.predgen.reserved import refuse_trained, tied_to
 from mi_probe.tasks import read_file
 
 TEXTS = [f"the {('bad', 'good')[i % 2]} film {i}" for i in range(20)]
@@ -24,13 +24,35 @@ def file(path, texts):
 
 
 @pytest.mark.parametrize(
-    "change", [str, lambda x: x + " ", str.upper, lambda x: x.replace(" ", "\t ")]
+    "change",
+    [str, lambda x: x + " !", str.upper, lambda x: x.replace(" ", "\t ")],
 )
 def test_a_trained_text_in_another_file_is_refused(splits, change, tmp_path):
     copied = [change(text) for text in splits.train.prompts]
     task = read_file(file(tmp_path / "own.csv", copied))
     with pytest.raises(InputError, match=r"16 of 16 trained here"):
         refuse_trained(task, splits, where="here")
+
+
+def test_no_training_is_cut_so_that_it_cannot_be_measured(tmp_path):
+    """Rows that differ in case and punctuation are many in any file of short messages."""
+    texts = [f"thanks a lot {i // 3}" for i in range(90)]
+    texts[1::3] = [text.capitalize() for text in texts[1::3]]
+    texts[2::3] = [f"{text}!" for text in texts[2::3]]
+    for seed in range(5):
+        source = Source(data=file(tmp_path / "twins.csv", texts), split_seed=seed)
+        splits = read_splits(source)
+        for part in (splits.validation, splits.test):
+            refuse_trained(part, splits, where="here")
+        assert not tied_to(splits.test, splits.validation).any()
+
+
+def test_rows_of_a_group_that_trained_are_refused(splits):
+    mine, theirs = ["me"] * len(splits.test), ["you"] * len(splits.train)
+    refuse_trained(splits.test, splits, where="here", groups=(mine, theirs))
+    theirs[3] = "me"
+    with pytest.raises(InputError, match="2 of 2 trained here"):
+        refuse_trained(splits.test, splits, where="here", groups=(mine, theirs))
 
 
 def test_another_template_hides_no_row_of_the_file_that_trained(splits, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from mi_probe.errors import InputError
 from mi_probe.tasks import load_splits, load_task
 from mi_probe.tasks.cut import SHARES, cut
+from mi_probe.tasks.splits import _disjoint
 from mi_probe.tasks.task import Task
 
 
@@ -45,6 +46,19 @@ def test_the_cut_depends_on_rows_and_seed_alone():
     assert first["train"].ids != whole.ids[:40]
 
 
+def test_twins_and_groups_stay_in_one_part():
+    prompts = [f"thanks a lot {i // 2}" for i in range(60)]
+    prompts[1::2] = [prompt.capitalize() + "!" for prompt in prompts[1::2]]
+    speakers = [f"s{i // 6}" for i in range(60)]
+    for groups, size in ((None, 2), (speakers, 6)):
+        parts = cut(task(prompts), SHARES, groups=groups)
+        for part in parts.values():
+            blocks = {int(i) // size for i in part.ids}
+            assert len(part) == size * len(blocks)
+    with pytest.raises(InputError, match="has 2 groups of different prompts"):
+        cut(task("abcd"), SHARES, groups=["x", "x", "y", "y"])
+
+
 def test_small_and_wrong_shares():
     assert [len(p) for p in cut(task("abc"), SHARES).values()] == [1, 1, 1]
     with pytest.raises(InputError, match="has 2 different prompts"):
@@ -68,7 +82,7 @@ def packed(path, questions):
 
 def test_training_gets_a_validation_split_that_is_not_the_reported_one(tmp_path):
     packed(tmp_path / "train.json", [*(f"train {i}" for i in range(49)), "both"])
-    packed(tmp_path / "test.json", ["test 0", "both", "test 1"])
+    packed(tmp_path / "test.json", ["test 0", "BOTH", "test 1"])
     parts = load_splits("boolq", data_folder=tmp_path)
     assert list(parts) == ["train", "validation", "test"]
     prompts = [set(part.prompts) for part in parts.values()]
@@ -82,6 +96,17 @@ def test_training_gets_a_validation_split_that_is_not_the_reported_one(tmp_path)
     assert len(load_task("boolq", data_folder=tmp_path, split="train")) == 50
     file = load_splits("boolq", data_folder=tmp_path / "test.json")
     assert file["train"].ids == parts["train"].ids
+
+
+def test_a_group_of_a_later_split_is_left_out_of_the_earlier_ones():
+    parts = {
+        name: task([f"{name} {i}" for i in range(3)])
+        for name in ("train", "validation", "test")
+    }
+    groups = {"train": "abc", "validation": "cde", "test": "aeg"}
+    found = _disjoint(parts, groups)
+    assert [part.ids for part in found.values()] == [("1",), ("0", "1"), ("0", "1", "2")]
+    assert "2 rows dropped" in found["train"].notes[-1]
 
 
 def test_without_training_files_it_asks_first(tmp_path):
