@@ -41,7 +41,8 @@ class Design:
     ends: bool = True
     """Answers end with the token that ends a text."""
     answer_tokens: int = 0
-    """The most that an answer of the training rows has, its end included."""
+    """The most that an answer of the task has, in any split, its end included. So no right
+    answer is too long to be written; what is written is not otherwise bounded by it."""
 
     def __post_init__(self) -> None:
         fitting = _DIRECTORS[self.kind]

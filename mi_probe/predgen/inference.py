@@ -75,7 +75,8 @@ def answer(system: System, task: Task, rows: Rows, *, batch_size: int = 16) -> A
     Args:
         system: in any mode, which stays.
         task: the rows, with how their answers are read.
-        rows: the same, encoded; no right answer in them is read.
+        rows: the same, encoded; of the right answers in them, the length of the longest
+            is read, if a user's other rows have a longer one than the training's.
         batch_size: rows a forward pass; the answers do not depend on it, but for ties
             that rounding breaks.
 
@@ -88,7 +89,7 @@ def answer(system: System, task: Task, rows: Rows, *, batch_size: int = 16) -> A
     tokens = write(
         system.backbone,
         rows,
-        max_new_tokens=max(1, design.answer_tokens),
+        max_new_tokens=most_tokens(system, rows),
         eos_id=end_token(system.backbone.tokenizer) if design.ends else None,
         batch_size=batch_size,
     )
@@ -96,6 +97,11 @@ def answer(system: System, task: Task, rows: Rows, *, batch_size: int = 16) -> A
     if system.objective == "predgen":
         values = _of_head(system, rows, tokens, batch_size)
     return read(system.backbone, task, tokens, values)
+
+
+def most_tokens(system: System, rows: Rows) -> int:
+    """Tokens of an answer at most: as many as the longest right one has."""
+    return max(1, system.design.answer_tokens, rows.longest)
 
 
 def write(

@@ -170,7 +170,7 @@ def _prepare(
         alignment=settings.alignment,
         loss_on=settings.loss_on,
         ends=settings.ends,
-        answer_tokens=max(len(row.answer) for row in rows.rows),
+        answer_tokens=max(part.longest for part in encoded.values()),
     )
     arguments = trainer_arguments(
         settings, folder, len(rows), device, main_metric(splits.train)
