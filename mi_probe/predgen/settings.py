@@ -222,11 +222,17 @@ class TrainSettings:
         return LEARNING_RATES[self.peft] if given is None else given
 
     def total_steps(self, rows: int, processes: int = 1) -> int:
-        """Optimiser steps of the training on so many rows."""
+        """Optimiser steps of the training on so many rows.
+
+        A pass ends with its last rows, however few are left for its last step: so whole
+        passes read each row as often as any other.
+        """
         if self.steps is not None:
             return self.steps
-        batch = self.batch_size * self.accumulation * processes
-        return max(1, math.ceil(self.epochs * rows / batch))
+        batches = math.ceil(math.ceil(rows / self.batch_size) / processes)
+        part, passes = math.modf(self.epochs)
+        begun = math.ceil(part * batches / self.accumulation)
+        return max(1, int(passes) * math.ceil(batches / self.accumulation) + begun)
 
 
 _LEAST = {

@@ -7,7 +7,7 @@
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -42,8 +42,9 @@ class Read(NamedTuple):
 class System(nn.Module):
     """A language model with what an objective puts on it; a batch in, losses out."""
 
-    # The losses are means over a batch, which the Trainer divides by its accumulation.
-    accepts_loss_kwargs = False
+    # Each batch's loss is its share of the step's already (`loss_sums`): the Trainer is
+    # not to divide it by the number of batches.
+    accepts_loss_kwargs = True
 
     def __init__(
         self,
@@ -98,8 +99,8 @@ class System(nn.Module):
         labels: Tensor,
         answer_ids: Int[Tensor, "b m"] | None = None,
         answer_mask: Bool[Tensor, "b m"] | None = None,
-        fed_ids: Int[Tensor, "b m"] | None = None,
-        fed_mask: Bool[Tensor, "b m"] | None = None,
+        fed_ids: Int[Tensor, "b k"] | None = None,
+        fed_mask: Bool[Tensor, "b k"] | None = None,
         writing: Writing | None = None,
     ) -> dict[str, Tensor]:
         """The losses of a batch, in nats for cross-entropies.
@@ -117,35 +118,60 @@ class System(nn.Module):
                 over the prompt (`can_read_once`).
 
         Returns:
-            ``loss``, and those of ``writer`` and ``director`` that there are.
+            ``loss``, and those of ``writer`` and ``director`` that there are: means over
+            the batch's ``tokens`` and ``rows``, whose numbers are given too.
         """
+        rows = torch.tensor(len(labels), device=labels.device)
         if self.objective == "predictor":
-            outputs = self.outputs(prompt_ids, prompt_mask)
-            director = self._directed(outputs, labels)
-            return {"loss": director, "director": director}
+            director = self._directed(self.outputs(prompt_ids, prompt_mask), labels)
+            none = torch.zeros_like(rows)
+            return {"loss": director, "director": director, "tokens": none, "rows": rows}
         assert answer_ids is not None
         assert answer_mask is not None
         if writing is not None:
             fed_mask, read = self._read_own(prompt_ids, prompt_mask, writing)
-            m = fed_mask.shape[1]
-            answer_ids, answer_mask = answer_ids[:, :m], answer_mask[:, :m]
         else:
             if fed_ids is None or fed_mask is None:
                 fed_ids, fed_mask = answer_ids, answer_mask
             read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask)
-        # Where the model itself stopped too early, nothing comes next.
-        writer = _cross_entropy(read.logits, answer_ids, answer_mask & fed_mask)
+        answer_ids, kept = comparable(answer_ids, answer_mask, fed_mask)
+        writer, tokens = _cross_entropy(read.logits, answer_ids, kept), kept.sum()
         if read.prompt_logits is not None:
             kept = prompt_mask[:, 1:] & prompt_mask[:, :-1]
             of_prompt = _cross_entropy(read.prompt_logits, prompt_ids[:, 1:], kept)
-            n, m = kept.sum(), (answer_mask & fed_mask).sum()
-            writer = (n * of_prompt + m * writer) / (n + m)
+            n, m = kept.sum(), tokens
+            writer, tokens = (n * of_prompt + m * writer) / (n + m), n + m
+        found = {"writer": writer, "tokens": tokens, "rows": rows}
         if self.objective == "generator":
-            return {"loss": writer, "writer": writer}
+            return {"loss": writer, **found}
         director = self._directed(self._adapted(read, fed_mask), labels)
-        assert self.alignment is not None
-        loss = self.alignment(writer, director)
-        return {"loss": loss, "writer": writer, "director": director}
+        return {"loss": self.join(writer, director), **found, "director": director}
+
+    def join(
+        self, writer: Float[Tensor, ""], director: Float[Tensor, ""]
+    ) -> Float[Tensor, ""]:
+        """The loss, of the writer's and the director's: one of them, or both aligned."""
+        if self.alignment is not None:
+            return self.alignment(writer, director)
+        return writer if self.objective == "generator" else director
+
+    def tokens(
+        self, batch: Mapping[str, Tensor], fed_mask: Bool[Tensor, "b k"] | None = None
+    ) -> Int[Tensor, ""]:
+        """How many tokens the writer's loss of a batch is of, without reading it.
+
+        Args:
+            batch: as `collate` made it.
+            fed_mask: of the model's own answers, where it is to read these.
+        """
+        if self.objective == "predictor":
+            return torch.zeros((), dtype=torch.int64)
+        answers, prompts = batch["answer_mask"], batch["prompt_mask"]
+        fed_mask = answers if fed_mask is None else fed_mask
+        found = comparable(batch["answer_ids"], answers, fed_mask)[1].sum()
+        if self.design.loss_on == "all":
+            found = found + (prompts[:, 1:] & prompts[:, :-1]).sum()
+        return found
 
     def outputs(
         self,
@@ -259,6 +285,22 @@ class System(nn.Module):
         if self.design.kind == "scores":
             labels = (labels.float() - self.design.mean) / self.design.spread
         return self.director(outputs.float(), labels)
+
+
+def comparable(
+    answer_ids: Int[Tensor, "b m"],
+    answer_mask: Bool[Tensor, "b m"],
+    fed_mask: Bool[Tensor, "b k"],
+) -> tuple[Int[Tensor, "b k"], Bool[Tensor, "b k"]]:
+    """The right answer beside one that was read, and where both have a token.
+
+    Where the model itself stopped too early, nothing comes next; where it ran on, nothing
+    should.
+    """
+    wide = max(0, fed_mask.shape[1] - answer_mask.shape[1])
+    ids, mask = F.pad(answer_ids, (0, wide)), F.pad(answer_mask, (0, wide))
+    m = fed_mask.shape[1]
+    return ids[:, :m], mask[:, :m] & fed_mask
 
 
 def _cross_entropy(logits: Tensor, tokens: Tensor, kept: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 import math
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from mi_probe.errors import InputError
 from mi_probe.predgen.encoding import Rows, collate
+from mi_probe.predgen.loss_sums import Sums, share_of_step, sums_of
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.rank_updates import orthogonality_penalty, rank_update_callback
 from mi_probe.predgen.records import Bar, LastStep, Records
@@ -30,6 +32,18 @@ from mi_probe.predgen.systems import System, pad_token
 _UNFINISHED = ".unfinished"
 
 Save = Callable[[Path, int, Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """What is known of an optimiser step before its first batch is learned from."""
+
+    longest: int = 0
+    """Tokens of the longest right answer."""
+    sums: Sums | None = None
+    """Of all its batches; None where there is one."""
+    fed: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """Own answers, by batch, where they are written already."""
 
 
 class SystemTrainer(Trainer):
@@ -91,7 +105,9 @@ class SystemTrainer(Trainer):
         self._save_system, self._validate, self._keep = save, validate, keep
         self._by_length, self._held_out = by_length, held_out
         self._metrics: dict[str, float] = {}
-        self.records = Records(self.folder, own)
+        self._batches: list[dict[str, Tensor]] = []
+        self._step = _Step()
+        self.records = Records(self.folder, own, system)
         self.add_callback(self.records)
         self.add_callback(Bar())
 
@@ -107,6 +123,15 @@ class SystemTrainer(Trainer):
         lengths = [len(row.prompt) + len(row.answer) for row in rows.rows]
         return ByLength(lengths, self._train_batch_size, int(self.args.seed))
 
+    def get_batch_samples(
+        self, epoch_iterator: Iterator, num_batches: int, *device: Any
+    ) -> tuple[list, Any]:
+        """The batches of a step, which are looked at before the first one is read."""
+        found, _ = super().get_batch_samples(epoch_iterator, num_batches, *device)
+        self._batches = found
+        # A number: their losses are shares of the step's, and not to be divided again.
+        return found, 1
+
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -114,18 +139,85 @@ class SystemTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The system's loss of a batch, of which own answers may be part."""
-        step = self.state.global_step
-        place = self.records.batches * self.args.world_size + self.args.process_index
-        fed = {}
-        if self.own is not None:
-            # Mixed precision is put on the system's forward, which a roll-out goes past.
-            with self.accelerator.autocast():
-                fed = self.own.fed(self.system, inputs, step=step, place=place)
+        """What a batch, of which own answers may be part, adds to its step's loss."""
+        i = self.records.batches
+        if i == 0:
+            self._step = self._look_ahead()
+        if i in self._step.fed:
+            fed = self._step.fed[i]
+        else:
+            fed = self._fed(inputs, i, longest=self._step.longest)
         found = model(**inputs, **fed)
-        self.records.note(found, bool(fed))
-        loss = found["loss"] + orthogonality_penalty(self.system.model)
+        sums = self._over_ranks(sums_of(found))
+        self.records.note(sums, bool(fed))
+        step = sums if self._step.sums is None else self._step.sums
+        loss = share_of_step(self.system, found, step)
+        share = (found["rows"] / step[3]).float()
+        loss = loss + share * orthogonality_penalty(self.system.model)
+        # Gradients are averaged over ranks, where they are to be added.
+        loss = loss * self.args.world_size
         return (loss, found) if return_outputs else loss
+
+    def _look_ahead(self) -> "_Step":
+        """What the batches of a step have to know of each other.
+
+        One batch on one rank knows it all. Of several, the tokens that count, which hang
+        on what the model writes by itself, come first; and where losses are not joined by
+        a sum, the losses themselves, by one more pass without a graph.
+        """
+        longest = max(
+            (b["answer_ids"].shape[1] for b in self._batches if "answer_ids" in b),
+            default=0,
+        )
+        if self.args.world_size > 1:
+            mine = torch.tensor([longest], device=self.args.device)
+            longest = int(self.accelerator.gather(mine).max())  # type: ignore[union-attr]
+        if len(self._batches) == 1:
+            return _Step(longest)
+        batches = [self._prepare_inputs(batch) for batch in self._batches]
+        fed = {
+            i: self._fed(batch, i, longest=longest, once=False)
+            for i, batch in enumerate(batches)
+        }
+        alignment, total = self.system.alignment, []
+        with torch.no_grad(), self._undrawn(), self.accelerator.autocast():
+            for i, batch in enumerate(batches):
+                if alignment is None or alignment.affine:
+                    tokens = self.system.tokens(batch, fed[i].get("fed_mask"))
+                    rows = torch.tensor(len(batch["labels"]))
+                    counts = torch.tensor([0, int(tokens), 0, int(rows)])
+                    total.append(counts.double().to(self.args.device))
+                else:
+                    total.append(sums_of(self.system(**batch, **fed[i])))
+        return _Step(longest, self._over_ranks(torch.stack(total).sum(0)), fed)
+
+    def _fed(
+        self, batch: dict[str, Tensor], i: int, *, longest: int, once: bool = True
+    ) -> dict[str, Any]:
+        """Own answers for the step's batch i, if it is to read any."""
+        if self.own is None:
+            return {}
+        place = i * self.args.world_size + self.args.process_index
+        # Mixed precision is put on the system's forward, which a roll-out goes past.
+        with self.accelerator.autocast():
+            return self.own.fed(
+                self.system,
+                batch,
+                step=self.state.global_step,
+                place=place,
+                longest=longest,
+                once=once,
+            )
+
+    def _over_ranks(self, sums: Sums) -> Sums:
+        if self.args.world_size == 1:
+            return sums
+        return self.accelerator.reduce(sums, reduction="sum")  # type: ignore[return-value]
+
+    def _undrawn(self) -> Any:
+        """Dropout draws again afterwards what it draws in here."""
+        on_gpu = self.args.device.type == "cuda"
+        return torch.random.fork_rng([self.args.device] if on_gpu else [])
 
     def _clip_grad_norm(self, model: torch.nn.Module) -> Any:
         self.records.grad_norm = super()._clip_grad_norm(model)

@@ -8,6 +8,7 @@ from torch import Tensor
 from mi_probe.capture.forward import evaluating
 from mi_probe.predgen.encoding import Rows, collate
 from mi_probe.predgen.inference import answer
+from mi_probe.predgen.loss_sums import loss_of, sums_of
 from mi_probe.predgen.metrics import selection_score
 from mi_probe.predgen.systems import System, pad_token
 from mi_probe.tasks import Task
@@ -46,12 +47,13 @@ def validate(
 
 
 def mean_loss(system: System, rows: Rows, batch_size: int = 16) -> float:
-    """The system's loss a row, right answers read, in evaluation mode."""
-    total = 0.0
+    """The system's loss, right answers read, in evaluation mode.
+
+    Of the rows together, whatever the batches that they are read in.
+    """
     with torch.no_grad(), evaluating(system):
-        for batch in _batches(system, rows, batch_size):
-            total += float(system(**batch)["loss"]) * len(batch["labels"])
-    return total / len(rows)
+        found = [sums_of(system(**b)) for b in _batches(system, rows, batch_size)]
+    return loss_of(system, torch.stack(found).sum(0))
 
 
 def _batches(system: System, rows: Rows, size: int) -> Iterator[dict[str, Tensor]]:

@@ -1,5 +1,7 @@
 """The three systems read identical prompts in identical batches, whatever the options."""
 
+from collections import Counter
+
 import pytest
 from planted_tasks import quick
 from tiny import tiny_model
@@ -44,3 +46,22 @@ def test_batches_are_the_same(tokenizer, changes, classes, tmp_path, monkeypatch
         of[objective], read = read, []
     assert len(of["predictor"]) == 6 * changes.get("epochs", 1)
     assert of["predictor"] == of["generator"] == of["predgen"]
+
+
+def test_whole_epochs_read_each_row_equally_often(
+    classes, folder_of, tmp_path, monkeypatch
+):
+    read: Counter[tuple[int, ...]] = Counter()
+    forward = System.forward
+
+    def noted(self, prompt_ids, prompt_mask, *args, **kwargs):
+        pairs = zip(prompt_ids, prompt_mask, strict=True)
+        read.update(tuple(ids[mask].tolist()) for ids, mask in pairs if self.training)
+        return forward(self, prompt_ids, prompt_mask, *args, **kwargs)
+
+    monkeypatch.setattr(System, "forward", noted)
+    few = {"steps": None, "epochs": 3.0, "train_rows": 21, "batch_size": 4}
+    few |= {"accumulation": 2, "reserve": 4, "validation_rows": 4, "checkpoint_every": 99}
+    train(quick("predictor", folder_of("llama"), classes, **few), tmp_path / "out")
+    assert set(read.values()) == {3}
+    assert len(read) == 21
