@@ -8,7 +8,7 @@ import pandas as pd
 
 from mi_probe.contents import plain
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,9 @@ class Row:
     objective: str
     """How the model was trained: ``predictor``, ``generator`` or ``predgen``; empty for
     a model that no checkpoint of this package describes."""
+    trainable: int | None
+    """Numbers that its training could change, head and alignment included; None where no
+    checkpoint of this package says so."""
     estimator: str
     settings: str
     """The estimator's settings, as JSON."""

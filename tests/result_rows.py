@@ -14,7 +14,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
     names = {0: "embed", n_layers: "final_norm"}
     site = more.pop("site", names.get(layer, f"block.{layer - 1:g}"))
     found = dict.fromkeys(COLUMNS, None) | {
-        "schema_version": 3,
+        "schema_version": 4,
         "quantity": "I_YZ" if view == "full" else "I_YZp",
         "site": site,
         "layer": layer,

@@ -108,7 +108,7 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
         ("row_id,seed\na,0\n", "lack the columns"),
         ("row_id,seed\na,x\n", "must be whole tables"),
         ("row_id,seed\na,1\nb", "is none (its last line is cut off)"),
-        ("row_id,schema_version\na,7\n", "schema_version must be 3, this program's"),
+        ("row_id,schema_version\na,7\n", "schema_version must be 4, this program's"),
     ],
 )
 def test_a_folder_that_is_no_result_is_one_line(tmp_path, capsys, content, words):
@@ -158,8 +158,8 @@ def test_rows_of_a_newer_version_are_said(command, tmp_path, capsys):
     options = [str(tmp_path / "results"), "--out", str(tmp_path / "f.html")]
     (rows / "a.json").write_text('{"schema_version": 9, "rows": []}')
     assert command(options) == 2
-    assert "schema_version must be 3, this program's" in capsys.readouterr().err
-    (rows / "a.json").write_text('{"schema_version": 3, "row"')
+    assert "schema_version must be 4, this program's" in capsys.readouterr().err
+    (rows / "a.json").write_text('{"schema_version": 4, "row"')
     assert command(options) == 2
     assert "a.json must be a result row; it is damaged" in capsys.readouterr().err
 

@@ -40,6 +40,7 @@ ROW = Row(
     adapter_sha=None,
     checkpoint_step=None,
     objective="predgen",
+    trainable=150_000,
     estimator="mine",
     settings="{}",
     critic="network kept in 1 of 5 folds",
@@ -86,7 +87,7 @@ def test_columns_are_the_contract():
     assert ",".join(COLUMNS) == (
         "schema_version,row_id,quantity,site,layer,n_layers,view,token_set,y_kind,"
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
-        "checkpoint_step,objective,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
+        "checkpoint_step,objective,trainable,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
         "extrapolated_reliable,extrapolated_reason,extrapolated_method,"
         "null_mean,null_high,n_permutations,p_value,H_Y_nats,"
@@ -119,7 +120,7 @@ def test_the_csv_is_the_table(tmp_path):
     assert text.splitlines()[0] == ",".join(COLUMNS)
     assert ",block.1,2,3,mean," in text
     assert (
-        ",None,,4,2,org/model,,,,,predgen,mine" in text
+        ",None,,4,2,org/model,,,,,predgen,150000,mine" in text
     )  # 'None' is a task, empty is none
 
 
@@ -212,8 +213,8 @@ def test_folders_that_hold_no_results(tmp_path):
     ("change", "message"),
     [
         (lambda text: text[: len(text) // 2], "damaged.*Remove it"),
-        (lambda text: text.replace('"schema_version": 3', '"schema_version": 9'), "9"),
-        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 3"),
+        (lambda text: text.replace('"schema_version": 4', '"schema_version": 9'), "9"),
+        (lambda text: text.replace('"stderr"', '"sd"'), "schema_version must be 4"),
     ],
 )
 def test_rows_of_another_schema_or_damaged(tmp_path, change, message):

@@ -99,6 +99,7 @@ def open_trained(
         model=str(place.parent if step_of(place) is not None else place),
         step=config["step"],
         objective=own.objective,
+        trainable=sum(config["trainable"].values()),
         head=own.pooling if predictor else None,
     )
     return measurable_of(
@@ -114,7 +115,10 @@ def open_trained(
             "task": describe(measured),
             "checkpoint": {
                 key: config[key]
-                for key in ("objective", "backbone", "revision", "peft", "seed", "step")
+                for key in (
+                    *("objective", "backbone", "revision", "peft", "trainable"),
+                    *("seed", "step"),
+                )
             },
             "train_ids_sha256": config["train_ids_sha256"],
         },

@@ -11,6 +11,9 @@ from mi_probe.predgen.director import DIRECTORS, LogitsAdapter, TaskAdapter
 from mi_probe.predgen.heads import PooledHead
 from mi_probe.predgen.systems import System
 
+WIDTH = 256
+"""Units of a head's hidden layer."""
+
 
 def build_system(backbone: Backbone, design: Design, *, seed: int = 0) -> System:
     """The system, with a new head.
@@ -36,11 +39,14 @@ def build_system(backbone: Backbone, design: Design, *, seed: int = 0) -> System
 
 def _head(backbone: Backbone, design: Design, seed: int) -> nn.Module | None:
     size, n = backbone.hidden_size, design.n_outputs
+    width = WIDTH if design.head == "network" else None
     if design.objective == "predictor":
-        return PooledHead(size, n, design.pooling, seed=seed)
+        return PooledHead(size, n, design.pooling, width=width, seed=seed)
     if design.objective == "generator":
         return None
+    if design.head != "own":
+        return PooledHead(size, n, "mean", width=width, seed=seed)
     if design.adapter == "logits":
         vocabulary = backbone.base.config.get_text_config(decoder=True).vocab_size
         return LogitsAdapter(vocabulary, n, seed=seed)
-    return TaskAdapter(size, n, seed=seed)
+    return TaskAdapter(size, n, width=WIDTH, seed=seed)

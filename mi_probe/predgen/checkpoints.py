@@ -33,12 +33,12 @@ from mi_probe.predgen.systems import System
 
 PREDGEN_CONFIG = "predgen_config.json"
 HEAD = "head.safetensors"
-SCHEMA = 2
+SCHEMA = 3
 _KEYS = (
     *("schema", "objective", "backbone", "revision", "base", "task", "task_options"),
     *("label_names", "target", "peft", "design", "settings", "seed", "data_sha256"),
     *("reserved_split", "reserved_ids", "train_ids_sha256", "prompt_tokens", "notes"),
-    *("step", "versions", "metrics"),
+    *("trainable", "step", "versions", "metrics"),
 )
 _SETTINGS = ("seed", "train_rows", "validation_rows", "reserve")
 """Those by which the rows are drawn again."""
@@ -96,7 +96,8 @@ def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) 
         folder: where to; made if it is not there.
         system: what to save, with its backbone and tokenizer.
         config: what made it; see `mi_probe.predgen.training`. It must have exactly the
-            keys that `load_checkpoint` asks for, besides ``schema`` and ``design``.
+            keys that `load_checkpoint` asks for, besides ``schema``, ``design`` and
+            ``trainable``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +106,8 @@ def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) 
         system.backbone.tokenizer.save_pretrained(str(folder))
     weights = {name: t.detach().cpu().contiguous() for name, t in _on_top(system).items()}
     save_file(weights, folder / HEAD, metadata={"format": "pt"})
-    content = {"schema": SCHEMA, "design": asdict(system.design), **config}
+    made = {"design": asdict(system.design), "trainable": system.trainable}
+    content = {"schema": SCHEMA, **made, **config}
     assert set(content) == set(_KEYS), set(content) ^ set(_KEYS)
     # PEFT's model card is a form that nobody has filled in.
     (folder / "README.md").unlink(missing_ok=True)

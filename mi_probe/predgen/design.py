@@ -12,6 +12,7 @@ from mi_probe.tasks import Task
 Objective = Literal["predictor", "generator", "predgen"]
 OBJECTIVES: tuple[Objective, ...] = ("predictor", "generator", "predgen")
 ADAPTERS = ("states", "logits")
+HEADS = ("own", "linear", "network")
 LossOn = Literal["answer", "all"]
 _DIRECTORS = {"classes": ("cross_entropy", "bce"), "scores": ("mse", "mae", "huber")}
 
@@ -30,6 +31,10 @@ class Design:
     """The Predictor's."""
     adapter: str = "states"
     """What PredGen's task adapter reads."""
+    head: str = "own"
+    """``own``: the Predictor's is a linear map, PredGen's its task adapter, which has a
+    hundred times the weights. ``linear`` or ``network``: one and the same map for both, on
+    the Predictor's pooled state and on the mean state of PredGen's answer."""
     alignment: str = "balanced"
     """Of `ALIGNMENTS`."""
     mean: float = 0.0
@@ -51,12 +56,21 @@ class Design:
                 f"director of a task whose labels are {self.kind} must be one of "
                 f"{', '.join(fitting)}; got '{self.director}'."
             )
-        for name, known in (("alignment", ALIGNMENTS), ("adapter", ADAPTERS)):
+        for name, known in (
+            ("alignment", ALIGNMENTS),
+            ("adapter", ADAPTERS),
+            ("head", HEADS),
+        ):
             if getattr(self, name) not in known:
                 raise InputError(
                     f"{name} must be one of {', '.join(known)}; got "
                     f"'{getattr(self, name)}'."
                 )
+        if self.adapter == "logits" and self.head != "own":
+            raise InputError(
+                "head must be 'own' where the task adapter reads logits, of which the "
+                f"Predictor has none; got '{self.head}'. Leave out head or adapter."
+            )
 
 
 def design_for(

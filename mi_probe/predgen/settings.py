@@ -89,6 +89,11 @@ class TrainSettings:
         "what PredGen's task adapter reads: the answer's states, or logits as published",
         "states",
     )
+    head: Literal["own", "linear", "network"] = about(
+        "'linear' or 'network' gives the Predictor and PredGen heads of one capacity; with "
+        "'own' the task adapter is by far the larger",
+        "own",
+    )
     director: str | None = about(
         "loss of the head: cross_entropy or bce for classes; mse, mae or huber for scores"
     )

@@ -88,6 +88,16 @@ class System(nn.Module):
         return self.design.objective
 
     @property
+    def trainable(self) -> dict[str, int]:
+        """How many numbers are trained, of the model, the head and the alignment."""
+        parts = {"model": self.model, "head": self.head, "alignment": self.alignment}
+        return {
+            name: sum(p.numel() for p in part.parameters() if p.requires_grad)
+            for name, part in parts.items()
+            if part is not None
+        }
+
+    @property
     def reads_logits(self) -> bool:
         """Whether the task adapter is the published one, on vocabulary logits."""
         return isinstance(self.head, LogitsAdapter)

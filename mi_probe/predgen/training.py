@@ -167,6 +167,7 @@ def _prepare(
         director=settings.director,
         pooling=settings.pooling,
         adapter=settings.adapter,
+        head=settings.head,
         alignment=settings.alignment,
         loss_on=settings.loss_on,
         ends=settings.ends,
@@ -212,9 +213,12 @@ def _prepare(
 def _system(
     settings: TrainSettings, backbone: Backbone, design: Design, total: int
 ) -> System:
+    # The decoder of an encoder-decoder's Predictor is never run.
+    pair = backbone.kind == "encoder-decoder"
+    encoder_alone = pair and design.objective == "predictor"
     model = apply_peft(
         backbone.model,  # type: ignore[arg-type]
-        settings.peft_settings,
+        replace(settings.peft_settings, encoder_alone=encoder_alone),
         total_steps=total,
         seed=settings.seed,
         base_name=lasting_name(settings.backbone),

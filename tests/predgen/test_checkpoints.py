@@ -106,7 +106,7 @@ def test_truncated_json(broken):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"schema": 99}, "schema of a checkpoint must be 2"),
+        ({"schema": 99}, "schema of a checkpoint must be 3"),
         ({"more": 1}, "differs in more"),
         ({"settings": {"seed": 0}}, "lack train_rows, validation_rows, reserve"),
     ],

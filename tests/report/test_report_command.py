@@ -199,7 +199,7 @@ def test_a_damaged_table_is_named(tmp_path, capsys):
     [
         ('{"runs": [{"environment": 3}]}', "must be the record of the runs; it is damaged"),
         ('{"runs": [', "must be the record of the runs; it is damaged"),
-        ('{"schema_version": 9, "runs": []}', "schema_version must be at most 3"),
+        ('{"schema_version": 9, "runs": []}', "schema_version must be at most 4"),
     ],
 )
 def test_a_record_that_is_damaged_or_newer_is_named(tmp_path, capsys, content, words):
