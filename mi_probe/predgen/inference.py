@@ -126,11 +126,11 @@ def write(
     """
     _check_writes(backbone)
     found: list[tuple[int, ...]] = [()] * len(rows)
-    for index, ids, mask in _prompts(backbone, rows, batch_size):
+    for index, batch in batches(backbone, rows, batch_size):
         tokens, there = roll_out(
             backbone.model,
-            ids,
-            mask,
+            batch["prompt_ids"],
+            batch["prompt_mask"],
             max_new_tokens=max_new_tokens,
             eos_id=eos_id,
             pad_id=pad_token(backbone),
@@ -232,21 +232,20 @@ def _of_head(
     """The predictions of a Predictor's head, or of PredGen's adapter on its answers."""
     found = np.zeros(len(rows))
     with torch.no_grad(), evaluating(system):
-        for index, ids, mask in _prompts(
-            system.backbone, rows, batch_size, left=system.objective != "predictor"
-        ):
+        left = system.objective != "predictor"
+        for index, batch in batches(system.backbone, rows, batch_size, left=left):
             fed: tuple[Tensor, ...] = ()
             if answers is not None:
                 fed = _padded_right(system.backbone, [answers[i] for i in index])
-            outputs = system.outputs(ids, mask, *fed)
+            outputs = system.outputs(batch["prompt_ids"], batch["prompt_mask"], *fed)
             found[index] = system.values(outputs).double().cpu().numpy()
     return found
 
 
-def _prompts(
-    backbone: Backbone, rows: Rows, size: int, *, left: bool = True
-) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Rows' places, ids and mask, in batches of like length, the longest first."""
+def batches(
+    backbone: Backbone, rows: Rows, size: int, *, left: bool = True, classes: bool = False
+) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+    """Rows' places and what `collate` makes of them, batched by length, longest first."""
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i].prompt))
     for start in range(0, len(order), size):
         index = order[start : start + size]
@@ -254,10 +253,9 @@ def _prompts(
             [rows[i] for i in index],
             pad=pad_token(backbone),
             left=left and backbone.kind == "decoder",
-            classes=False,
+            classes=classes,
         )
-        device = backbone.device
-        yield index, batch["prompt_ids"].to(device), batch["prompt_mask"].to(device)
+        yield index, {name: t.to(backbone.device) for name, t in batch.items()}
 
 
 def _padded_right(

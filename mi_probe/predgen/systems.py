@@ -21,7 +21,7 @@ from mi_probe.capture.sequences import decoder_start
 from mi_probe.errors import InputError
 from mi_probe.predgen.design import OBJECTIVES, Design, Objective
 from mi_probe.predgen.director import LogitsAdapter
-from mi_probe.predgen.one_reading import read_own
+from mi_probe.predgen.one_reading import ReadPrompt
 from mi_probe.predgen.reader import Writing
 
 
@@ -112,6 +112,7 @@ class System(nn.Module):
         fed_ids: Int[Tensor, "b k"] | None = None,
         fed_mask: Bool[Tensor, "b k"] | None = None,
         writing: Writing | None = None,
+        prompt: ReadPrompt | None = None,
     ) -> dict[str, Tensor]:
         """The losses of a batch, in nats for cross-entropies.
 
@@ -126,24 +127,27 @@ class System(nn.Module):
             fed_mask: true at real ones.
             writing: how the model is to write the answer that it reads, in this very pass
                 over the prompt (`can_read_once`).
+            prompt: these prompts, where they have been read already.
 
         Returns:
             ``loss``, and those of ``writer`` and ``director`` that there are: means over
-            the batch's ``tokens`` and ``rows``, whose numbers are given too.
+            the batch's ``tokens`` and ``rows``, whose numbers are given too. Of a
+            Predictor also the ``outputs`` of its head.
         """
         rows = torch.tensor(len(labels), device=labels.device)
         if self.objective == "predictor":
-            director = self._directed(self.outputs(prompt_ids, prompt_mask), labels)
-            none = torch.zeros_like(rows)
-            return {"loss": director, "director": director, "tokens": none, "rows": rows}
+            outputs = self.outputs(prompt_ids, prompt_mask)
+            director = self._directed(outputs, labels)
+            counts = {"tokens": torch.zeros_like(rows), "rows": rows}
+            return {"loss": director, "director": director, "outputs": outputs, **counts}
         assert answer_ids is not None
         assert answer_mask is not None
         if writing is not None:
-            fed_mask, read = self._read_own(prompt_ids, prompt_mask, writing)
-        else:
-            if fed_ids is None or fed_mask is None:
-                fed_ids, fed_mask = answer_ids, answer_mask
-            read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask)
+            prompt = ReadPrompt(self.model, prompt_ids, prompt_mask)
+            fed_ids, fed_mask = prompt.write(writing)
+        if fed_ids is None or fed_mask is None:
+            fed_ids, fed_mask = answer_ids, answer_mask
+        read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask, prompt)
         answer_ids, kept = comparable(answer_ids, answer_mask, fed_mask)
         writer, tokens = _cross_entropy(read.logits, answer_ids, kept), kept.sum()
         if read.prompt_logits is not None:
@@ -189,6 +193,7 @@ class System(nn.Module):
         prompt_mask: Bool[Tensor, "b n"],
         fed_ids: Int[Tensor, "b m"] | None = None,
         fed_mask: Bool[Tensor, "b m"] | None = None,
+        prompt: ReadPrompt | None = None,
     ) -> Float[Tensor, "b k"]:
         """What the head says: of the prompt, or of PredGen's written answer.
 
@@ -204,7 +209,7 @@ class System(nn.Module):
             return self.head(self._prompt_states(prompt_ids, prompt_mask), prompt_mask)
         assert fed_ids is not None
         assert fed_mask is not None
-        read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask)
+        read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask, prompt)
         return self._adapted(read, fed_mask)
 
     def values(self, outputs: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
@@ -219,8 +224,14 @@ class System(nn.Module):
         prompt_mask: Bool[Tensor, "b n"],
         fed_ids: Int[Tensor, "b m"],
         fed_mask: Bool[Tensor, "b m"],
+        prompt: ReadPrompt | None = None,
     ) -> Read:
-        """One pass over the prompt and an answer."""
+        """One pass over the prompt, unless it has been read, and an answer."""
+        if prompt is not None:
+            found = prompt.answer(fed_ids, fed_mask)
+            if self.reads_logits:
+                return Read(found.before, None, answer_logits=found.after)
+            return Read(found.before, found.states)
         states = self.objective == "predgen" and not self.reads_logits
         if self.backbone.kind == "encoder-decoder":
             return self._read_pair(prompt_ids, prompt_mask, fed_ids, fed_mask, states)
@@ -247,14 +258,6 @@ class System(nn.Module):
         before = found.logits[:, : -m - 1] if self.design.loss_on == "all" else None
         after = found.logits[:, -m:] if self.reads_logits else None
         return Read(found.logits[:, -m - 1 : -1], last, before, after)
-
-    def _read_own(
-        self, prompt_ids: Tensor, prompt_mask: Tensor, writing: Writing
-    ) -> tuple[Tensor, Read]:
-        """The mask of an answer that the model writes, and the pass over it."""
-        own = read_own(self.model, prompt_ids, prompt_mask, writing)
-        states, after = (None, own.after) if self.reads_logits else (own.states, None)
-        return own.mask, Read(own.before, states, answer_logits=after)
 
     def _read_pair(
         self,

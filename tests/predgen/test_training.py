@@ -173,7 +173,7 @@ def test_a_stop_after_the_last_step_loses_nothing(
     settings = quick("predgen", folder_of("llama"), classes, **few)
     whole = train(settings, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("mi_probe.predgen.final_model.mean_loss", _stop)
+        patch.setattr("mi_probe.predgen.final_model.answers_and_loss", _stop)
         with pytest.raises(KeyboardInterrupt):
             train(settings, tmp_path / "cut")
     again = train(settings, tmp_path / "cut", callbacks=[Stop(4)])
