@@ -40,8 +40,8 @@ _KEYS = (
     *("reserved_split", "reserved_ids", "train_ids_sha256", "prompt_tokens", "notes"),
     *("trainable", "step", "versions", "metrics"),
 )
-_SETTINGS = ("seed", "train_rows", "validation_rows", "reserve")
-"""Those by which the rows are drawn again."""
+_SETTINGS = ("seed", "train_rows", "validation_rows", "reserve", "dtype")
+"""Those by which the rows are drawn and the model is read again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +162,7 @@ def load_checkpoint(
     folder: str | Path,
     *,
     device: str = "cpu",
-    dtype: str = "float32",
+    dtype: str | None = None,
     local_files_only: bool = False,
     task: str | None = None,
 ) -> Checkpoint:
@@ -171,7 +171,7 @@ def load_checkpoint(
     Args:
         folder: one that `save_checkpoint` wrote.
         device: as torch names it.
-        dtype: of the weights.
+        dtype: of the weights; None for that of the training.
         local_files_only: no network for an adapter's base.
         task: the declared one that the caller means to give it, see `check_task`.
 
@@ -189,7 +189,7 @@ def load_checkpoint(
     backbone = load_backbone(
         str(place),
         device=device,
-        dtype=dtype,
+        dtype=dtype or config["settings"]["dtype"],
         local_files_only=local_files_only,
         lm_head=design.objective != "predictor",
         # It says itself at which step it was saved; after one of rate 0 it is the base.

@@ -234,7 +234,7 @@ def _of_head(
     with torch.no_grad(), evaluating(system):
         left = system.objective != "predictor"
         for index, batch in batches(system.backbone, rows, batch_size, left=left):
-            fed: tuple[Tensor, ...] = ()
+            fed = None, None
             if answers is not None:
                 fed = _padded_right(system.backbone, [answers[i] for i in index])
             outputs = system.outputs(batch["prompt_ids"], batch["prompt_mask"], *fed)

@@ -120,6 +120,11 @@ class TrainSettings:
     max_grad_norm: float = about("gradients are clipped to it", 1.0)
     group_by_length: bool = about("rows of like lengths in a batch: less padding", False)
     gradient_checkpointing: bool = about("less memory, a second forward pass", False)
+    dtype: str = about(
+        "of the frozen base's weights; bfloat16 halves their memory. Adapters and heads "
+        f"stay in float32. One of {', '.join(PRECISIONS)}; measure with the same --dtype",
+        "float32",
+    )
     precision: str = about(
         f"of the arithmetic, by autocast: {', '.join(PRECISIONS)}", "float32"
     )
@@ -157,10 +162,21 @@ class TrainSettings:
             raise InputError(
                 f"pooling must be one of {', '.join(POOLINGS)}; got '{self.pooling}'."
             )
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"precision must be one of {', '.join(PRECISIONS)}; got '{self.precision}'."
-            )
+        for name in ("precision", "dtype"):
+            if getattr(self, name) not in PRECISIONS:
+                raise InputError(
+                    f"{name} must be one of {', '.join(PRECISIONS)}; got "
+                    f"'{getattr(self, name)}'."
+                )
+        if self.dtype != "float32":
+            names = ("also_train", "train_biases")
+            self._refuse(names, f"dtype '{self.dtype}', in which small steps are lost")
+            if self.peft == "none":
+                raise InputError(
+                    "dtype must be float32 with peft 'none', which trains the base's "
+                    f"weights themselves; got '{self.dtype}'. Give --precision "
+                    f"{self.dtype}, or a PEFT method."
+                )
         if self.lr_schedule not in LR_SCHEDULES:
             raise InputError(
                 f"lr_schedule must be one of {', '.join(LR_SCHEDULES)}; got "

@@ -124,10 +124,10 @@ class SystemTrainer(Trainer):
         return ByLength(lengths, self._train_batch_size, int(self.args.seed))
 
     def get_batch_samples(
-        self, epoch_iterator: Iterator, num_batches: int, *device: Any
+        self, epoch_iterator: Iterator, num_batches: int, device: torch.device
     ) -> tuple[list, Any]:
         """The batches of a step, which are looked at before the first one is read."""
-        found, _ = super().get_batch_samples(epoch_iterator, num_batches, *device)
+        found, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         self._batches = found
         # A number: their losses are shares of the step's, and not to be divided again.
         return found, 1

@@ -144,6 +144,7 @@ def _prepare(
         settings.backbone,
         revision=settings.revision,
         local_files_only=settings.local_files_only,
+        dtype=settings.dtype,
         lm_head=settings.objective != "predictor",
     )
     check_objective(settings.objective, backbone.kind)
