@@ -1,7 +1,9 @@
 """A system out of a backbone and a design."""
 
 from collections.abc import Callable
+from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from mi_probe.backbones import Backbone
@@ -30,6 +32,8 @@ def build_system(backbone: Backbone, design: Design, *, seed: int = 0) -> System
     predgen = design.objective == "predgen"
     alignment = ALIGNMENTS[design.alignment]() if predgen else None
     director: Callable[[Tensor, Tensor], Tensor] = DIRECTORS[design.director]
+    if design.class_weights is not None:
+        director = partial(director, weights=torch.tensor(design.class_weights))
     system = System(backbone, design, head=head, alignment=alignment, director=director)
     for part in (head, alignment):
         if part is not None:

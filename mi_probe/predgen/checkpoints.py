@@ -28,7 +28,7 @@ from mi_probe.errors import InputError
 from mi_probe.predgen.adapters import save_model
 from mi_probe.predgen.build import build_system
 from mi_probe.predgen.data import Source
-from mi_probe.predgen.design import Design
+from mi_probe.predgen.design import read_design
 from mi_probe.predgen.systems import System
 
 PREDGEN_CONFIG = "predgen_config.json"
@@ -185,7 +185,7 @@ def load_checkpoint(
     if task is not None:
         check_task(config, task, place)
     with user_files(PREDGEN_CONFIG, place):
-        design = Design(**config["design"])
+        design = read_design(config["design"])
     backbone = load_backbone(
         str(place),
         device=device,

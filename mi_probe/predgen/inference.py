@@ -7,7 +7,7 @@ states are the same (tests/predgen/test_inference.py).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -84,7 +84,8 @@ def answer(system: System, task: Task, rows: Rows, *, batch_size: int = 16) -> A
         InputError: as the model's architecture has it.
     """
     if system.objective == "predictor":
-        return Answers(_of_head(system, rows, None, batch_size), by_head=True)
+        values = _of_head(system, rows, None, batch_size)
+        return answers_of(system, task, values, None)
     design = system.design
     tokens = write(
         system.backbone,
@@ -96,7 +97,31 @@ def answer(system: System, task: Task, rows: Rows, *, batch_size: int = 16) -> A
     values = None
     if system.objective == "predgen":
         values = _of_head(system, rows, tokens, batch_size)
-    return read(system.backbone, task, tokens, values)
+    return answers_of(system, task, values, tokens)
+
+
+def answers_of(
+    system: System,
+    task: Task,
+    values: Float64[np.ndarray, " n"] | None,
+    token_ids: Sequence[Sequence[int]] | None,
+) -> Answers:
+    """What a system says: by its head, where it has one, or by what it wrote.
+
+    Args:
+        system: whose design may cut scores to a range.
+        task: how answers are read.
+        values: the head's; None without one.
+        token_ids: what was written; None of a Predictor.
+    """
+    if token_ids is None:
+        assert values is not None
+        found = Answers(values, by_head=True)
+    else:
+        found = read(system.backbone, task, token_ids, values)
+    if system.design.limits is None:
+        return found
+    return replace(found, values=np.clip(found.values, *system.design.limits))
 
 
 def most_tokens(system: System, rows: Rows) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from mi_probe.errors import InputError
@@ -67,6 +67,8 @@ class SystemTrainer(Trainer):
         validate: Callable[[System, Rows], dict[str, float]],
         keep: int | None = None,
         by_length: bool = False,
+        head_rate: float | None = None,
+        patience: int | None = None,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> None:
         """Make the Trainer.
@@ -81,6 +83,8 @@ class SystemTrainer(Trainer):
             validate: metrics of the system on these.
             keep: how many checkpoints stay, the best one aside; None: all.
             by_length: rows of like lengths share a batch.
+            head_rate: learning rate of the head and the alignment; None: as of the rest.
+            patience: validations without a better one, after which it ends; None: never.
             callbacks: more of the Trainer's callbacks.
         """
         backbone = system.backbone
@@ -104,6 +108,7 @@ class SystemTrainer(Trainer):
         self.own = own
         self._save_system, self._validate, self._keep = save, validate, keep
         self._by_length, self._held_out = by_length, held_out
+        self._head_rate, self._patience = head_rate, patience
         self._metrics: dict[str, float] = {}
         self._batches: list[dict[str, Tensor]] = []
         self._step = _Step()
@@ -115,6 +120,32 @@ class SystemTrainer(Trainer):
     def folder(self) -> Path:
         """Of the run."""
         return Path(str(self.args.output_dir))
+
+    def create_optimizer(self, *args: Any, **kwargs: Any) -> torch.optim.Optimizer:
+        """The optimiser, in which what the objective put on the model has its own rate."""
+        there = self.optimizer is not None
+        found = super().create_optimizer(*args, **kwargs)
+        if there or self._head_rate is None:
+            return found
+        parts = [p for p in (self.system.head, self.system.alignment) if p is not None]
+        on_top = {id(weight) for part in parts for weight in part.parameters()}
+        for group in [*found.param_groups]:
+            weights = group["params"]
+            group["params"] = [w for w in weights if id(w) not in on_top]
+            own = [w for w in weights if id(w) in on_top]
+            if own:
+                rest = {k: v for k, v in group.items() if k != "params"}
+                found.add_param_group({**rest, "params": own, "lr": self._head_rate})
+        return found
+
+    def is_over(self, state: TrainerState) -> bool:
+        """Whether a training has taken its last step, or lost patience."""
+        told = [e["eval_selection"] for e in state.log_history if "eval_selection" in e]
+        if state.global_step >= self.args.max_steps or self._patience is None or not told:
+            return state.global_step >= self.args.max_steps
+        sign = 1 if self.args.greater_is_better else -1
+        best = max(range(len(told)), key=lambda i: (sign * told[i], -i))
+        return len(told) - 1 - best >= self._patience
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if not self._by_length:
@@ -249,6 +280,8 @@ class SystemTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(
             self.args, self.state, self.control, named
         )
+        if self.is_over(self.state):
+            self.control.should_training_stop = True
         return named
 
     def _get_output_dir(self, trial: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState
 
 from mi_probe.backbones import Backbone, load_backbone
-from mi_probe.backbones.folders import lasting_name, step_of
+from mi_probe.backbones.folders import lasting_name
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.errors import InputError
 from mi_probe.predgen.arguments import device_of, trainer_arguments
@@ -105,9 +105,10 @@ def train(
                 for note in notes:
                     say(f"{name} rows: {note}")
         resume = _resumable(folder, run.config)
-        if resume is not None and step_of(resume) == run.trainer.args.max_steps:
+        state = resume and TrainerState.load_from_json(f"{resume}/{STATE}")
+        if state and run.trainer.is_over(state):
             # Stopped after its last step: the Trainer would take one more.
-            run.trainer.state = TrainerState.load_from_json(f"{resume}/{STATE}")
+            run.trainer.state = state
         else:
             run.trainer.train(resume_from_checkpoint=resume and str(resume))
         if run.trainer.args.should_save:
@@ -169,6 +170,8 @@ def _prepare(
         pooling=settings.pooling,
         adapter=settings.adapter,
         head=settings.head,
+        class_weights=settings.class_weights,
+        clamp=settings.clamp,
         alignment=settings.alignment,
         loss_on=settings.loss_on,
         ends=settings.ends,
@@ -206,6 +209,8 @@ def _prepare(
         validate=partial(validate, task=splits.validation, batch_size=size, selects=True),
         keep=settings.keep_checkpoints,
         by_length=settings.group_by_length,
+        head_rate=settings.head_learning_rate,
+        patience=settings.patience,
         callbacks=callbacks,
     )
     return _Run(settings, splits, config, trainer, encoded["test"])

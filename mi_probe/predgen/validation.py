@@ -6,8 +6,7 @@ from torch import Tensor
 
 from mi_probe.capture.forward import evaluating
 from mi_probe.predgen.encoding import Rows, end_token
-from mi_probe.predgen.inference import Answers, batches, most_tokens
-from mi_probe.predgen.inference import read as read_texts
+from mi_probe.predgen.inference import Answers, answers_of, batches, most_tokens
 from mi_probe.predgen.loss_sums import loss_of, sums_of
 from mi_probe.predgen.metrics import selection_score
 from mi_probe.predgen.one_reading import ReadPrompt, can_read_once
@@ -89,9 +88,8 @@ def answers_and_loss(
             if outputs is not None:
                 values[index] = system.values(outputs).double().cpu().numpy()
     loss = loss_of(system, torch.stack(sums).sum(0))
-    if not writes:
-        return Answers(values, by_head=True), loss
-    return read_texts(backbone, task, tokens, values if predgen else None), loss
+    said = values if predgen or not writes else None
+    return answers_of(system, task, said, tokens if writes else None), loss
 
 
 def _written(
