@@ -9,7 +9,12 @@ from torch import Tensor, nn
 from mi_probe.backbones import Backbone
 from mi_probe.predgen.alignment import ALIGNMENTS
 from mi_probe.predgen.design import Design
-from mi_probe.predgen.director import DIRECTORS, LogitsAdapter, TaskAdapter
+from mi_probe.predgen.director import (
+    DIRECTORS,
+    LogitsAdapter,
+    TaskAdapter,
+    cross_entropy,
+)
 from mi_probe.predgen.heads import PooledHead
 from mi_probe.predgen.systems import System
 
@@ -33,7 +38,7 @@ def build_system(backbone: Backbone, design: Design, *, seed: int = 0) -> System
     alignment = ALIGNMENTS[design.alignment]() if predgen else None
     director: Callable[[Tensor, Tensor], Tensor] = DIRECTORS[design.director]
     if design.class_weights is not None:
-        director = partial(director, weights=torch.tensor(design.class_weights))
+        director = partial(cross_entropy, weights=torch.tensor(design.class_weights))
     system = System(backbone, design, head=head, alignment=alignment, director=director)
     for part in (head, alignment):
         if part is not None:

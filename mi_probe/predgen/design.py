@@ -85,8 +85,11 @@ class Design:
 
 def read_design(content: Mapping[str, Any]) -> Design:
     """A design as JSON has it, where a tuple is a list."""
-    pairs = content.items()
-    return Design(**{k: tuple(v) if isinstance(v, list) else v for k, v in pairs})
+    found: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in content.items()
+    }
+    return Design(**found)
 
 
 def design_for(

@@ -7,8 +7,7 @@
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -23,20 +22,7 @@ from mi_probe.predgen.design import OBJECTIVES, Design, Objective
 from mi_probe.predgen.director import LogitsAdapter
 from mi_probe.predgen.one_reading import ReadPrompt
 from mi_probe.predgen.reader import Writing
-
-
-class Read(NamedTuple):
-    """What one pass over prompt and answer gives."""
-
-    logits: Float[Tensor, "b m v"]
-    """Those that predict each of the answer's tokens."""
-    states: Float[Tensor, "b m h"] | None
-    """Z[n:n+m]: the last states of the answer's own tokens."""
-    prompt_logits: Float[Tensor, "b p v"] | None = None
-    """Those that predict the prompt's tokens after the first, if that is trained."""
-    answer_logits: Float[Tensor, "b m v"] | None = None
-    """Those at the answer's own tokens, each of which has been read: they predict what
-    comes after it. Where the published task adapter reads them."""
+from mi_probe.predgen.writer import Read, writer_loss
 
 
 class System(nn.Module):
@@ -148,13 +134,9 @@ class System(nn.Module):
         if fed_ids is None or fed_mask is None:
             fed_ids, fed_mask = answer_ids, answer_mask
         read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask, prompt)
-        answer_ids, kept = comparable(answer_ids, answer_mask, fed_mask)
-        writer, tokens = _cross_entropy(read.logits, answer_ids, kept), kept.sum()
-        if read.prompt_logits is not None:
-            kept = prompt_mask[:, 1:] & prompt_mask[:, :-1]
-            of_prompt = _cross_entropy(read.prompt_logits, prompt_ids[:, 1:], kept)
-            n, m = kept.sum(), tokens
-            writer, tokens = (n * of_prompt + m * writer) / (n + m), n + m
+        writer, tokens = writer_loss(
+            read, prompt_ids, prompt_mask, answer_ids, answer_mask, fed_mask
+        )
         found = {"writer": writer, "tokens": tokens, "rows": rows}
         if self.objective == "generator":
             return {"loss": writer, **found}
@@ -168,24 +150,6 @@ class System(nn.Module):
         if self.alignment is not None:
             return self.alignment(writer, director)
         return writer if self.objective == "generator" else director
-
-    def tokens(
-        self, batch: Mapping[str, Tensor], fed_mask: Bool[Tensor, "b k"] | None = None
-    ) -> Int[Tensor, ""]:
-        """How many tokens the writer's loss of a batch is of, without reading it.
-
-        Args:
-            batch: as `collate` made it.
-            fed_mask: of the model's own answers, where it is to read these.
-        """
-        if self.objective == "predictor":
-            return torch.zeros((), dtype=torch.int64)
-        answers, prompts = batch["answer_mask"], batch["prompt_mask"]
-        fed_mask = answers if fed_mask is None else fed_mask
-        found = comparable(batch["answer_ids"], answers, fed_mask)[1].sum()
-        if self.design.loss_on == "all":
-            found = found + (prompts[:, 1:] & prompts[:, :-1]).sum()
-        return found
 
     def outputs(
         self,
@@ -298,27 +262,6 @@ class System(nn.Module):
         if self.design.kind == "scores":
             labels = (labels.float() - self.design.mean) / self.design.spread
         return self.director(outputs.float(), labels)
-
-
-def comparable(
-    answer_ids: Int[Tensor, "b m"],
-    answer_mask: Bool[Tensor, "b m"],
-    fed_mask: Bool[Tensor, "b k"],
-) -> tuple[Int[Tensor, "b k"], Bool[Tensor, "b k"]]:
-    """The right answer beside one that was read, and where both have a token.
-
-    Where the model itself stopped too early, nothing comes next; where it ran on, nothing
-    should.
-    """
-    wide = max(0, fed_mask.shape[1] - answer_mask.shape[1])
-    ids, mask = F.pad(answer_ids, (0, wide)), F.pad(answer_mask, (0, wide))
-    m = fed_mask.shape[1]
-    return ids[:, :m], mask[:, :m] & fed_mask
-
-
-def _cross_entropy(logits: Tensor, tokens: Tensor, kept: Tensor) -> Tensor:
-    """The mean over the tokens that are kept."""
-    return F.cross_entropy(logits[kept].float(), tokens[kept])
 
 
 def check_objective(objective: str, kind: Kind) -> None:

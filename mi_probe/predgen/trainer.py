@@ -4,7 +4,6 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,23 +26,12 @@ from mi_probe.predgen.resumption import (
     save_state,
 )
 from mi_probe.predgen.row_order import ByLength
+from mi_probe.predgen.step_ahead import Step, longest_answer, sums_ahead
 from mi_probe.predgen.systems import System, pad_token
 
 _UNFINISHED = ".unfinished"
 
 Save = Callable[[Path, int, Mapping[str, float]], None]
-
-
-@dataclass(frozen=True)
-class _Step:
-    """What is known of an optimiser step before its first batch is learned from."""
-
-    longest: int = 0
-    """Tokens of the longest right answer."""
-    sums: Sums | None = None
-    """Of all its batches; None where there is one."""
-    fed: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """Own answers, by batch, where they are written already."""
 
 
 class SystemTrainer(Trainer):
@@ -111,7 +99,7 @@ class SystemTrainer(Trainer):
         self._head_rate, self._patience = head_rate, patience
         self._metrics: dict[str, float] = {}
         self._batches: list[dict[str, Tensor]] = []
-        self._step = _Step()
+        self._step = Step()
         self.records = Records(self.folder, own, system)
         self.add_callback(self.records)
         self.add_callback(Bar())
@@ -189,38 +177,22 @@ class SystemTrainer(Trainer):
         loss = loss * self.args.world_size
         return (loss, found) if return_outputs else loss
 
-    def _look_ahead(self) -> "_Step":
-        """What the batches of a step have to know of each other.
-
-        One batch on one rank knows it all. Of several, the tokens that count, which hang
-        on what the model writes by itself, come first; and where losses are not joined by
-        a sum, the losses themselves, by one more pass without a graph.
-        """
-        longest = max(
-            (b["answer_ids"].shape[1] for b in self._batches if "answer_ids" in b),
-            default=0,
-        )
+    def _look_ahead(self) -> Step:
+        """What the step's batches have to know of each other."""
+        batches = [self._prepare_inputs(batch) for batch in self._batches]
+        longest = longest_answer(batches)
         if self.args.world_size > 1:
             mine = torch.tensor([longest], device=self.args.device)
             longest = int(self.accelerator.gather(mine).max())  # type: ignore[union-attr]
-        if len(self._batches) == 1:
-            return _Step(longest)
-        batches = [self._prepare_inputs(batch) for batch in self._batches]
+        if len(batches) == 1:
+            return Step(longest)
         fed = {
             i: self._fed(batch, i, longest=longest, once=False)
             for i, batch in enumerate(batches)
         }
-        alignment, total = self.system.alignment, []
-        with torch.no_grad(), self._undrawn(), self.accelerator.autocast():
-            for i, batch in enumerate(batches):
-                if alignment is None or alignment.affine:
-                    tokens = self.system.tokens(batch, fed[i].get("fed_mask"))
-                    rows = torch.tensor(len(batch["labels"]))
-                    counts = torch.tensor([0, int(tokens), 0, int(rows)])
-                    total.append(counts.double().to(self.args.device))
-                else:
-                    total.append(sums_of(self.system(**batch, **fed[i])))
-        return _Step(longest, self._over_ranks(torch.stack(total).sum(0)), fed)
+        with self.accelerator.autocast():
+            sums = sums_ahead(self.system, batches, fed)
+        return Step(longest, self._over_ranks(sums), fed)
 
     def _fed(
         self, batch: dict[str, Tensor], i: int, *, longest: int, once: bool = True
@@ -244,11 +216,6 @@ class SystemTrainer(Trainer):
         if self.args.world_size == 1:
             return sums
         return self.accelerator.reduce(sums, reduction="sum")  # type: ignore[return-value]
-
-    def _undrawn(self) -> Any:
-        """Dropout draws again afterwards what it draws in here."""
-        on_gpu = self.args.device.type == "cuda"
-        return torch.random.fork_rng([self.args.device] if on_gpu else [])
 
     def _clip_grad_norm(self, model: torch.nn.Module) -> Any:
         self.records.grad_norm = super()._clip_grad_norm(model)
