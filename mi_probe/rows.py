@@ -43,6 +43,9 @@ class Row:
     objective: str
     """How the model was trained: ``predictor``, ``generator`` or ``predgen``; empty for
     a model that no checkpoint of this package describes."""
+    trainable: int | None
+    """Numbers that its training could change, head and alignment included; None where no
+    checkpoint of this package says so."""
     estimator: str
     settings: str
     """The estimator's settings, as JSON."""

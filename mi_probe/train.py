@@ -21,6 +21,9 @@ def summary(trained: Trained) -> str:
         f"{config['objective']} on {config['task']}: {config['backbone']}, "
         f"{config['peft']}, step {config['step']}, seed {config['seed']}"
     ]
+    parts = {name: n for name, n in config["trainable"].items() if n}
+    shown = ", ".join(f"{n:,} of the {name}" for name, n in parts.items())
+    lines.append(f"  trained: {shown}")
     for name, found in trained.metrics.items():
         shown = ", ".join(f"{metric} {value:.4g}" for metric, value in found.items())
         lines.append(f"  {rows[name]} rows: {shown}")

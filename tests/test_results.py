@@ -46,6 +46,7 @@ ROW = Row(
     adapter_sha=None,
     checkpoint_step=None,
     objective="predgen",
+    trainable=150_000,
     estimator="mine",
     settings="{}",
     critic="network kept in 1 of 5 folds",
@@ -99,7 +100,7 @@ def test_columns_are_the_contract():
     assert ",".join(COLUMNS) == (
         "schema_version,row_id,quantity,site,layer,n_layers,view,token_set,y_kind,"
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
-        "checkpoint_step,objective,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
+        "checkpoint_step,objective,trainable,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
         "extrapolated_reliable,extrapolated_reason,extrapolated_method,"
         "null_mean,null_high,n_permutations,p_value,H_Y_nats,"
@@ -133,7 +134,7 @@ def test_the_csv_is_the_table(tmp_path):
     assert text.splitlines()[0] == ",".join(COLUMNS)
     assert ",block.1,2,3,mean," in text
     assert (
-        ",None,,4,2,org/model,,,,,predgen,mine" in text
+        ",None,,4,2,org/model,,,,,predgen,150000,mine" in text
     )  # 'None' is a task, empty is none
 
 

@@ -34,6 +34,8 @@ class Subject:
     step: int | None = None
     objective: str = ""
     """How it was trained, where a checkpoint says so."""
+    trainable: int | None = None
+    """Numbers that the training could change."""
     head: str | None = None
     """The pooling whose vector its own classifier reads; None: as the architecture's."""
     metric: str | None = None
@@ -184,6 +186,7 @@ def tidy_row(
         adapter_sha=subject.adapter_sha,
         checkpoint_step=subject.step,
         objective=subject.objective,
+        trainable=subject.trainable,
         estimator=cell.estimator,
         settings=canonical(cell.key["settings"]),
         critic=estimate.critic,

@@ -23,7 +23,7 @@ from mi_probe.predgen.checkpoints import (
     read_config,
 )
 from mi_probe.predgen.encoding import Rows, encode
-from mi_probe.predgen.inference import TOKEN_SETS, Answers, answer
+from mi_probe.predgen.inference import TOKEN_SETS, Answers, answer, most_tokens
 from mi_probe.predgen.kept_answers import answers_key, kept_answers
 from mi_probe.predgen.reserved import refuse_trained, splits_of, tied_to
 from mi_probe.tasks import Task
@@ -81,7 +81,7 @@ def open_trained(
     # The training's own cut, which left room for its longest answer.
     limit = how.max_tokens or int(config["prompt_tokens"])
     encoded = _encoded(found, measured, limit)
-    most = max(1, found.system.design.answer_tokens)
+    most = most_tokens(found.system, encoded)
     key = answers_key(found, measured, encoded)
 
     def answered() -> Answers:
@@ -99,6 +99,7 @@ def open_trained(
         model=str(place.parent if step_of(place) is not None else place),
         step=config["step"],
         objective=own.objective,
+        trainable=sum(config["trainable"].values()),
         head=own.pooling if predictor else None,
     )
     return measurable_of(
@@ -114,7 +115,10 @@ def open_trained(
             "task": describe(measured),
             "checkpoint": {
                 key: config[key]
-                for key in ("objective", "backbone", "revision", "peft", "seed", "step")
+                for key in (
+                    *("objective", "backbone", "revision", "peft", "trainable"),
+                    *("seed", "step"),
+                )
             },
             "train_ids_sha256": config["train_ids_sha256"],
         },

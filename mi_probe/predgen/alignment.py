@@ -88,9 +88,11 @@ def _likeness(a: Tensor, b: Tensor) -> Tensor:
 class FixedAlignment(nn.Module):
     """A function of the two losses, without parameters."""
 
-    def __init__(self, join: Join) -> None:
+    def __init__(self, join: Join, *, affine: bool = False) -> None:
         super().__init__()
         self.join = join
+        self.affine = affine
+        """Whether what it makes of batches, weighed, is what it makes of them together."""
 
     def forward(
         self, writer: Float[Tensor, ""], director: Float[Tensor, ""]
@@ -109,6 +111,8 @@ class UncertaintyAlignment(nn.Module):
     the product, so it too pushes the smaller loss harder, and without bound. The joint
     loss may be negative. Kendall, Gal and Cipolla 2018, https://arxiv.org/abs/1705.07115.
     """
+
+    affine = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,7 +135,7 @@ ALIGNMENTS: dict[str, Callable[[], nn.Module]] = {
     "paper": partial(FixedAlignment, paper),
     "code": partial(FixedAlignment, code),
     "product": partial(FixedAlignment, product),
-    "sum": partial(FixedAlignment, plain_sum),
+    "sum": partial(FixedAlignment, plain_sum, affine=True),
     "uncertainty": UncertaintyAlignment,
     "balanced": partial(FixedAlignment, balanced),
 }

@@ -32,7 +32,7 @@ from mi_probe.errors import InputError
 from mi_probe.predgen.adapters import save_model
 from mi_probe.predgen.build import build_system
 from mi_probe.predgen.data import Source
-from mi_probe.predgen.design import Design
+from mi_probe.predgen.design import read_design
 from mi_probe.predgen.systems import System
 
 PREDGEN_CONFIG = "predgen_config.json"
@@ -44,12 +44,12 @@ _KEYS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("reserved_split", "train_ids_sha256"), (str,)),
     **dict.fromkeys(("schema", "seed", "step", "prompt_tokens"), (int,)),
     **dict.fromkeys(("task_options", "design", "settings", "data_sha256"), (dict,)),
-    **dict.fromkeys(("notes", "versions", "metrics", "files"), (dict,)),
+    **dict.fromkeys(("notes", "versions", "metrics", "files", "trainable"), (dict,)),
     **{"revision": (str, _MAYBE), "label_names": (list, _MAYBE), "reserved_ids": (list,)},
 }
 """What ``predgen_config.json`` must hold, and of which type."""
-_SETTINGS = ("seed", "train_rows", "validation_rows", "reserve")
-"""Those by which the rows are drawn again."""
+_SETTINGS = ("seed", "train_rows", "validation_rows", "reserve", "dtype")
+"""Those by which the rows are drawn and the model is read again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +118,8 @@ def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) 
         folder: where to; made if it is not there.
         system: what to save, with its backbone and tokenizer.
         config: what made it; see `mi_probe.predgen.training`. It must have exactly the
-            keys that `load_checkpoint` asks for, besides ``schema``, ``design`` and
-            ``files``.
+            keys that `load_checkpoint` asks for, besides ``schema``, ``design``,
+            ``trainable`` and ``files``.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +134,8 @@ def save_checkpoint(folder: str | Path, system: System, config: dict[str, Any]) 
     for path in files:
         _synchronise(path)
     content = {
-        **{"schema": SCHEMA, "design": asdict(system.design), **config},
+        **{"schema": SCHEMA, "design": asdict(system.design)},
+        **{"trainable": system.trainable, **config},
         "files": {p.name: _sha256(p) for p in files if p.name != PREDGEN_CONFIG},
     }
     assert set(content) == set(_KEYS), set(content) ^ set(_KEYS)
@@ -192,7 +193,7 @@ def load_checkpoint(
     folder: str | Path,
     *,
     device: str = "cpu",
-    dtype: str = "float32",
+    dtype: str | None = None,
     local_files_only: bool = False,
     task: str | None = None,
 ) -> Checkpoint:
@@ -201,7 +202,7 @@ def load_checkpoint(
     Args:
         folder: one that `save_checkpoint` wrote.
         device: as torch names it.
-        dtype: of the weights.
+        dtype: of the weights; None for that of the training.
         local_files_only: no network for an adapter's base.
         task: the declared one that the caller means to give it, see `check_task`.
 
@@ -215,11 +216,11 @@ def load_checkpoint(
     if task is not None:
         check_task(config, task, place)
     with user_files(PREDGEN_CONFIG, place):
-        design = Design(**config["design"])
+        design = read_design(config["design"])
     backbone = load_backbone(
         str(place),
         device=device,
-        dtype=dtype,
+        dtype=dtype or config["settings"]["dtype"],
         local_files_only=local_files_only,
         lm_head=design.objective != "predictor",
         # It says itself at which step it was saved; after one of rate 0 it is the base.

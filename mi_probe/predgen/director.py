@@ -121,10 +121,23 @@ def _clean(values: Tensor, mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def cross_entropy(
-    outputs: Float[Tensor, "b c"], labels: Int[Tensor, " b"]
+    outputs: Float[Tensor, "b c"],
+    labels: Int[Tensor, " b"],
+    weights: Float[Tensor, " c"] | None = None,
 ) -> Float[Tensor, ""]:
-    """Cross-entropy of classes, in nats."""
-    return functional.cross_entropy(outputs.float(), labels.long())
+    """Cross-entropy of classes, in nats.
+
+    Args:
+        outputs: logits.
+        labels: a class an example.
+        weights: of the classes; the sum is divided by the rows, and not by their weights,
+            so that batches of any size add up.
+    """
+    labels = labels.long()
+    if weights is None:
+        return functional.cross_entropy(outputs.float(), labels)
+    nats = functional.cross_entropy(outputs.float(), labels, reduction="none")
+    return (weights.to(labels.device)[labels] * nats).mean()
 
 
 def bce(

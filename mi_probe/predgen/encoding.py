@@ -24,7 +24,9 @@ class Encoded:
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
-    """With the end-of-text token last, unless that was left out; () for a predictor."""
+    """With the end-of-text token last, unless that was left out; () for an encoder. A
+    Predictor does not read it, but its prompt leaves it room, and its batches are those of
+    who does."""
     label: float
 
 
@@ -37,6 +39,11 @@ class Rows:
     """How many prompts were cut."""
     limit: int | None = None
     """Tokens that a prompt has at most."""
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest answer."""
+        return max((len(row.answer) for row in self.rows), default=0)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -58,6 +65,11 @@ def end_token(tokenizer: PreTrainedTokenizerBase) -> int:
         "tokenizer must have an eos or a sep token to end an answer with; it has neither. "
         "Set tokenizer.eos_token."
     )
+
+
+def can_end(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether there is a token that ends an answer."""
+    return (tokenizer.eos_token_id, tokenizer.sep_token_id) != (None, None)
 
 
 def encode(
@@ -89,15 +101,15 @@ def encode_parts(
         parts: the rows, by name.
         max_tokens: longer prompts lose their middle, and are counted in the notes. So do
             those that leave the model no room for the longest answer of any part.
-        answers: whether the answers are wanted; a predictor reads the prompt alone.
+        answers: whether the answers are to be read or written. A Predictor reads the prompt
+            alone, but the same one as the other systems.
         ends: end each answer with `end_token`. Without, a model never learns to stop.
 
     Raises:
         InputError: if an answer has no tokens, or leaves no room for a prompt.
     """
     written = {
-        name: _answers(backbone, task, ends) if answers else [()] * len(task)
-        for name, task in parts.items()
+        name: _answers(backbone, task, ends, answers) for name, task in parts.items()
     }
     longest = max((len(ids) for rows in written.values() for ids in rows), default=0)
     room = token_limit(backbone, max_tokens + longest)
@@ -109,7 +121,7 @@ def encode_parts(
             f"{longest}; the model reads {room}. Use shorter answers or another model."
         )
     return {
-        name: _rows(backbone, task, written[name], max_tokens, answers)
+        name: _rows(backbone, task, written[name], max_tokens)
         for name, task in parts.items()
     }
 
@@ -119,11 +131,10 @@ def _rows(
     task: Task,
     written: Sequence[tuple[int, ...]],
     limit: int,
-    answers: bool,
 ) -> Rows:
     prompts = as_sequences(backbone, task, max_tokens=limit)
     read = [[*map(int, ids)] for ids in prompts.input_ids]
-    if answers and backbone.kind == "decoder":
+    if backbone.kind == "decoder":
         read = [_open(ids, backbone.tokenizer) for ids in read]
     rows = tuple(
         Encoded(prompt=tuple(p), answer=tuple(a), label=float(y))
@@ -178,16 +189,20 @@ def _padded(
 
 def _open(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> list[int]:
     """The prompt without the end that some tokenizers set: the text goes on."""
-    end = tokenizer.eos_token_id
+    end = end_token(tokenizer) if can_end(tokenizer) else None
     # Where the first token is the same one, as in OPT or GPT-2, it begins the text.
     while len(ids) > 1 and ids[-1] == end:
         ids = ids[:-1]
     return ids
 
 
-def _answers(backbone: Backbone, task: Task, ends: bool) -> list[tuple[int, ...]]:
+def _answers(
+    backbone: Backbone, task: Task, ends: bool, wanted: bool
+) -> list[tuple[int, ...]]:
+    if backbone.kind == "encoder":  # which nothing but a Predictor is made of
+        return [()] * len(task)
     tokenizer = backbone.tokenizer
-    end = (end_token(tokenizer),) if ends else ()
+    end = (end_token(tokenizer),) if ends and (wanted or can_end(tokenizer)) else ()
     options: dict[str, Any] = {"add_special_tokens": False, "verbose": False}
     if backbone.kind == "encoder-decoder":
         # The decoder begins a text of its own, where a blank in front means nothing.
@@ -196,7 +211,7 @@ def _answers(backbone: Backbone, task: Task, ends: bool) -> list[tuple[int, ...]
     else:
         found = _continued(tokenizer, task.prompts, task.answers, options)
     empty = [i for i, ids in zip(task.ids, found, strict=True) if not ids]
-    if empty:
+    if empty and wanted:
         raise InputError(
             f"answers must have at least one token; {len(empty)} of {len(task)} have "
             f"none, the first in row '{empty[0]}'."

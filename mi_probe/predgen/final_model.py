@@ -8,7 +8,6 @@ from mi_probe.atomic import write_atomically
 from mi_probe.contents import sealed
 from mi_probe.predgen.checkpoints import PREDGEN_CONFIG, load_checkpoint, read_config
 from mi_probe.predgen.encoding import Rows
-from mi_probe.predgen.inference import answer
 from mi_probe.predgen.kept_answers import answers_key, kept_answers
 from mi_probe.predgen.resumption import (
     ONLY_TO_RESUME,
@@ -16,7 +15,7 @@ from mi_probe.predgen.resumption import (
     checkpoints,
     drop_resumption,
 )
-from mi_probe.predgen.validation import mean_loss
+from mi_probe.predgen.validation import answers_and_loss
 from mi_probe.tasks import Task
 
 
@@ -47,8 +46,7 @@ def finish(
     left_out = (*ONLY_TO_RESUME, STATE, PREDGEN_CONFIG)
     shutil.copytree(source, place, ignore=shutil.ignore_patterns(*left_out))
     chosen = load_checkpoint(source, device=device)
-    answers = answer(chosen.system, task, rows, batch_size=batch_size)
-    loss = mean_loss(chosen.system, rows, batch_size)
+    answers, loss = answers_and_loss(chosen.system, task, rows, batch_size=batch_size)
     config["metrics"]["test"] = {"loss": loss, **answers.scores(task)}
     # Kept, so that measuring this model need not write them again.
     kept_answers(folder, task, answers_key(chosen, task, rows), lambda: answers)

@@ -7,7 +7,7 @@ states are the same (tests/predgen/test_inference.py).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -75,7 +75,8 @@ def answer(system: System, task: Task, rows: Rows, *, batch_size: int = 16) -> A
     Args:
         system: in any mode, which stays.
         task: the rows, with how their answers are read.
-        rows: the same, encoded; no right answer in them is read.
+        rows: the same, encoded; of the right answers in them, the length of the longest
+            is read, if a user's other rows have a longer one than the training's.
         batch_size: rows a forward pass; the answers do not depend on it, but for ties
             that rounding breaks.
 
@@ -83,19 +84,49 @@ def answer(system: System, task: Task, rows: Rows, *, batch_size: int = 16) -> A
         InputError: as the model's architecture has it.
     """
     if system.objective == "predictor":
-        return Answers(_of_head(system, rows, None, batch_size), by_head=True)
+        values = _of_head(system, rows, None, batch_size)
+        return answers_of(system, task, values, None)
     design = system.design
     tokens = write(
         system.backbone,
         rows,
-        max_new_tokens=max(1, design.answer_tokens),
+        max_new_tokens=most_tokens(system, rows),
         eos_id=end_token(system.backbone.tokenizer) if design.ends else None,
         batch_size=batch_size,
     )
     values = None
     if system.objective == "predgen":
         values = _of_head(system, rows, tokens, batch_size)
-    return read(system.backbone, task, tokens, values)
+    return answers_of(system, task, values, tokens)
+
+
+def answers_of(
+    system: System,
+    task: Task,
+    values: Float64[np.ndarray, " n"] | None,
+    token_ids: Sequence[Sequence[int]] | None,
+) -> Answers:
+    """What a system says: by its head, where it has one, or by what it wrote.
+
+    Args:
+        system: whose design may cut scores to a range.
+        task: how answers are read.
+        values: the head's; None without one.
+        token_ids: what was written; None of a Predictor.
+    """
+    if token_ids is None:
+        assert values is not None
+        found = Answers(values, by_head=True)
+    else:
+        found = read(system.backbone, task, token_ids, values)
+    if system.design.limits is None:
+        return found
+    return replace(found, values=np.clip(found.values, *system.design.limits))
+
+
+def most_tokens(system: System, rows: Rows) -> int:
+    """Tokens of an answer at most: as many as the longest right one has."""
+    return max(1, system.design.answer_tokens, rows.longest)
 
 
 def write(
@@ -120,11 +151,11 @@ def write(
     """
     _check_writes(backbone)
     found: list[tuple[int, ...]] = [()] * len(rows)
-    for index, ids, mask in _prompts(backbone, rows, batch_size):
+    for index, batch in batches(backbone, rows, batch_size):
         tokens, there = roll_out(
             backbone.model,
-            ids,
-            mask,
+            batch["prompt_ids"],
+            batch["prompt_mask"],
             max_new_tokens=max_new_tokens,
             eos_id=eos_id,
             pad_id=pad_token(backbone),
@@ -226,21 +257,20 @@ def _of_head(
     """The predictions of a Predictor's head, or of PredGen's adapter on its answers."""
     found = np.zeros(len(rows))
     with torch.no_grad(), evaluating(system):
-        for index, ids, mask in _prompts(
-            system.backbone, rows, batch_size, left=system.objective != "predictor"
-        ):
-            fed: tuple[Tensor, ...] = ()
+        left = system.objective != "predictor"
+        for index, batch in batches(system.backbone, rows, batch_size, left=left):
+            fed = None, None
             if answers is not None:
                 fed = _padded_right(system.backbone, [answers[i] for i in index])
-            outputs = system.outputs(ids, mask, *fed)
+            outputs = system.outputs(batch["prompt_ids"], batch["prompt_mask"], *fed)
             found[index] = system.values(outputs).double().cpu().numpy()
     return found
 
 
-def _prompts(
-    backbone: Backbone, rows: Rows, size: int, *, left: bool = True
-) -> Iterator[tuple[list[int], Tensor, Tensor]]:
-    """Rows' places, ids and mask, in batches of like length, the longest first."""
+def batches(
+    backbone: Backbone, rows: Rows, size: int, *, left: bool = True, classes: bool = False
+) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+    """Rows' places and what `collate` makes of them, batched by length, longest first."""
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i].prompt))
     for start in range(0, len(order), size):
         index = order[start : start + size]
@@ -248,10 +278,9 @@ def _prompts(
             [rows[i] for i in index],
             pad=pad_token(backbone),
             left=left and backbone.kind == "decoder",
-            classes=False,
+            classes=classes,
         )
-        device = backbone.device
-        yield index, batch["prompt_ids"].to(device), batch["prompt_mask"].to(device)
+        yield index, {name: t.to(backbone.device) for name, t in batch.items()}
 
 
 def _padded_right(

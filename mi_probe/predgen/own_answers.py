@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from mi_probe.predgen.encoding import end_token
 from mi_probe.predgen.one_reading import can_read_once
@@ -39,7 +38,14 @@ class OwnAnswers:
         return self.schedule.probability(step, self.total_steps)
 
     def fed(
-        self, system: System, batch: dict[str, Tensor], *, step: int, place: int
+        self,
+        system: System,
+        batch: dict[str, Tensor],
+        *,
+        step: int,
+        place: int,
+        longest: int | None = None,
+        once: bool = True,
     ) -> dict[str, Any]:
         """What `System.forward` is told of own answers; empty for the right ones.
 
@@ -50,6 +56,10 @@ class OwnAnswers:
             batch: as `collate` made it.
             step: optimiser steps done so far.
             place: which of the step's batches this is, over accumulation and ranks.
+            longest: tokens that are written at most; None is as many as the longest right
+                answer of the batch has. The step's longest, so that a row's answer does
+                not depend on its batch.
+            once: write in the pass that learns, where that can be.
         """
         chance = self.probability(step)
         if chance == 0 or (self.unit == "batch" and not self._coin(chance, step)):
@@ -69,16 +79,14 @@ class OwnAnswers:
             return {"fed_ids": mixed, "fed_mask": mask}
         pad = pad_token(system.backbone)
         ends = end_token(system.backbone.tokenizer) if system.design.ends else None
-        if system.design.loss_on == "answer" and can_read_once(system.model):
-            return {"writing": Writing(gold.shape[1], ends, pad, Draw(**draw))}
+        most = longest or gold.shape[1]
+        once = once and system.design.loss_on == "answer"
+        if once and can_read_once(system.model):
+            return {"writing": Writing(most, ends, pad, Draw(**draw))}
         own, there = roll_out(
-            *prompts, max_new_tokens=gold.shape[1], eos_id=ends, pad_id=pad, **draw
+            *prompts, max_new_tokens=most, eos_id=ends, pad_id=pad, **draw
         )
-        short = gold.shape[1] - own.shape[1]
-        return {
-            "fed_ids": F.pad(own, (0, short), value=pad),
-            "fed_mask": F.pad(there, (0, short), value=False),
-        }
+        return {"fed_ids": own, "fed_mask": there}
 
     def _coin(self, chance: float, step: int) -> bool:
         return chance == 1 or batch_coin(chance, step, self.seed)

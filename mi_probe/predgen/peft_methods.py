@@ -76,7 +76,11 @@ def apply_peft(
 def _train_all(
     model: PreTrainedModel, settings: PeftSettings, total_steps: int
 ) -> nn.Module:
-    return model.requires_grad_(True)
+    if not settings.encoder_alone:
+        return model.requires_grad_(True)
+    model.requires_grad_(False)
+    model.get_encoder().requires_grad_(True)
+    return model
 
 
 def _lora(model: PreTrainedModel, settings: PeftSettings, total_steps: int) -> nn.Module:
@@ -145,8 +149,9 @@ def _parts(
     model: PreTrainedModel, settings: PeftSettings
 ) -> tuple[dict[str, nn.Linear | Conv1D], dict[str, nn.Module]]:
     """The layers to be adapted, and the modules to be trained whole."""
-    whole = whole_modules(model, settings.also_train)
-    layers = linear_layers(model, settings.target_modules)
+    part = model.get_encoder() if settings.encoder_alone else model
+    whole = whole_modules(model, settings.also_train, within=part)
+    layers = linear_layers(model, settings.target_modules, within=part)
     inside = tuple(f"{path}." for path in whole)
     free = {
         path: layer for path, layer in layers.items() if not f"{path}.".startswith(inside)

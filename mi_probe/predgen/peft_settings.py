@@ -36,6 +36,8 @@ class PeftSettings:
     bias: bool = False
     """Train the biases of the adapted layers too, where there are any. The published
     RoCoFT does."""
+    encoder_alone: bool = False
+    """Change nothing in an encoder-decoder's decoder: a Predictor never runs it."""
     initial_rank: int | None = None
     """AdaLoRA: rank of every matrix at the start; None for 1.5 times `rank`."""
     warm_up: float = 0.1

@@ -1,17 +1,16 @@
 """What a training leaves on the way: a line a step in ``losses.csv``, and a bar."""
 
 import csv
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
 from mi_probe.errors import InputError
+from mi_probe.predgen.loss_sums import Sums, loss_of, means_of
 from mi_probe.predgen.own_answers import OwnAnswers
+from mi_probe.predgen.systems import System
 
 LOSSES = "losses.csv"
 _COLUMNS = (
@@ -21,29 +20,31 @@ _COLUMNS = (
 
 
 class Records(TrainerCallback):
-    """A line a step in ``losses.csv``: the mean losses of its batches, rate and norm."""
+    """A line a step in ``losses.csv``: its losses over all its batches, rate and norm."""
 
-    def __init__(self, folder: Path, own: OwnAnswers | None) -> None:
+    def __init__(self, folder: Path, own: OwnAnswers | None, system: System) -> None:
         """Make the records.
 
         Args:
             folder: of the run.
             own: the scheduled sampling, whose probabilities are recorded.
+            system: whose losses they are.
         """
         self.path = folder / LOSSES
         self.own = own
+        self.system = system
         self.batches = 0
         """Of the present step, so far."""
         self.grad_norm: Any = None
-        self._losses: dict[str, list[Tensor]] = {}
+        self._sums: Sums | None = None
+        self._losses: dict[str, float] = {}
         self._untold: list[dict[str, Any]] = []
         self._reads_own = False
         self._rate: float | None = None
 
-    def note(self, losses: Mapping[str, Tensor], reads_own: bool) -> None:
-        """Keep a batch's losses, and whether its answers were the model's own."""
-        for name, loss in losses.items():
-            self._losses.setdefault(name, []).append(loss.detach())
+    def note(self, sums: Sums, reads_own: bool) -> None:
+        """Add a batch's losses, and say whether its answers were the model's own."""
+        self._sums = sums if self._sums is None else self._sums + sums
         self._reads_own = reads_own
         self.batches += 1
 
@@ -59,21 +60,26 @@ class Records(TrainerCallback):
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Begin a line."""
-        self._losses, self.batches = {}, 0
+        self._sums, self.batches = None, 0
 
     def on_pre_optimizer_step(
         self, args: Any, state: Any, control: Any, **kwargs: Any
     ) -> None:
-        """Keep the rate of this step: afterwards it is the next one's."""
+        """Keep rate and losses of this step: afterwards they are the next one's."""
+        assert self._sums is not None
+        means, objective = means_of(self._sums), self.system.objective
+        self._losses = {
+            "loss": loss_of(self.system, self._sums),
+            **({} if objective == "predictor" else {"writer": float(means["writer"])}),
+            **({} if objective == "generator" else {"director": float(means["director"])}),
+        }
         self._rate = kwargs["lr_scheduler"].get_last_lr()[0]
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Write the line."""
         if not args.should_save:
             return
-        row: dict[str, Any] = dict.fromkeys(_COLUMNS, "")
-        for name, losses in self._losses.items():
-            row[name] = float(torch.stack(losses).float().mean())
+        row: dict[str, Any] = dict.fromkeys(_COLUMNS, "") | self._losses
         row |= {"step": state.global_step, "learning_rate": self._rate}
         if self.own is not None:
             row["probability"] = self.own.probability(state.global_step - 1)

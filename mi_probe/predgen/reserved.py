@@ -100,7 +100,7 @@ def tied_to(
 ) -> Bool[np.ndarray, " n"]:
     """Where rows of a task are tied to rows of another."""
     one_file = task.file_sha256 is not None and task.file_sha256 == others.file_sha256
-    named = [[*task.ids, *others.ids]] if one_file else []
+    named: list[list[Hashable | None]] = [[*task.ids, *others.ids]] if one_file else []
     if groups is not None:
         named.append([*groups[0], *groups[1]])
     tied = ties([*task.prompts, *others.prompts], *named)

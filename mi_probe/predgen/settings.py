@@ -87,6 +87,13 @@ class TrainSettings:
     rank: int = about("of an adapter; RoCoFT: rows or columns", 8)
     alpha: float | None = about("scale of a low-rank update; twice the rank by default")
     dropout: float = about("on the input of a low-rank update", 0.0)
+    initial_rank: int | None = about(
+        "AdaLoRA's rank at the start; 1.5 times the rank by default"
+    )
+    rank_warm_up: float = about("AdaLoRA: share of the steps before ranks fall", 0.1)
+    rank_settling: float = about("AdaLoRA: share of the steps after they have", 0.3)
+    rank_update_every: int = about("AdaLoRA: steps between two updates of the ranks", 1)
+    orthogonality: float = about("AdaLoRA: weight of its penalty", 0.5)
     target_modules: list[str] | None = about("ends of the names of the adapted layers")
     also_train: list[str] | None = about(
         "ends of the names of modules that are trained whole beside an adapter: norms"
@@ -97,9 +104,18 @@ class TrainSettings:
         "what PredGen's task adapter reads: the answer's states, or logits as published",
         "states",
     )
+    head: Literal["own", "linear", "network"] = about(
+        "'linear' or 'network' gives the Predictor and PredGen heads of one capacity; with "
+        "'own' the task adapter is by far the larger",
+        "own",
+    )
     director: str | None = about(
         "loss of the head: cross_entropy or bce for classes; mse, mae or huber for scores"
     )
+    class_weights: Literal["equal", "balanced"] = about(
+        "'balanced' weighs the head's loss of each row by how rare its class is", "equal"
+    )
+    clamp: bool = about("cut predicted scores to the range of the training rows'", False)
     alignment: str = about("how PredGen joins its two losses", "balanced")
     schedule: str = about("how PredGen comes to read its own tokens", "linear")
     schedule_start: float = about("the probability of its own tokens at step 0", 0.0)
@@ -117,12 +133,20 @@ class TrainSettings:
     batch_size: int = about("rows a forward pass", 16)
     accumulation: int = about("forward passes an optimiser step", 1)
     learning_rate: float | None = about("by default one that suits the PEFT method")
+    head_learning_rate: float | None = about(
+        "of the head and a learned alignment; by default that of the rest"
+    )
     lr_schedule: str = about(f"of the learning rate: {', '.join(LR_SCHEDULES)}", "cosine")
     warmup: float = about("steps, or below 1 a share of them", 0.05)
     weight_decay: float = about("of AdamW", 0.0)
     max_grad_norm: float = about("gradients are clipped to it", 1.0)
     group_by_length: bool = about("rows of like lengths in a batch: less padding", False)
     gradient_checkpointing: bool = about("less memory, a second forward pass", False)
+    dtype: str = about(
+        "of the frozen base's weights; bfloat16 halves their memory. Adapters and heads "
+        f"stay in float32. One of {', '.join(PRECISIONS)}; measure with the same --dtype",
+        "float32",
+    )
     precision: str = about(
         f"of the arithmetic, by autocast: {', '.join(PRECISIONS)}", "float32"
     )
@@ -133,6 +157,9 @@ class TrainSettings:
     keep_checkpoints: int | None = about("how many to keep, the best aside; all by default")
     select: Literal["best", "last"] = about(
         "which checkpoint becomes the final model; 'best' by the validation rows", "best"
+    )
+    patience: int | None = about(
+        "stop after so many validations without a better one; never by default"
     )
     report_to: list[str] = about(
         "trackers that Hugging Face knows, such as tensorboard", []
@@ -160,10 +187,21 @@ class TrainSettings:
             raise InputError(
                 f"pooling must be one of {', '.join(POOLINGS)}; got '{self.pooling}'."
             )
-        if self.precision not in PRECISIONS:
-            raise InputError(
-                f"precision must be one of {', '.join(PRECISIONS)}; got '{self.precision}'."
-            )
+        for name in ("precision", "dtype"):
+            if getattr(self, name) not in PRECISIONS:
+                raise InputError(
+                    f"{name} must be one of {', '.join(PRECISIONS)}; got "
+                    f"'{getattr(self, name)}'."
+                )
+        if self.dtype != "float32":
+            names = ("also_train", "train_biases")
+            self._refuse(names, f"dtype '{self.dtype}', in which small steps are lost")
+            if self.peft == "none":
+                raise InputError(
+                    "dtype must be float32 with peft 'none', which trains the base's "
+                    f"weights themselves; got '{self.dtype}'. Give --precision "
+                    f"{self.dtype}, or a PEFT method."
+                )
         if self.lr_schedule not in LR_SCHEDULES:
             raise InputError(
                 f"lr_schedule must be one of {', '.join(LR_SCHEDULES)}; got "
@@ -175,7 +213,10 @@ class TrainSettings:
                 raise InputError(f"{name} must be at least {least}; got {value}.")
         if self.seed >= 2**32:  # numpy's own, which the Trainer seeds too
             raise InputError(f"seed must lie in 0 ... {2**32 - 1}; got {self.seed}.")
-        for name in ("epochs", "learning_rate", "temperature", "max_grad_norm"):
+        for name in (
+            *("epochs", "learning_rate", "head_learning_rate", "temperature"),
+            "max_grad_norm",
+        ):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} must be above 0; got {value}.")
@@ -185,6 +226,10 @@ class TrainSettings:
         if self.peft == "none":
             names = ("rank", "alpha", "dropout", "target_modules", "also_train")
             self._refuse(names, "peft 'none', which trains every weight itself")
+        if self.peft != "adalora":
+            names = ("initial_rank", "rank_warm_up", "rank_settling")
+            names = (*names, "rank_update_every", "orthogonality")
+            self._refuse(names, f"peft '{self.peft}', whose rank stays as it is")
         # Made here for their own checks.
         _ = self.peft_settings, self.own_tokens
 
@@ -214,6 +259,11 @@ class TrainSettings:
             target_modules=tuple(targets) if targets else None,
             also_train=tuple(self.also_train or ()),
             bias=self.train_biases,
+            initial_rank=self.initial_rank,
+            warm_up=self.rank_warm_up,
+            settling=self.rank_settling,
+            update_every=self.rank_update_every,
+            orthogonality=self.orthogonality,
         )
 
     @property
@@ -230,17 +280,23 @@ class TrainSettings:
         return LEARNING_RATES[self.peft] if given is None else given
 
     def total_steps(self, rows: int, processes: int = 1) -> int:
-        """Optimiser steps of the training on so many rows."""
+        """Optimiser steps of the training on so many rows.
+
+        A pass ends with its last rows, however few are left for its last step: so whole
+        passes read each row as often as any other.
+        """
         if self.steps is not None:
             return self.steps
-        batch = self.batch_size * self.accumulation * processes
-        return max(1, math.ceil(self.epochs * rows / batch))
+        batches = math.ceil(math.ceil(rows / self.batch_size) / processes)
+        part, passes = math.modf(self.epochs)
+        begun = math.ceil(part * batches / self.accumulation)
+        return max(1, int(passes) * math.ceil(batches / self.accumulation) + begun)
 
 
 _LEAST = {
     **dict.fromkeys(("steps", "batch_size", "accumulation", "max_tokens"), 1),
     **dict.fromkeys(("train_rows", "validation_rows", "reserve"), 1),
-    **dict.fromkeys(("checkpoint_every", "keep_checkpoints"), 1),
+    **dict.fromkeys(("checkpoint_every", "keep_checkpoints", "patience"), 1),
     **dict.fromkeys(("warmup", "weight_decay", "seed", "split_seed"), 0),
 }
 

@@ -8,7 +8,6 @@
 
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,29 +20,17 @@ from mi_probe.capture.sequences import decoder_start
 from mi_probe.errors import InputError
 from mi_probe.predgen.design import OBJECTIVES, Design, Objective
 from mi_probe.predgen.director import LogitsAdapter
-from mi_probe.predgen.one_reading import read_own
+from mi_probe.predgen.one_reading import ReadPrompt
 from mi_probe.predgen.reader import Writing
-
-
-class Read(NamedTuple):
-    """What one pass over prompt and answer gives."""
-
-    logits: Float[Tensor, "b m v"]
-    """Those that predict each of the answer's tokens."""
-    states: Float[Tensor, "b m h"] | None
-    """Z[n:n+m]: the last states of the answer's own tokens."""
-    prompt_logits: Float[Tensor, "b p v"] | None = None
-    """Those that predict the prompt's tokens after the first, if that is trained."""
-    answer_logits: Float[Tensor, "b m v"] | None = None
-    """Those at the answer's own tokens, each of which has been read: they predict what
-    comes after it. Where the published task adapter reads them."""
+from mi_probe.predgen.writer import Read, writer_loss
 
 
 class System(nn.Module):
     """A language model with what an objective puts on it; a batch in, losses out."""
 
-    # The losses are means over a batch, which the Trainer divides by its accumulation.
-    accepts_loss_kwargs = False
+    # Each batch's loss is its share of the step's already (`loss_sums`): the Trainer is
+    # not to divide it by the number of batches.
+    accepts_loss_kwargs = True
 
     def __init__(
         self,
@@ -87,6 +74,16 @@ class System(nn.Module):
         return self.design.objective
 
     @property
+    def trainable(self) -> dict[str, int]:
+        """How many numbers are trained, of the model, the head and the alignment."""
+        parts = {"model": self.model, "head": self.head, "alignment": self.alignment}
+        return {
+            name: sum(p.numel() for p in part.parameters() if p.requires_grad)
+            for name, part in parts.items()
+            if part is not None
+        }
+
+    @property
     def reads_logits(self) -> bool:
         """Whether the task adapter is the published one, on vocabulary logits."""
         return isinstance(self.head, LogitsAdapter)
@@ -98,9 +95,10 @@ class System(nn.Module):
         labels: Tensor,
         answer_ids: Int[Tensor, "b m"] | None = None,
         answer_mask: Bool[Tensor, "b m"] | None = None,
-        fed_ids: Int[Tensor, "b m"] | None = None,
-        fed_mask: Bool[Tensor, "b m"] | None = None,
+        fed_ids: Int[Tensor, "b k"] | None = None,
+        fed_mask: Bool[Tensor, "b k"] | None = None,
         writing: Writing | None = None,
+        prompt: ReadPrompt | None = None,
     ) -> dict[str, Tensor]:
         """The losses of a batch, in nats for cross-entropies.
 
@@ -115,37 +113,43 @@ class System(nn.Module):
             fed_mask: true at real ones.
             writing: how the model is to write the answer that it reads, in this very pass
                 over the prompt (`can_read_once`).
+            prompt: these prompts, where they have been read already.
 
         Returns:
-            ``loss``, and those of ``writer`` and ``director`` that there are.
+            ``loss``, and those of ``writer`` and ``director`` that there are: means over
+            the batch's ``tokens`` and ``rows``, whose numbers are given too. Of a
+            Predictor also the ``outputs`` of its head.
         """
+        rows = torch.tensor(len(labels), device=labels.device)
         if self.objective == "predictor":
             outputs = self.outputs(prompt_ids, prompt_mask)
             director = self._directed(outputs, labels)
-            return {"loss": director, "director": director}
+            counts = {"tokens": torch.zeros_like(rows), "rows": rows}
+            return {"loss": director, "director": director, "outputs": outputs, **counts}
         assert answer_ids is not None
         assert answer_mask is not None
         if writing is not None:
-            fed_mask, read = self._read_own(prompt_ids, prompt_mask, writing)
-            m = fed_mask.shape[1]
-            answer_ids, answer_mask = answer_ids[:, :m], answer_mask[:, :m]
-        else:
-            if fed_ids is None or fed_mask is None:
-                fed_ids, fed_mask = answer_ids, answer_mask
-            read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask)
-        # Where the model itself stopped too early, nothing comes next.
-        writer = _cross_entropy(read.logits, answer_ids, answer_mask & fed_mask)
-        if read.prompt_logits is not None:
-            kept = prompt_mask[:, 1:] & prompt_mask[:, :-1]
-            of_prompt = _cross_entropy(read.prompt_logits, prompt_ids[:, 1:], kept)
-            n, m = kept.sum(), (answer_mask & fed_mask).sum()
-            writer = (n * of_prompt + m * writer) / (n + m)
+            prompt = ReadPrompt(self.model, prompt_ids, prompt_mask)
+            fed_ids, fed_mask = prompt.write(writing)
+        if fed_ids is None or fed_mask is None:
+            fed_ids, fed_mask = answer_ids, answer_mask
+        read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask, prompt)
+        writer, tokens = writer_loss(
+            read, prompt_ids, prompt_mask, answer_ids, answer_mask, fed_mask
+        )
+        found = {"writer": writer, "tokens": tokens, "rows": rows}
         if self.objective == "generator":
-            return {"loss": writer, "writer": writer}
+            return {"loss": writer, **found}
         director = self._directed(self._adapted(read, fed_mask), labels)
-        assert self.alignment is not None
-        loss = self.alignment(writer, director)
-        return {"loss": loss, "writer": writer, "director": director}
+        return {"loss": self.join(writer, director), **found, "director": director}
+
+    def join(
+        self, writer: Float[Tensor, ""], director: Float[Tensor, ""]
+    ) -> Float[Tensor, ""]:
+        """The loss, of the writer's and the director's: one of them, or both aligned."""
+        if self.alignment is not None:
+            return self.alignment(writer, director)
+        return writer if self.objective == "generator" else director
 
     def outputs(
         self,
@@ -153,6 +157,7 @@ class System(nn.Module):
         prompt_mask: Bool[Tensor, "b n"],
         fed_ids: Int[Tensor, "b m"] | None = None,
         fed_mask: Bool[Tensor, "b m"] | None = None,
+        prompt: ReadPrompt | None = None,
     ) -> Float[Tensor, "b k"]:
         """What the head says: of the prompt, or of PredGen's written answer.
 
@@ -168,7 +173,7 @@ class System(nn.Module):
             return self.head(self._prompt_states(prompt_ids, prompt_mask), prompt_mask)
         assert fed_ids is not None
         assert fed_mask is not None
-        read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask)
+        read = self.read(prompt_ids, prompt_mask, fed_ids, fed_mask, prompt)
         return self._adapted(read, fed_mask)
 
     def values(self, outputs: Float[Tensor, "b k"]) -> Float[Tensor, " b"]:
@@ -183,8 +188,14 @@ class System(nn.Module):
         prompt_mask: Bool[Tensor, "b n"],
         fed_ids: Int[Tensor, "b m"],
         fed_mask: Bool[Tensor, "b m"],
+        prompt: ReadPrompt | None = None,
     ) -> Read:
-        """One pass over the prompt and an answer."""
+        """One pass over the prompt, unless it has been read, and an answer."""
+        if prompt is not None:
+            found = prompt.answer(fed_ids, fed_mask)
+            if self.reads_logits:
+                return Read(found.before, None, answer_logits=found.after)
+            return Read(found.before, found.states)
         states = self.objective == "predgen" and not self.reads_logits
         if self.backbone.kind == "encoder-decoder":
             return self._read_pair(prompt_ids, prompt_mask, fed_ids, fed_mask, states)
@@ -211,14 +222,6 @@ class System(nn.Module):
         before = found.logits[:, : -m - 1] if self.design.loss_on == "all" else None
         after = found.logits[:, -m:] if self.reads_logits else None
         return Read(found.logits[:, -m - 1 : -1], last, before, after)
-
-    def _read_own(
-        self, prompt_ids: Tensor, prompt_mask: Tensor, writing: Writing
-    ) -> tuple[Tensor, Read]:
-        """The mask of an answer that the model writes, and the pass over it."""
-        own = read_own(self.model, prompt_ids, prompt_mask, writing)
-        states, after = (None, own.after) if self.reads_logits else (own.states, None)
-        return own.mask, Read(own.before, states, answer_logits=after)
 
     def _read_pair(
         self,
@@ -259,11 +262,6 @@ class System(nn.Module):
         if self.design.kind == "scores":
             labels = (labels.float() - self.design.mean) / self.design.spread
         return self.director(outputs.float(), labels)
-
-
-def _cross_entropy(logits: Tensor, tokens: Tensor, kept: Tensor) -> Tensor:
-    """The mean over the tokens that are kept."""
-    return F.cross_entropy(logits[kept].float(), tokens[kept])
 
 
 def check_objective(objective: str, kind: Kind) -> None:

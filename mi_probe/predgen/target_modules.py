@@ -11,7 +11,10 @@ from mi_probe.errors import InputError
 
 
 def linear_layers(
-    model: nn.Module, names: Sequence[str] | None = None
+    model: nn.Module,
+    names: Sequence[str] | None = None,
+    *,
+    within: nn.Module | None = None,
 ) -> dict[str, nn.Linear | Conv1D]:
     """The linear layers of the blocks (GPT-2's Conv1D too), by their path in the model.
 
@@ -22,18 +25,20 @@ def linear_layers(
         model: a Hugging Face model without adapters.
         names: keep those whose path ends so (whole parts: ``q_proj``, not ``proj``);
             None for all.
+        within: a part of the model, such as its encoder; None for all of it.
 
     Raises:
         InputError: if a name fits none of the layers, or the blocks are not found.
     """
     base = backbone_module(model)
     paths = {id(module): path for path, module in model.named_modules()}
-    tied = tied_weights(model)
+    tied, inside = tied_weights(model), {*(model if within is None else within).modules()}
     layers = {
         paths[id(layer)]: layer
         for blocks in resolve_blocks(base)
         for layer in blocks.modules()
         if isinstance(layer, nn.Linear | Conv1D) and id(layer.weight) not in tied
+        if layer in inside
     }
     if names is None:
         return layers
@@ -49,8 +54,15 @@ def linear_layers(
     return {path: layer for path, layer in layers.items() if path in chosen}
 
 
-def whole_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module]:
+def whole_modules(
+    model: nn.Module, names: Sequence[str], *, within: nn.Module | None = None
+) -> dict[str, nn.Module]:
     """Modules that are to be trained whole, by their path in the model.
+
+    Args:
+        model: a Hugging Face model without adapters.
+        names: ends of their paths.
+        within: a part of the model, such as its encoder; None for all of it.
 
     Raises:
         InputError: if a name fits no module with weights of its own, or one that holds
@@ -58,7 +70,8 @@ def whole_modules(model: nn.Module, names: Sequence[str]) -> dict[str, nn.Module
     """
     tied = tied_weights(model)
     # A path within another would be saved twice.
-    known = {path: module for path, module in model.named_modules() if path}
+    inside = {*(model if within is None else within).modules()}
+    known = {path: m for path, m in model.named_modules() if path and m in inside}
     chosen: dict[str, nn.Module] = {}
     for name in names:
         found = [path for path in ending(known, name) if list(known[path].parameters())]

@@ -11,7 +11,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerState
 
 from mi_probe.backbones import Backbone, load_backbone
-from mi_probe.backbones.folders import lasting_name, step_of
+from mi_probe.backbones.folders import lasting_name
 from mi_probe.backbones.modules import user_files
 from mi_probe.backbones.quiet import quiet_transformers
 from mi_probe.errors import InputError
@@ -123,11 +123,13 @@ def _trained(
                 for note in notes:
                     say(f"{name} rows: {note}")
         last = int(run.trainer.args.max_steps)
-        resume = resumable(folder, run.config, last, say if main else _silent)
-        if resume is not None and step_of(resume) == last:
-            # Stopped after its last step: the Trainer would take one more.
+        resume, state = resumable(folder, run.config, last, say if main else _silent), None
+        if resume is not None:
             with user_files(STATE, resume):
-                run.trainer.state = TrainerState.load_from_json(f"{resume}/{STATE}")
+                state = TrainerState.load_from_json(f"{resume}/{STATE}")
+        if state is not None and run.trainer.is_over(state):
+            # Stopped after its last step: the Trainer would take one more.
+            run.trainer.state = state
         else:
             run.trainer.train(resume_from_checkpoint=resume and str(resume))
         if main:
@@ -164,6 +166,7 @@ def _prepare(
         settings.backbone,
         revision=settings.revision,
         local_files_only=settings.local_files_only,
+        dtype=settings.dtype,
         lm_head=settings.objective != "predictor",
     )
     check_objective(settings.objective, backbone.kind)
@@ -187,10 +190,13 @@ def _prepare(
         director=settings.director,
         pooling=settings.pooling,
         adapter=settings.adapter,
+        head=settings.head,
+        class_weights=settings.class_weights,
+        clamp=settings.clamp,
         alignment=settings.alignment,
         loss_on=settings.loss_on,
         ends=settings.ends,
-        answer_tokens=max(len(row.answer) for row in rows.rows),
+        answer_tokens=max(part.longest for part in encoded.values()),
     )
     arguments = trainer_arguments(
         settings, folder, len(rows), device, main_metric(splits.train)
@@ -224,6 +230,8 @@ def _prepare(
         validate=partial(validate, task=splits.validation, batch_size=size, selects=True),
         keep=settings.keep_checkpoints,
         by_length=settings.group_by_length,
+        head_rate=settings.head_learning_rate,
+        patience=settings.patience,
         callbacks=callbacks,
     )
     return _Run(settings, splits, config, trainer, encoded["test"])
@@ -232,9 +240,12 @@ def _prepare(
 def _system(
     settings: TrainSettings, backbone: Backbone, design: Design, total: int
 ) -> System:
+    # The decoder of an encoder-decoder's Predictor is never run.
+    pair = backbone.kind == "encoder-decoder"
+    encoder_alone = pair and design.objective == "predictor"
     model = apply_peft(
         backbone.model,  # type: ignore[arg-type]
-        settings.peft_settings,
+        replace(settings.peft_settings, encoder_alone=encoder_alone),
         total_steps=total,
         seed=settings.seed,
         base_name=lasting_name(settings.backbone),

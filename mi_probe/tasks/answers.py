@@ -9,10 +9,13 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float64
+
+from mi_probe.tasks.ties import levelled
 
 LETTERS = "ABCDEFGH"
 
@@ -39,7 +42,8 @@ class AnswerForm(Protocol):
 class Words:
     """A class is a word or a few: ``positive``, ``negative``.
 
-    Read as the first of these words that stands alone, in either case of letters.
+    Read as the first of these words that stands alone; case of letters and the width of
+    blanks aside, unless only they tell two classes apart.
     """
 
     words: tuple[str, ...]
@@ -52,21 +56,31 @@ class Words:
         return f" {self.words[int(label)]}"
 
     def read(self, text: str, options: Sequence[str] = ()) -> float | None:
-        """The class whose word comes first; of two at one place, the longer one's."""
-        found: list[tuple[int, int, int]] = []
+        """The class whose word comes first; of two at one place, the longer one's.
+
+        Of two words that differ in case only, the one that is written so; None where
+        neither is.
+        """
+        text = text.replace("\u2212", "-")
+        found: list[tuple[tuple[int, int, int], int]] = []
         for label, word in enumerate(self.words):
             others = self.synonyms[label] if self.synonyms else ()
             for known in (word, *others):
-                place = re.search(
-                    # A digit's word does not start inside of a number, or after its sign.
-                    rf"(?<!\w){r'(?<![.+-])' if known[:1].isdigit() else ''}"
-                    rf"{re.escape(known)}(?!\w|\.\d)",
-                    text,
-                    re.IGNORECASE,
-                )
-                if place:
-                    found.append((place.start(), -len(known), label))
-        return float(min(found)[2]) if found else None
+                for place in _word(known).finditer(text):
+                    same = (place[0] == known, place[0].split() == known.split())
+                    size = len(" ".join(place[0].split()))
+                    found.append(((place.start(), -size, -sum(same)), label))
+        labels = {label for place, label in found if place == min(found)[0]}
+        return float(labels.pop()) if len(labels) == 1 else None
+
+
+@cache
+def _word(known: str) -> re.Pattern[str]:
+    known = known.replace("\u2212", "-")
+    # A digit's word does not start inside of a number, or after its sign.
+    start = r"(?<!\w)" + (r"(?<![.+-])" if known[:1].isdigit() else "")
+    pieces = r"\s+".join(map(re.escape, known.split()))
+    return re.compile(rf"{start}{pieces}(?!\w|\.\d)", re.IGNORECASE)
 
 
 # After an answer's letter: nothing more, or a mark; a word would make `A` an article.
@@ -114,7 +128,8 @@ class OptionText:
     """A class is the text of the option itself, so that its place says nothing.
 
     Read as the longest option with which the text begins, letters' case, punctuation and
-    blanks aside. Where two options of a row read the same, either is a failure.
+    blanks aside, unless only they tell two options apart. Signs and symbols count: ``5``
+    is not ``-5``. Where two options of a row read the same, either is a failure.
     """
 
     def write(self, label: int | float, options: Sequence[str] = ()) -> str:
@@ -123,19 +138,27 @@ class OptionText:
 
     def read(self, text: str, options: Sequence[str] = ()) -> float | None:
         """The place of the option that the text begins with."""
-        given = _bare(text)
-        found = [(len(_bare(o)), i) for i, o in enumerate(options) if _begins(given, o)]
-        longest = [i for size, i in found if size == max(found)[0]]
-        return float(longest[0]) if len(longest) == 1 else None
+        chosen = [*range(len(options))]
+        for form in (levelled, partial(levelled, case=True), _as_written):
+            given = form(text)
+            sizes = {i: _begun(given, form(options[i])) for i in chosen}
+            longest = max(sizes.values(), default=0)
+            chosen = [i for i, size in sizes.items() if size == longest > 0]
+            if len(chosen) < 2:
+                break
+        return float(chosen[0]) if len(chosen) == 1 else None
 
 
-def _bare(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
+def _as_written(text: str) -> str:
+    return " ".join(text.split())
 
 
-def _begins(given: str, option: str) -> bool:
-    wanted = _bare(option)
-    return bool(wanted) and (given == wanted or given.startswith(wanted + " "))
+def _begun(given: str, option: str) -> int:
+    """The length of an option with which a text begins; 0 where it does not."""
+    after = given[len(option) :][:1]
+    # `C` does not begin `C++`, nor 5 a 5.5; what is not levelled has marks after it.
+    ends = after in ("", " ") or not (after.isalnum() or levelled(given) == given)
+    return len(option) if given.startswith(option) and ends else 0
 
 
 _SIGN = r"[+\-\u2212]"
@@ -149,6 +172,20 @@ _RANGE = re.compile(
     rf"({_SIGN}?{_PLAIN}){_AFTER}"
 )
 
+# 2024-05-01, 1/5/2024, 2024-05, 10:30, May 5th, 2024, 5 May 2024: none of their numbers is
+# a score.
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
+    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\b\.?"
+)
+_DAY = r"\d{1,2}(?:st|nd|rd|th)?"
+_DATE = re.compile(
+    r"(?<![\w.])(?:\d+([-/.])\d+\1\d+|\d{4}-\d{2}|\d{1,2}:\d{2}(?::\d{2})?"
+    rf"|{_MONTH}\s+{_DAY}(?:,?\s+\d{{4}})?|{_DAY}\s+{_MONTH}(?:\s+\d{{4}})?"
+    rf"|{_MONTH}\s+\d{{4}})(?![\w-])",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Number:
@@ -156,8 +193,8 @@ class Number:
 
     Read as the first number of the text; signs and exponents belong to it. ``3-4`` and
     ``3 to 4`` are their middle, unless they name the scale itself, which is passed over.
-    A number outside of the scale is read as it is: `Parsed` says so, and nothing is
-    clamped here.
+    Dates and times are passed over. A number outside of the scale is read as it is:
+    `Parsed` says so, and nothing is clamped here.
     """
 
     decimals: int = 2
@@ -171,6 +208,7 @@ class Number:
 
     def read(self, text: str, options: Sequence[str] = ()) -> float | None:
         """The first number or the middle of the first range."""
+        text = _DATE.sub(" ", text)
         for place in _NUMBER.finditer(text):
             span = _RANGE.match(text, place.start())
             if span is None:

@@ -174,7 +174,7 @@ def test_truncated_json(broken):
     [
         ({"schema": 99}, "schema of a checkpoint must be 3"),
         ({"more": 1}, "differs in more"),
-        ({"settings": {"seed": 0}}, "lack train_rows, validation_rows, reserve"),
+        ({"settings": {"seed": 0}}, "lack train_rows, validation_rows, reserve, dtype"),
     ],
 )
 def test_another_version(broken, changes, said):

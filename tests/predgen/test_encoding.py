@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny import tiny_model
 from tiny_tokenizers import TOKENIZERS, metaspace
+from transformers import PreTrainedTokenizerFast
 
 from mi_probe.backbones import wrap_backbone
 from mi_probe.errors import InputError
@@ -65,7 +66,23 @@ def test_without_an_end_and_without_answers(tiny_backbone):
     backbone = tiny_backbone("llama")
     closed = encode(backbone, task()).rows[0]
     assert encode(backbone, task(), ends=False).rows[0].answer == closed.answer[:-1]
-    assert encode(backbone, task(), answers=False).rows[0].answer == ()
+    # What does not read them has no use for an end, or for any token.
+    empty = task(answers=("", " positive", ""))
+    assert [len(r.answer) for r in encode(backbone, empty, answers=False).rows] == [1, 3, 1]
+    pieces = metaspace(special=False).backend_tokenizer
+    endless = PreTrainedTokenizerFast(tokenizer_object=pieces, pad_token="<unk>")
+    bare = wrap_backbone(tiny_model("llama"), endless)
+    assert encode(bare, task(), answers=False).rows == encode(bare, task(), ends=False).rows
+    assert encode(tiny_backbone("bert"), task(), answers=False).rows[0].answer == ()
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
+@pytest.mark.parametrize("family", ["llama", "gpt2", "t5"])
+def test_a_predictor_reads_the_prompts_of_the_others(name, family):
+    backbone = wrap_backbone(tiny_model(family), TOKENIZERS[name]())
+    # Beyond the model's limit, which holds the answer, too.
+    long = task(("bad " * 200, *PROMPTS[1:]))
+    assert encode(backbone, long, answers=False).rows == encode(backbone, long).rows
 
 
 def test_an_encoder_decoder_writes_a_text_of_its_own(tiny_backbone):

@@ -1,18 +1,24 @@
 """One reading of the prompt stands for two: the same answers, losses and gradients."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from tiny_systems import batch, system
+from peft import LoraConfig, get_peft_model
+from tiny import tiny_model
+from tiny_systems import ROWS, batch, system
 
 from mi_probe.predgen import own_answers
 from mi_probe.predgen.one_reading import can_read_once
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.schedules import Schedule
 
+# A prompt of 24 tokens is beyond the windows of the last two.
+LONG = [replace(row, prompt=(1, *range(40, 62), *row.prompt[1:])) for row in ROWS]
 
-@pytest.mark.parametrize("family", ["llama", "gpt2", "opt"])
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "opt", "gemma2", "gemma3"])
 @pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("adapter", ["states", "logits"])
 def test_losses_and_gradients_are_those_of_two_readings(
@@ -30,7 +36,7 @@ def test_losses_and_gradients_are_those_of_two_readings(
     found = []
     for once in (True, False):
         monkeypatch.setattr(own_answers, "can_read_once", lambda _, once=once: once)
-        given = batch(family=family)
+        given = batch(LONG, family=family)
         told = own.fed(built, given, step=1, place=0)
         assert ("writing" in told) == once
         losses: Any = built(**given, **told)
@@ -48,17 +54,24 @@ def test_losses_and_gradients_are_those_of_two_readings(
         torch.testing.assert_close(of_one[name], grad, atol=2e-5, rtol=1e-3, msg=name)
 
 
-def test_where_one_reading_would_be_another(monkeypatch):
-    def model(family: str) -> Any:
-        return system(family).model
+def test_where_one_reading_would_be_another():
+    def model(family: str, **changes: Any) -> Any:
+        return tiny_model(family, head="CausalLM", **changes)
 
     assert can_read_once(model("llama"))
-    assert not can_read_once(model("t5"))
-    assert not can_read_once(model("gpt2"))  # with dropout
-    assert not can_read_once(model("opt"))  # with functional dropout
+    assert not can_read_once(tiny_model("t5", head="Seq2SeqLM"))
+    # Dropout in modules, in functions, and on the input of an adapter.
+    assert not can_read_once(model("gpt2"))
+    assert can_read_once(model("gpt2"), training=False)
+    assert not can_read_once(model("opt"))
+    assert not can_read_once(model("llama", attention_dropout=0.1))
+    adapted = get_peft_model(model("llama"), LoraConfig(lora_dropout=0.1))
+    assert not can_read_once(adapted)
+    # None of GPT-2's is left but that of a head which is not there.
+    off = dict.fromkeys(("attn_pdrop", "embd_pdrop", "resid_pdrop"), 0.0)
+    without = model("gpt2", **off)
+    assert without.config.summary_first_dropout > 0
+    assert can_read_once(without)
     checkpointed = model("llama")
     checkpointed.model.gradient_checkpointing = True
     assert not can_read_once(checkpointed)
-    dropping = model("llama")
-    monkeypatch.setattr(dropping.config, "attention_dropout", 0.1)
-    assert not can_read_once(dropping)

@@ -24,8 +24,11 @@ def test_what_a_preset_sets_was_not_asked_for():
 
 def test_steps_are_epochs_over_what_a_step_reads():
     settings = TrainSettings(backbone="x", epochs=2.0, batch_size=8, accumulation=2)
-    assert settings.total_steps(100) == 13
-    assert settings.total_steps(100, processes=2) == 7
+    # A pass over 13 batches is 6 steps of two and one of one.
+    assert settings.total_steps(100) == 14
+    assert settings.total_steps(100, processes=2) == 8
+    half = TrainSettings(backbone="x", epochs=1.5, batch_size=8, accumulation=2)
+    assert half.total_steps(96) == 6 + 3
     assert TrainSettings(backbone="x", steps=5).total_steps(100) == 5
 
 

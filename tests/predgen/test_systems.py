@@ -7,7 +7,7 @@ from tiny_systems import ROWS, batch, system
 
 from mi_probe.errors import InputError
 from mi_probe.predgen.encoding import collate
-from mi_probe.predgen.one_reading import read_own
+from mi_probe.predgen.one_reading import ReadPrompt
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.schedules import Schedule
 
@@ -124,7 +124,7 @@ def test_own_answers_are_a_function_of_seed_step_and_place(unit, family):
         told = own.fed(built, given, step=step, place=place)
         if unit == "batch" and family == "llama":  # which writes as it learns
             ids, mask = given["prompt_ids"], given["prompt_mask"]
-            return read_own(built.model, ids, mask, told["writing"]).tokens.tolist()
+            return ReadPrompt(built.model, ids, mask).write(told["writing"])[0].tolist()
         return told["fed_ids"].tolist()
 
     first = fed(4, 0)

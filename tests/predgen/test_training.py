@@ -175,7 +175,7 @@ def test_a_stop_after_the_last_step_loses_nothing(
     settings = quick("predgen", folder_of("llama"), classes, **few)
     whole = train(settings, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("mi_probe.predgen.final_model.mean_loss", _stop)
+        patch.setattr("mi_probe.predgen.final_model.answers_and_loss", _stop)
         with pytest.raises(KeyboardInterrupt):
             train(settings, tmp_path / "cut")
     again = train(settings, tmp_path / "cut", callbacks=[Stop(4)])
@@ -286,3 +286,31 @@ def test_the_global_random_states_are_left_alone(classes, folder_of, tmp_path):
     train(settings, tmp_path / "out")
     assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
     assert torch.equal(torch.get_rng_state(), before[1])
+
+
+@pytest.mark.parametrize(
+    ("objective", "peft"),
+    [("predgen", "lora"), ("generator", "rocoft_row"), ("predictor", "adalora")],
+)
+def test_the_frozen_base_may_be_of_16_bits(objective, peft, classes, folder_of, tmp_path):
+    few = {"dtype": "bfloat16", "peft": peft, "reserve": 16, "validation_rows": 8}
+    settings = quick(objective, folder_of("llama"), classes, **few)
+    seen = Types()
+    found = train(settings, tmp_path / "out", callbacks=[seen])
+    assert seen.of == {True: {torch.float32}, False: {torch.bfloat16}}
+    losses = pd.read_csv(found.folder / "losses.csv")
+    assert losses.loss[-8:].mean() < 0.9 * losses.loss[:4].mean()
+    loaded = found.load()
+    assert loaded.backbone.fingerprint["dtype"] == "bfloat16"
+    rows = encode(loaded.backbone, read_splits(loaded.source, reserve=16).test)
+    task = read_splits(loaded.source, reserve=16).test
+    again = training.validate(loaded.system, rows, task)
+    assert again == pytest.approx(found.metrics["test"], rel=1e-2)
+
+
+class Types(TrainerCallback):
+    """Of trained weights, and of frozen ones."""
+
+    def on_train_begin(self, args, state, control, model, **kwargs):
+        weights = [*model.parameters()]
+        self.of = {k: {p.dtype for p in weights if p.requires_grad == k} for k in (1, 0)}

@@ -53,6 +53,18 @@ def test_numbers_are_written_rounded(value, decimals, text):
         ("on a scale from 1 to 5: 2.5", 2.5),
         ("1-5", None),
         ("5-3", 5),
+        # The numbers of a date or a time are none ...
+        ("2024-05-01", None),
+        ("2024-05", None),
+        ("1/5/2024", None),
+        ("May 5, 2024", None),
+        ("on 5 May 2024: 3.5", 3.5),
+        ("10:30", None),
+        ("In March 2021 it was 4", 4),
+        # ... but a rating, a range and a word that begins like a month are.
+        ("4/5", 4),
+        ("maybe 3 or 4", 3),
+        ("3.5-4.5", 4),
         # Never a number made up: neither 0 nor a part of something else.
         ("", None),
         ("very similar", None),
@@ -152,8 +164,46 @@ def test_option_texts_are_read():
     assert form.read("going home", options) is None
     assert form.read("", options) is None
     # Two of one text: no telling which.
-    assert form.read("yes", ("Yes.", "yes")) is None
+    assert form.read("yes it is", ("Yes", "yes ")) == 1
+    assert form.read("YES", ("Yes", "yes")) is None
+    assert form.read("yes", ("yes", " yes")) is None
     assert form.read("anything", ("...", "x")) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "label"),
+    [
+        (("5", "-5"), "-5.", 1),
+        (("5", "-5"), "\u22125", 1),
+        (("-5", "3"), "5", None),
+        (("5", "5.5"), "5.5", 1),
+        (("5", "6"), "5.5", None),
+        (("polish", "Polish"), "Polish is spoken", 1),
+        (("Its ok", "It's ok"), "It's ok.", 1),
+        (("C", "C++", "C#"), "C++", 1),
+        (("C", "C++", "C#"), "C#.", 2),
+        (("C", "C++", "C#"), "C.", 0),
+    ],
+)
+def test_options_that_differ_in_sign_case_or_mark_alone(options, text, label):
+    assert OptionText().read(text, options) == label
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "label"),
+    [
+        (("US", "us"), "us", 1),
+        (("US", "us"), "US.", 0),
+        (("US", "us"), "Us", None),
+        (("sure", "not sure"), " not  sure", 1),
+        (("sure", "not sure"), "Not\nsure", 1),
+        (("sure", "not  sure"), "not sure", 1),
+        (("1", "-1"), "\u22121", 1),
+        (("1", "\u22121"), "-1", 1),
+    ],
+)
+def test_classes_that_differ_in_case_sign_or_blanks_alone(words, text, label):
+    assert Words(words).read(text) == label
 
 
 @pytest.mark.parametrize(
