@@ -4,14 +4,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mi_probe.analysis.cells import Cell
 from mi_probe.analysis.printed import format_bytes, format_duration, format_timings
+from mi_probe.analysis.rows_needed import rows_needed
 from mi_probe.analysis.self_test import self_test_at
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.timing import time_estimators
 from mi_probe.capture.sizes import free_bytes
 from mi_probe.estimate_settings import Choice, Settings
 from mi_probe.tasks import Task
+
+_MOST_PLANTED = 1600
+"""Rows of planted data in a dry run, at most: its answer should take less than a minute."""
 
 
 def print_forecast(
@@ -63,6 +69,30 @@ def print_forecast(
                 threads=threads,
             )
         )
+    _print_rows_needed(task, shapes, threads)
+
+
+def _print_rows_needed(
+    task: Task, shapes: Mapping[str, Sequence[int]], threads: int
+) -> None:
+    """Say from how many rows on a twentieth of H(Y) would be seen, of classes."""
+    if task.label_names is None:
+        return
+    counts = np.bincount(task.labels)
+    shares = counts[counts > 0] / len(task)
+    nats = float(-0.05 * (shares * np.log(shares)).sum())
+    if not nats:
+        return
+    width = max(shape[-1] for shape in shapes.values())
+    with limited_threads(threads):
+        found = rows_needed(
+            nats,
+            shape=(width,),
+            n_classes=len(shares),
+            most=min(_MOST_PLANTED, 4 * len(task)),
+            draws=3,
+        )
+    print(f"  rows, by planting in {width} columns: {found.sentence}; here {len(task):,}")
 
 
 def print_self_tests(

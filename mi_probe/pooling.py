@@ -135,13 +135,15 @@ def head_positions(
         token_ids: the input's ids, an example a sequence, without padding.
     """
     rule, config = head_rule(backbone), backbone.base.config
-    pad = None if rule == "last_eos" else config.get_text_config().pad_token_id
+    # Some configurations (CodeGen, RWKV) have no such entry at all.
+    pad = getattr(config.get_text_config(), "pad_token_id", None)
+    end = getattr(config, "eos_token_id", None)
     rules: dict[str, Callable[[Sequence[int]], int]] = {
         "none": lambda ids: -1,
         "first": lambda ids: 0,
         # An example of nothing but pads: the head's argmax over zeros gives 0.
         "last_not_pad": lambda ids: max(_last(ids, pad, equal=False), 0),
-        "last_eos": lambda ids: _last(ids, config.eos_token_id, equal=True),
+        "last_eos": lambda ids: _last(ids, end, equal=True),
     }
     return torch.tensor([rules[rule](ids) for ids in token_ids], dtype=torch.long)
 

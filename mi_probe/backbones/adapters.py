@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from mi_probe.backbones.backbone import backbone_module, embedding_rows
+from mi_probe.backbones.backbone import backbone_module
 from mi_probe.backbones.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from mi_probe.backbones.modules import load_module, user_files
 from mi_probe.backbones.quiet import quiet_transformers
@@ -25,7 +25,7 @@ from mi_probe.backbones.rocoft_folder import (
     load_rocoft,
     read_rocoft,
 )
-from mi_probe.backbones.sites import resolve_sites
+from mi_probe.backbones.trial import embedding_rows, try_model
 from mi_probe.errors import InputError
 
 _AUTO = {
@@ -39,7 +39,6 @@ _AUTO = {
 # What PEFT saves of its own accord beside the adapter, for a classification task.
 _HEADS = ("score", "classifier", "classification_head", "qa_outputs")
 _HEAD_WEIGHT = re.compile(r"(score|classifier|out_proj|qa_outputs)\.weight$")
-_PROBE_TOKENS = 8
 
 
 def read_adapter(folder: Path) -> PeftConfig | RocoftConfig:
@@ -98,6 +97,7 @@ def load_adapter(
             the hidden states are the base's own and it may not be untrained.
     """
     shapes = _shapes(folder)
+    _check_sizes(config, shapes, folder)
     model = load_module(
         base_folder,
         auto=_auto_class(config),
@@ -117,7 +117,11 @@ def load_adapter(
     try:
         with user_files("adapter", folder), torch.random.fork_rng(devices=[]):
             adapted = PeftModel.from_pretrained(
-                model, str(folder), config=config, torch_device="cpu"
+                model,
+                str(folder),
+                config=config,
+                torch_device="cpu",
+                low_cpu_mem_usage=True,  # shapes are compared before memory is taken
             ).eval()
             fitting = peft.get_peft_model_state_dict(adapted, save_embedding_layers=False)
     except InputError as error:
@@ -135,6 +139,21 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
     with user_files("adapter", folder), safe_open(path, framework="pt") as file:
         names = list(file.keys())
         return {name: file.get_slice(name).get_shape() for name in names}
+
+
+def _check_sizes(
+    config: PeftConfig | RocoftConfig, shapes: dict[str, list[int]], folder: Path
+) -> None:
+    """Refuse numbers that the file cannot be of, before anything of that size is made."""
+    largest = max((size for shape in shapes.values() for size in shape), default=0)
+    for name in ("r", "init_r", "num_virtual_tokens"):
+        number = getattr(config, name, None)
+        if isinstance(number, int) and number > largest:
+            raise InputError(
+                f"{name} in {ADAPTER_CONFIG} must fit the adapter's weights; "
+                f"{str(folder)!r} says {number}, and no weight there is longer than "
+                f"{largest}. Is one of them another adapter's?"
+            )
 
 
 def _grow_vocabulary(model: PreTrainedModel, shapes: dict[str, list[int]]) -> None:
@@ -214,26 +233,11 @@ def _check_active(before: list[Tensor], after: list[Tensor], folder: Path) -> No
         )
 
 
-@torch.no_grad()
 def _probe(model: nn.Module, inner: PreTrainedModel) -> list[Tensor]:
     """The last hidden states of each stack, over a few tokens."""
     base = backbone_module(inner)
     config = getattr(model, "active_peft_config", None)
     runner = model if config is not None and config.is_prompt_learning else base
-    last = {site.stack: site.module for site in resolve_sites(base)}
-    states: list[Tensor] = []
-
-    def keep(module: nn.Module, inputs: tuple, output: Tensor | tuple) -> None:
-        states.append(output if isinstance(output, Tensor) else output[0])
-
-    hooks = [base.get_submodule(path).register_forward_hook(keep) for path in last.values()]
-    ids = (torch.arange(_PROBE_TOKENS)[None] + 3) % embedding_rows(base)
-    fed = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    if base.config.is_encoder_decoder:
-        fed["decoder_input_ids"] = ids
-    try:
-        runner(**fed)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return states
+    trial = try_model(base, runner)
+    last = [trial.hidden[s][-1] if x is None else x for s, x in trial.last.items()]
+    return [states for states in last if states is not None]

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mi_probe.backbones.fingerprint import fingerprint_model, fingerprint_tokenizer
 from mi_probe.backbones.sites import Kind, Site, kind_of, resolve_sites
+from mi_probe.backbones.trial import counts_from_zero, embedding_rows
 from mi_probe.errors import InputError
 
 
@@ -41,6 +42,9 @@ class Backbone:
     """The commit of a model from the hub."""
     step: int | None
     """The optimiser step, from a folder ``checkpoint-<step>``."""
+    told_positions: bool
+    """Whether capture may give it positions 0, 1, 2, ...: they are what it would count
+    itself."""
     fingerprint: dict[str, str]
     """What identifies model, adapter, tokenizer and precision; JSON-able."""
 
@@ -80,7 +84,7 @@ class Backbone:
         A wrapper with a learned prompt must not be given position_ids (PEFT counts its
         own), so pad on the right.
         """
-        return self.model if _prompt_config(self.model) is not None else self.base
+        return _runner(self.model, self.base)
 
     @property
     def n_virtual_tokens(self) -> int:
@@ -88,10 +92,7 @@ class Backbone:
 
         Prefix tuning adds keys and values, not positions, and counts 0.
         """
-        config = _prompt_config(self.model)
-        if config is None or config.peft_type == PeftType.PREFIX_TUNING:
-            return 0
-        return int(config.num_virtual_tokens or 0)
+        return _virtual_tokens(self.model)
 
     def select(self, wanted: str | Sequence[int | str] = "all") -> tuple[Site, ...]:
         """The sites that a user asks for, in the order of the network.
@@ -124,20 +125,23 @@ class Backbone:
                     f"could be of either stack; choose among {self._names()}."
                 )
             indexed = {site.index: site for site in self.sites if site.index is not None}
-            index = int(item) + (len(indexed) if item.startswith("-") else 0)
+            behind = 1 + max(indexed, default=-1)
+            index = int(item) + (behind if item.startswith("-") else 0)
             if index in indexed:
                 return indexed[index]
         raise InputError(f"sites must be 'all'{self._rule()}; got {item}.")
 
     def _rule(self) -> str:
-        if len(self.stacks) > 1:
+        indexed = [site for site in self.sites if site.index is not None]
+        if len(self.stacks) > 1 or not indexed:
             return f" or names among {self._names()}"
-        last = self.sites[-1]
-        where = "after the final norm" if last.name == "final_norm" else "last block"
+        first, last = min(indexed, key=_index), max(indexed, key=_index)
+        spoken = {"embed": "embeddings", "final_norm": "after the final norm"}
+        where = spoken.get(last.name, "last block")
         example = self._blocks[min(4, len(self._blocks) - 1)].name
         return (
-            f", hidden_states indices 0 (embeddings) ... {last.index} ({where}) "
-            f"or names such as '{example}'"
+            f", hidden_states indices {first.index} ({spoken.get(first.name, first.name)}) "
+            f"... {last.index} ({where}) or names such as '{example}'"
         )
 
     def _names(self) -> str:
@@ -188,7 +192,7 @@ def assemble(
 ) -> Backbone:
     """Put the parts together; what `load_backbone` and `wrap_backbone` share."""
     base = backbone_module(model)
-    sites = resolve_sites(base)
+    sites = find_sites(model)
     tokenizer = _with_pad(tokenizer)
     _check_vocabulary(base, tokenizer)
     blocks = [site.stack for site in sites if "block." in site.name]
@@ -210,8 +214,21 @@ def assemble(
         adapter=adapter,
         revision=revision,
         step=step,
+        # PEFT puts a learned prompt in front and numbers the positions itself.
+        told_positions=_runner(model, base) is base and counts_from_zero(base),
         fingerprint=hashes,
     )
+
+
+def find_sites(model: nn.Module) -> tuple[Site, ...]:
+    """The sites of a model as it is, PEFT's wrapper included, proved by a small run.
+
+    Raises:
+        InputError: as `resolve_sites` and `backbone_module` do.
+    """
+    base = backbone_module(model)
+    virtual = _virtual_tokens(model)
+    return resolve_sites(base, _runner(model, base), virtual=virtual)
 
 
 def backbone_module(model: nn.Module) -> PreTrainedModel:
@@ -223,18 +240,31 @@ def backbone_module(model: nn.Module) -> PreTrainedModel:
             f"got {type(inner).__name__}."
         )
     base = inner.base_model
+    # BART's decoder alone stands in a wrapper that does nothing itself.
+    parts = list(base.children())
+    if type(base).__name__.endswith("Wrapper") and len(parts) == 1:
+        base = parts[0]
     return base if isinstance(base, PreTrainedModel) else inner
-
-
-def embedding_rows(model: PreTrainedModel) -> int:
-    """The number of token ids that the model (its encoder, if it has one) knows."""
-    part = model.get_encoder() if model.config.is_encoder_decoder else model
-    return int(part.get_input_embeddings().get_parameter("weight").shape[0])
 
 
 def _prompt_config(model: nn.Module) -> PromptLearningConfig | None:
     config = model.active_peft_config if isinstance(model, PeftModel) else None
     return config if isinstance(config, PromptLearningConfig) else None
+
+
+def _index(site: Site) -> int:
+    return -1 if site.index is None else site.index
+
+
+def _virtual_tokens(model: nn.Module) -> int:
+    config = _prompt_config(model)
+    if config is None or config.peft_type == PeftType.PREFIX_TUNING:
+        return 0
+    return int(config.num_virtual_tokens or 0)
+
+
+def _runner(model: nn.Module, base: PreTrainedModel) -> nn.Module:
+    return base if _prompt_config(model) is None else model
 
 
 def _with_pad(tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:

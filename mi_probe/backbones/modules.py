@@ -1,5 +1,6 @@
 """One folder of safetensors to one Hugging Face module, with nothing left random."""
 
+import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,14 @@ import torch
 import transformers
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from mi_probe.backbones.backbone import backbone_module
+from mi_probe.backbones.fit import (
+    Shapes,
+    check_complete,
+    check_depth,
+    check_places,
+    check_shapes,
+    stored_shapes,
+)
 from mi_probe.backbones.folders import CONFIG, WEIGHTS, WEIGHTS_INDEX
 from mi_probe.backbones.published_rocoft import published_weights
 from mi_probe.backbones.quiet import quiet_transformers
@@ -103,20 +111,27 @@ def load_module(
     with user_files("configuration", folder):
         changes = {} if num_labels is None else {"num_labels": num_labels}
         config = AutoConfig.from_pretrained(folder, **trust, **changes)
+    files = [folder / name for name in names if name.endswith(".safetensors")]
+    with user_files("weights", folder):
+        joined = published_weights(files)
+        shapes = stored_shapes(files)
+        if joined is not None:
+            shapes = {name: tuple(tensor.shape) for name, tensor in joined.items()}
     if layers is not None:
         _truncate(config, layers)
+    check_depth(config, shapes, folder)
+    alone = _one_stack(config, shapes)
     if lm_head:
         auto = _with_head(config, auto, folder)
-    auto = auto or _without_head(config, trust_remote_code)
+    auto = auto or alone or _without_head(config, trust_remote_code)
     with user_files("model", folder), torch.random.fork_rng(devices=[]):
-        loader = getattr(transformers, auto)
+        loader: Any = getattr(transformers, auto)
         source: dict[str, Any] = {"pretrained_model_name_or_path": folder}
-        files = [folder / name for name in names if name.endswith(".safetensors")]
-        if (joined := published_weights(files)) is not None:
+        empty = _on_meta(loader, config, trust_remote_code)
+        check_shapes(empty, shapes, folder)
+        if joined is not None:
             config.tie_word_embeddings &= "lm_head.weight" not in joined
-            if hasattr(loader, "from_config"):  # an Auto class takes folders only
-                with torch.device("meta"):
-                    loader = type(loader.from_config(config))
+            loader = _class_of(empty)  # an Auto class takes folders only
             source = {"pretrained_model_name_or_path": None, "state_dict": joined}
         loaded = loader.from_pretrained(
             **source,
@@ -127,8 +142,42 @@ def load_module(
             **trust,
         )
     model, report = loaded
-    _check_complete(model, report["missing_keys"], folder, lm_head=lm_head)
+    check_complete(model, report["missing_keys"], folder, lm_head=lm_head)
+    unused = report["unexpected_keys"]
+    check_places(model, unused, list(shapes), folder, layers=layers)
     return model.eval()
+
+
+def _on_meta(loader: Any, config: PreTrainedConfig, trusted: bool) -> PreTrainedModel:
+    """The model without memory for its weights."""
+    with torch.device("meta"):
+        config = copy.deepcopy(config)  # some classes write into theirs
+        if hasattr(loader, "from_config"):
+            return loader.from_config(config, trust_remote_code=trusted)
+        return loader(config)
+
+
+def _class_of(model: PreTrainedModel) -> Any:
+    return type(model)
+
+
+def _one_stack(config: PreTrainedConfig, shapes: Shapes) -> str | None:
+    """The class for one stack alone of an encoder-decoder, if the file holds no other."""
+    from transformers.models.auto import modeling_auto as auto
+
+    encoders: Any = auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES
+    whole = auto.MODEL_MAPPING_NAMES.get(config.model_type)
+    encoder = encoders.get(config.model_type)
+    parts = {part for key in shapes for part in key.split(".")}
+    if encoder not in (None, whole) and "encoder" in parts and "decoder" not in parts:
+        config.is_encoder_decoder = False
+        return encoder
+    written = (config.architectures or [""])[0]
+    decoder = auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.model_type)
+    two = config.model_type in auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    if two and written == decoder and "encoder" not in parts:
+        return decoder
+    return None
 
 
 def _without_head(config: PreTrainedConfig, trusted: bool) -> str:
@@ -157,27 +206,6 @@ def _with_head(config: PreTrainedConfig, auto: str | None, folder: Path) -> str:
             f"task_type is that of {auto}."
         )
     return own
-
-
-def _check_complete(
-    model: PreTrainedModel, missing: set[str], folder: Path, *, lm_head: bool
-) -> None:
-    """Raise if the file lacks a weight of the backbone, which would then be random."""
-    base = backbone_module(model)
-    prefix = f"{model.base_model_prefix}."
-    # A pooler or a head does not touch the hidden states.
-    own = {name for name in base.state_dict() if not name.startswith("pooler.")}
-    if base is model:
-        own -= {name for name in own if name.startswith(("lm_head.", "classifier."))}
-    lost = sorted(
-        key for key in missing if lm_head or key in own or key.removeprefix(prefix) in own
-    )
-    if lost:
-        raise InputError(
-            f"weights must hold every weight of {type(model).__name__}; those in "
-            f"{str(folder)!r} lack {len(lost)}, such as {lost[0]}. Are they another "
-            "model's?"
-        )
 
 
 def _truncate(config: PreTrainedConfig, layers: int) -> None:

@@ -8,8 +8,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mi_probe.backbones import Backbone, Site
+from mi_probe.backbones.trial import evaluating
 from mi_probe.capture.activations import READ_BY_POOLING, Activations, MemoryShard
-from mi_probe.capture.forward import Batch, Stream, evaluating, make_batch, run
+from mi_probe.capture.forward import Batch, Stream, make_batch, run
 from mi_probe.capture.padding import check_padding
 from mi_probe.capture.plan import Plan, StoreDtype, plan
 from mi_probe.capture.sequences import Sequences, listed, token_limit
@@ -56,7 +57,8 @@ def extract(
             ``Activations.notes``.
         store: a folder to write to and to read from; a killed run is taken up again.
         progress: show a bar where stderr is a terminal.
-        padding_check: first compare some rows alone with a padded batch.
+        padding_check: first compare some rows alone with a padded batch. Off, wrong
+            states of a model that cannot be padded pass without a word.
         store_dtype: ``bfloat16`` halves float32 ``full`` states, at 3 digits.
         rows_per_shard: at most so many rows are lost when a stored run is killed.
 
@@ -101,7 +103,8 @@ def extract(
     tokens_too = "full" in todo.views or store is not None
     with evaluating(backbone.model):
         if padding_check and rows:
-            check_padding(backbone, data, todo.sites, limit=token_limit(backbone, None))
+            limit = token_limit(backbone, None)
+            check_padding(backbone, data, todo.sites, limit=limit, batch_size=batch_size)
         bar = tqdm(
             total=len(data),
             initial=len(data) - len(rows),

@@ -4,8 +4,9 @@ import time
 from collections.abc import Sequence
 
 from mi_probe.backbones import Backbone
+from mi_probe.backbones.trial import evaluating
 from mi_probe.capture.extract import capture_batch
-from mi_probe.capture.forward import evaluating, make_batch
+from mi_probe.capture.forward import make_batch
 from mi_probe.capture.plan import StoreDtype, plan
 from mi_probe.capture.sequences import Sequences
 from mi_probe.capture.sizes import bytes_on_disk

@@ -4,9 +4,8 @@ The forward goes no further up than the deepest site wanted.
 """
 
 import inspect
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,28 +100,36 @@ def run(
         backbone: the model.
         batch: what it reads.
         sites: the sites wanted, in the model's own order.
-        receive: called with each site and its states (n, t, d), virtual positions
-            already dropped.
+        receive: called with each site and its states (n, t, d): without the virtual
+            positions, and without those that the model itself filled the rows up with.
         positions: give position ids; False leaves them to the model, which is right
             for one row without padding.
         gradients: keep the graph, so that ``receive`` may ask for derivatives.
 
     Raises:
-        InputError: if a site never ran.
+        InputError: if a site never ran, ran twice, or has not one state a token.
     """
     seen: set[str] = set()
 
-    def drop_virtual(site: Site, values: Tensor) -> None:
-        seen.add(site.name)
+    def own_positions(site: Site, values: Tensor) -> None:
         length = batch.streams[site.stack].token_ids.shape[1]
-        virtual = values.shape[1] - length
+        beyond = values.shape[1] - site.virtual - length
+        if site.name in seen or beyond < 0 or (beyond and not site.filled_up):
+            raise InputError(
+                f"site '{site.name}' must run once, with a state for each of {length} "
+                f"tokens, as it did for a few; it came "
+                f"{'twice' if site.name in seen else f'with {values.shape[1]}'}. This "
+                "model cannot be captured at this length."
+            )
+        seen.add(site.name)
         # A slice of everything would be another tensor, which the graph does not hold.
-        receive(site, values[:, virtual:] if virtual else values)
+        whole = not site.virtual and not beyond
+        receive(site, values if whole else values[:, site.virtual :][:, :length])
 
     inputs = _inputs(backbone, batch, positions)
     with (
         torch.enable_grad() if gradients else torch.inference_mode(),
-        tapped(backbone, sites, drop_virtual, stop_at=sites[-1]),
+        tapped(backbone, sites, own_positions, stop_at=sites[-1]),
         suppress(StopForward),
     ):
         # The base, into which adapters are injected; where a prompt is learned, the
@@ -135,18 +142,6 @@ def run(
             f"each site must run in a forward pass; {', '.join(missed)} did not. "
             "Leave them out."
         )
-
-
-@contextmanager
-def evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block; every module's own mode back afterwards."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _stream(
@@ -197,25 +192,8 @@ def _inputs(backbone: Backbone, batch: Batch, positions: bool) -> dict[str, Any]
         decoder = batch.streams["dec"]
         inputs["decoder_input_ids"] = decoder.token_ids.to(device)
         inputs["decoder_attention_mask"] = decoder.mask.long().to(device)
-    if (
-        positions
-        and "position_ids" in known
-        # PEFT puts the learned prompt in front and numbers the positions itself.
-        and backbone.runner is backbone.base
-        # RoBERTa's kin derive them from the ids, from padding_idx + 1 on, which is
-        # right for right-padded rows; plain 0, 1, 2, ... would be wrong.
-        and not _positions_from_ids(backbone)
-    ):
+    if positions and backbone.told_positions:
         # The last real position is repeated at pads: within the table for any length.
         steps = main.mask.long().cumsum(1) - 1
         inputs["position_ids"] = steps.clamp(min=0).to(device)
     return inputs
-
-
-def _positions_from_ids(backbone: Backbone) -> bool:
-    """True where the model (or its file: MPNet) numbers positions from the ids."""
-    name = "create_position_ids_from_input_ids"
-    return any(
-        hasattr(module, name) or hasattr(sys.modules.get(type(module).__module__), name)
-        for module in backbone.base.modules()
-    )

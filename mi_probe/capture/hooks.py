@@ -9,8 +9,9 @@ from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedTokenizerBase
 
 from mi_probe.backbones import Backbone, Site
-from mi_probe.backbones.backbone import backbone_module
-from mi_probe.backbones.sites import kind_of, resolve_sites
+from mi_probe.backbones.backbone import backbone_module, find_sites
+from mi_probe.backbones.sites import kind_of
+from mi_probe.backbones.trial import states_given, states_in
 from mi_probe.errors import InputError
 
 Receive = Callable[[Site, Tensor], None]
@@ -31,7 +32,8 @@ def capture(
     made them: padded, virtual positions of prompt tuning included, nothing masked.
 
     Args:
-        model: a `Backbone`, or any transformers or PEFT model.
+        model: a `Backbone`, or any transformers or PEFT model; of these the sites are
+            found anew, by a forward over a few tokens.
         sites: what ``Backbone.select`` takes.
 
     Yields:
@@ -94,11 +96,12 @@ def _bare(model: nn.Module) -> Backbone:
         model=model,
         base=base,
         tokenizer=PreTrainedTokenizerBase(),
-        sites=resolve_sites(base),
+        sites=find_sites(model),
         kind=kind_of(base.config),
         adapter=None,
         revision=None,
         step=None,
+        told_positions=False,
         fingerprint={},
     )
 
@@ -112,21 +115,16 @@ def _hook(
             lambda _module, _args, output: tap(site, output)
         )
     return module.register_forward_pre_hook(
-        lambda _module, args, kwargs: tap(
-            site, args[0] if args else kwargs.get("hidden_states")
-        ),
+        lambda _module, args, kwargs: tap(site, states_given(args, kwargs)),
         with_kwargs=True,
     )
 
 
 def _tensor(payload: Any, site: Site) -> Tensor:
-    """The hidden states in what a module takes or gives: itself, or a first entry."""
-    found = payload if isinstance(payload, Tensor) or payload is None else payload[0]
-    if not isinstance(found, Tensor) or found.ndim != 3:
+    found = states_in(payload)
+    if found is None:
         raise InputError(
             f"site '{site.name}' must pass hidden states of shape (n, t, d); its "
-            f"module '{site.module}' passed {type(payload).__name__}"
-            f"{list(found.shape) if isinstance(found, Tensor) else ''}. "
-            "Leave the site out."
+            f"module '{site.module}' passed {type(payload).__name__}. Leave it out."
         )
     return found

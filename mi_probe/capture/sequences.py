@@ -5,6 +5,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from mi_probe.backbones import Backbone
 from mi_probe.errors import InputError
@@ -154,7 +157,8 @@ def token_limit(backbone: Backbone, max_tokens: int | None) -> int | None:
     table = getattr(config, "max_position_embeddings", None)
     if isinstance(table, int) and table > 0:
         # RoBERTa counts its positions from padding_idx + 1.
-        offset = config.pad_token_id + 1 if counts_from_padding(backbone) else 0
+        pad = getattr(config, "pad_token_id", None)
+        offset = 1 + (pad or 0) if counts_from_padding(backbone) else 0
         limits.append(table - offset - backbone.n_virtual_tokens)
     return min(limits) if limits else None
 
@@ -188,7 +192,32 @@ def _tokenised(
     # and the words after which the answer comes.
     input_ids = [without_middle(row, limit) for row in whole]
     said = f"{long} of {len(ids)} texts cut to {limit} tokens: their middle is left out"
-    return Sequences(ids=ids, input_ids=input_ids, notes=(said,) if long else ())
+    notes = (*((said,) if long else ()), *_remarks(tokenizer, whole))
+    return Sequences(ids=ids, input_ids=input_ids, notes=notes)
+
+
+def _remarks(
+    tokenizer: PreTrainedTokenizerBase, rows: Sequence[Sequence[int]]
+) -> list[str]:
+    """What is odd in how the texts became tokens, and changes what the states know."""
+    begin: Any = tokenizer.bos_token_id
+    unknown: Any = tokenizer.unk_token_id
+    doubled = sum(len(row) > 1 and row[0] == row[1] == begin for row in rows)
+    around = {*tokenizer.all_special_ids} - {unknown}
+    texts = [[token for token in row if token not in around] for row in rows]
+    lost = sum(2 * text.count(unknown) >= max(len(text), 1) for text in texts)
+    n, said = len(rows), []
+    if doubled:
+        said.append(
+            f"{doubled} of {n} texts begin with two {tokenizer.bos_token}: one of their "
+            "own, and the tokenizer's"
+        )
+    if lost:
+        said.append(
+            f"{lost} of {n} texts are at least half unknown tokens "
+            f"({tokenizer.unk_token}), which say nothing of the words that they stand for"
+        )
+    return said
 
 
 def without_middle(ids: Sequence[int], limit: int) -> list[int]:
@@ -229,7 +258,7 @@ def _shifted(backbone: Backbone, given: Sequences) -> Sequences:
 
 def decoder_start(backbone: Backbone) -> int:
     """The token with which an encoder-decoder begins to write."""
-    start = backbone.base.config.decoder_start_token_id
+    start = getattr(backbone.base.config, "decoder_start_token_id", None)
     if start is None:
         raise InputError(
             "decoder_start_token_id must be set in the model's config; got None."

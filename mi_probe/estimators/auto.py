@@ -61,7 +61,7 @@ class Auto:
 
         Args:
             x: float array or tensor (n, d), or `HiddenStates`.
-            y: int classes (n,), or floats (n,) or (n, k).
+            y: int classes (n,), floats (n,) or (n, k), or answers in tokens: lists of ids.
             groups: which rows depend on one another; see `Estimator.estimate`.
             seed: of everything that is drawn.
             hints: `Estimate.history` of a like X with the same Y and seed, such as the

@@ -15,8 +15,8 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from mi_probe.backbones import Backbone
+from mi_probe.backbones.trial import evaluating
 from mi_probe.capture import Sequences
-from mi_probe.capture.forward import evaluating
 from mi_probe.capture.sequences import decoder_start
 from mi_probe.errors import InputError
 from mi_probe.hidden import Role

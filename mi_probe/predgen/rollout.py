@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from mi_probe.capture.forward import evaluating
+from mi_probe.backbones.trial import evaluating
 from mi_probe.predgen.reader import Draw, Reader, Writing
 
 AnyMask = Bool[Tensor, "b t"] | Int[Tensor, "b t"]

@@ -6,7 +6,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from mi_probe.backbones.backbone import backbone_module
-from mi_probe.backbones.sites import resolve_blocks
+from mi_probe.backbones.blocks import resolve_blocks
 from mi_probe.errors import InputError
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mi_probe.capture.forward import evaluating
+from mi_probe.backbones.trial import evaluating
 from mi_probe.predgen.encoding import Rows, collate
 from mi_probe.predgen.inference import answer
 from mi_probe.predgen.metrics import selection_score

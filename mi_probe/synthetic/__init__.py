@@ -7,6 +7,11 @@ parametrised task a name, in `GROUPS`: ``ZOO["order"].draw(seed=1)``.
 """
 
 from mi_probe.synthetic.additive_noise import additive_uniform, even_function
+from mi_probe.synthetic.answers import (
+    spelled_classes,
+    tokens_of_their_own,
+    written_numbers,
+)
 from mi_probe.synthetic.counting import counting
 from mi_probe.synthetic.ends import first_against_last, parity_of_ends
 from mi_probe.synthetic.gaussian_classes import (
@@ -67,8 +72,11 @@ __all__ = [
     "quantised",
     "rings",
     "rolled",
+    "spelled_classes",
     "spirals",
     "staircase",
     "student_pair",
+    "tokens_of_their_own",
+    "written_numbers",
     "xor",
 ]

@@ -19,6 +19,7 @@ class Known:
 
     x: "np.ndarray | HiddenStates" = field(repr=False)
     y: np.ndarray = field(repr=False)
+    """Classes (n,), numbers (n,) or (n, k), or token ids (n, m) with -1 behind the end."""
     nats: float
     """I(Y;X) of the population the rows were drawn from."""
     stderr: float = 0.0

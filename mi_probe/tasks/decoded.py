@@ -22,6 +22,9 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 
+_NO_CHARACTERS = ("idna", "punycode", "unicode_escape", "raw_unicode_escape")
+"""Which Python counts among encodings of text, and no file is in."""
+
 
 def opened(path: Path, encoding: str | None = None) -> TextIOWrapper:
     r"""The file as text, line ends as they are (``\r\n`` is not turned into ``\n``).
@@ -51,6 +54,8 @@ def check_encoding(name: str) -> None:
     """
     try:
         "a".encode(name)
+        if codecs.lookup(name).name.replace("-", "_") in _NO_CHARACTERS:
+            raise LookupError
     except (LookupError, ValueError):
         raise InputError(
             "encoding must be one that Python knows, such as utf-8, utf-16, cp1252 or "

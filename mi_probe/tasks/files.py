@@ -86,9 +86,11 @@ class Columns:
         if name not in self.values:
             near = difflib.get_close_matches(name, self.names, n=1)
             hint = f" Did you mean '{near[0]}'?" if near else ""
+            names = [repr(n if len(n) <= 40 else n[:40] + "...") for n in self.names[:20]]
+            more = ["..."] if len(self.names) > 20 else []
             raise InputError(
                 f"{role} must be a column of {self.path.name}, which has "
-                f"{', '.join(map(repr, self.names))}; got '{name}'.{hint}"
+                f"{', '.join(names + more)}; got '{name}'.{hint}"
             )
         values = self.decoded(name, role)
         empty = [
@@ -226,8 +228,7 @@ def read_file(
     table = _read(
         path, {label_column, *(c for c in others if c is not None)}, quoting, encoding
     )
-    if text is not None:
-        prompts = tuple(table.texts(text, "text-column"))
+    prompts = () if text is None else tuple(table.texts(text, "text-column"))
     column = table.filled(label_column, "label-column")
     labels, names, notes = classes_or_scores(column, label_column, label_kind)
     ids = _ids(table, id_column)

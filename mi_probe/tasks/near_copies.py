@@ -234,8 +234,8 @@ def _candidates(
     product = coo_array(rare[start : start + _CHUNK] @ holders)
     left, right = product.row + start, product.col
     earlier = right < left
-    left, right, unshared = left[earlier], right[earlier], -np.array(product.data)[earlier]
-    order = np.lexsort((right, unshared, left))
+    left, right = left[earlier], right[earlier]
+    order = np.lexsort((right, np.negative(product.data)[earlier], left))
     left, right = left[order], right[order]
     best = np.arange(len(left)) - np.searchsorted(left, left) < _CANDIDATES
     return left[best], right[best]

@@ -43,9 +43,10 @@ def well_read(
     try:
         if path.stat().st_size == 0:
             raise InputError(f"data must hold rows; {path} is empty (0 bytes).")
-        found = read(path)
-    except UnicodeError:
-        raise InputError(undecodable(path, encoding)) from None
+        try:
+            found = read(path)
+        except UnicodeError:  # to find its line, the file is read again
+            raise InputError(undecodable(path, encoding)) from None
     except PermissionError:
         raise InputError(f"data must be readable; {path} is not. See `ls -l`.") from None
     except (EOFError, BadZipFile, gzip.BadGzipFile, zlib.error) as error:

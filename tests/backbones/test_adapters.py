@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from tiny import save_tiny, tiny_adapted, tiny_model, tiny_tokenizer
 
 from mi_probe.backbones import expand_checkpoints, load_backbone, wrap_backbone
+from mi_probe.capture import capture
 from mi_probe.errors import InputError
 
 
@@ -260,3 +261,41 @@ def test_adapter_with_an_enlarged_vocabulary(saved, base, tmp_path):
 def test_adapter_of_a_truncated_base(base, tmp_path):
     save_adapter(f"{base}:2", tmp_path / "adapter", lora(), num_hidden_layers=2)
     assert load_backbone(str(tmp_path / "adapter")).n_layers == 2
+
+
+def test_single_tokens_that_were_trained(base, tmp_path):
+    folder = tmp_path / "adapter"
+    config = lora(trainable_token_indices=[5, 6])
+    model = tiny_model("llama", head="CausalLM")
+    model.name_or_path = str(base)
+    adapted = tiny_adapted(model, config)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "trainable_tokens" in name:
+                weight.add_(1.0)
+    adapted.save_pretrained(folder)
+    backbone = load_backbone(str(folder))
+    expected = last_states(adapted, backbone)
+    torch.testing.assert_close(last_states(backbone.base, backbone), expected)
+    plain = load_backbone(str(base))
+    ids = torch.tensor([[5, 7]])
+    with torch.no_grad(), capture(backbone, "embed") as states:
+        backbone.base(input_ids=ids)
+    table = plain.base.get_input_embeddings().weight
+    moved = (states["embed"][0][0] - table[ids[0]]).abs().amax(1)
+    assert moved[0] > 0.5
+    assert moved[1] == 0
+
+
+@pytest.mark.parametrize("name", ["r", "num_virtual_tokens"])
+def test_a_size_that_the_weights_contradict_takes_no_memory(name, base, tmp_path):
+    config = lora()
+    if name != "r":
+        config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=5)
+    save_adapter(base, tmp_path, config)
+    file = tmp_path / "adapter_config.json"
+    written = json.loads(file.read_text())
+    file.write_text(json.dumps({**written, name: 10**9}))
+    assert f"{name} in adapter_config.json must fit" in refusal(tmp_path)
+    file.write_text(json.dumps({**written, name: 7}))
+    assert "adapter in" in refusal(tmp_path)

@@ -8,7 +8,15 @@ import pytest
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
-from tiny import DECODERS, ENCODERS, save_tiny, tiny_model, tiny_tokenizer
+from tiny import (
+    DECODERS,
+    ENCODERS,
+    FAMILIES,
+    save_tiny,
+    tiny_config,
+    tiny_model,
+    tiny_tokenizer,
+)
 
 from mi_probe.backbones import expand_checkpoints, load_backbone
 from mi_probe.capture import extract
@@ -203,6 +211,96 @@ def test_config_of_another_shape(copied):
     assert "must be whole and fit together" in refusal(copied)
     (copied / "config.json").write_text(json.dumps({**config, "hidden_size": "wide"}))
     assert "must be whole and fit together" in refusal(copied)
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """Weights may not be read, nor memory taken for them."""
+    for auto in (transformers.AutoModel, transformers.LlamaModel):
+        monkeypatch.setattr(auto, "from_pretrained", lambda *a, **k: pytest.fail("read"))
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "said"),
+    [
+        (
+            "vocab_size",
+            10**10,
+            "embed_tokens.weight has the shape (384, 32), and the configuration calls "
+            "for (10000000000, 32) (vocab_size is 10000000000)",
+        ),
+        ("intermediate_size", 10**9, "(intermediate_size is 1000000000)"),
+        ("num_hidden_layers", 10**6, "num_hidden_layers in config.json must fit"),
+    ],
+)
+def test_numbers_that_the_weights_contradict_take_no_memory(
+    entry, value, said, copied, unread
+):
+    config = json.loads((copied / "config.json").read_text())
+    (copied / "config.json").write_text(json.dumps({**config, entry: value}))
+    assert said in refusal(copied)
+
+
+def test_weights_without_a_place_are_named(copied):
+    config = json.loads((copied / "config.json").read_text())
+    fewer = {**config, "num_hidden_layers": 2, "layer_types": None}
+    (copied / "config.json").write_text(json.dumps(fewer))
+    message = refusal(copied)
+    assert "must all have a place in LlamaModel as config.json" in message
+    assert "9 have none, such as model.layers.2.input_layernorm.weight" in message
+    # Blocks left out on purpose are no surprise, and a head is none either.
+    (copied / "config.json").write_text(json.dumps(config))
+    load_backbone(f"{copied}:2")
+
+
+@pytest.mark.parametrize("head", [None, "CausalLM"])
+def test_a_norm_that_the_configuration_leaves_out_is_named(head, tmp_path):
+    folder = save_tiny(tmp_path / "qwen", "qwen3", head=head)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "6 have none" in refusal(folder)
+    assert "self_attn.k_norm.weight" in refusal(folder)
+
+
+@pytest.mark.parametrize("name", ["T5EncoderModel", "MT5EncoderModel", "UMT5EncoderModel"])
+def test_an_encoder_alone(name, tmp_path):
+    config = getattr(transformers, name.replace("EncoderModel", "Config"))(
+        **{k: v for k, v in FAMILIES["t5"][1].items() if k != "num_decoder_layers"}
+    )
+    with torch.random.fork_rng(devices=[]):
+        model = getattr(transformers, name)(config).eval()
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    backbone = load_backbone(str(tmp_path))
+    assert backbone.kind == "encoder"
+    assert [site.name for site in backbone.sites] == [
+        *("embed", "block.0", "block.1", "block.2", "final_norm")
+    ]
+    found = extract(backbone, ["a good film", "bad"], progress=False)
+    z = found.hidden("final_norm")
+    for row in range(2):
+        ids = z.token_ids[row, z.mask[row]][None]
+        with torch.no_grad():
+            own = model(input_ids=ids).last_hidden_state[0]
+        torch.testing.assert_close(z.values[row, z.mask[row]], own, atol=1e-5, rtol=1e-5)
+    assert load_backbone(f"{tmp_path}:2").depth() == 2
+    assert "is an encoder" in refusal(tmp_path, lm_head=True)
+
+
+def test_a_decoder_alone(tmp_path):
+    config = tiny_config("bart", is_decoder=True, is_encoder_decoder=False)
+    with torch.random.fork_rng(devices=[]):
+        model = transformers.BartForCausalLM(config).eval()
+    model.save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    backbone = load_backbone(str(tmp_path))
+    assert (backbone.kind, backbone.depth()) == ("decoder", 2)
+    z = extract(backbone, ["a good film", "bad"], progress=False).hidden("block.1")
+    ids = z.token_ids[0, z.mask[0]][None]
+    with torch.no_grad():
+        own = model.model.decoder(input_ids=ids).last_hidden_state[0]
+    torch.testing.assert_close(z.values[0, z.mask[0]], own, atol=1e-5, rtol=1e-5)
 
 
 def test_corrupt_tokenizer(copied):

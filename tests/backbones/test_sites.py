@@ -3,6 +3,7 @@
 import peft
 import pytest
 import torch
+import transformers
 from tiny import (
     DECODERS,
     ENCODER_DECODERS,
@@ -12,9 +13,10 @@ from tiny import (
     tiny_config,
     tiny_model,
 )
-from transformers import AlbertConfig, AlbertModel
+from transformers import AlbertConfig, AlbertModel, LlamaModel, PreTrainedModel
 
 from mi_probe.backbones import Backbone, wrap_backbone
+from mi_probe.capture import capture
 from mi_probe.errors import InputError
 
 HEADS = [
@@ -154,9 +156,13 @@ def test_bert_as_decoder_is_a_decoder(tokenizer):
 
 
 def test_unknown_family_is_found_by_its_depth(tokenizer):
+    class Staged(LlamaModel):
+        layers = property(lambda self: self.stages)
+
     model = tiny_model("llama")
     model.stages = model.layers
     del model.layers
+    model.__class__ = Staged
     model.stages[0].layers = torch.nn.ModuleList([torch.nn.Identity()])  # a decoy
     sites = wrap_backbone(model, tokenizer).sites
     assert [site.module for site in sites] == [
@@ -229,3 +235,170 @@ def test_tiny_configs_have_unequal_stacks():
     # Otherwise the parity above could not tell the stacks apart.
     config = tiny_config("t5")
     assert config.num_layers != config.num_decoder_layers
+
+
+# Sites are believed for what they do, not for what they are called.
+
+
+def shaken(model: PreTrainedModel) -> PreTrainedModel:
+    """The model with norms and biases that are not 1 and 0."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        for parameter in model.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
+
+
+SMALL = {
+    "vocab_size": 384, "hidden_size": 32, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "intermediate_size": 64, "max_position_embeddings": 64,
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+}  # fmt: skip
+CTRL = {
+    "vocab_size": 384, "n_embd": 32, "n_layer": 2, "n_head": 4, "dff": 64,
+    "n_positions": 64, "pad_token_id": 0,
+}  # fmt: skip
+PEGASUS = {
+    "vocab_size": 384, "d_model": 32, "encoder_layers": 2, "decoder_layers": 1,
+    "encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64, "max_position_embeddings": 64, "attention_type": "original_full",
+    "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2,
+}  # fmt: skip
+UNLISTED = {
+    "Lfm2": {**SMALL, "num_key_value_heads": 2, "full_attn_idxs": [1]},
+    "Esm": {
+        **SMALL,
+        "position_embedding_type": "rotary",
+        "mask_token_id": 3,
+        "token_dropout": False,
+    },
+    "MegatronBert": SMALL,
+    "RobertaPreLayerNorm": SMALL,
+    "XLMRobertaXL": SMALL,
+    "CTRL": CTRL,
+    "BigBirdPegasus": PEGASUS,
+}
+
+
+def made(name: str, settings: dict) -> PreTrainedModel:
+    config = getattr(transformers, f"{name}Config")(**settings)
+    with torch.random.fork_rng(devices=[]):
+        return shaken(getattr(transformers, f"{name}Model")(config))
+
+
+@pytest.mark.parametrize("name", UNLISTED)
+def test_a_final_norm_is_found_by_what_it_does(name, tokenizer):
+    backbone = wrap_backbone(made(name, UNLISTED[name]), tokenizer)
+    assert backbone.sites[-1].name.endswith("final_norm")
+    assert_parity(backbone)
+
+
+def test_hidden_states_that_begin_behind_block_0(tokenizer):
+    settings = {"vocab_size": 384, "hidden_size": 32, "num_hidden_layers": 2}
+    backbone = wrap_backbone(made("Mamba", {**settings, "state_size": 4}), tokenizer)
+    places = {site.name: site.index for site in backbone.sites}
+    assert places == {"embed": None, "block.0": 0, "block.1": 1, "final_norm": 2}
+    # block.1 before the norm is hidden_states[1] there, and not the last.
+    seen, expected = read(backbone)
+    for site in backbone.sites[1:]:
+        assert torch.equal(seen[site.name][0], expected[""][site.index])
+    assert [site.name for site in backbone.select("0,-1")] == ["block.0", "final_norm"]
+    with pytest.raises(InputError, match=r"0 \(block.0\) ... 2 \(after the final norm\)"):
+        backbone.select("3")
+
+
+def refused(model: PreTrainedModel, tokenizer) -> str:
+    with pytest.raises(InputError) as error:
+        wrap_backbone(model, tokenizer)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_list_of_attentions_is_no_list_of_blocks(tokenizer):
+    settings = {"vocab_size": 384, "emb_dim": 32, "n_layers": 2, "n_heads": 4}
+    said = refused(made("XLM", settings), tokenizer)
+    assert "(xlm) what leaves the last entry of attentions is neither" in said
+
+
+def test_a_block_that_runs_twice_is_no_site(tokenizer):
+    model = tiny_model("llama")
+    model.layers[2] = model.layers[0]
+    assert "block 0 of 3 runs 2 times" in refused(model, tokenizer)
+
+
+def test_a_block_that_never_runs_is_no_site(tokenizer):
+    class Deaf(LlamaModel):
+        """Runs other blocks than those that it shows."""
+
+        def forward(self, *args, **kwargs):
+            shown, self.layers = self.layers, self.own
+            try:
+                return super().forward(*args, **kwargs)
+            finally:
+                self.layers = shown
+
+    model = tiny_model("llama")
+    model.own = tiny_model("llama", seed=1).layers
+    model.__class__ = Deaf
+    # The likeliest list fails; the one that runs is found.
+    sites = wrap_backbone(model, tokenizer).sites
+    assert sites[0].module == "own.0"
+    model.own = torch.nn.Sequential(*model.own)
+    assert "block 0 of 3 runs 0 times" in refused(model, tokenizer)
+
+
+def test_only_a_learned_prompt_may_lengthen_a_sequence(tokenizer):
+    class Longer(LlamaModel):
+        def forward(self, input_ids=None, attention_mask=None, **kwargs):
+            more = torch.cat([input_ids[:, :2], input_ids], 1)
+            return super().forward(input_ids=more, **kwargs)
+
+    model = tiny_model("llama")
+    model.__class__ = Longer
+    said = refused(model, tokenizer)
+    assert "7 tokens a row come out as states of shape [2, 9, 32]" in said
+
+
+def test_what_no_module_makes_is_read_where_the_model_ends(tokenizer):
+    class Scaled(LlamaModel):
+        def forward(self, *args, **kwargs):
+            out = super().forward(*args, **kwargs)
+            out.last_hidden_state = out.last_hidden_state * 3
+            out.hidden_states = None
+            return out
+
+    model = tiny_model("llama")
+    model.__class__ = Scaled
+    backbone = wrap_backbone(model, tokenizer)
+    last = backbone.sites[-1]
+    assert (last.name, last.module, last.index) == ("final_norm", "", None)
+    ids = torch.arange(5, 12)[None]
+    with torch.no_grad(), capture(backbone, "final_norm") as states:
+        out = model(input_ids=ids)
+    assert torch.equal(states["final_norm"][0], out.last_hidden_state)
+
+
+def test_a_model_that_changes_as_it_reads_is_refused(tokenizer):
+    said = refused(made("BigBird", {**SMALL, "block_size": 4}), tokenizer)
+    assert "(attention_type)" in said
+    wrap_backbone(made("BigBird", {**SMALL, "attention_type": "original_full"}), tokenizer)
+
+
+def test_a_model_that_needs_more_than_text_is_refused(tokenizer):
+    class Seeing(LlamaModel):
+        def forward(self, *args, **kwargs):
+            raise ValueError("pixel_values are needed")
+
+    model = tiny_model("llama")
+    model.__class__ = Seeing
+    said = refused(model, tokenizer)
+    assert "token ids and nothing else; Seeing gave ValueError: pixel_values" in said
+
+
+def test_finding_sites_leaves_the_model_as_it_was(tokenizer):
+    model = tiny_model("llama", attention_dropout=0.5).train()
+    before = torch.get_rng_state()
+    with capture(model, "final_norm"):
+        pass
+    assert all(module.training for module in model.modules())
+    assert torch.equal(torch.get_rng_state(), before)

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 
-from mi_probe.backbones import wrap_backbone
+from mi_probe.backbones import Backbone, wrap_backbone
 from mi_probe.capture import Sequences, capture, check_padding, extract, forecast
 from mi_probe.capture.sequences import as_sequences
 from mi_probe.errors import InputError
@@ -15,6 +16,7 @@ from mi_probe.pooling import pool
 from mi_probe.tasks.task import Task
 from tests.capture.models import PROMPTS, VIRTUAL, tiny_backbone
 from tests.tiny import tiny_model, tiny_tokenizer
+from tests.tiny_tokenizers import metaspace
 
 
 def words(n, seed=0):
@@ -300,12 +302,130 @@ def test_self_check_sees_an_ignored_mask(monkeypatch):
     monkeypatch.setattr(
         backbone.base,
         "forward",
-        lambda input_ids, attention_mask: real(input_ids),
+        lambda input_ids, attention_mask, position_ids=None: real(
+            input_ids, position_ids=position_ids
+        ),
     )
     data = as_sequences(backbone, ["good", "good"], max_tokens=64)
     # Rows of one length as well: the check pads them.
     with pytest.raises(InputError, match="padding must not change hidden states"):
         check_padding(backbone, data, backbone.sites)
+
+
+def told(call) -> str:
+    with pytest.raises(InputError) as error:
+        call()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def mixing_in_pads() -> Backbone:
+    """ConvBERT convolves over the row's end into the pads."""
+    config = transformers.ConvBertConfig(
+        vocab_size=384, hidden_size=32, embedding_size=32, num_hidden_layers=2,
+        num_attention_heads=4, intermediate_size=64, max_position_embeddings=128,
+        pad_token_id=0,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = transformers.ConvBertModel(config).eval()
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return wrap_backbone(model, tiny_tokenizer())
+
+
+def own_states(backbone, ids) -> torch.Tensor:
+    with torch.no_grad():
+        return backbone.base(input_ids=ids[None]).last_hidden_state[0]
+
+
+def test_the_advice_of_the_padding_check_leads_to_right_states():
+    backbone = mixing_in_pads()
+    said = told(lambda: extract(backbone, PROMPTS, progress=False))
+    assert "Capture with --batch-size 1 (batch_size=1)" in said
+    z = extract(backbone, PROMPTS, batch_size=1, progress=False).hidden("block.1")
+    for row in range(len(PROMPTS)):
+        expected = own_states(backbone, z.token_ids[row, z.mask[row]])
+        torch.testing.assert_close(z.values[row, z.mask[row]], expected)
+
+
+def test_no_advice_where_it_would_not_help():
+    backbone = replace(tiny_backbone("roberta"), told_positions=True)
+    said = told(lambda: extract(backbone, PROMPTS, progress=False))
+    assert "batch" not in said
+    assert said.endswith("this model's states cannot be captured.")
+    said = told(lambda: extract(backbone, PROMPTS, batch_size=1, progress=False))
+    assert "a row with the positions of capture differs" in said
+
+
+def test_positions_are_told_only_where_the_model_counts_so():
+    assert tiny_backbone("bert").told_positions
+    assert tiny_backbone("gpt2").told_positions
+    # From padding_idx + 1 on; and PEFT numbers a learned prompt itself.
+    assert not tiny_backbone("roberta").told_positions
+    assert not tiny_backbone("prompt_tuning").told_positions
+
+
+LONGFORMER = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+              "intermediate_size": 64, "max_position_embeddings": 130}  # fmt: skip
+
+
+@pytest.mark.parametrize("window", [4, 64])
+def test_a_model_that_pads_its_own_input_is_cut_back(window):
+    config = transformers.LongformerConfig(
+        vocab_size=384, attention_window=window, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, sep_token_id=2, **LONGFORMER,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        model = transformers.LongformerModel(config).eval()
+    backbone = wrap_backbone(model, tiny_tokenizer())
+    assert all(site.filled_up for site in backbone.sites)
+    found = extract(backbone, PROMPTS, progress=False)
+    z = found.hidden(backbone.sites[-1].name)
+    for row in range(len(PROMPTS)):
+        expected = own_states(backbone, z.token_ids[row, z.mask[row]])
+        torch.testing.assert_close(
+            z.values[row, z.mask[row]], expected, atol=1e-5, rtol=1e-5
+        )
+
+
+def test_a_sequence_that_is_lengthened_later_is_refused():
+    """Right over a few tokens, and not over more of them."""
+    model = tiny_model("llama")
+    backbone = wrap_backbone(model, tiny_tokenizer())
+    real = model.embed_tokens.forward
+    model.embed_tokens.forward = lambda ids: real(
+        torch.cat([ids, ids[:, :1]], 1) if ids.shape[1] > 7 else ids
+    )
+    model.forward = lambda input_ids, **kw: type(model).forward(model, input_ids)
+    said = told(lambda: extract(backbone, PROMPTS, padding_check=False, progress=False))
+    assert "site 'embed' must run once, with a state for each of" in said
+
+
+def test_a_configuration_without_special_tokens():
+    config = transformers.CodeGenConfig(
+        vocab_size=384, n_embd=32, n_layer=2, n_head=4, rotary_dim=4, n_positions=64
+    )
+    with torch.random.fork_rng(devices=[]):
+        backbone = wrap_backbone(transformers.CodeGenModel(config).eval(), tiny_tokenizer())
+    assert not hasattr(config, "pad_token_id")
+    found = extract(backbone, PROMPTS, views=("full", "head"), progress=False)
+    z = found.hidden("final_norm")
+    last = z.values[0, z.mask[0]][-1]
+    assert torch.equal(found.pooled("final_norm", "head")[0], last)
+
+
+def test_texts_that_begin_twice_or_are_unknown_are_noted():
+    tokenizer = metaspace(special=True)
+    model = tiny_model("llama", vocab_size=len(tokenizer))
+    backbone = wrap_backbone(model, tokenizer)
+    found = extract(backbone, ["<s>bad", "bad", "\u4f60\u597d\u5417"], progress=False)
+    assert found.notes == (
+        "1 of 3 texts begin with two <s>: one of their own, and the tokenizer's",
+        "1 of 3 texts are at least half unknown tokens (<unk>), which say nothing of the "
+        "words that they stand for",
+    )
+    assert extract(backbone, ["bad", "a film"], progress=False).notes == ()
 
 
 def test_capture_of_generation():

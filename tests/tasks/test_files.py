@@ -257,7 +257,7 @@ def test_encodings_are_named_or_marked(tmp_path, encoding, said):
             read_file(path)
 
 
-@pytest.mark.parametrize("name", ["nonsense", "rot13", "base64"])
+@pytest.mark.parametrize("name", ["nonsense", "rot13", "base64", "unicode_escape"])
 def test_no_encoding(tmp_path, name):
     with pytest.raises(InputError, match=f"one that Python knows.*got '{name}'"):
         read_file(write(tmp_path / "a.csv", ["x", "y"] * 3), encoding=name)

@@ -22,9 +22,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mi_probe.backbones import Backbone, Site
-from mi_probe.backbones.sites import resolve_blocks
+from mi_probe.backbones.blocks import resolve_blocks
+from mi_probe.backbones.trial import evaluating
 from mi_probe.capture import Sequences
-from mi_probe.capture.forward import evaluating, make_batch, run
+from mi_probe.capture.forward import make_batch, run
 from mi_probe.estimators.prefixes.readout import MeanReadout
 
 

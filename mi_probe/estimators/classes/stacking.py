@@ -104,6 +104,14 @@ def log_linear_weights(
     return found * (np.abs(flat).max(1) > _NO_EVIDENCE)
 
 
+def pair_powers(members: Sequence[Float[np.ndarray, "n k"]]) -> Float[np.ndarray, " m"]:
+    """`log_linear_weights` for telling an own Y (the first column) from others'."""
+    rows, columns = members[0].shape
+    log_prior = np.full(columns, -np.log(columns))
+    own = np.zeros(rows, dtype=np.int64)
+    return log_linear_weights([member + log_prior for member in members], log_prior, own)
+
+
 def pooled(
     members: Sequence[Float[np.ndarray, "n c"]],
     log_prior: Float[np.ndarray, " c"],

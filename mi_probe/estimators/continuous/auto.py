@@ -1,10 +1,11 @@
 """The recommended estimate for continuous Y: closed forms, towers, neighbours.
 
-Each held-out fold starts from the elliptical copula that does best on nested rows (normal
-scores, Student, principal or independent components, columns beside functions of themselves
-in which what was turned or rolled is straight), and towers learn what it leaves
-(`pair_critic`). The value is InfoNCE's lower bound with thousands of other rows' Y. Two
-cases leave it, and say ``bound='neither'``:
+Each held-out fold starts from a stack of elliptical copulas, weighed on nested rows: ridge
+regressions of normal scores and of the columns as they are, Student, principal or
+independent components, columns beside functions of themselves in which what was turned or
+rolled is straight (`pair_stack`). Towers learn what it leaves (`pair_critic`). The value is
+InfoNCE's lower bound with thousands of other rows' Y. Two cases leave it, and say
+``bound='neither'``:
 
 - the closed form alone and more than 1.5 nats: comparing with samples of Y would fall
   short, and a copula's own densities do not (a 10 nat staircase from 10,000 rows);
@@ -23,12 +24,11 @@ from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.continuous.canonical import FUNCTION
 from mi_probe.estimators.continuous.canonical_limit import NOT_TESTED, canonical_limit
 from mi_probe.estimators.continuous.component_limit import component_limit
-from mi_probe.estimators.continuous.fits import ScoreFits, clear_pairs
+from mi_probe.estimators.continuous.fits import ScoreFits, clear_pairs, stacked
 from mi_probe.estimators.continuous.knn import most_of_neighbours, near_terms
 from mi_probe.estimators.continuous.normal_scores import (
     BENT,
     excess_kurtosis,
-    tied,
     varying,
 )
 from mi_probe.estimators.continuous.pair_critic import (
@@ -75,8 +75,6 @@ class ScoreSettings:
     schedule: Schedule = field(
         default_factory=lambda: Schedule(patience=3, least_errors=2.0)
     )
-    sampled_up_to: float = 1.5
-    """Nats up to which a closed form is valued against samples of Y."""
     towers_up_to: float = 4.0
     """Nats from which a batch holds too few rows to train towers."""
     neighbours_up_to: int = 6
@@ -107,13 +105,14 @@ def estimate_scores(
         zeros = np.zeros(len(target))
         return assembled(estimator, states, target, split, pointwise=zeros, history=record)
     found = ScoreFits(x, y, split)
+    fitted = {"x": found}
     n = len(target)
     sampled, closed = np.empty(n), np.empty(n)
     history, fits = [], []
     for k in range(settings.n_folds):
-        chosen, start = found.best(k)
-        rows = found.rows(k, start)
-        train, test = rows.train, rows.test
+        begun = stacked(fitted, k)
+        chosen, rows = begun.view, begun.rows
+        stack, start, train, test = rows.stack, rows.start, rows.train, rows.test
         plain = float(start.ratio.paired(start.x_train, start.y_train).mean())
         rng = np.random.default_rng(next(streams))
         watched = split.watched(train, settings.validation_share, rng, most=PAIRED_ROWS)
@@ -144,11 +143,12 @@ def estimate_scores(
             {
                 "n_train": len(train),
                 "n_test": len(test),
-                "start": chosen.name,
+                "start": begun.name,
+                "starts": len(stack.starts),
                 "degrees": chosen.degrees,
                 "ridge": start.ridge,
                 "correlations": start.ratio.correlations.tolist(),
-                "closed_form": chosen.normalised and not record["residual_kept"],
+                "closed_form": stack.is_density and not record["residual_kept"],
                 **record,
             }
         )
@@ -196,8 +196,7 @@ def _valued(
     """The terms that are reported, what they are, and where they are from."""
     terms, bound, route = sampled, "lower bound", _SAMPLES
     forms = sum(record["closed_form"] for record in history)
-    high = closed.mean() > settings.sampled_up_to
-    if high and 2 * forms > len(history) and not (tied(x) or tied(y)):
+    if 2 * forms > len(history):
         terms, bound, route = closed, "neither", _DENSITIES
     if x.shape[1] + y.shape[1] <= settings.neighbours_up_to and len(terms) > 50:
         rng = np.random.default_rng(next(streams))

@@ -13,19 +13,22 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.linalg import cholesky, solve_triangular
+from scipy.stats import norm
 
 from mi_probe.estimators.continuous.elliptical import EllipticalRatio, Side
 from mi_probe.estimators.continuous.normal_scores import normal_scores
 
-RIDGES = (1e-4, 1e-2, 3e-1)
-"""Ridge penalties, relative to the mean variance of a column."""
+RIDGES = (1e-4, 1e-2, 1e-1, 1.0, 3.0, 10.0)
+"""Ridge penalties, relative to the mean variance of a column. States of a language model,
+with more columns than rows tell apart, mostly take the largest two."""
+_LEAST_RIDGES = RIDGES[:2]
 MOST_PAIRS = 32
 """Pairs of directions that are looked for between wide sides."""
 _ALL_PAIRS = 64
 """Columns of the narrower side up to which all pairs are."""
-_NOISE = 3.0
-"""Standard errors above which a correlation counts: of dozens of pairs that are none, one
-is above 2.5 at every fifth attempt, and costs 0.01 nats at 500 rows."""
+_BY_CHANCE = 0.025
+"""Pairs that are none and count nevertheless, on average: of a single pair 2 standard
+errors count, of dozens 3. Each costs up to 0.01 nats at 500 rows."""
 _ROUNDS = 3
 """Of reweighting a Student scatter."""
 _ITERATIONS = 6
@@ -91,14 +94,19 @@ class NestedCanonical:
         most_pairs: int | None = None,
         straightened: bool = False,
         degrees: float = math.inf,
-        ridges: tuple[float, ...] = RIDGES,
     ) -> None:
+        self._dimensions = x.shape[1], y.shape[1]
+        if math.isinf(degrees):
+            x, y = _as_many_as_rows(x), _as_many_as_rows(y)
         self._x, self._y, self._fold = x, y, fold
         self._n_folds = int(fold.max()) + 1
-        fewest = min(x.shape[1], y.shape[1])
+        fewest = min(self._dimensions)
         most = fewest if fewest <= _ALL_PAIRS else MOST_PAIRS
+        most = min(most, x.shape[1], y.shape[1])
         self._m = most if most_pairs is None else min(most, most_pairs)
-        self._degrees, self._ridges = degrees, ridges
+        self._degrees = degrees
+        # Radii of a Student pair are by the scatter as it is.
+        self._ridges = RIDGES if math.isinf(degrees) else _LEAST_RIDGES
         self._straightened = straightened
         self._fits: dict[tuple[frozenset[int], float], CanonicalFit] = {}
         self._both = np.concatenate([x, y], axis=1)
@@ -162,19 +170,14 @@ class NestedCanonical:
             ridge,
         )
 
-    @property
-    def _dimensions(self) -> tuple[int, int]:
-        return self._x.shape[1], self._y.shape[1]
-
     def _choose_ridge(self, held_out: int) -> float:
-        if len(self._ridges) == 1:
-            return self._ridges[0]
-        inner, values = (held_out + 1) % self._n_folds, []
+        """The ridge whose directions are most related on rows that did not choose them."""
+        inner, values = [k for k in range(self._n_folds) if k != held_out], []
+        count = int((self._fold != held_out).sum())
         for ridge in self._ridges:
-            sides = self._out_of_fold(held_out, inner, ridge)
-            kept = _pairs_above_noise([sides], len(sides[0]))
-            rho = _correlations(*(_cut(side, kept) for side in sides))
-            values.append(-0.5 * np.log1p(-(rho**2)).sum())
+            sides = [self._out_of_fold(held_out, k, ridge) for k in inner]
+            rho = _joint_correlations(sides)[_pairs_above_noise(sides, count)]
+            values.append(-0.5 * np.log1p(-(np.minimum(rho, _LARGEST) ** 2)).sum())
         return self._ridges[int(np.argmax(values))]
 
     def _out_of_fold(self, held_out: int, k: int, ridge: float) -> tuple[Side, Side]:
@@ -190,7 +193,8 @@ class NestedCanonical:
     def _solve(self, left_out: set[int], ridge: float) -> CanonicalFit:
         centre, scatter = self._scatter(left_out)
         d = self._x.shape[1]
-        x_root, y_root = _factor(scatter[:d, :d], ridge), _factor(scatter[d:, d:], ridge)
+        x_root = _factor(scatter[:d, :d], ridge, self._dimensions[0])
+        y_root = _factor(scatter[d:, d:], ridge, self._dimensions[1])
         half = solve_triangular(x_root, scatter[:d, d:], lower=True)
         left, right = _leading(solve_triangular(y_root, half.T, lower=True).T, self._m)
         return CanonicalFit(
@@ -212,7 +216,9 @@ class NestedCanonical:
         rows = self._both[~np.isin(self._fold, list(left_out))]
         d = rows.shape[1]
         for _ in range(_ROUNDS):
-            own = (solve_triangular(_factor(scatter, 1e-6), rows.T, lower=True) ** 2).sum(0)
+            own = (
+                solve_triangular(_factor(scatter, 1e-6, d), rows.T, lower=True) ** 2
+            ).sum(0)
             weight = (self._degrees + d) / (self._degrees + own)
             scatter = (rows * weight[:, None]).T @ rows / len(rows)
         return np.zeros(d), scatter
@@ -232,11 +238,17 @@ class NestedCanonical:
 
 def _pairs_above_noise(sides: list[tuple[Side, Side]], count: int) -> np.ndarray:
     """Which pairs of directions are correlated on rows that did not choose them."""
+    rho = _joint_correlations(sides)
+    noise = float(norm.isf(_BY_CHANCE / max(len(rho), 1)))
+    return np.flatnonzero(rho > noise / math.sqrt(count))
+
+
+def _joint_correlations(sides: list[tuple[Side, Side]]) -> Float[np.ndarray, " m"]:
+    """Of each pair of directions, over the rows of several fits."""
     products = sum((x.variates * y.variates).sum(0) for x, y in sides)
     x_squares = sum((x.variates**2).sum(0) for x, _ in sides)
     y_squares = sum((y.variates**2).sum(0) for _, y in sides)
-    rho = products / np.sqrt(np.maximum(x_squares * y_squares, 1e-300))
-    return np.flatnonzero(rho > _NOISE / math.sqrt(count))
+    return products / np.sqrt(np.maximum(x_squares * y_squares, 1e-300))
 
 
 def _correlations(x: Side, y: Side) -> Float[np.ndarray, " m"]:
@@ -259,11 +271,20 @@ def _rotation(products: Float[np.ndarray, "m m"]) -> Float[np.ndarray, "m m"]:
     return left @ right
 
 
-def _factor(scatter: Float[np.ndarray, "d d"], ridge: float) -> np.ndarray:
-    """L with LL' = S + ridge."""
-    d = len(scatter)
-    level = max(float(np.trace(scatter)) / d, 1e-300)
-    return cholesky(scatter + (ridge + 1e-10) * level * np.eye(d), lower=True)
+def _factor(scatter: Float[np.ndarray, "d d"], ridge: float, columns: int) -> np.ndarray:
+    """L with LL' = S + ridge, relative to the mean variance of so many columns."""
+    level = max(float(np.trace(scatter)) / columns, 1e-300)
+    return cholesky(scatter + (ridge + 1e-10) * level * np.eye(len(scatter)), lower=True)
+
+
+def _as_many_as_rows(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
+    """More columns than rows turned into as many, which changes no ridge regression.
+
+    The rows span no more directions, and a ridge is the same in each (the dual form).
+    """
+    if values.shape[1] <= len(values):
+        return values
+    return np.asarray(np.linalg.qr(values.T, mode="r")).T
 
 
 def _leading(

@@ -85,8 +85,7 @@ def canonical_limit(
         split: which rows were held out together; its folds are the jackknife's.
         pairs: how many pairs of directions held-out rows have shown to be correlated.
         held_out: what the Gaussian critic reached on rows that it had not seen.
-        learned: the estimate that is to be extrapolated; what it holds beyond the
-            Gaussian critic is kept as it is.
+        learned: the estimate that is to be extrapolated, which the limit is never below.
         stderr: of the estimate.
     """
     n, n_folds, fold = len(x), split.n_folds, split.fold
@@ -106,7 +105,8 @@ def canonical_limit(
             [_limit(x[fold != k], y[fold != k], pairs)[0] for k in range(n_folds)]
         )
         spread = math.sqrt((n_folds - 1) / n_folds * ((parts - parts.mean()) ** 2).sum())
-    nats = learned + value - held_out
+    # A stack has already won back some of what one Gaussian critic loses by learning.
+    nats = max(learned, value)
     reach = math.hypot(
         float(student_t.ppf(0.975, n - 1)) * stderr,
         float(student_t.ppf(0.975, n_folds - 1)) * spread,

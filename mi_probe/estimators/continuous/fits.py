@@ -1,18 +1,20 @@
-"""Closed-form starts of continuous Y: every view's fits, and the best for each fold."""
+"""Closed-form starts of continuous Y: every view's fits, and their stack for each fold."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
 from mi_probe.estimators.continuous.canonical import CanonicalStart, NestedCanonical
+from mi_probe.estimators.continuous.normal_scores import tied
 from mi_probe.estimators.continuous.pair_critic import (
     CLEAR,
     PairRows,
     nested_terms,
 )
+from mi_probe.estimators.continuous.pair_stack import PairStack
 from mi_probe.estimators.continuous.views import FEW_COLUMNS, ScoreView, score_views
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import as_tensor
@@ -21,6 +23,10 @@ _MOST_TRIED = 8
 """Pairs up to which each number of them is tried."""
 _LEAST_GAIN = 0.005
 """Nats by which a view has to be better than a plainer one, more pairs than fewer."""
+
+
+_SAMPLED_UP_TO = 1.5
+"""Nats up to which a closed form is valued against samples of Y."""
 
 
 class ScoreFits:
@@ -50,22 +56,47 @@ class ScoreFits:
         self.small = next(
             v for v in self.views if max(v.x.shape[1], v.y.shape[1]) <= FEW_COLUMNS
         )
+        self.tied = tied(x) or tied(y)
 
-    def best(self, k: int) -> tuple[ScoreView, CanonicalStart]:
-        """The view whose start does best on nested rows; a plainer one if in doubt."""
-        starts = [
-            view_starts[k] if view.normalised else shortened(view_starts[k])
-            for view, view_starts in zip(self.views, self.nested, strict=True)
+    def starts(self, k: int) -> list[CanonicalStart]:
+        """The start of each view, expanded ones with the pairs that they clearly need."""
+        return [
+            starts[k] if view.normalised else shortened(starts[k])
+            for view, starts in zip(self.views, self.nested, strict=True)
         ]
-        place = clearly_best(starts)
-        return self.views[place], starts[place]
 
-    def rows(self, k: int, start: CanonicalStart) -> PairRows:
-        """What networks read where fold k is held out."""
-        train, test = self.split.rows(k), self.split.held_out(k)
-        return PairRows(
-            start, as_tensor(self.small.x), as_tensor(self.small.y), train, test
-        )
+
+@dataclass(frozen=True)
+class FoldStart:
+    """What one held-out fold starts from."""
+
+    name: str
+    """Of the leading view, and of its pooling where there are several."""
+    view: ScoreView
+    rows: PairRows
+    """The stack of all views of all poolings, and what networks read beside it."""
+
+
+def stacked(fits: Mapping[str, ScoreFits], k: int) -> FoldStart:
+    """The stack of all views of the given poolings of X, where fold k is held out.
+
+    A ratio of densities that leads with more than 1.5 nats stands alone: telling an own Y
+    from samples of others' would fall short.
+    """
+    places = [(pooling, view) for pooling, fit in fits.items() for view in fit.views]
+    starts = [start for fit in fits.values() for start in fit.starts(k)]
+    place = clearly_best(starts)
+    (pooling, view), lead = places[place], starts[place]
+    fit = fits[pooling]
+    held = float(lead.ratio.paired(lead.x_train, lead.y_train).mean())
+    if view.normalised and held > _SAMPLED_UP_TO and not fit.tied:
+        stack = PairStack.alone(lead, is_density=True)
+    else:
+        stack = PairStack.of(starts, lead)
+    train, test = fit.split.rows(k), fit.split.held_out(k)
+    inputs = as_tensor(fit.small.x), as_tensor(fit.small.y)
+    name = view.name if len(fits) == 1 else f"{pooling}, {view.name}"
+    return FoldStart(name, view, PairRows(stack, *inputs, train, test))
 
 
 def shortened(start: CanonicalStart) -> CanonicalStart:
@@ -106,11 +137,3 @@ def clear_pairs(start: CanonicalStart) -> list[Float[np.ndarray, "n m"]]:
     """Both sides' coordinates of the pairs that are no accident, each row's out of fold."""
     clear = start.ratio.correlations > CLEAR
     return [side.variates[:, clear] for side in (start.x_train, start.y_train)]
-
-
-def best_of_poolings(
-    fits: Mapping[str, ScoreFits], k: int
-) -> tuple[str, ScoreView, CanonicalStart]:
-    """The pooling whose best start is best, with its name."""
-    found = [(name, *fit.best(k)) for name, fit in fits.items()]
-    return found[clearly_best([start for _, _, start in found])]

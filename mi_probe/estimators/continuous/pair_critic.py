@@ -2,8 +2,9 @@ r"""A critic of continuous Y: a closed form plus two towers, valued on held-out 
 
     T(x, y) = T_0(x, y) + g(x)' h(y) + b(y)
 
-T_0 is an elliptical ratio (`canonical`); the towers are trained from 0 on the training
-rows, whose T_0 is out of fold. A held-out row's term is InfoNCE's, its own Y among the
+T_0 is a stack of elliptical ratios (`pair_stack`); the towers are trained from 0 on the
+training rows, whose T_0 is out of fold. They are for what no view makes straight, such as a
+product of two of ten columns. A held-out row's term is InfoNCE's, its own Y among the
 others' (training rows included: thousands of them),
 
 .. math:: T(x, y) - \log \frac{1}{m + 1} \Bigl(e^{T(x, y)} + \sum_j e^{T(x, y_j)}\Bigr),
@@ -13,7 +14,6 @@ short from about log m - 4 on.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import Scores, info_nce
 from mi_probe.estimators.continuous.canonical import CanonicalStart
 from mi_probe.estimators.continuous.elliptical import Side
+from mi_probe.estimators.continuous.pair_stack import PairStack
 from mi_probe.estimators.protocol.targets import as_tensor
 
 _CHUNK = 512
@@ -70,14 +71,19 @@ class Towers(nn.Module):
 
 @dataclass(frozen=True)
 class PairRows:
-    """One held-out fold: its start, and what the towers read of either side."""
+    """One held-out fold: its stack, and what the towers read of either side."""
 
-    start: CanonicalStart
+    stack: PairStack
     x: Tensor
     """Of all rows, columns of about unit scale."""
     y: Tensor
     train: np.ndarray
     test: np.ndarray
+
+    @property
+    def start(self) -> CanonicalStart:
+        """The stack's leading start."""
+        return self.stack.lead
 
     def inputs(self, side: str, part: str) -> Tensor:
         """A side's columns and its canonical coordinates, of the rows of a part."""
@@ -106,14 +112,14 @@ def fit_towers(
     features: int,
 ) -> tuple[Towers, Fit]:
     """Towers trained on the training rows, stopped on those that ``split`` marks."""
-    start = rows.start
     x, y = rows.inputs("x", "train"), rows.inputs("y", "train")
     towers = Towers(x.shape[1], y.shape[1], hidden, features)
 
     def score_rows(batch: Tensor) -> Scores:
         index = batch.numpy()
-        values = as_tensor(start.ratio.pairs(start.x_train[index], start.y_train[index]))
-        values = values + towers(x[batch], y[batch])
+        values = as_tensor(rows.stack.train_pairs(index, index)) + towers(
+            x[batch], y[batch]
+        )
         log_weights = torch.full_like(values, -math.log(len(values) - 1))
         log_weights.fill_diagonal_(-math.inf)
         return Scores(values, torch.arange(len(values)), log_weights)
@@ -134,25 +140,26 @@ def fit_towers(
 @torch.no_grad()
 def held_out_terms(rows: PairRows, towers: Towers | None) -> Float[np.ndarray, " m"]:
     """InfoNCE terms of the held-out rows against training and other held-out Y, in nats."""
-    start, ratio = rows.start, rows.start.ratio
-    if ratio.silent and towers is None:
+    if rows.stack.silent and towers is None:
         return np.zeros(len(rows.test))
     step = max(1, math.ceil(len(rows.train) / _COLUMNS))
-    reference = start.y_reference[::step]
-    count = len(reference) + 1
-    own = ratio.paired(start.x_test, start.y_test)
+    columns = np.arange(0, len(rows.train), step)
+    own = rows.stack.held_out()
     x, y = rows.inputs("x", "test"), rows.inputs("y", "test")
     others = rows.y[torch.from_numpy(rows.train[::step])]
-    others = torch.cat([others, rows.found(reference)], dim=1)
+    others = torch.cat([others, rows.found(rows.start.y_reference[columns])], dim=1)
     if towers is not None:
         own = own + towers.paired(x, y).double().numpy()
-    log_mean = np.empty(len(rows.test))
-    for part in _parts(len(rows.test)):
-        pairs = as_tensor(ratio.pairs(start.x_test[part], reference))
+    log_sum = np.empty(len(rows.test))
+    for part in np.split(np.arange(len(rows.test)), range(_CHUNK, len(rows.test), _CHUNK)):
+        pairs = as_tensor(rows.stack.reference_pairs(part, columns))
         if towers is not None:
             pairs += towers(x[part], others)
-        log_mean[part] = torch.logsumexp(pairs, 1).double().numpy()
-    return own - (np.logaddexp(own, log_mean) - math.log(count))
+        log_sum[part] = torch.logsumexp(pairs, 1).double().numpy()
+    m = len(columns)
+    # Normalised over the others' Y, so that the mixture with the marginal is a critic too.
+    ratio = rows.stack.mixed(own - (log_sum - math.log(m)))
+    return ratio - np.logaddexp(ratio, math.log(m)) + math.log(m + 1)
 
 
 def most_shown(rows: int) -> float:
@@ -162,14 +169,10 @@ def most_shown(rows: int) -> float:
 
 def nested_terms(start: CanonicalStart, most: int = 2000) -> Float[np.ndarray, " m"]:
     """InfoNCE terms of training rows by the start alone: what views are chosen by."""
-    if start.ratio.silent:
-        return np.zeros(min(most, len(start.x_train)))
     rows = slice(None, None, max(1, len(start.x_train) // most))
     x, y = start.x_train[rows], start.y_train[rows]
+    if start.ratio.silent:
+        return np.zeros(len(x))
     pairs = as_tensor(start.ratio.pairs(x, y))
     log_mean = torch.logsumexp(pairs, 1).double().numpy() - math.log(len(x))
     return pairs.diagonal().double().numpy() - log_mean
-
-
-def _parts(n: int) -> Iterator[slice]:
-    return (slice(at, at + _CHUNK) for at in range(0, n, _CHUNK))

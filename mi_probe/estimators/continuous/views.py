@@ -101,6 +101,9 @@ def score_views(
     x_scores, y_scores = normal_scores(x), normal_scores(y)
     plain = ScoreView("normal scores", x_scores, y_scores)
     views = [plain]
+    if x.shape[1] > FEW_COLUMNS >= y.shape[1]:
+        # Ranks of each of many columns are noisier than the columns.
+        views.append(ScoreView("columns", (x - x.mean(0)) / x.std(0), y_scores))
     small, columns = plain, narrowed(x, y)
     if columns[0] is not x or columns[1] is not y:
         small = mixed_view(*columns, independent=False)

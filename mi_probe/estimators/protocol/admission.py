@@ -156,6 +156,11 @@ def _group_of(groups: Any, n: int) -> Int[np.ndarray, " n"] | None:
             f"{values.dtype} of shape {values.shape}."
         )
     codes = codes_of(values)
+    if not codes.any():
+        raise InputError(
+            f"groups must be several, which are held out in turn; all {n} rows are of "
+            f"'{values[0]}'."
+        )
     return codes if int(codes.max()) + 1 < n else None
 
 

@@ -29,6 +29,9 @@ AS_LEARNED = "none, as it was learned"
 _SATURATED = "the value is the most that so many rows can show"
 _ROUNDING = 1e-6
 """Nats by which a value may pass H(Y) without a flag."""
+_HIDDEN = 7.7
+"""Nats times rows that a critic of real numbers may miss: a correlation of z standard
+errors is z^2 / 2n nats, and one of 3.9 is found, at two errors, in 39 of 40 samples."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,11 @@ def assembled(
     if ceiling is not None:
         missing = (nats + ceiling) / n
     stderr = math.hypot(stderr, missing)
+    if ceiling is None:
+        # Where nothing was found all terms are 0; that does not say that nothing is there.
+        hidden = _HIDDEN / n
+        stderr = max(stderr, hidden / split.reach(1.0))
+        extrapolated = extrapolated and _reaching(extrapolated, nats + hidden)
     reach = split.reach(stderr)
     low, kind = nats - max(missing, 0.0) - reach, bound or estimator.nature.bound
     if extrapolated and saturated:
@@ -152,6 +160,11 @@ def _in_range(
     if low > most:
         return None
     return replace(limit, nats=min(limit.nats, most), ci=(low, high))
+
+
+def _reaching(limit: Extrapolation, least: float) -> Extrapolation:
+    """The limit with an interval that reaches so far up."""
+    return replace(limit, ci=(limit.ci[0], max(limit.ci[1], least)))
 
 
 def _status(

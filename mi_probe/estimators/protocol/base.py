@@ -261,7 +261,8 @@ class Estimator(Protocol):
 
         Args:
             x: float array or tensor (n, d), or `HiddenStates`.
-            y: int classes (n,), floats (n,) or (n, k), or `TokenSequences`.
+            y: int classes (n,), floats (n,) or (n, k), or answers in tokens: a list of
+                ids each, int (n, m) with -1 behind the end, or `TokenSequences`.
             groups: which rows depend on one another (one document, speaker, question): an
                 int or a text a row, or `Blocks` of ordered rows. Whole groups are held out
                 together, and each counts once in the standard error. By default the copies

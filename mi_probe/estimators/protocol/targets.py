@@ -12,7 +12,7 @@ from torch import Tensor
 from mi_probe.errors import InputError
 from mi_probe.estimators.protocol.tokens import TokenSequences
 
-Target: TypeAlias = np.ndarray | Tensor | Sequence[int] | Sequence[float] | TokenSequences
+Target: TypeAlias = np.ndarray | Tensor | Sequence[Any] | TokenSequences
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,11 @@ class Scores:
 
 
 def as_target(y: Target | Sequence[Any]) -> Classes | Scores | TokenSequences:
-    """Read Y: integers and booleans are classes, floats are scores, answers are tokens.
+    """Read Y: integers and booleans are classes, floats are scores, id lists are answers.
+
+    Args:
+        y: int classes (n,), floats (n,) or (n, k), or answers in tokens: a list of ids for
+            each example, as a tokenizer gives them, or int (n, m) with -1 behind the end.
 
     Raises:
         InputError: for another shape or kind, NaN or infinite scores, one-hot rows, a
@@ -88,10 +92,7 @@ def as_target(y: Target | Sequence[Any]) -> Classes | Scores | TokenSequences:
     try:
         values = y.detach().cpu().numpy() if isinstance(y, Tensor) else np.asarray(y)
     except ValueError:
-        raise InputError(
-            "y must have rows of one length; got ragged ones. For token sequences pass "
-            "TokenSequences(ids, mask)."
-        ) from None
+        return _answers(y)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim not in (1, 2) or values.dtype.kind not in "biuf":
@@ -105,10 +106,8 @@ def as_target(y: Target | Sequence[Any]) -> Classes | Scores | TokenSequences:
     if np.issubdtype(values.dtype, np.floating):
         return _scores(values)
     if values.ndim == 2:
-        raise InputError(
-            f"y must be int classes of shape (n,); got integers of shape {values.shape}. "
-            "For one-hot rows pass y.argmax(1); for numbers convert them to float."
-        )
+        _not_one_hot(values)
+        return TokenSequences(values.astype(np.int64), values != -1)
     labels, index = np.unique(values, return_inverse=True)
     if len(labels) < 2:
         raise InputError(
@@ -126,12 +125,7 @@ def _scores(values: np.ndarray) -> Scores:
             f"y must be finite; {int(broken.sum())} of {len(values)} rows hold NaN or "
             f"infinity (first: row {int(np.argmax(broken))})."
         )
-    binary = values.shape[1] > 1 and np.isin(values, (0, 1)).all()
-    if binary and (values.sum(1) == 1).all():
-        raise InputError(
-            f"y must not be one-hot rows; got floats of shape {values.shape} with a single "
-            "1 a row and else 0. Pass the classes: y.argmax(1)."
-        )
+    _not_one_hot(values)
     spread = values.std(0)
     if len(values) and (spread == 0).any():
         raise InputError(
@@ -139,6 +133,29 @@ def _scores(values: np.ndarray) -> Scores:
             f"column {int(np.argmin(spread))} is constant at {values[0, spread.argmin()]}."
         )
     return Scores(values)
+
+
+def _answers(y: Any) -> TokenSequences:
+    """Lists of token ids of different lengths."""
+    ids = [np.asarray(answer) for answer in y]
+    if any(answer.ndim != 1 or answer.dtype.kind not in "iu" for answer in ids):
+        raise InputError(
+            "y with rows of different lengths must be answers, a list of token ids each; "
+            "got other values."
+        )
+    mask = np.arange(max(map(len, ids))) < np.array([[len(answer)] for answer in ids])
+    padded = np.full(mask.shape, -1, dtype=np.int64)
+    padded[mask] = np.concatenate(ids)
+    return TokenSequences(padded, mask)
+
+
+def _not_one_hot(values: np.ndarray) -> None:
+    binary = values.shape[1] > 1 and np.isin(values, (0, 1)).all()
+    if binary and (values.sum(1) == 1).all():
+        raise InputError(
+            f"y must not be one-hot rows; got {values.dtype} of shape {values.shape} with "
+            "a single 1 a row and else 0. Pass the classes: y.argmax(1)."
+        )
 
 
 def as_tensor(x: Float[np.ndarray, "..."]) -> Tensor:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from mi_probe.estimators.classes.auto import cross_fits
 from mi_probe.estimators.classes.stack import Chosen, stacked
-from mi_probe.estimators.continuous.fits import ScoreFits, best_of_poolings
+from mi_probe.estimators.continuous.fits import ScoreFits
+from mi_probe.estimators.continuous.fits import stacked as stacked_scores
 from mi_probe.estimators.continuous.normal_scores import varying
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of
@@ -154,10 +155,10 @@ class FoldProblems:
             if not fits:  # constant states
                 yield self._pairs(k, CopulaPairs.of_nothing(y, fold, k), self._tensors)
                 continue
-            name, view, start = best_of_poolings(fits, k)
-            rows = fits[name].rows(k, start)
-            pairs = CopulaPairs(rows, view, used=bool(self._settings.start))
-            x = self._tensors if isinstance(self._x, HiddenStates) else pairs.x(rows)
+            begun = stacked_scores(fits, k)
+            pairs = CopulaPairs(begun.rows, begun.name, used=bool(self._settings.start))
+            is_sequence = isinstance(self._x, HiddenStates)
+            x = self._tensors if is_sequence else pairs.x(begun.rows)
             yield self._pairs(k, pairs, x)
 
     def _tokens(self) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ one matrix product.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from mi_probe.estimators.continuous.canonical import FUNCTION, CanonicalStart
 from mi_probe.estimators.continuous.elliptical import EllipticalRatio, Side
 from mi_probe.estimators.continuous.normal_scores import normal_scores
 from mi_probe.estimators.continuous.pair_critic import PairRows
-from mi_probe.estimators.continuous.views import ScoreView
+from mi_probe.estimators.continuous.pair_stack import PairStack
 from mi_probe.estimators.protocol.assembly import HeldOut
 from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.variational.problems import CriticSettings, features_of
@@ -28,9 +29,6 @@ from mi_probe.hidden import HiddenStates
 
 _COLUMNS = 2048
 """Training rows whose Y normalise a critic."""
-_SAMPLED_UP_TO = 1.5
-"""Nats up to which a Gaussian start is normalised by samples of Y nevertheless: where few
-pairs of rows hold all of exp T, samples of Y miss them."""
 _ROWS = 2500
 """Held-out rows that are scored against each other at once, about."""
 
@@ -38,41 +36,39 @@ _ROWS = 2500
 class CopulaPairs:
     """The copula's start of a continuous Y (`continuous.fits`), as T_0 of pairs."""
 
-    def __init__(self, rows: PairRows, view: ScoreView, *, used: bool = True) -> None:
-        """Hold one fold's start; where it is not ``used``, T_0 is 0."""
-        start = rows.start
-        self._start, self._used = start, used and not start.ratio.silent
+    def __init__(self, rows: PairRows, name: str, *, used: bool = True) -> None:
+        """Hold one fold's stack; where it is not ``used``, T_0 is 0."""
+        stack, start = rows.stack, rows.start
+        self._stack, self._used = stack, used and not stack.silent
         self.y_train, self.y_test = rows.inputs("y", "train"), rows.inputs("y", "test")
         self.y_reference = rows.reference()
-        self.chosen = {f"{view.name}:pairs": float(len(start.ratio.correlations))}
-        plain = float(start.ratio.paired(start.x_train, start.y_train).mean())
-        gaussian = view.normalised and math.isinf(view.degrees)
-        self.is_density = self._used and gaussian and plain > _SAMPLED_UP_TO
+        self.chosen = {f"{name}:pairs": float(len(start.ratio.correlations))}
+        self.is_density = self._used and stack.is_density
         self.is_function = bool((start.ratio.correlations > FUNCTION).any())
-        # T_0 of bent columns is no ratio of densities: each row's is made one on average.
+        # A product is no ratio of densities: each row's is made one on average.
         self._low = {"train": np.zeros(len(rows.train)), "test": np.zeros(len(rows.test))}
-        if self._used and not view.normalised:
+        if self._used and not self.is_density:
             columns = every(len(rows.train), _COLUMNS)
-            y = {"train": start.y_train, "test": start.y_reference}
-            for part, x in (("train", start.x_train), ("test", start.x_test)):
-                for at in np.array_split(np.arange(len(x)), max(1, len(x) // 512)):
-                    pairs = start.ratio.pairs(x[at], y[part][columns])
-                    total = np.asarray(logsumexp(pairs, axis=1))
-                    self._low[part][at] = total - math.log(len(columns))
+            parts = (("train", stack.train_pairs), ("test", stack.reference_pairs))
+            for part, pairs in parts:
+                low = self._low[part]
+                for at in np.array_split(np.arange(len(low)), max(1, len(low) // 512)):
+                    total = np.asarray(logsumexp(pairs(at, columns), axis=1))
+                    low[at] = total - math.log(len(columns))
 
     @classmethod
     def of_nothing(
         cls, y: Float[np.ndarray, "n k"], fold: Int[np.ndarray, " n"], k: int
     ) -> "CopulaPairs":
         """Of an X that does not vary."""
-        view = ScoreView("nothing", np.zeros((len(y), 1)), normal_scores(y))
+        columns = as_tensor(np.zeros((len(y), 1))), as_tensor(normal_scores(y))
         train, test = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         sides = [Side(np.zeros((len(r), 0)), np.zeros(len(r))) for r in (train, test)]
         ratio = EllipticalRatio(np.zeros(0), math.inf, (1, y.shape[1]))
         start = CanonicalStart(
             ratio, sides[0], sides[0], sides[1], sides[1], sides[0], ridge=0.0
         )
-        return cls(PairRows(start, as_tensor(view.x), as_tensor(view.y), train, test), view)
+        return cls(PairRows(PairStack.alone(start), *columns, train, test), "nothing")
 
     def x(self, rows: PairRows) -> Tensor:
         """What the network reads of X, of all rows."""
@@ -96,29 +92,30 @@ class CopulaPairs:
         self, rows: Int[np.ndarray, " b"], columns: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "b m"]:
         """Training rows, out of fold, against training rows' Y."""
-        start = self._start
-        return self._pairs(start.x_train, rows, start.y_train, columns, "train")
+        return self._pairs(self._stack.train_pairs, rows, columns, "train")
 
     def test_pairs(
         self, rows: Int[np.ndarray, " b"], columns: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "b m"]:
         """Held-out rows against held-out Y."""
-        start = self._start
-        return self._pairs(start.x_test, rows, start.y_test, columns, "test")
+        return self._pairs(self._stack.test_pairs, rows, columns, "test")
 
     def reference_pairs(
         self, rows: Int[np.ndarray, " b"], columns: Int[np.ndarray, " m"]
     ) -> Float[np.ndarray, "b m"]:
         """Held-out rows against training rows' Y."""
-        start = self._start
-        return self._pairs(start.x_test, rows, start.y_reference, columns, "test")
+        return self._pairs(self._stack.reference_pairs, rows, columns, "test")
 
     def _pairs(
-        self, x: Side, rows: np.ndarray, y: Side, columns: np.ndarray, part: str
+        self,
+        pairs: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        rows: np.ndarray,
+        columns: np.ndarray,
+        part: str,
     ) -> np.ndarray:
         if not self._used:
             return np.zeros((len(rows), len(columns)))
-        return self._start.ratio.pairs(x[rows], y[columns]) - self._low[part][rows][:, None]
+        return self._stack.mixed(pairs(rows, columns) - self._low[part][rows][:, None])
 
 
 class TokenPairs:

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mi_probe.estimators.classes.stacking import log_linear_weights
+from mi_probe.estimators.classes.stacking import pair_powers
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.protocol.tokens import TokenSequences
@@ -168,17 +168,15 @@ def _powers(
     n = len(codes[0])
     rows = np.arange(0, n, max(1, n // _PAIRED_ROWS))
     columns = np.arange(0, n, max(1, n // _PAIRED_COLUMNS))
-    # The own answer is the first of the columns.
-    log_prior = np.full(len(columns) + 1, -np.log(len(columns) + 1))
-    members = [
-        np.concatenate(
-            [part.train[rows, code[rows]][:, None], part.train[rows][:, code[columns]]],
-            axis=1,
-        )
-        + log_prior
-        for part, code in zip(parts, codes, strict=True)
-    ]
-    return log_linear_weights(members, log_prior, np.zeros(len(rows), dtype=np.int64))
+    return pair_powers(
+        [
+            np.concatenate(
+                [part.train[rows, code[rows]][:, None], part.train[rows][:, code[columns]]],
+                axis=1,
+            )
+            for part, code in zip(parts, codes, strict=True)
+        ]
+    )
 
 
 class TokenEncoder(nn.Module):

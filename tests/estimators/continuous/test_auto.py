@@ -21,6 +21,7 @@ from mi_probe.estimators.continuous.normal_scores import (
     varying,
 )
 from mi_probe.estimators.continuous.pair_critic import PairRows, held_out_terms
+from mi_probe.estimators.continuous.pair_stack import PairStack
 from mi_probe.estimators.continuous.views import components, score_views
 from mi_probe.estimators.protocol.targets import as_target, as_tensor
 from mi_probe.synthetic import gaussian_pair
@@ -90,6 +91,39 @@ def test_what_is_not_monotone_is_found_by_neighbours():
     assert estimate.extrapolated.claim == "at_least"
     assert estimate.extrapolated.nats == estimate.nats
     assert estimate.extrapolated.method == "none, as it was learned"
+
+
+def test_a_product_of_two_of_ten_columns_is_found_by_towers():
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(1000, 10))
+    estimate = AUTO.estimate(x, x[:, 0] * x[:, 1] + 0.3 * rng.normal(size=1000))
+    assert all(fold["residual_kept"] for fold in estimate.history)
+    assert estimate.nats > 0.6
+
+
+@pytest.mark.parametrize("n", [150, 400])
+def test_wide_states_are_read_as_well_as_by_ridge_regression(n):
+    rng = np.random.default_rng(n)
+    # Columns of falling variance, turned: like states, few directions hold most of it.
+    turn = np.linalg.qr(rng.normal(size=(200, 200)))[0]
+    latent = rng.normal(size=(n, 200))
+    x = (latent / np.arange(1, 201) ** 0.5) @ turn
+    y = latent[:, :30] @ rng.normal(size=30) / 30**0.5 + rng.normal(size=n)
+    auto, linear = (ESTIMATORS[name].estimate(x, y) for name in ("auto", "linear"))
+    gain = auto.pointwise - linear.pointwise
+    assert gain.mean() > -0.5 * gain.std() / n**0.5
+    assert auto.nats > 0.03
+
+
+def test_where_nothing_is_found_something_may_hide():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(300, 64))
+    y = 0.1 * x[:, 0] + rng.normal(size=300)
+    estimate = AUTO.estimate(x, y)
+    assert abs(estimate.nats) < 0.01
+    for low, high in (estimate.ci, estimate.extrapolated.ci):
+        assert low < estimate.nats
+        assert high >= estimate.nats + 7.7 / 300 - 1e-12
 
 
 def test_components_of_wide_sides_are_found():
@@ -164,7 +198,8 @@ def test_terms_are_infonce_in_chunks():
     fold = np.arange(900) % 3
     start = next(NestedCanonical(x, y, fold).starts())
     train, test = np.flatnonzero(fold), np.flatnonzero(fold == 0)
-    rows = PairRows(start, as_tensor(x), as_tensor(y), train, test)
+    stack = PairStack.alone(start)
+    rows = PairRows(stack, as_tensor(x), as_tensor(y), train, test)
     own = start.ratio.paired(start.x_test, start.y_test)
     pairs = start.ratio.pairs(start.x_test, start.y_reference)
     expected = own - np.log((np.exp(own) + np.exp(pairs).sum(1)) / 601)

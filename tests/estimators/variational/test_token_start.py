@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.stats import norm
 
 from mi_probe import HiddenStates, InputError
 from mi_probe.estimators import ESTIMATORS, TokenSequences
@@ -16,31 +15,14 @@ from mi_probe.estimators.variational.token_start import (
     distinct_answers,
     packed,
 )
+from mi_probe.synthetic import (
+    class_gaussians,
+    spelled_classes,
+    tokens_of_their_own,
+    written_numbers,
+)
 
 TAKERS = sorted(name for name, e in ESTIMATORS.items() if "tokens" in e.nature.takes)
-
-
-def numbers(
-    n: int, correlation: float, places: int = 3, seed: int = 0
-) -> tuple[np.ndarray, TokenSequences]:
-    """Decimal digits of a number whose normal score is correlated with x's first column."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, 3))
-    z = correlation * x[:, 0] + math.sqrt(1 - correlation**2) * rng.normal(size=n)
-    k = np.minimum((norm.cdf(z) * 10**places).astype(int), 10**places - 1)
-    ids = np.stack([k // 10 ** (places - 1 - i) % 10 for i in range(places)], axis=1)
-    return x, TokenSequences(ids + 5, np.ones_like(ids, dtype=bool))
-
-
-def quantised_truth(correlation: float, bins: int) -> float:
-    """I(X; bin of Z) by integration over x, in nats."""
-    grid = np.linspace(-6, 6, 2001)
-    weight = norm.pdf(grid) / norm.pdf(grid).sum()
-    edges = norm.ppf(np.linspace(0, 1, bins + 1))
-    spread = math.sqrt(1 - correlation**2)
-    p = np.diff(norm.cdf((edges[None] - correlation * grid[:, None]) / spread), axis=1)
-    terms = np.where(p > 0, p * np.log(np.maximum(p, 1e-300) * bins), 0).sum(1)
-    return float(weight @ terms)
 
 
 @pytest.mark.parametrize(
@@ -51,9 +33,9 @@ def quantised_truth(correlation: float, bins: int) -> float:
     ],
 )
 def test_digits_of_a_number_by_pairs(name):
-    truth = quantised_truth(0.9, 1000)
+    known = written_numbers(1800, correlation=0.9)
+    x, y, truth = known.x, known.y, known.nats
     assert 0.8 < truth < 0.8304  # just below the Gaussian pair's
-    x, y = numbers(1800, 0.9)
     estimate = ESTIMATORS[name].estimate(x, y)
     assert estimate.entropy_y is None
     assert estimate.history[0]["route"] == "pairs of x and answers"
@@ -61,8 +43,8 @@ def test_digits_of_a_number_by_pairs(name):
 
 
 def test_digits_of_a_number_that_repeat_are_classes():
-    truth = quantised_truth(0.9, 10)
-    x, y = numbers(2000, 0.9, places=1)
+    known = written_numbers(2000, 1, correlation=0.9)
+    x, y, truth = known.x, TokenSequences(known.y, known.y >= 0), known.nats
     estimate = ESTIMATORS["mine"].estimate(x, y)
     assert estimate.history[0]["route"] == "distinct answers as classes"
     assert estimate.nats == pytest.approx(truth, abs=0.06)
@@ -72,7 +54,7 @@ def test_digits_of_a_number_that_repeat_are_classes():
 
 
 def test_answers_without_information_are_near_zero():
-    _, y = numbers(900, 0.0)
+    y = written_numbers(900, correlation=0.0).y
     x = np.random.default_rng(5).normal(size=(900, 4))
     for name in ("auto", "infonce"):
         assert abs(ESTIMATORS[name].estimate(x, y).nats) < 0.02
@@ -124,14 +106,15 @@ def test_padding_of_answers_does_not_matter():
 
 def test_sequences_of_states_and_answers():
     rng = np.random.default_rng(0)
-    x, y = numbers(500, 0.99)
+    known = written_numbers(500, correlation=0.99)
+    x, y = known.x, known.y
     values = rng.normal(size=(500, 4, 3)) * 0.1 + x[:, None]
     z = HiddenStates(torch.as_tensor(values).float(), torch.ones(500, 4, dtype=torch.bool))
     assert ESTIMATORS["auto"].estimate(z, y).nats > 0.8
 
 
 def test_blocks_hold_neighbouring_tokens_whose_values_repeat():
-    _, y = numbers(1000, 0.5, places=4)
+    y = as_target(written_numbers(1000, 4, correlation=0.5).y)
     # 1,000 rows allow 50 values a block: one digit, not two.
     assert [block.names[0] for block in blocks_of(y)] == ["0-0", "1-1", "2-2", "3-3"]
     constant = TokenSequences(np.full((100, 3), 7), np.ones((100, 3), dtype=bool))
@@ -154,7 +137,8 @@ def test_the_encoder_reads_real_tokens_and_their_order():
 
 
 def test_classes_only_estimators_refuse_answers():
-    x, y = numbers(50, 0.5)
+    known = written_numbers(50, correlation=0.5)
+    x, y = known.x, known.y
     with pytest.raises(InputError, match="takes classes .* got token sequences"):
         ESTIMATORS["classifier"].estimate(x, y)
 
@@ -162,4 +146,40 @@ def test_classes_only_estimators_refuse_answers():
 def test_one_hot_rows_are_refused():
     with pytest.raises(InputError, match=r"one-hot rows.* y.argmax\(1\)"):
         as_target(np.eye(3)[np.arange(30) % 3])
+    with pytest.raises(InputError, match=r"one-hot rows.* y.argmax\(1\)"):
+        as_target(np.eye(3, dtype=int)[np.arange(30) % 3])
     as_target(np.array([[0.0, 1.0], [1.0, 1.0], [1.0, 0.0]]))
+
+
+def test_lists_of_ids_are_answers_as_a_tokenizer_gives_them():
+    lists = [[5, 2], [7], [1, 1, 9]]
+    padded = np.array([[5, 2, -1], [7, -1, -1], [1, 1, 9]])
+    for y in (lists, padded, torch.from_numpy(padded)):
+        read = as_target(y)
+        assert isinstance(read, TokenSequences)
+        assert np.array_equal(read.ids, padded)
+        assert np.array_equal(read.mask, padded >= 0)
+    with pytest.raises(InputError, match="ids must be 0 or more"):
+        as_target(padded - 1)
+    with pytest.raises(InputError, match="leave each answer a token"):
+        as_target([[5], [], [1, 2]])
+    for wrong in ([["a"], ["b", "c"]], [[0.5], [1.0, 2.0]]):
+        with pytest.raises(InputError, match="answers, a list of token ids each"):
+            as_target(wrong)
+
+
+def test_the_spelling_of_classes_changes_nothing():
+    known = class_gaussians(600, 4, 5, separation=3.0, seed=1)
+    spelled = spelled_classes(known, seed=2)
+    assert len(np.unique(spelled.y, axis=0)) == 5
+    plain, written = (ESTIMATORS["auto"].estimate(k.x, k.y) for k in (known, spelled))
+    assert written.entropy_y == pytest.approx(plain.entropy_y)
+    assert written.nats == pytest.approx(plain.nats, abs=0.03)
+    assert written.nats == pytest.approx(known.nats, abs=0.04 + 3 * written.stderr)
+
+
+@pytest.mark.parametrize("idle", [0, pytest.param(2, marks=pytest.mark.slow)])
+def test_tokens_that_each_tell_their_own_add_up(idle):
+    known = tokens_of_their_own(1500, 2, 8, 3, separation=3.0, idle=idle, seed=1)
+    estimate = ESTIMATORS["auto"].estimate(known.x, known.y)
+    assert 0.8 * known.nats < estimate.nats < known.nats + 3 * estimate.stderr
