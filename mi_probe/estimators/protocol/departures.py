@@ -113,9 +113,9 @@ class LawTest:
         for nats in sizes:
             alone = nats / left
             variance = self._law.scale_variance(alone, informative)
-            plants = (
-                lambda v=variance: self._unusual(self._scaled(v))[0],
-                lambda a=alone: self._unusual(self._bent(a))[1:].any(),
+            plants: tuple[Callable[[], bool], ...] = (
+                lambda v=variance: bool(self._unusual(self._scaled(v))[0]),
+                lambda a=alone: bool(self._unusual(self._bent(a))[1:].any()),
                 lambda a=alone: self._waves(*self._humped(a)),
             )
             if all(map(_often, plants)):
