@@ -264,7 +264,8 @@ def _limit(
         )
     if reason:
         return at_least(limit, reason)
-    if limit.reason != NOT_TESTED or not linear or view.most_pairs is not None:
+    plain = linear and view.most_pairs is None and split.group is None
+    if limit.reason != NOT_TESTED or not plain:
         return limit
     law = PairLaw(view.y.shape[1], len(view.y))
     rows = np.hstack([view.x, view.y])

@@ -6,16 +6,18 @@ rows are tested for departures from that law (`gaussian_laws`: residuals z and c
 * the *second order*: extreme eigenvalues, norm and trace of the mean of
   :math:`g\,z z^\top`, and the mean of g z, for each g;
 * the *radius*: the mean fourth power of the rows' length;
+* *any direction*: extreme eigenvalues of the mean of :math:`g\,(|z|^2 - d - 2)\,z z^\top`,
+  alone and for each g, which a direction of another fourth moment moves;
 * *single directions* p = z w (columns, principal axes): waves sin(fp) and cos(fp) without
   their parts along 1, p and :math:`p^2`, alone and times each g;
 * *products* of the signs of three or four columns, alone and times each g.
 
-The first two are compared with draws from the law; the others are means of independent
+The first three are compared with draws from the law; the others are means of independent
 bounded terms, hence nearly normal, and the largest is compared with Bonferroni's quantile.
 
 That nothing was found says something only of what would have been: `smallest_seen` plants
-departures of each of the first three kinds in draws from the law, and counts how many are
-found. All draws are of one seed, so that one data set has one answer.
+departures of second order, of the radius and along a column in draws from the law, and
+counts how many are found. All draws are of one seed, so that one data set has one answer.
 
 References:
     Mardia 1970 (the fourth power of the length). Baik, Ben Arous and Peche 2005 (which
@@ -83,8 +85,11 @@ class LawTest:
         radius, *second = self._unusual(_moments(rows))
         if radius:
             return "the lengths of the rows are not those of a normal law"
-        if any(second):
+        count = _KINDS * rows.contrasts.shape[1]
+        if any(second[:count]):
             return "second moments are not the law's"
+        if any(second[count:]):
+            return "a single direction does not follow the law"
         along, rest = rows.z @ self._axes, rows.joint[:, rows.z.shape[1] :]
         alone = np.zeros((len(rest), 0))
         if self._waves(along, rows.contrasts) or self._waves(rest, alone):
@@ -108,9 +113,9 @@ class LawTest:
         for nats in sizes:
             alone = nats / left
             variance = self._law.scale_variance(alone, informative)
-            plants = (
-                lambda v=variance: self._unusual(self._scaled(v))[0],
-                lambda a=alone: self._unusual(self._bent(a))[1:].any(),
+            plants: tuple[Callable[[], bool], ...] = (
+                lambda v=variance: bool(self._unusual(self._scaled(v))[0]),
+                lambda a=alone: bool(self._unusual(self._bent(a))[1:].any()),
                 lambda a=alone: self._waves(*self._humped(a)),
             )
             if all(map(_often, plants)):
@@ -137,7 +142,8 @@ class LawTest:
 
     def _unusual(self, found: Float[np.ndarray, " s"]) -> Bool[np.ndarray, " s"]:
         away = (found - self._middle) / np.maximum(self._spread, 1e-12)
-        two_sided = np.arange(len(found)) % _KINDS == 0
+        place, kinds = np.arange(len(found)), self._rows.contrasts.shape[1]
+        two_sided = (place % _KINDS == 0) & (place <= _KINDS * kinds)
         cut = float(norm.isf(_LEVEL / len(found))) + _SKEW
         return np.where(two_sided, np.abs(away), away) > cut
 
@@ -180,12 +186,17 @@ class LawTest:
 
 
 def _moments(rows: Residuals) -> Float[np.ndarray, " s"]:
-    """The radius; then of each contrast eigenvalues, norm, mean of g z, and trace."""
+    """The radius; eigenvalues, norm, mean of g z and trace of each g; fourth moments."""
     found = [float(np.square(np.square(rows.joint).sum(1)).mean())]
     for g in rows.contrasts.T:
         values = np.linalg.eigvalsh((rows.z.T * g) @ rows.z / len(g))
         drift = np.square(g @ rows.z / len(g)).sum()
         found += [-values[0], values[-1], np.square(values).sum(), drift, values.sum()]
+    # A direction with humps or tails, whichever it is, bends the squared length with it.
+    length = np.square(rows.z).sum(1) - rows.z.shape[1] - 2
+    for g in (np.ones(len(length)), *rows.contrasts.T):
+        values = np.linalg.eigvalsh((rows.z.T * (g * length)) @ rows.z / len(g))
+        found += [-values[0], values[-1]]
     return np.array(found)
 
 

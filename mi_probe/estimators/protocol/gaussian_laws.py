@@ -121,7 +121,8 @@ class ClassLaw:
 
         def information(apart: float) -> float:
             width = math.sqrt(1 - apart**2)
-            humps = sum(_normal((_GRID - s * apart) / width) for s in (-1, 1)) / 2 / width
+            left, right = (_normal((_GRID - s * apart) / width) for s in (-1, 1))
+            humps = (left + right) / 2 / width
             return _two_densities(humps, _normal(_GRID), share)
 
         apart = _solved(information, nats, _MOST)
@@ -221,4 +222,4 @@ def _solved(information: Callable[[float], float], nats: float, most: float) -> 
     """The size that is worth so many nats, or the largest where none is."""
     if information(most) <= nats:
         return most
-    return float(brentq(lambda size: information(size) - nats, 0.0, most, xtol=1e-4))
+    return float(brentq(lambda size: information(size) - nats, 0.0, most, xtol=1e-4))  # pyright: ignore[reportArgumentType]

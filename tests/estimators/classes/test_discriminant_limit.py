@@ -139,7 +139,7 @@ def test_auto_extrapolates_gaussian_classes_by_the_law():
     limit = estimate.extrapolated
     assert limit is not None
     assert limit.method == "linear discriminants"
-    assert limit.claim == "at_least"
+    assert limit.claim == "two_sided"
     assert estimate.nats < known.nats - 0.08
     assert limit.nats == pytest.approx(known.nats, abs=0.06)
     assert limit.ci[0] < known.nats < limit.ci[1]

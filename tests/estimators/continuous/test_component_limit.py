@@ -5,6 +5,8 @@ import pytest
 
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.estimators.continuous.component_limit import component_limit
+from mi_probe.estimators.protocol.split import draw_split
+from mi_probe.estimators.protocol.targets import Scores
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.low_rank import low_rank
 
@@ -37,8 +39,8 @@ def test_few_rows_have_no_curve():
     known = gaussian_pair(300, 3, 0.8)
     zeros = np.zeros(300)
     given = {"independent": True, "held_out": zeros, "learned": zeros}
-    fold, rng = np.arange(300) % 5, np.random.default_rng(0)
-    assert component_limit(known.x, known.y, fold, rng, **given) is None
+    split = draw_split(Scores(known.y), 5, 0)
+    assert component_limit(known.x, known.y, split, **given) is None
     x = np.argsort(np.argsort(known.x[:, :2], axis=0), axis=0) @ np.array([[1, -1], [1, 1]])
     estimate = AUTO.estimate(x, known.y[:, 0])
     assert estimate.history[0]["start"] == "independent components"
@@ -47,25 +49,24 @@ def test_few_rows_have_no_curve():
 
 def test_components_that_are_not_gaussian_are_doubted():
     known = low_rank(1600, 100, rank=1, kind="noisy", noise=1.0, seed=1)
-    fold, rng = np.arange(1600) % 5, np.random.default_rng(0)
+    split = draw_split(Scores(known.y), 5, 0)
     for x, gaussian in ((known.x, True), (known.x**5, False)):
         zeros = np.zeros(1600)
         given = {"independent": False, "held_out": zeros, "learned": zeros}
-        found = component_limit(x, known.y, fold, rng, **given)
+        found = component_limit(x, known.y, split, **given)
         assert ("not Gaussian" in found.reason) != gaussian
 
 
 def test_copies_stay_together_and_what_is_beyond_the_gaussian_is_kept():
     known = gaussian_pair(600, 2, 0.8, seed=1)
     group = np.repeat(np.arange(600), 2)
-    fold, rng = (np.arange(600) % 3)[group], np.random.default_rng(0)
+    split = draw_split(Scores(known.y[group]), 3, 0, group)
     held_out = known.pointwise[group]
     found = component_limit(
-        *(known.x[group], known.y[group], fold, rng),
+        *(known.x[group], known.y[group], split),
         independent=False,
         held_out=held_out,
         learned=held_out + 0.5,
-        group=group,
     )
     assert found.curve[-1][1] == pytest.approx(held_out.mean() + 0.5)
     assert found.nats == pytest.approx(known.nats + 0.5, abs=0.12)

@@ -68,6 +68,13 @@ def test_each_kind_of_departure_is_named(bend, words):
     assert words in departure_of(*classes(bend=bend))
 
 
+def test_humps_along_no_column_are_seen_where_rows_are_many():
+    def turned(x, y, rng):
+        return humps(x, y, rng) @ np.linalg.qr(rng.normal(size=(D, D)))[0]
+
+    assert "single direction" in departure_of(*classes(n=3000, bend=turned))
+
+
 def test_residuals_do_not_depend_on_the_laws_means_and_covariances():
     x, y = classes()
     turned = 3 + x @ np.random.default_rng(1).normal(size=(D, D)) + 5 * y[:, None]
