@@ -211,9 +211,9 @@ class Mine:
             values = critic(part, part)
             if self.value.normalised:
                 low = torch.logsumexp(critic(part, reference), 1) - math.log(len(reference))
-                # Any function of x and y is a critic: one that never says more than so
-                # many pairs could show keeps a far one from ruling their mean of exp T.
-                values = (values - low[:, None]).clamp(max=2 * math.log(len(part)))
+                # Any function of x and y is a critic: one that never says more than such a
+                # sample could show keeps a single far row from ruling a mean of exp T.
+                values = (values - low[:, None]).clamp(max=math.log(len(reference)))
             scores.append(CriticScores.against_each_other(values))
         return self._valued(scores, paired_columns=True)
 
