@@ -19,7 +19,7 @@ TESTS = ["independence", "data processing, g(X)", "data processing, noise", "add
 class Contradictory(Variational):
     """An estimator that looks at X only where it has more than three columns."""
 
-    def estimate(self, x, y, *, seed=0):
+    def estimate(self, x, y, *, groups=None, seed=0):
         return super().estimate(x if x.shape[1] > 3 else 0 * x, y, seed=seed)
 
 
@@ -43,6 +43,7 @@ def test_a_contradiction_is_seen():
             name="contradictory",
             objective="cross_entropy",
             bound="barber_agakov",
+            start=("linear", "quadratic"),
             schedule=Schedule(max_epochs=0),
         ),
     )
