@@ -43,6 +43,7 @@ def test_a_contradiction_is_seen():
             name="contradictory",
             objective="cross_entropy",
             bound="barber_agakov",
+            start=("linear", "quadratic"),
             schedule=Schedule(max_epochs=0),
         ),
     )

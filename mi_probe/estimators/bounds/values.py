@@ -55,7 +55,7 @@ class Scores:
     def against_each_other(cls, values: Float[Tensor, "*q b b"]) -> "Scores":
         """Examples against each other's Y: the own one is no sample of the marginal."""
         b = values.shape[-1]
-        weights = torch.full((b, b), -math.log(b - 1), device=values.device)
+        weights = torch.full((b, b), -math.log(max(b - 1, 1)), device=values.device)
         own = torch.arange(b, device=values.device)
         return cls(values, own.expand(values.shape[:-1]), weights.fill_diagonal_(-math.inf))
 

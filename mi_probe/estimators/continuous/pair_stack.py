@@ -65,8 +65,8 @@ class PairStack:
         product = np.tensordot(powers, np.stack(members), 1)
         gain = product[:, 0] - logsumexp(product[:, 1:], axis=1) + np.log(len(columns))
         used = np.flatnonzero(powers > 0)
-        starts = tuple(heard[place] for place in used)
-        return cls(starts, powers[used], lead, marginal_weight(gain))
+        kept = tuple(heard[place] for place in used)
+        return cls(kept, powers[used], lead, marginal_weight(gain))
 
     def mixed(self, ratio: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         """A normalised log ratio, mixed with the marginal's, which is 0."""

@@ -110,5 +110,7 @@ def ensemble(
 
 def _beats_nothing(terms: Terms, scores: Scores) -> bool:
     found = terms(scores)[0].double()
+    if len(found) < 2:  # one row shows nothing
+        return False
     error = float(found.std()) / math.sqrt(len(found))
     return bool(found.mean() > _LEAST_ERRORS * error)

@@ -68,8 +68,7 @@ class Mine:
     """An estimator of I(Y;X) by statistics networks alone. Settings only.
 
     Not to be trusted as the *value* of I(Y;X): networks that learn from few rows in many
-    dimensions find a part of it. For real numbers no number above log of the training rows
-    can be shown.
+    dimensions find a part of it, and of several nats between real numbers they fall short.
     """
 
     name: str
