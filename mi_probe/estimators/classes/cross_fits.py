@@ -47,9 +47,11 @@ class CrossFits:
         seed: int,
         device: str,
     ) -> None:
-        u = whitened(x)
+        u, independent = whitened(x)
         columns = standardised(x) if x.shape[1] <= TREE_LIMIT else None
-        self._shared = Shared(u, target.index, target.n_classes, device, columns)
+        self._shared = Shared(
+            u, target.index, target.n_classes, device, columns, independent
+        )
         self._fold, self._part, self._seed = fold, part, seed
         self.members: Mapping[str, Sequence[dict[str, float]]] = {
             name: path

@@ -119,10 +119,9 @@ def _networks(
 
 
 def _fit_mixtures(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
-    z = sample.shared.u @ sample.directions[:, : int(max(p["width"] for p in path))]
     return [
         fit_mixtures(
-            z[:, : int(place["width"])],
+            sample.told[:, : int(place["width"])],
             sample.y,
             sample.rows,
             sample.log_prior,
@@ -228,7 +227,7 @@ def _trees_path(shared: Shared) -> list[dict[str, float]]:
 
 
 MEMBERS: dict[str, Member] = {
-    "linear": Member(True, _ANY, _linear_path, _each(fit_linear)),
+    "linear": Member(True, _ANY, _linear_path, fit_linear),
     "quadratic": Member(False, _ANY, _quadratic_path, _each(fit_quadratic)),
     "logistic": Member(True, _ANY, _logistic_path, _each(fit_logistic)),
     "neighbours": Member(False, _ANY, _neighbours_path, _each(_fit_neighbours)),
