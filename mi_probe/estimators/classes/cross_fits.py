@@ -90,6 +90,11 @@ class CrossFits:
             self._scores[key] = self._fitted(*key)
         return self._scores[key][k]
 
+    def kept_places(self, member: str, level: int) -> tuple[int, ...]:
+        """The places of a member's path whose scores are kept; all where none are."""
+        asked = [key[2] for key in self._scores if key[:2] == (member, level)]
+        return max(asked, key=len, default=tuple(range(len(self.members[member]))))
+
     def release(self, level: int) -> None:
         """Forget a level's scores where there are so many classes that they are large."""
         if self._shared.n_classes > MANY:

@@ -66,6 +66,13 @@ class DiscriminantLaw:
     """What theory expects of their mean, in nats."""
     limit: float
     """What theory says of endless rows, in nats."""
+    regularised: float = -math.inf
+    """What discriminants reach on the same rows that are shrunk as is best, in nats."""
+
+    @property
+    def by_means(self) -> float:
+        """The most that differences of means were seen to tell, in nats."""
+        return max(self.reached, self.regularised)
 
     @property
     def reached(self) -> float:
@@ -153,8 +160,8 @@ def by_law(
 ) -> Extrapolation:
     """The value at n -> infinity by the law, where it holds; else the learning curve's.
 
-    Where other members found more than the discriminants' regularisation explains, more
-    than means differ, and the curve knows better.
+    Where other members found more than any discriminants did, more than means differ, and
+    the curve knows better.
 
     Args:
         limit: by the learning curve.
@@ -165,20 +172,20 @@ def by_law(
     """
     if law is None or not law.holds:
         return limit
-    if learned - law.reached > max(_SMALL, _BEYOND * law.loss):
+    if learned - law.by_means > max(_SMALL, _BEYOND * law.loss):
         return limit
     nats, rows = max(law.value, learned), limit.curve[-1][0]
     # What is lost in learning is a chi-square over 2m, of mean p/2m and variance p/2m^2.
     chance = math.sqrt(max(law.loss, 0.0) / rows)
     # Members may know more than discriminants do: then so much is not in the law.
-    beyond = max(0.0, learned - law.reached)
+    beyond = max(0.0, learned - law.by_means)
     error = math.hypot(standard_error(law.terms, fold), _SPREAD * law.loss, chance, beyond)
     quantile = float(student_t.ppf(0.975, len(fold) - 1))
     reason = doubt
-    if not reason and law.loss > law.reached:
+    if not reason and nats - learned > learned:
         reason = (
-            f"most of the value would be the theory's: {law.reached:.3f} found, "
-            f"{law.loss:.3f} added"
+            f"most of the value would be the theory's: {learned:.3f} found, "
+            f"{nats - learned:.3f} added"
         )
     return replace(
         limit,

@@ -3,19 +3,24 @@
 Each fits a whole path to a `Sample`: a function from rows to log posteriors a place.
 """
 
-import warnings
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
 from mi_probe.estimators.classes.sample import Predict, Sample, Shared
 from mi_probe.estimators.models.gaussian import (
+    Linear,
+    Means,
     Quadratic,
     WithinClasses,
     moments_of_sets,
     quadratics,
 )
+
+MEANS: tuple[Means, ...] = ("sample", "shrunk", "spiked")
+"""By their number in a path."""
 
 
 def fit_linear(
@@ -23,22 +28,24 @@ def fit_linear(
 ) -> list[list[Predict]]:
     """Gaussian classes with one covariance, shrunk as each place says; means shrunk too.
 
-    See `shrunk_means` for the means: with many classes they hold most of the noise.
+    A place has the ``shrinkage``, the ``means``, and whether it is that of X's own
+    ``columns`` or of whitened coordinates. Those that differ in means alone share a factor.
     """
     shared = samples[0].shared
-    rows = [sample.rows for sample in samples]
+    # Of each covariance, the places that it serves.
+    served: dict[tuple[float, float], list[int]] = {}
+    for number, place in enumerate(path):
+        served.setdefault((place["columns"], place["shrinkage"]), []).append(number)
     found = []
+    rows = [sample.rows for sample in samples]
     for moments in moments_of_sets(shared.u, shared.y, shared.n_classes, rows):
         within = WithinClasses(moments)
-        fits = [
-            within.linear(
-                place["shrinkage"],
-                shared.independent if place.get("columns") else shared.white,
-                "spiked" if place["spiked"] else "shrunk",
-            )
-            for place in path
-        ]
-        found.append([_affine(shared, fit.coefficients, fit.intercept) for fit in fits])
+        fits: dict[int, Linear] = {}
+        for (columns, shrinkage), numbers in served.items():
+            towards = shared.independent if columns else shared.white
+            means: list[Means] = [MEANS[int(path[number]["means"])] for number in numbers]
+            fits |= zip(numbers, within.linears(shrinkage, towards, means), strict=True)
+        found.append(_affine(shared, [fits[number] for number in range(len(path))]))
     return found
 
 
@@ -51,41 +58,20 @@ def fit_quadratic(sample: Sample, path: Sequence[dict[str, float]]) -> list[Pred
     return [_quadratic(z, fit) for fit in fits]
 
 
-def fit_logistic(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
-    """Multinomial logistic regression, each place of the path begun at the last one's."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+def _affine(shared: Shared, path: Sequence[Linear]) -> list[Predict]:
+    """Predictions of a whole path, made together: most of their time is reading rows."""
+    coefficients = np.concatenate([fit.coefficients for fit in path], axis=1)
+    intercept = np.concatenate([fit.intercept for fit in path])
+    known: dict[bytes, np.ndarray] = {}
 
-    model = LogisticRegression(warm_start=True, max_iter=60, tol=2e-3)
-    found: list[Predict] = []
-    for place in path:
-        model.set_params(C=place["inverse_ridge"])
-        with warnings.catch_warnings():
-            # A fit stopped early is still a fit; the path is judged on other rows.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            if len(np.unique(sample.y)) < 2:
-                return [_affine(sample.shared, *_nothing(sample))] * len(path)
-            model.fit(sample.u, sample.y)
-        weights, bias = model.coef_, model.intercept_
-        if len(model.classes_) == 2:
-            # One row for the second class against the first.
-            weights = np.concatenate([-weights / 2, weights / 2])
-            bias = np.concatenate([-bias / 2, bias / 2])
-        coefficients, intercept = _nothing(sample)
-        coefficients[:, model.classes_] = weights.T
-        # A class without rows here keeps its small prior beside the others' biases.
-        intercept[model.classes_] = bias + sample.log_prior[model.classes_].mean()
-        found.append(_affine(sample.shared, coefficients, intercept))
-    return found
+    def predict(rows: np.ndarray, place: int) -> np.ndarray:
+        key = rows.tobytes()
+        if key not in known:
+            scores = shared.u[rows] @ coefficients + intercept
+            known[key] = scores.reshape(len(rows), len(path), -1)
+        return known[key][:, place]
 
-
-def _nothing(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    shape = (sample.shared.u.shape[1], sample.shared.n_classes)
-    return np.zeros(shape, dtype=np.float32), sample.log_prior.copy()
-
-
-def _affine(shared: Shared, coefficients: np.ndarray, intercept: np.ndarray) -> Predict:
-    return lambda rows: shared.u[rows] @ coefficients + intercept
+    return [partial(predict, place=place) for place in range(len(path))]
 
 
 def _quadratic(z: Float[np.ndarray, "n m"], fit: Quadratic) -> Predict:

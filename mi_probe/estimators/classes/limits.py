@@ -1,6 +1,7 @@
 """The value at n -> infinity of classes: by theory where means are all, else by a curve."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,10 +12,13 @@ from mi_probe.estimators.classes.discriminant_limit import (
     by_law,
     discriminant_law,
 )
+from mi_probe.estimators.classes.stack import held_out_terms, stacked
 from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.learning_curve import extrapolation
+from mi_probe.estimators.protocol.learning_curve import PARTS, extrapolation
 from mi_probe.estimators.protocol.targets import Classes
 
+TOP = len(PARTS) - 1
+"""The level of the learning curve that has all rows."""
 _NOTHING, _HIDDEN = 0.01, 0.1
 """Nats: what counts as nothing found, and what may not stay hidden without a word."""
 
@@ -31,13 +35,26 @@ def clearest_law(
     """
     if group is not None:
         return None
-    laws = [
-        discriminant_law(fit.coordinates, target.index, fold, target.log_prior)
-        for fit in fits.values()
-        if isinstance(fit, CrossFits)
-    ]
-    found = [law for law in laws if law is not None]
+    found = []
+    for fit in fits.values():
+        if not isinstance(fit, CrossFits):
+            continue
+        law = discriminant_law(fit.coordinates, target.index, fold, target.log_prior)
+        if law is not None:
+            found.append(replace(law, regularised=_by_linear(fit, target, fold)))
     return max(found, key=lambda law: law.reached, default=None)
+
+
+def _by_linear(fit: CrossFits, target: Classes, fold: Int[np.ndarray, " n"]) -> float:
+    """What the stack of linear discriminants alone reaches on held-out rows, in nats."""
+    places = fit.kept_places("linear", TOP)
+    hints = [{"x:linear": places}] * (int(fold.max()) + 1)
+    ratios = np.empty((len(fold), target.n_classes))
+    level = np.zeros(len(fold), dtype=np.int64)
+    for k in range(len(hints)):
+        chosen = stacked({"x": fit}, target, fold, level, TOP, k, hints)
+        ratios[fold == k] = chosen.test
+    return float(held_out_terms(ratios, target.index, target.log_prior).mean())
 
 
 def value_at_infinity(

@@ -8,7 +8,6 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import KDTree
 
 from mi_probe.estimators.classes.axes import independent_axes
 from mi_probe.estimators.classes.telling import (
@@ -22,7 +21,6 @@ from mi_probe.estimators.models.gaussian import log_prior_of
 Predict: TypeAlias = Callable[[Int[np.ndarray, " k"]], Float[np.ndarray, "k c"]]
 """From rows to unnormalised log posteriors."""
 
-_NEIGHBOURS = 200
 _BOTTLENECK = 12
 
 
@@ -49,17 +47,6 @@ class Shared:
         """Columns that trees cut: X's own, and independent axes where these are sought."""
         own = self.u if self.columns is None else self.columns
         return np.concatenate([own, independent_axes(self.u)], axis=1)
-
-    @cached_property
-    def neighbours(self) -> Int[np.ndarray, "n k"]:
-        """Nearest rows of each row, itself left out."""
-        count = min(_NEIGHBOURS, len(self.u) - 1)
-        tree = KDTree(self.u)
-        found = np.asarray(tree.query(self.u, count + 1)[1])
-        # With duplicated rows a row need not come first in its own list.
-        own = found == np.arange(len(found))[:, None]
-        own[~own.any(1), -1] = True
-        return found[~own].reshape(len(found), count)
 
     @cached_property
     def u_tensor(self) -> torch.Tensor:

@@ -24,13 +24,16 @@ References:
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int, Real
 from scipy.linalg import cholesky, solve_triangular
 
 from mi_probe.estimators.models.class_means import mean_noise, shrunk_means
+
+Means: TypeAlias = Literal["sample", "shrunk", "spiked"]
+"""Class means as they are, or shrunk in one of two ways."""
 
 
 @dataclass(frozen=True)
@@ -174,20 +177,33 @@ class WithinClasses:
         return cholesky(shrunk.T, lower=True, overwrite_a=True, check_finite=False)
 
     def linear(
+        self, shrinkage: float, towards: Float[np.ndarray, " d"] | None = None
+    ) -> Linear:
+        """The discriminant of a shrinkage, with the class means of the rows."""
+        return self.linears(shrinkage, towards, ("sample",))[0]
+
+    def linears(
         self,
         shrinkage: float,
-        towards: Float[np.ndarray, " d"] | None = None,
-        means: Literal["sample", "shrunk", "spiked"] = "sample",
-    ) -> Linear:
-        """The discriminant of a shrinkage; see `shrunk_means` for those of the means."""
+        towards: Float[np.ndarray, " d"] | None,
+        means: Sequence[Means],
+    ) -> list[Linear]:
+        """Discriminants of a shrinkage with several class means; see `shrunk_means`."""
         factor = self.factor(shrinkage, towards)
         half = solved(factor, self.differences)
-        if means != "sample":
+        noise = 0.0
+        if set(means) != {"sample"}:
             noise = mean_noise(factor, self.covariance, shrinkage, self.rows)
-            half = half @ shrunk_means(half, self.counts, noise, spiked=means == "spiked")
-        weights = solved(factor, half, transposed=True)
-        constant = self.log_prior - 0.5 * (half**2).sum(0) - self.centre @ weights
-        return Linear(weights, constant)
+        found = []
+        for way in means:
+            kept = half
+            if way != "sample":
+                spiked = way == "spiked"
+                kept = half @ shrunk_means(half, self.counts, noise, spiked=spiked)
+            weights = solved(factor, kept, transposed=True)
+            constant = self.log_prior - 0.5 * (kept**2).sum(0) - self.centre @ weights
+            found.append(Linear(weights, constant.astype(weights.dtype)))
+        return found
 
     def whitening(self, shrinkage: float) -> Subspace:
         """Coordinates with unit covariance under the shrunk covariance."""

@@ -72,7 +72,7 @@ def test_shrunk_means_of_noise_tell_nothing(means):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(600, 40)), np.arange(600) % 6
     spread = {
-        m: np.ptp(within(x, y, 6).linear(0.3, means=m)(x), axis=1).mean()
+        m: np.ptp(within(x, y, 6).linears(0.3, None, [m])[0](x), axis=1).mean()
         for m in ("sample", means)
     }
     assert spread[means] < 0.5 * spread["sample"]
