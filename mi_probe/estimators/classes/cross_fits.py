@@ -45,9 +45,11 @@ class CrossFits:
         split: Split,
         device: str,
     ) -> None:
-        u = whitened(x)
+        u, independent = whitened(x)
         columns = standardised(x) if x.shape[1] <= TREE_LIMIT else None
-        self._shared = Shared(u, target.index, target.n_classes, device, columns)
+        self._shared = Shared(
+            u, target.index, target.n_classes, device, columns, independent
+        )
         self._split = split
         self.members: Mapping[str, Sequence[dict[str, float]]] = {
             name: path
@@ -85,6 +87,11 @@ class CrossFits:
         if key not in self._scores:
             self._scores[key] = self._fitted(*key)
         return self._scores[key][k]
+
+    def kept_places(self, member: str, level: int) -> tuple[int, ...]:
+        """The places of a member's path whose scores are kept; all where none are."""
+        asked = [key[2] for key in self._scores if key[:2] == (member, level)]
+        return max(asked, key=len, default=tuple(range(len(self.members[member]))))
 
     def release(self, level: int) -> None:
         """Forget a level's scores where there are so many classes that they are large."""

@@ -32,12 +32,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.linalg import cholesky, solve_triangular
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm, qmc
 from scipy.stats import t as student_t
 
-from mi_probe.estimators.classes.class_means import shrunk_means, spike_gap
+from mi_probe.estimators.models.class_means import shrunk_means, spike_gap
+from mi_probe.estimators.models.gaussian import WithinClasses, moments_of_sets, solved
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.split import Split
 
@@ -67,6 +67,13 @@ class DiscriminantLaw:
     """What theory expects of their mean, in nats."""
     limit: float
     """What theory says of endless rows, in nats."""
+    regularised: float = -math.inf
+    """What discriminants reach on the same rows that are shrunk as is best, in nats."""
+
+    @property
+    def by_means(self) -> float:
+        """The most that differences of means were seen to tell, in nats."""
+        return max(self.reached, self.regularised)
 
     @property
     def reached(self) -> float:
@@ -123,20 +130,22 @@ def discriminant_law(
     fewest = n - int(np.bincount(fold).max())
     if not d or n_classes > _MOST_CLASSES or d > _MOST_COLUMNS * (fewest - n_classes - 4):
         return None
-    parts = [_moments(u[fold == k], classes[fold == k], n_classes) for k in range(n_folds)]
-    counts = np.stack([part.counts for part in parts])
-    if (counts.sum(0) - counts).min() < _FEWEST_A_CLASS:
+    sets = [*(np.flatnonzero(fold != k) for k in range(n_folds)), np.arange(n)]
+    *trained, every = (
+        WithinClasses(moments.double())
+        for moments in moments_of_sets(u, classes, n_classes, sets)
+    )
+    if min(within.counts.min() for within in trained) < _FEWEST_A_CLASS:
         return None
     try:
         terms = np.empty(n)
-        for k in range(n_folds):
+        for k, within in enumerate(trained):
             held_out = np.flatnonzero(fold == k)
-            trained = _summed([part for j, part in enumerate(parts) if j != k])
-            ratio = _log_ratios(trained, u[held_out])
+            ratio = _log_ratios(within, u[held_out])
             log_q = log_softmax(ratio + log_prior, axis=1)
             own = classes[held_out]
             terms[held_out] = log_q[np.arange(len(own)), own] - log_prior[own]
-        predicted, limit = _predicted(_summed(parts), n - n / n_folds, log_prior)
+        predicted, limit = _predicted(every, n - n / n_folds, log_prior)
     except np.linalg.LinAlgError:
         # Something does not vary within classes, as where X holds Y itself.
         return None
@@ -152,8 +161,8 @@ def by_law(
 ) -> Extrapolation:
     """The value at n -> infinity by the law, where means agree with it; else the curve's.
 
-    Where other members found more than the discriminants' regularisation explains, more
-    than means differ, and the curve knows better.
+    Where other members found more than any discriminants did, more than means differ, and
+    the curve knows better.
 
     Args:
         limit: by the learning curve.
@@ -164,20 +173,20 @@ def by_law(
     """
     if law is None or not law.holds:
         return limit
-    if learned - law.reached > max(_SMALL, _BEYOND * law.loss):
+    if learned - law.by_means > max(_SMALL, _BEYOND * law.loss):
         return limit
     nats, rows = max(law.value, learned), limit.curve[-1][0]
     # What is lost in learning is a chi-square over 2m, of mean p/2m and variance p/2m^2.
     chance = math.sqrt(max(law.loss, 0.0) / rows)
     # Members may know more than discriminants do: then so much is not in the law.
-    beyond = max(0.0, learned - law.reached)
+    beyond = max(0.0, learned - law.by_means)
     error = math.hypot(split.standard_error(law.terms), _SPREAD * law.loss, chance, beyond)
     quantile = float(student_t.ppf(0.975, len(split) - 1))
     reason = doubt
-    if not reason and law.loss > law.reached:
+    if not reason and nats - learned > learned:
         reason = (
-            f"most of the value would be the theory's: {law.reached:.3f} found, "
-            f"{law.loss:.3f} added"
+            f"most of the value would be the theory's: {learned:.3f} found, "
+            f"{nats - learned:.3f} added"
         )
     low = nats - quantile * error
     if reason:
@@ -214,65 +223,24 @@ def gaussian_information(
     return total
 
 
-@dataclass(frozen=True)
-class _Moments:
-    """What discriminants are made of."""
-
-    counts: Int[np.ndarray, " c"]
-    sums: Float[np.ndarray, "c d"]
-    squares: Float[np.ndarray, "d d"]
-
-
-def _moments(
-    u: Float[np.ndarray, "n d"], classes: Int[np.ndarray, " n"], n_classes: int
-) -> _Moments:
-    member = np.zeros((n_classes, len(u)), dtype=u.dtype)
-    member[classes, np.arange(len(u))] = 1
-    return _Moments(
-        np.bincount(classes, minlength=n_classes),
-        (member @ u).astype(np.float64),
-        (u.T @ u).astype(np.float64),
-    )
-
-
-def _summed(parts: list[_Moments]) -> _Moments:
-    return _Moments(
-        np.sum([part.counts for part in parts], axis=0),
-        np.sum([part.sums for part in parts], axis=0),
-        np.sum([part.squares for part in parts], axis=0),
-    )
-
-
-def _whitened_means(
-    moments: _Moments,
-) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"], Float[np.ndarray, "d c"]]:
-    """The mean of all rows, the Cholesky factor within classes, whitened class means."""
-    counts = moments.counts
-    means = moments.sums / counts[:, None]
-    scatter = moments.squares - (means.T * counts) @ means
-    factor = cholesky(scatter / (counts.sum() - len(counts)), lower=True)
-    centre = moments.sums.sum(0) / counts.sum()
-    return centre, factor, solve_triangular(factor, (means - centre).T, lower=True)
-
-
-def _log_ratios(moments: _Moments, u: Float[np.ndarray, "k d"]) -> np.ndarray:
+def _log_ratios(within: WithinClasses, u: Float[np.ndarray, "k d"]) -> np.ndarray:
     """Log p(x|c)/p(x) of rows, up to a constant a row, by the law's best scale."""
-    centre, factor, half = _whitened_means(moments)
-    d, free = len(half), int(moments.counts.sum()) - len(moments.counts)
+    factor = within.factor(0.0)
+    half = solved(factor, within.differences)
+    d, free = len(half), int(within.rows) - len(within.counts)
     noise = d * free / (free - d - 1)
-    half = half @ shrunk_means(half, moments.counts, noise, spiked=True)
+    half = half @ shrunk_means(half, within.counts, noise, spiked=True)
     scale = (free - d) * (free - d - 3) / (free * (free - 1))
-    weights = solve_triangular(factor.T, half)
-    return scale * ((u - centre) @ weights - 0.5 * (half**2).sum(0))
+    weights = solved(factor, half, transposed=True)
+    return scale * ((u - within.centre) @ weights - 0.5 * (half**2).sum(0))
 
 
 def _predicted(
-    moments: _Moments, rows: float, log_prior: Float[np.ndarray, " c"]
+    within: WithinClasses, rows: float, log_prior: Float[np.ndarray, " c"]
 ) -> tuple[float, float]:
     """What is expected of discriminants that learned from so many rows, and from all."""
-    _, _, half = _whitened_means(moments)
-    counts = moments.counts
-    d, n, n_classes = len(half), int(counts.sum()), len(counts)
+    half, counts = solved(within.factor(0.0), within.differences), within.counts
+    d, n, n_classes = len(half), int(within.rows), len(counts)
     free = n - n_classes
     root, k = np.sqrt(counts), min(n_classes - 1, d)
     _, strength, right = np.linalg.svd(half * root, full_matrices=False)

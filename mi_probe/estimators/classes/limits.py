@@ -1,6 +1,7 @@
 """The value at n -> infinity of classes: by theory where means are all, else by a curve."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -12,11 +13,12 @@ from mi_probe.estimators.classes.discriminant_limit import (
     by_law,
     discriminant_law,
 )
+from mi_probe.estimators.classes.stack import held_out_terms, stacked
 from mi_probe.estimators.classes.whitened import standardised
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.gaussian_laws import ClassLaw
 from mi_probe.estimators.protocol.learning_curve import extrapolation
-from mi_probe.estimators.protocol.split import Split
+from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.protocol.two_sided import two_sided_if_tested
 
@@ -35,13 +37,24 @@ def clearest_law(
     """
     if split.group is not None:
         return None
-    laws = [
-        discriminant_law(fit.coordinates, target.index, split.fold, target.log_prior)
-        for fit in fits.values()
-        if isinstance(fit, CrossFits)
-    ]
-    found = [law for law in laws if law is not None]
+    found = []
+    for fit in fits.values():
+        if not isinstance(fit, CrossFits):
+            continue
+        law = discriminant_law(fit.coordinates, target.index, split.fold, target.log_prior)
+        if law is not None:
+            found.append(replace(law, regularised=_by_linear(fit, target, split)))
     return max(found, key=lambda law: law.reached, default=None)
+
+
+def _by_linear(fit: CrossFits, target: Classes, split: Split) -> float:
+    """What the stack of linear discriminants alone reaches on held-out rows, in nats."""
+    hints = [{"x:linear": fit.kept_places("linear", TOP)}] * split.n_folds
+    ratios = np.empty((len(split), target.n_classes))
+    for k in range(split.n_folds):
+        chosen = stacked({"x": fit}, target, split, TOP, k, hints)
+        ratios[split.held_out(k)] = chosen.test
+    return float(held_out_terms(ratios, target.index, target.log_prior).mean())
 
 
 def value_at_infinity(

@@ -8,10 +8,8 @@ for trees, which read axes (`boosted_trees`).
 ============== ============== =========================================================
 member         family         finds
 ============== ============== =========================================================
-linear         generative     means: Gaussian classes with one covariance
+linear         generative     means: Gaussian classes with one covariance, whitened or not
 quadratic      generative     variances and pairs: own covariances in telling directions
-logistic       discriminative means: multinomial logistic regression
-neighbours     non-parametric anything, in few dimensions
 network        discriminative anything, in a few telling directions, slowly refined
 refined        discriminative the same in many dimensions, refined by Newton steps
 mixtures       generative     clusters: Gaussian mixtures in a few telling directions
@@ -23,12 +21,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from mi_probe.estimators.classes.boosted_trees import fit_trees
 from mi_probe.estimators.classes.discriminants import (
+    MEANS,
     fit_linear,
-    fit_logistic,
     fit_quadratic,
 )
 from mi_probe.estimators.classes.mixtures import fit_mixtures
@@ -42,14 +38,9 @@ MANY = 64
 _FEW_CLASSES = 4
 """Up to which noise in the class means has no spread to speak of."""
 LINEAR_PATH = (0.003, 0.05, 0.2, 0.5, 0.9)
-"""Shrinkage of the covariance within classes towards I."""
+"""Shrinkage of the covariance within classes."""
 QUADRATIC_WIDTHS = (2, 6, 16, 40, 100)
 QUADRATIC_SHRINKAGE = (0.02, 0.2, 0.6)
-LOGISTIC_PATH = (0.001, 0.01, 0.1)
-"""scikit-learn's C; smaller is stronger."""
-NEIGHBOURS_PATH = (10, 30, 80)
-_NEAR_DIMENSIONS = 6
-"""Dimensions up to which near means something."""
 MIXTURES_PATH = ((2, 3), (2, 10))
 """Telling directions, and Gaussians a class."""
 _MIXTURE_LIMIT, _MIXTURE_CLASSES = 32, 16
@@ -80,12 +71,6 @@ class Member:
     def late(self, dimensions: int) -> bool:
         """Whether it is tried only where more than means differ."""
         return dimensions > self.costly_above
-
-
-def _fit_neighbours(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
-    seen = np.zeros(len(sample.shared.y), dtype=bool)
-    seen[sample.rows] = True
-    return [_near(sample, seen, int(place["neighbours"])) for place in path]
 
 
 def _networks(
@@ -119,10 +104,9 @@ def _networks(
 
 
 def _fit_mixtures(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
-    z = sample.shared.u @ sample.directions[:, : int(max(p["width"] for p in path))]
     return [
         fit_mixtures(
-            z[:, : int(place["width"])],
+            sample.told[:, : int(place["width"])],
             sample.y,
             sample.rows,
             sample.log_prior,
@@ -144,34 +128,24 @@ def _each(fit: Callable[[Sample, Sequence[dict[str, float]]], list[Predict]]) ->
     return lambda samples, path: [fit(sample, path) for sample in samples]
 
 
-def _near(sample: Sample, seen: np.ndarray, count: int) -> Predict:
-    n_classes, shared = sample.shared.n_classes, sample.shared
-
-    def predict(rows: np.ndarray) -> np.ndarray:
-        near = shared.neighbours[rows]
-        usable = seen[near]
-        usable &= usable.cumsum(1) <= count
-        place = np.arange(len(rows))[:, None] * n_classes + shared.y[near]
-        votes = np.bincount(place[usable], minlength=len(rows) * n_classes)
-        votes = votes.reshape(len(rows), n_classes) + 2 * np.exp(sample.log_prior)
-        return np.log(votes)
-
-    return predict
-
-
 def _network(shared: Shared, networks: Networks, number: int, place: int) -> Predict:
     return lambda rows: networks.scores(shared.u_tensor, rows, number, place)
 
 
 def _linear_path(shared: Shared) -> list[dict[str, float]]:
-    # Scores of every place are held: with many classes, of few places. Of few classes both
+    # Scores of every place are held: with many classes, of few places. Of few classes all
     # ways to shrink means are one.
-    many = shared.n_classes > MANY
-    ways = (1.0,) if many else (0.0,) if shared.n_classes <= _FEW_CLASSES else (0.0, 1.0)
+    if shared.n_classes > MANY:
+        ways, path = [(0, "spiked")], LINEAR_PATH[1:4:2]
+    elif shared.n_classes <= _FEW_CLASSES:
+        ways, path = [(0, "shrunk"), (1, "shrunk")], LINEAR_PATH
+    else:
+        ways = [(0, "shrunk"), (0, "spiked"), (1, "sample"), (1, "shrunk")]
+        path = LINEAR_PATH
     return [
-        {"shrinkage": s, "spiked": way}
-        for way in ways
-        for s in (LINEAR_PATH[1:4:2] if many else LINEAR_PATH)
+        {"shrinkage": s, "means": float(MEANS.index(means)), "columns": float(columns)}
+        for columns, means in ways
+        for s in path
     ]
 
 
@@ -184,18 +158,6 @@ def _quadratic_path(shared: Shared) -> list[dict[str, float]]:
     return [
         {"width": float(w), "shrinkage": s} for w in widths for s in QUADRATIC_SHRINKAGE
     ]
-
-
-def _logistic_path(shared: Shared) -> list[dict[str, float]]:
-    if shared.u.shape[1] * shared.n_classes > 20_000:
-        return []
-    return [{"inverse_ridge": c} for c in LOGISTIC_PATH]
-
-
-def _neighbours_path(shared: Shared) -> list[dict[str, float]]:
-    if shared.u.shape[1] > _NEAR_DIMENSIONS or shared.n_classes > MANY:
-        return []
-    return [{"neighbours": float(k)} for k in NEIGHBOURS_PATH]
 
 
 def _network_path(shared: Shared) -> list[dict[str, float]]:
@@ -228,10 +190,8 @@ def _trees_path(shared: Shared) -> list[dict[str, float]]:
 
 
 MEMBERS: dict[str, Member] = {
-    "linear": Member(True, _ANY, _linear_path, _each(fit_linear)),
+    "linear": Member(True, _ANY, _linear_path, fit_linear),
     "quadratic": Member(False, _ANY, _quadratic_path, _each(fit_quadratic)),
-    "logistic": Member(True, _ANY, _logistic_path, _each(fit_logistic)),
-    "neighbours": Member(False, _ANY, _neighbours_path, _each(_fit_neighbours)),
     "network": Member(
         False, CUBIC_LIMIT, _network_path, _networks(train_networks, "epochs", SNAPSHOTS)
     ),

@@ -8,7 +8,6 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.spatial import KDTree
 
 from mi_probe.estimators.classes.axes import independent_axes
 from mi_probe.estimators.classes.telling import (
@@ -17,11 +16,11 @@ from mi_probe.estimators.classes.telling import (
     second_order,
     third_order,
 )
+from mi_probe.estimators.models.gaussian import log_prior_of
 
 Predict: TypeAlias = Callable[[Int[np.ndarray, " k"]], Float[np.ndarray, "k c"]]
 """From rows to unnormalised log posteriors."""
 
-_NEIGHBOURS = 200
 _BOTTLENECK = 12
 
 
@@ -35,23 +34,19 @@ class Shared:
     device: str = "cpu"
     columns: Float[np.ndarray, "n k"] | None = None
     """X's own, standardised, where trees may cut them; else they cut the coordinates."""
+    independent: Float[np.ndarray, " d"] | None = None
+    """Variances in these coordinates of columns that are independent, of variance 1."""
+
+    @property
+    def white(self) -> Float[np.ndarray, " d"]:
+        """Variances of classes that vary as all rows do."""
+        return np.ones(self.u.shape[1], dtype=self.u.dtype)
 
     @cached_property
     def cuts(self) -> Float[np.ndarray, "n k"]:
         """Columns that trees cut: X's own, and independent axes where these are sought."""
         own = self.u if self.columns is None else self.columns
         return np.concatenate([own, independent_axes(self.u)], axis=1)
-
-    @cached_property
-    def neighbours(self) -> Int[np.ndarray, "n k"]:
-        """Nearest rows of each row, itself left out."""
-        count = min(_NEIGHBOURS, len(self.u) - 1)
-        tree = KDTree(self.u)
-        found = np.asarray(tree.query(self.u, count + 1)[1])
-        # With duplicated rows a row need not come first in its own list.
-        own = found == np.arange(len(found))[:, None]
-        own[~own.any(1), -1] = True
-        return found[~own].reshape(len(found), count)
 
     @cached_property
     def u_tensor(self) -> torch.Tensor:
@@ -74,9 +69,7 @@ class Sample:
     log_prior: Float[np.ndarray, " c"] = field(init=False)
 
     def __post_init__(self) -> None:
-        # Half a row a class keeps a class that is missing here possible elsewhere.
-        counts = np.bincount(self.y, minlength=self.shared.n_classes) + 0.5
-        self.log_prior = np.log(counts / counts.sum())
+        self.log_prior = log_prior_of(np.bincount(self.y, minlength=self.shared.n_classes))
 
     @property
     def u(self) -> Float[np.ndarray, "m d"]:
@@ -92,6 +85,11 @@ class Sample:
     def directions(self) -> Float[np.ndarray, "d k"]:
         """Directions that tell something, by means and covariances, best first."""
         return second_order(self.u, self.y, self.shared.n_classes)
+
+    @cached_property
+    def told(self) -> Float[np.ndarray, "n k"]:
+        """All rows in these directions."""
+        return self.shared.u @ self.directions
 
     @cached_property
     def bottleneck(self) -> Float[np.ndarray, "d q"]:

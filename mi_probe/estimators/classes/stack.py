@@ -46,12 +46,16 @@ _EVIDENCE = 3.0
 _BEND = 2e-3
 """Nats by which other members must add to those of means before a costly one is tried, and
 a piloted one to all others."""
+_ALMOST = 0.95
+"""Share of the best member's gain from which a piloted one is about as good."""
 _PILOT_ROWS = 100
 """Rows of a pilot, a quarter of all, below which nothing that needs one is tried."""
 _CELLS = 200_000
 """Rows times classes on which temperatures and weights are found, at most."""
 _FEWEST = 1000
 """Rows that are used whatever the number of classes."""
+_PLACE_ROWS = 2000
+"""Rows on which a member's place on its path is chosen, about."""
 
 _MEANS = {name for name, member in MEMBERS.items() if member.finds_means}
 
@@ -167,7 +171,7 @@ class _Stack:
     ) -> None:
         """The best of the places tried, of those fitted on a member's path; tempered."""
         found = dict(zip(fitted, scores, strict=True))
-        likelihood = {p: log_likelihood(found[p][self._weigh], self._y) for p in tried}
+        likelihood = {p: self._tempered_likelihood(found[p]) for p in tried}
         place = max(likelihood, key=lambda p: likelihood[p])
         chosen = found[place].astype(np.float64)
         temperature = best_temperature(chosen[self._weigh], self.log_prior, self._y)
@@ -188,9 +192,16 @@ class _Stack:
         return least[1] - least[0] > _BEND
 
     def gains_by(self, name: str) -> bool:
-        """Whether this member adds to all others."""
+        """Whether this member adds to all others, or is about as good as the best alone.
+
+        Few rows make one Gaussian of a mixture: it then adds nothing that more rows would
+        not make it add.
+        """
         if name not in self._record:
             return False
+        most = max(record["gain"] for record in self._record.values())
+        if self._record[name]["gain"] > max(_ALMOST * most, _BEND):
+            return True
         every = {n: q[self._weigh] for n, q in self._members.items() if n != "prior"}
         rest = [q for n, q in every.items() if n != name]
         gain = self._product_likelihood(list(every.values()))
@@ -217,6 +228,14 @@ class _Stack:
             for name, weight in zip(members, weights, strict=True)
         }
         return mixture, {"members": self._record, "weights": held}
+
+    def _tempered_likelihood(self, scores: Float[np.ndarray, "n c"]) -> float:
+        """What a place reaches once it is tempered: what is shrunk is not calibrated."""
+        every = max(1, len(self._weigh) // _PLACE_ROWS)
+        rows, y = self._weigh[::every], self._y[::every]
+        asked = scores[rows].astype(np.float64)
+        temperature = best_temperature(asked, self.log_prior, y)
+        return log_likelihood(tempered(asked, self.log_prior, temperature), y)
 
     def _gain(self, log_q: Float[np.ndarray, "n c"]) -> float:
         prior = log_likelihood(self._members["prior"][self._weigh], self._y)

@@ -18,12 +18,19 @@ _LEAST = 1e-7
 """Share of the largest eigenvalue below which a direction is rounding."""
 
 
-def whitened(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
-    """The shared coordinates, float32; constant and duplicated columns drop out."""
+def whitened(
+    x: Float[np.ndarray, "n d"],
+) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, " r"]]:
+    """The shared coordinates, float32; constant and duplicated columns drop out.
+
+    Returns:
+        The coordinates, and what the covariance I of standardised columns is in them: a
+        diagonal.
+    """
     x = standardised(x)
     n, d = x.shape
     if not d:
-        return x
+        return x, x.sum(0)
     if n > d:
         values, vectors = np.linalg.eigh((x.T @ x).astype(np.float64) / n)
         kept = values > _LEAST * max(values[-1], 1e-30)
@@ -33,8 +40,9 @@ def whitened(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
         kept = singular**2 > _LEAST * max(singular[0] ** 2, 1e-30)
         values, scores = singular[kept] ** 2 / n, left[:, kept] * singular[kept]
     shrinkage = d / (d + n)
-    u = scores / np.sqrt((1 - shrinkage) * values + shrinkage)
-    return u.astype(np.float32)
+    variances = (1 - shrinkage) * values + shrinkage
+    u = scores / np.sqrt(variances)
+    return u.astype(np.float32), (1 / variances).astype(np.float32)
 
 
 def views_of_vectors(x: Float[np.ndarray, "n d"]) -> dict[str, Float[np.ndarray, "n d"]]:

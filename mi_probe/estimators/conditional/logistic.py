@@ -11,14 +11,14 @@ from jaxtyping import Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from mi_probe.estimators.conditional.gaussian_discriminant import Linear, Whitening
+from mi_probe.estimators.models.gaussian import Linear, Subspace
 
 INVERSE_RIDGES = (0.001, 0.01, 0.1)
 """scikit-learn's C, for whitened coordinates; smaller is stronger."""
 
 
 def logistic_path(
-    whitening: Whitening,
+    whitening: Subspace,
     x: Float[np.ndarray, "n d"],
     y: Int[np.ndarray, " n"],
     log_prior: Float[np.ndarray, " c"],
@@ -45,6 +45,6 @@ def logistic_path(
         intercept = log_prior.copy()
         coefficients[:, model.classes_] = weights.T
         intercept[model.classes_] = bias
-        projected = whitening.back(coefficients)
+        projected = whitening.projection @ coefficients
         path.append(Linear(projected, intercept - whitening.centre @ projected))
     return path

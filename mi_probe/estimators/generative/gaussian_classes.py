@@ -4,13 +4,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mi_probe.estimators.conditional.gaussian_discriminant import (
-    LINEAR_SHRINKAGE,
+from mi_probe.estimators.conditional.models import ClassPath, ClassRows, PredictClasses
+from mi_probe.estimators.conditional.subspace import telling_subspace
+from mi_probe.estimators.models.gaussian import (
     Moments,
-    WithinClass,
-    quadratic_grid,
+    Quadratic,
+    Subspace,
+    WithinClasses,
+    quadratics,
 )
-from mi_probe.estimators.conditional.models import ClassPath, ClassRows
 
 
 @dataclass(frozen=True)
@@ -65,34 +67,43 @@ class _IndependentColumns:
 class SharedCovariance:
     """Linear discriminant analysis along a path of shrinkage."""
 
-    shrinkage: tuple[float, ...] = LINEAR_SHRINKAGE
+    shrinkage: tuple[float, ...] = (0.003, 0.05, 0.3, 0.9)
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
     ) -> ClassPath:
         """One discriminant a shrinkage."""
-        within = WithinClass(Moments.of(rows.vectors, rows.y, rows.n_classes))
-        return ClassPath(
-            {f"shrinkage={s:g}": within.linear(within.whitening(s)) for s in self.shrinkage}
-        )
+        within = WithinClasses(Moments.of(rows.vectors, rows.y, rows.n_classes))
+        return ClassPath({f"shrinkage={s:g}": within.linear(s) for s in self.shrinkage})
 
 
 @dataclass(frozen=True)
 class OwnCovariances:
     """Quadratic discriminants in the telling directions, by their number and shrinkage."""
 
-    whitening: float = 0.3
+    widths: tuple[int, ...] = (3, 12, 32, 100)
+    """Numbers of directions; the last only where there are no more columns."""
+    shrinkage: tuple[float, ...] = (0.02, 0.15, 0.5, 0.9)
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
     ) -> ClassPath:
         """One discriminant for each number of directions and each shrinkage."""
-        x, grid = rows.vectors, quadratic_grid(rows.vectors.shape[1])
-        within = WithinClass(Moments.of(x, rows.y, rows.n_classes))
-        found = within.quadratics(within.whitening(self.whitening), x, rows.y, grid)
+        d = rows.vectors.shape[1]
+        most = self.widths[-1] if d <= self.widths[-1] else self.widths[-2]
+        subspace = telling_subspace(rows, most)
+        enough = next((w for w in self.widths if w >= d), most)
+        widths = [w for w in self.widths if w <= enough]
+        grid = [(width, shrinkage) for width in widths for shrinkage in self.shrinkage]
+        z = subspace(rows.vectors)
+        found = quadratics(z, rows.y, rows.n_classes, grid, white=True)
         return ClassPath(
             {
-                f"directions={width},shrinkage={shrinkage:g}": fit
+                f"directions={width},shrinkage={shrinkage:g}": _within(subspace, fit)
                 for (width, shrinkage), fit in zip(grid, found, strict=True)
             }
         )
+
+
+def _within(subspace: Subspace, fit: Quadratic) -> PredictClasses:
+    return lambda x: fit(subspace(x)[:, : fit.means.shape[1]])

@@ -15,9 +15,9 @@ from scipy.special import log_softmax
 from torch import Tensor
 
 from mi_probe.estimators.classes.stacking import best_temperature, log_likelihood, tempered
+from mi_probe.estimators.models.gaussian import Linear
 from mi_probe.estimators.prefixes.linear import (
     SHRINKAGE,
-    Discriminant,
     PrefixSums,
     chosen_places,
     described,
@@ -212,7 +212,7 @@ def _chosen_networks(
 def _sampled(
     tokens: PackedTokens,
     block: str,
-    fits: Mapping[Pair, list[Discriminant]],
+    fits: Mapping[Pair, list[Linear]],
     rows: Rows,
 ) -> Float[np.ndarray, "n k m p c"]:
     """Scores of a few prefixes of each row at all places, by the model without fold k."""

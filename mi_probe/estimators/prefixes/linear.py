@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from scipy.linalg import cho_factor, cho_solve
 from scipy.special import log_softmax
 from torch import Tensor
 
+from mi_probe.estimators.models.gaussian import Linear, Moments, WithinClasses
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
 
 BLOCKS = ("token", "mean")
@@ -34,14 +34,6 @@ _FEWEST = 4
 
 
 @dataclass(frozen=True)
-class Discriminant:
-    """Log posterior, up to a constant, of a prefix's coordinates u: u A + b."""
-
-    coefficients: Float[np.ndarray, "r c"]
-    intercept: Float[np.ndarray, " c"]
-
-
-@dataclass(frozen=True)
 class PrefixSums:
     """Weights, sums and squares of the prefixes of each fold and class."""
 
@@ -51,31 +43,17 @@ class PrefixSums:
 
     def discriminants(
         self, without: Collection[int], shrinkage: Sequence[float]
-    ) -> list[Discriminant]:
+    ) -> list[Linear]:
         """Those of all folds but some, one for each shrinkage."""
         kept = [k for k in range(len(self.weight)) if k not in without]
-        weight = self.weight[kept].sum(0)
-        # Half a row a class keeps a class that is missing here possible elsewhere.
-        log_prior = np.log((weight + 0.5) / (weight + 0.5).sum())
-        total, square = self.total[kept].sum(0), self.square[kept].sum(0)
-        everything = total.sum(0) / weight.sum()
-        means = total / np.maximum(weight, 1e-12)[:, None]
-        means[weight < 1e-9] = everything
-        scatter = square - (means.T * weight) @ means
-        within = scatter / weight.sum()
-        spread = np.diag(square) / weight.sum() - everything**2
+        moments = Moments(
+            self.weight[kept].sum(0), self.total[kept].sum(0), self.square[kept].sum(0)
+        )
+        within = WithinClasses(moments)
         # Columns are standardised: what varies less than this, as the first token of a
         # template does, varies by rounding.
-        spread = np.maximum(spread, 1e-6)
-        centred = means - everything
-        found = []
-        for s in shrinkage:
-            shrunk = (1 - s) * within
-            shrunk[np.diag_indices_from(shrunk)] += s * spread
-            solved = cho_solve(cho_factor(shrunk), centred.T)
-            constant = log_prior - 0.5 * (centred.T * solved).sum(0) - everything @ solved
-            found.append(Discriminant(solved, constant))
-        return found
+        spread = np.maximum(within.variances, 1e-6)
+        return [within.linear(s, spread) for s in shrinkage]
 
 
 def prefix_sums(
@@ -121,9 +99,7 @@ def described(u: Float[Tensor, "b s r"], block: str) -> Float[Tensor, "b s r"]:
     return u.cumsum(1) / count[:, None]
 
 
-def discriminant_scores(
-    u: Float[Tensor, "*b r"], fit: Discriminant
-) -> Float[np.ndarray, "*b c"]:
+def discriminant_scores(u: Float[Tensor, "*b r"], fit: Linear) -> Float[np.ndarray, "*b c"]:
     """Log posteriors of states, normalised."""
     map_ = torch.as_tensor(fit.coefficients, dtype=u.dtype)
     scores = (u @ map_).numpy() + fit.intercept.astype(np.float32)

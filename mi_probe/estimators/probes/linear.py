@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.conditional.gaussian_discriminant import Moments, WithinClass
 from mi_probe.estimators.conditional.logistic import INVERSE_RIDGES, logistic_path
 from mi_probe.estimators.conditional.models import (
     ClassPath,
@@ -14,6 +13,7 @@ from mi_probe.estimators.conditional.models import (
     ScorePath,
     ScoreRows,
 )
+from mi_probe.estimators.models.gaussian import Moments, WithinClasses
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Logistic:
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
     ) -> ClassPath:
         """One regression a ridge."""
-        within = WithinClass(Moments.of(rows.vectors, rows.y, rows.n_classes))
+        within = WithinClasses(Moments.of(rows.vectors, rows.y, rows.n_classes))
         whitening = within.whitening(self.whitening)
         path = logistic_path(whitening, rows.vectors, rows.y, rows.log_prior)
         names = (f"C={inverse_ridge:g}" for inverse_ridge in INVERSE_RIDGES)

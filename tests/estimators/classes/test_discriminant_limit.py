@@ -1,6 +1,7 @@
 """The law of linear discriminants: what it predicts, where it holds, where it is used."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,9 @@ def test_the_law_is_used_only_where_means_are_all():
     assert found.ci[0] < found.nats - 1.9 * law.stderr
     assert found.curve == CURVE.curve
     assert by_law(CURVE, law, 0.66, fold) is CURVE
+    # Unless discriminants that are shrunk as is best reached as much.
+    shrunk = replace(law, regularised=0.65)
+    assert by_law(CURVE, shrunk, 0.66, fold).nats == pytest.approx(0.75, abs=0.01)
     assert by_law(CURVE, None, 0.6, fold) is CURVE
     doubtful = by_law(CURVE, law, 0.6, fold, "a doubt")
     assert doubtful.reason == "a doubt"
@@ -140,7 +144,7 @@ def test_auto_extrapolates_gaussian_classes_by_the_law():
     assert limit is not None
     assert limit.method == "linear discriminants"
     assert limit.claim == "two_sided"
-    assert estimate.nats < known.nats - 0.08
+    assert estimate.nats < known.nats - 0.05
     assert limit.nats == pytest.approx(known.nats, abs=0.06)
     assert limit.ci[0] < known.nats < limit.ci[1]
 

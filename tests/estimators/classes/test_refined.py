@@ -36,7 +36,7 @@ def nats(u, y, problems, number, rows, rounds=ROUNDS[-1]) -> list[float]:
 @pytest.fixture(scope="module")
 def ring_rows():
     known = rings(3000, 160, seed=0)
-    return whitened(known.x.astype(np.float32)), known.y, known.nats
+    return whitened(known.x.astype(np.float32))[0], known.y, known.nats
 
 
 def test_refined_directions_hold_far_more_of_rings_than_moments_do(ring_rows):
@@ -59,7 +59,7 @@ def test_directions_without_information_are_dropped(ring_rows):
 
 def test_nothing_is_found_where_there_is_nothing():
     known = independent(2000, 150, 2, seed=0)
-    u = whitened(known.x.astype(np.float32))
+    u = whitened(known.x.astype(np.float32))[0]
     problem = problem_of(u, known.y, np.arange(1500))
     found = nats(u, known.y, [problem], 0, np.arange(1500, 2000))
     # Moments of 1,500 rows look like something; refined, less and less is claimed. The

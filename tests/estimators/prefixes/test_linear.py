@@ -40,8 +40,9 @@ def test_they_are_those_of_all_prefixes_of_the_other_folds(states, block):
         x[kept].flatten(0, 1).numpy(), np.repeat(y[kept], 4)
     )
     theirs = model.predict_log_proba(x[fold == 1].flatten(0, 1).numpy())
-    # Ours gives each class half a row more.
-    np.testing.assert_allclose(ours, theirs, atol=0.05)
+    # Ours gives each class half a row more,
+    # and divides the covariance by the rows less the classes: 57 of 60.
+    np.testing.assert_allclose(ours, theirs, atol=0.05, rtol=0.06)
 
 
 def test_full_shrinkage_leaves_the_columns_spread_alone(states):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import solve_triangular
 
-from mi_probe.estimators.classes.class_means import mean_noise, shrunk_means
+from mi_probe.estimators.models.class_means import mean_noise, shrunk_means
 
 D, C, ROWS = 60, 8, 400
 NOISE = 60.0

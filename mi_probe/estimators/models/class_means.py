@@ -20,7 +20,7 @@ References:
 """
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Real
 from scipy.linalg import solve_triangular
 
 _EXACT = 32
@@ -33,7 +33,7 @@ def mean_noise(
     factor: Float[np.ndarray, "d d"],
     within: Float[np.ndarray, "d d"],
     shrinkage: float,
-    rows: int,
+    rows: float | int,
 ) -> float:
     r""":math:`\nu = \mathrm{tr}\,S_\lambda^{-1}\Sigma`: noise of whitened means times rows.
 
@@ -51,15 +51,15 @@ def mean_noise(
     else:
         probes = np.random.default_rng(0).choice([-1.0, 1.0], (d, _PROBES))
     probes = probes.astype(factor.dtype)
-    solved = solve_triangular(factor, probes, lower=True)
-    whitened = solve_triangular(factor, within @ probes, lower=True)
+    solved = solve_triangular(factor, probes, lower=True, check_finite=False)
+    whitened = solve_triangular(factor, within @ probes, lower=True, check_finite=False)
     trace = float((solved * whitened).sum()) * (1.0 if d <= _EXACT else 1 / _PROBES)
     return trace / max(1 - (1 - shrinkage) * trace / rows, 1 / rows)
 
 
 def shrunk_means(
     half: Float[np.ndarray, "d c"],
-    counts: Int[np.ndarray, " c"],
+    counts: Real[np.ndarray, " c"],
     noise: float,
     *,
     spiked: bool,

@@ -1,0 +1,1 @@
+"""Models that several estimators share: arrays in, log posteriors out."""
