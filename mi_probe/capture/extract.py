@@ -10,6 +10,7 @@ from tqdm import tqdm
 from mi_probe.backbones import Backbone, Site
 from mi_probe.backbones.trial import evaluating
 from mi_probe.capture.activations import READ_BY_POOLING, Activations, MemoryShard
+from mi_probe.capture.equal_rows import equal_rows, repeated
 from mi_probe.capture.forward import Batch, Stream, make_batch, run
 from mi_probe.capture.padding import check_padding
 from mi_probe.capture.plan import Plan, StoreDtype, plan
@@ -144,10 +145,14 @@ def _captured(
     tokens_too: bool,
     advance: Callable[[int], object],
 ) -> Iterator[Piece]:
-    for start in range(0, len(rows), batch_size):
-        batch = make_batch(todo.backbone, todo.data, rows[start : start + batch_size])
-        yield batch.ids, capture_batch(todo, batch, tokens_too=tokens_too)
-        advance(len(batch.ids))
+    data, sets = todo.data, equal_rows(todo.data, rows)
+    for start in range(0, len(sets), batch_size):
+        part = sets[start : start + batch_size]
+        batch = make_batch(todo.backbone, data, [alike[0] for alike in part])
+        tensors = capture_batch(todo, batch, tokens_too=tokens_too)
+        ids = tuple(data.ids[row] for alike in part for row in alike)
+        yield ids, repeated(tensors, [len(alike) for alike in part], todo.sites)
+        advance(len(ids))
 
 
 def capture_batch(

@@ -483,3 +483,30 @@ def test_forecast():
     assert seen["shapes"]["full/block.1"] == tuple(z.values.shape)
     assert seen["shapes"]["mean/block.1"] == (40, 32)
     assert 0 < seen["seconds"] < 60
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_copies_of_a_text_have_states_that_are_equal_to_the_bit(family, tmp_path):
+    texts = words(9)
+    order = np.random.default_rng(1).permutation(27)
+    prompts = [texts[i % 9] for i in order]
+    found = extract(
+        tiny_backbone(family),
+        prompts,
+        views=("full", "mean"),
+        batch_size=4,
+        store=tmp_path / "store",
+        progress=False,
+    )
+    site = found.sites[-1]
+    z, mean = found.hidden(site), found.pooled(site, "mean")
+    alone = extract(tiny_backbone(family), prompts[:1], batch_size=1, progress=False)
+    first = alone.hidden(site).values[0]
+    assert torch.allclose(z.values[0, : len(first)], first, atol=1e-4)
+    for text in texts:
+        rows = [i for i, prompt in enumerate(prompts) if prompt == text]
+        assert len(rows) == 3
+        for row in rows[1:]:
+            assert torch.equal(mean[row], mean[rows[0]])
+            assert torch.equal(z.values[row], z.values[rows[0]])
+            assert torch.equal(z.mask[row], z.mask[rows[0]])
