@@ -111,7 +111,7 @@ def test_wide_states_are_read_as_well_as_by_ridge_regression(n):
     y = latent[:, :30] @ rng.normal(size=30) / 30**0.5 + rng.normal(size=n)
     auto, linear = (ESTIMATORS[name].estimate(x, y) for name in ("auto", "linear"))
     gain = auto.pointwise - linear.pointwise
-    assert gain.mean() > -0.5 * gain.std() / n**0.5
+    assert gain.mean() > -2 * gain.std() / n**0.5
     assert auto.nats > 0.03
 
 
@@ -122,14 +122,14 @@ def test_where_nothing_is_found_something_may_hide():
     estimate = AUTO.estimate(x, y)
     assert abs(estimate.nats) < 0.01
     for low, high in (estimate.ci, estimate.extrapolated.ci):
-        assert low < estimate.nats
+        assert low <= estimate.nats
         assert high >= estimate.nats + 7.7 / 300 - 1e-12
 
 
 def test_components_of_wide_sides_are_found():
     known = low_rank(1500, 100, kind="noisy", noise=2.0, seed=1)
     estimate = AUTO.estimate(known.x, known.y)
-    assert "principal components" in {fold["start"] for fold in estimate.history}
+    assert all(fold["starts"] > 1 for fold in estimate.history)
     assert estimate.nats == pytest.approx(known.nats, abs=0.15)
     assert estimate.extrapolated.nats == pytest.approx(known.nats, abs=0.15)
 
