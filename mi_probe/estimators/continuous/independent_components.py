@@ -22,10 +22,7 @@ def least_gaussian(values: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n m"]
 
     Gaussian columns have no such direction: they are turned in some way or other.
     """
-    # In the order of their values, so that rounding, which Gaussian columns turn by, does not
-    # depend on the order of the rows: it is the pairing with the other side.
-    order = np.lexsort(values.T[::-1])
-    centred = values[order] - values[order].mean(0)
+    centred = values - values.mean(0)
     spread, axes = np.linalg.eigh(centred.T @ centred / len(centred))
     kept = spread > 1e-9 * spread[-1]
     white = centred @ (axes[:, kept] / np.sqrt(spread[kept]))
@@ -41,6 +38,4 @@ def least_gaussian(values: Float[np.ndarray, "n c"]) -> Float[np.ndarray, "n m"]
         before, turn = turn, left @ right
         if np.abs(np.abs((turn * before).sum(1)) - 1).max() < _STILL:
             break
-    found = np.empty_like(white)
-    found[order] = white
-    return found @ turn.T.astype(np.float64)
+    return white @ turn.T.astype(np.float64)

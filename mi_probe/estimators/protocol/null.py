@@ -72,9 +72,12 @@ def with_null(
     if not n_permutations:
         return estimate
     # An estimator of the user's own need not say how it split; its rows are permuted alike.
-    split = estimate.split or split_rows(
-        as_states(x, len(y)), as_target(y), groups, seed=seed, n_folds=1, fewest_folds=1
-    )[2]
+    split = (
+        estimate.split
+        or split_rows(
+            as_states(x, len(y)), as_target(y), groups, seed=seed, n_folds=1, fewest_folds=1
+        )[2]
+    )
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
     shuffled = (split.permuted(rng) for _ in range(n_permutations))
     orders = np.stack([np.arange(len(split)), *shuffled])
