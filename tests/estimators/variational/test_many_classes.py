@@ -11,8 +11,8 @@ from mi_probe.estimators.variational.many_classes import (
     many_class_starts,
 )
 
-# 100 means in 4 dimensions from 1,600 rows cost about 400 / 3,200 nats. Single networks that
-# start from zero lose more: of each class they see 16 rows, and js sharpens slowest.
+# 100 means in 4 dimensions from 1,600 rows cost about 400 / 3,200 nats. Networks that start
+# from zero lose more: they see 16 rows of each class, and js sharpens slowest.
 TAKERS = {
     **dict.fromkeys(("auto", "mine", "nwj", "infonce"), 0.2),
     **dict.fromkeys(("mine_f", "smile"), 0.3),
