@@ -39,7 +39,7 @@ class ScoreFits:
         split: Split,
     ) -> None:
         self.split = split
-        self.views = score_views(x, y)
+        self.views = score_views(x, y, split.fold)
         self.nested = [
             list(
                 NestedCanonical(
@@ -58,11 +58,12 @@ class ScoreFits:
         )
         self.tied = tied(x) or tied(y)
 
-    def starts(self, k: int) -> list[CanonicalStart]:
-        """The start of each view, expanded ones with the pairs that they clearly need."""
+    def starts(self, k: int) -> list[tuple[ScoreView, CanonicalStart]]:
+        """Each view of a fold and its start, expanded ones with the pairs they need."""
         return [
-            starts[k] if view.normalised else shortened(starts[k])
+            (view, starts[k] if view.normalised else shortened(starts[k]))
             for view, starts in zip(self.views, self.nested, strict=True)
+            if view.is_for(k)
         ]
 
 
@@ -83,10 +84,9 @@ def stacked(fits: Mapping[str, ScoreFits], k: int) -> FoldStart:
     A ratio of densities that leads with more than 1.5 nats stands alone: telling an own Y
     from samples of others' would fall short.
     """
-    places = [(pooling, view) for pooling, fit in fits.items() for view in fit.views]
-    starts = [start for fit in fits.values() for start in fit.starts(k)]
-    place = clearly_best(starts)
-    (pooling, view), lead = places[place], starts[place]
+    found = [(pooling, *one) for pooling, fit in fits.items() for one in fit.starts(k)]
+    starts = [start for _, _, start in found]
+    pooling, view, lead = found[clearly_best(starts)]
     fit = fits[pooling]
     held = float(lead.ratio.paired(lead.x_train, lead.y_train).mean())
     if view.normalised and held > _SAMPLED_UP_TO and not fit.tied:

@@ -146,7 +146,9 @@ class NearestNeighbours:
             InputError: for what `admitted` refuses, and for a number of neighbours that
                 these rows do not have.
         """
-        states, target, split = admitted(self, x, y, groups=groups, seed=seed, n_folds=1)
+        states, target, split = admitted(
+            self, x, y, groups=groups, seed=seed, n_folds=1, fewest_folds=1
+        )
         assert isinstance(states, np.ndarray)
         n = len(states)
         if not 1 <= self.neighbours < n:

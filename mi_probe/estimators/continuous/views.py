@@ -2,7 +2,8 @@
 
 A view is a function of X alone beside a function of Y alone, so that any critic of it
 bounds I(Y;X) from below, whatever it leaves out; it looks at all rows of a side, never at
-which x met which y.
+which x met which y. Only the degrees of a Student copula are of pairs: those outside the
+held-out fold, each fold's own.
 """
 
 import math
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mi_probe.estimators.continuous.elliptical import likeliest_degrees, student_scores
 from mi_probe.estimators.continuous.expansions import scaled, turned, waved
@@ -57,6 +58,12 @@ class ScoreView:
     """Whether the columns are mixed by weights that were learned from the rows."""
     independent: bool = False
     """Whether these weights make the columns independent, not only uncorrelated."""
+    folds: frozenset[int] | None = None
+    """Held-out folds that it is for, where pairs of all others chose it; None for all."""
+
+    def is_for(self, k: int) -> bool:
+        """Whether it may be used where fold k is held out."""
+        return self.folds is None or k in self.folds
 
 
 def components(values: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
@@ -95,7 +102,7 @@ def mixed_view(
 
 
 def score_views(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"], fold: Int[np.ndarray, " n"]
 ) -> list[ScoreView]:
     """The views of two sides without constant columns, the plainest first."""
     x_scores, y_scores = normal_scores(x), normal_scores(y)
@@ -110,16 +117,19 @@ def score_views(
         views.append(small)
     if max(side.shape[1] for side in columns) > 1:
         views.append(mixed_view(*columns, independent=True))
-    degrees = likeliest_degrees(np.concatenate([small.x, small.y], axis=1))
-    if not math.isinf(degrees):
-        views.append(
-            ScoreView(
-                f"student {small.name}",
-                student_scores(small.x, degrees),
-                student_scores(small.y, degrees),
-                degrees=degrees,
-            )
+    both = np.concatenate([small.x, small.y], axis=1)
+    held_out = range(int(fold.max()) + 1)
+    chosen = [likeliest_degrees(both[fold != k]) for k in held_out]
+    views += [
+        ScoreView(
+            f"student {small.name}",
+            student_scores(small.x, degrees),
+            student_scores(small.y, degrees),
+            degrees=degrees,
+            folds=frozenset(k for k in held_out if chosen[k] == degrees),
         )
+        for degrees in sorted(set(chosen) - {math.inf})
+    ]
     return views + [
         view
         for view in _expanded(small, *(scaled(side) for side in columns))

@@ -75,7 +75,7 @@ def admitted(
             for signs of more.
         seed: of the split.
         n_folds: number of folds; 1 where nothing is held out.
-        fewest_folds: that this estimator can nest.
+        fewest_folds: that this estimator can nest; 1 where nothing is held out.
 
     Raises:
         InputError: for fewer than 10 examples, a kind of Y or X that the estimator does
@@ -129,7 +129,7 @@ def split_rows(
     else:
         group = copies_of(states, target) if groups is None else _group_of(groups, n)
     units, what = (n, "examples") if group is None else (int(group.max()) + 1, "groups")
-    if n_folds > 1 and not fewest_folds <= n_folds <= units // 2:
+    if fewest_folds > 1 and not fewest_folds <= n_folds <= units // 2:
         nested = "one fold is held out, one weighs the members, the others train them; "
         raise InputError(
             f"n_folds must lie in {fewest_folds} ... {units // 2} for {units} {what}: "

@@ -7,9 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.errors import InputError
+from mi_probe.estimators.protocol.admission import split_rows
 from mi_probe.estimators.protocol.base import Estimate, Estimator, States
 from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Target
+from mi_probe.estimators.protocol.states import as_states
+from mi_probe.estimators.protocol.targets import Target, as_target
 from mi_probe.estimators.protocol.tokens import TokenSequences
 
 
@@ -69,8 +71,13 @@ def with_null(
     estimate = estimator.estimate(x, y, groups=groups, seed=seed, **more)
     if not n_permutations:
         return estimate
-    split = estimate.split
-    assert split is not None
+    # An estimator of the user's own need not say how it split; its rows are permuted alike.
+    split = (
+        estimate.split
+        or split_rows(
+            as_states(x, len(y)), as_target(y), groups, seed=seed, n_folds=1, fewest_folds=1
+        )[2]
+    )
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
     shuffled = (split.permuted(rng) for _ in range(n_permutations))
     orders = np.stack([np.arange(len(split)), *shuffled])

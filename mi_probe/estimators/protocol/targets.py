@@ -138,7 +138,10 @@ def _scores(values: np.ndarray) -> Scores:
 def _answers(y: Any) -> TokenSequences:
     """Lists of token ids of different lengths."""
     ids = [np.asarray(answer) for answer in y]
-    if any(answer.ndim != 1 or answer.dtype.kind not in "iu" for answer in ids):
+    if any(
+        answer.ndim != 1 or (answer.size and answer.dtype.kind not in "iu")
+        for answer in ids
+    ):
         raise InputError(
             "y with rows of different lengths must be answers, a list of token ids each; "
             "got other values."

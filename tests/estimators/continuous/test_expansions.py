@@ -52,10 +52,10 @@ def test_scales_are_one_and_circles_stay_circles():
 
 
 def test_few_rows_are_not_read_through_many_columns():
-    known = gaussian_pair(2000, 3, 0.5)
-    names = [view.name for view in score_views(known.x, known.y)]
+    known, fold = gaussian_pair(2000, 3, 0.5), np.arange(2000) % 5
+    names = [view.name for view in score_views(known.x, known.y, fold)]
     assert "waves of normal scores" in names
-    few = [view.name for view in score_views(known.x[:300], known.y[:300])]
+    few = [view.name for view in score_views(known.x[:300], known.y[:300], fold[:300])]
     assert few == ["normal scores", "independent components"]
 
 
