@@ -42,7 +42,7 @@ def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
         "extrapolated_nats": value + 0.03,
         "extrapolated_low": value + 0.01,
         "extrapolated_high": value + 0.05,
-        "extrapolated_reliable": True,
+        "extrapolated_claim": "two_sided",
         "extrapolated_reason": None,
         "extrapolated_method": "learning curve",
         "null_mean": 0.0,
