@@ -84,10 +84,13 @@ def test_record_is_consistent(estimator, gaussians):
     assert np.unique(estimate.fold).tolist() == list(range(len(estimate.history)))
     if estimate.log_posterior is not None:
         own = estimate.log_posterior[np.arange(600), gaussians.y] - np.log(p)[gaussians.y]
-        # NWJ's terms of a critic that is not normalised, and clipped ones, are no ratios
-        # of a posterior: they differ by what normalising would win.
-        ratios = getattr(estimator, "bound", "") not in {"nwj_plain", "smile"}
-        assert own == pytest.approx(estimate.pointwise, abs=1e-5 if ratios else 0.3)
+        if getattr(estimator, "bound", "") == "nwj_plain":
+            # The critic is not normalised: log S <= S - 1, so normalising only adds.
+            assert (own > estimate.pointwise - 1e-5).all()
+            assert own.mean() == pytest.approx(estimate.nats, abs=0.15)
+        else:
+            clipped = getattr(estimator, "bound", "") == "smile"
+            assert own == pytest.approx(estimate.pointwise, abs=0.3 if clipped else 1e-5)
         assert np.exp(estimate.log_posterior).sum(1) == pytest.approx(1)
 
 
@@ -119,9 +122,11 @@ def test_scale_and_useless_columns_do_not_matter(any_estimator, gaussians):
     x = gaussians.x * np.array([1e6, 1e-6, 1, 1]) + np.array([0, 0, 1e4, 0])
     scaled = any_estimator.estimate(x, gaussians.y)
     assert scaled.nats == pytest.approx(plain.nats, abs=0.02)
+    # Networks draw other weights for other columns; a critic that is valued as it was
+    # trained (js) is moved by that by about its standard error.
     wide = np.concatenate([gaussians.x, np.full((600, 2), 3.0), gaussians.x[:, :1]], axis=1)
     assert any_estimator.estimate(wide, gaussians.y).nats == pytest.approx(
-        plain.nats, abs=0.04
+        plain.nats, abs=max(0.04, 2 * plain.stderr)
     )
 
 
@@ -173,7 +178,12 @@ def test_gold_positions_are_refused_unless_acknowledged(sequence_estimator):
         (np.zeros((20, 2)), np.arange(20), "repeat its classes; all 20"),
         (np.zeros((20, 2, 2)), np.arange(20) % 2, r"Wrap sequences in HiddenStates"),
         (np.full((20, 2), np.nan), np.arange(20) % 2, "20 of 20 examples hold NaN"),
-        (np.zeros((20, 2)), np.eye(2, dtype=int)[np.arange(20) % 2], r"pass y.argmax\(1\)"),
+        (
+            np.zeros((20, 2)),
+            np.eye(2, dtype=int)[np.arange(20) % 2],
+            r"Pass .* y.argmax\(1\)",
+        ),
+        (np.zeros((20, 2)), np.eye(2)[np.arange(20) % 2], r"Pass .* y.argmax\(1\)"),
         (np.zeros((20, 2)), np.array(["a", "b"] * 10), "int classes .* got <U1"),
     ],
 )
@@ -319,7 +329,7 @@ def test_folds_that_cannot_nest_are_refused():
             np.ma.masked_array(np.arange(20) % 2, np.arange(20) < 3),
             "mask",
         ),
-        (np.zeros((20, 2)), [[1], [1, 2]] * 10, "y must have rows of one length"),
+        (np.zeros((20, 2)), [[0.5], [0.5, 2]] * 10, "must be answers, .* got other values"),
         ([[1.0], [1.0, 2.0]] * 10, np.arange(20) % 2, "x must have rows of one length"),
         (np.zeros((20, 2)), np.array(["a", "b"] * 10), r"Number them: np\.unique"),
     ],

@@ -73,6 +73,15 @@ class Scores:
         """The critic T(x, y) - a(x): as good a critic, whatever a."""
         return Scores(self.values - by[..., None], self.joint, self.log_weights)
 
+    def capped(self, most: Float[Tensor, "... m"]) -> "Scores":
+        """The critic cut at the most that log p(y|x)/p(y) can be, by column.
+
+        Any function of x and y is a critic: one that never says more keeps a single far row
+        from ruling a mean of exp T.
+        """
+        values = self.values.minimum(most.to(self.values.device))
+        return Scores(values, self.joint, self.log_weights)
+
 
 Terms: TypeAlias = Callable[[Scores], Float[Tensor, "*q b"]]
 
@@ -155,6 +164,9 @@ class Bound:
     normalised: bool
     """Whether T - log a(x) is valued instead of T, a(x) the critic's own S(x): exact over
     classes, else over training rows' Y, which the held-out pairs are independent of."""
+    capped: bool = True
+    """Whether the critic is cut where no log p(y|x)/p(y) can be: not where a(x) may be
+    added to it and the value stays."""
     over_batch: bool = False
     """Whether a term holds a mean over all rows, so that rows act on each other's terms."""
     kind: BoundKind = "lower bound"
@@ -184,9 +196,12 @@ class Bound:
 
 BOUNDS: dict[str, Bound] = {
     "donsker_varadhan": Bound(lambda _: donsker_varadhan, True, over_batch=True),
-    "barber_agakov": Bound(lambda _: barber_agakov, True),
+    "barber_agakov": Bound(lambda _: barber_agakov, True, capped=False),
     "info_nce": Bound(
-        lambda _: info_nce, False, ceiling="H(Y); else log of the rows of a fold"
+        lambda _: info_nce,
+        False,
+        capped=False,
+        ceiling="H(Y); else log of the rows of a fold",
     ),
     "nwj": Bound(lambda _: nwj, True),
     "nwj_plain": Bound(lambda _: nwj, False),

@@ -34,12 +34,10 @@ class Vectors:
 def vectors(x: Float[np.ndarray, "n d"], device: str) -> Vectors:
     """Columns of one view; those with heavy tails are squashed first."""
     *_, view = views_of_vectors(x).values()
-    if not standardised(view).shape[1]:  # constant states
-        view = np.zeros((len(x), 1))
-        return Vectors(as_tensor(view).to(device), as_tensor(view).to(device))
-    return Vectors(
-        as_tensor(standardised(view)).to(device), as_tensor(whitened(view)[0]).to(device)
-    )
+    columns, (u, _) = standardised(view), whitened(view)
+    if not columns.shape[1]:  # constant states
+        columns = u = np.zeros((len(x), 1))
+    return Vectors(as_tensor(columns).to(device), as_tensor(u).to(device))
 
 
 def vectors_of(

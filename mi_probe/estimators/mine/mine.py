@@ -187,11 +187,14 @@ class Mine:
         log_prior = as_tensor(target.log_prior).to(self.device)
         values = critic(rows, torch.arange(target.n_classes, device=rows.device))
         scores = CriticScores(values, sides.y[rows], log_prior)
-        posterior = None
-        if sides.n_classes is not None:  # rows times many classes would be all the memory
-            posterior = torch.log_softmax((values + log_prior).double(), 1).cpu().numpy()
         if self.value.normalised:
             scores = scores.lowered(scores.log_partition)
+        if self.value.capped:
+            scores = scores.capped(-log_prior)
+        posterior = None
+        if sides.n_classes is not None:  # rows times many classes would be all the memory
+            posterior = torch.log_softmax((scores.values + log_prior).double(), 1)
+            posterior = posterior.cpu().numpy()
         return self._valued([scores], paired_columns=False, posterior=posterior)
 
     def _of_pairs(
@@ -210,10 +213,11 @@ class Mine:
             values = critic(part, part)
             if self.value.normalised:
                 low = torch.logsumexp(critic(part, reference), 1) - math.log(len(reference))
-                # Any function of x and y is a critic: one that never says more than such a
-                # sample could show keeps a single far row from ruling a mean of exp T.
-                values = (values - low[:, None]).clamp(max=math.log(len(reference)))
-            scores.append(CriticScores.against_each_other(values))
+                values = values - low[:, None]
+            found = CriticScores.against_each_other(values)
+            if self.value.capped:  # at what such a sample could show
+                found = found.capped(torch.tensor(math.log(len(reference))))
+            scores.append(found)
         return self._valued(scores, paired_columns=True)
 
     def _valued(

@@ -79,6 +79,10 @@ class Svm:
             if values.ndim == 1:
                 # One margin for the second class against the first.
                 values = np.stack([-values, values], axis=1)
-            return rows.all_classes(values)
+            # Of a class without rows here what a machine says of one with hardly any: the
+            # machine that is fitted again may know it, and keeps this one's calibration.
+            full = np.full((len(x), len(rows.log_prior)), -1.0)
+            full[:, rows.present] = values
+            return full
 
         return margins
