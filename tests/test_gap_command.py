@@ -12,7 +12,7 @@ from mi_probe.analysis import dpi_gap
 from mi_probe.analysis.capacity import RUNGS
 from mi_probe.capture import load_activations
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS, Schedule
+from mi_probe.estimators import ESTIMATORS
 from mi_probe.gap import main
 from mi_probe.gap_results import SCHEMA_VERSION, GapResults
 from mi_probe.predgen.settings import preset
@@ -20,12 +20,7 @@ from mi_probe.predgen.training import train
 from mi_probe.results import Results
 
 # Closed forms alone: quick, and no rung less than another.
-CLOSED = replace(
-    ESTIMATORS["classifier"],
-    name="closed",
-    start=("linear",),
-    schedule=Schedule(max_epochs=0),
-)
+CLOSED = replace(RUNGS["linear on views"], name="closed")
 LADDER = {name: RUNGS[name] for name in ("linear on views", "quadratic on views")}
 ASKED = {
     *("subject", "objective", "step", "task", "site", "layer", "token_set", "pooling"),

@@ -38,7 +38,7 @@ def vectors(x: Float[np.ndarray, "n d"], device: str) -> Vectors:
         view = np.zeros((len(x), 1))
         return Vectors(as_tensor(view).to(device), as_tensor(view).to(device))
     return Vectors(
-        as_tensor(standardised(view)).to(device), as_tensor(whitened(view)).to(device)
+        as_tensor(standardised(view)).to(device), as_tensor(whitened(view)[0]).to(device)
     )
 
 
