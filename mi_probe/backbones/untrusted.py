@@ -114,13 +114,15 @@ def _most(name: str, shapes: Shapes) -> dict[str, tuple[int, str]]:
     shapes is said only afterwards.
     """
     numbers = sum(map(math.prod, shapes.values()))
-    found = dict.fromkeys(_SIZES.get(name, ()), (numbers, "numbers of the weights"))
-    if name == CONFIG:  # each block has a tensor at least
-        found |= dict.fromkeys(COUNTS, (len(shapes), "tensors of the weights"))
-    if name == ADAPTER_CONFIG:
-        longest = max((size for shape in shapes.values() for size in shape), default=0)
-        found |= dict.fromkeys(_LENGTHS, (longest, "rows or columns of any weight"))
-    return found
+    longest = max((size for shape in shapes.values() for size in shape), default=0)
+    # Each block has a tensor at least.
+    counts = COUNTS if name == CONFIG else ()
+    lengths = _LENGTHS if name == ADAPTER_CONFIG else ()
+    return {
+        **{key: (numbers, "numbers of the weights") for key in _SIZES.get(name, ())},
+        **{key: (len(shapes), "tensors of the weights") for key in counts},
+        **{key: (longest, "rows or columns of any weight") for key in lengths},
+    }
 
 
 def _asks_too_much(
