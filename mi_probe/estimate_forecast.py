@@ -8,7 +8,7 @@ import numpy as np
 
 from mi_probe.analysis.cells import Cell
 from mi_probe.analysis.printed import format_bytes, format_duration, format_timings
-from mi_probe.analysis.rows_needed import rows_needed
+from mi_probe.analysis.rows_needed import FEWEST, rows_needed
 from mi_probe.analysis.self_test import self_test_at
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.timing import time_estimators
@@ -89,7 +89,7 @@ def _print_rows_needed(
             nats,
             shape=(width,),
             n_classes=len(shares),
-            most=min(_MOST_PLANTED, 4 * len(task)),
+            most=min(_MOST_PLANTED, max(FEWEST, 4 * len(task))),
             draws=3,
         )
     print(f"  rows, by planting in {width} columns: {found.sentence}; here {len(task):,}")

@@ -91,6 +91,9 @@ class Row:
     parse_failure_rate: float | None
     """Share of the measured rows on which the written answer could not be read."""
     status: str
+    notes: str | None
+    """What the rows show that the reader should know, such as that they seem to depend on
+    one another."""
     gold_leak: bool
     seconds: float
     code_version: str

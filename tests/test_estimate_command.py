@@ -22,6 +22,7 @@ from tiny import save_tiny
 from mi_probe.errors import InputError
 from mi_probe.estimate import main
 from mi_probe.estimators import ESTIMATORS, Estimate
+from mi_probe.estimators.protocol.split import Blocks, Dependence, Split
 from mi_probe.results import COLUMNS, read_pointwise, read_results
 
 CALLS: list[int] = []
@@ -313,7 +314,7 @@ def test_several_checkpoints_and_a_trainer_folder(tmp_path, model, data, out):
 def test_activations_can_be_let_go(model, data, out):
     given = (model, "--data", data, "--estimator", "fake", "--sites", "0", "--out", out)
     assert run(*given, "--no-keep-activations") == 0
-    assert not list((out / "activations").iterdir())
+    assert not list(out.rglob("shard-*"))
     assert len(read_results(out)) == 3
 
 
@@ -328,6 +329,8 @@ def test_a_dry_run_writes_nothing(model, data, out, capsys):
     assert "fake, full: about 0 s a run (timed)" in printed
     assert "fake, pooled: about 0 s a run (timed)" in printed
     assert "with 1 job of 1 thread; assumes" in printed
+    assert "  rows, by planting in 32 columns: a value of 0.033 nats is" in printed
+    assert "; here 16\n" in printed
     assert "nothing was written" in printed
     assert sorted(out.parent.rglob("*")) == before
 
@@ -374,6 +377,73 @@ def test_a_file_of_scores_and_a_template(tmp_path, model, out):
     assert r"'Text: {t}\nScore:'" in source["source"]
 
 
+@pytest.fixture
+def grouped(tmp_path):
+    """Sixteen rows of two speakers each."""
+    path = tmp_path / "spoken.csv"
+    words = ["kind", "slow", "loud", "wry", "odd", "long", "warm", "dull"]
+    texts = [f"{word} film {word * (k + 2)}" for word in words for k in range(2)]
+    labels = ["pos" if i % 4 < 2 else "neg" for i in range(16)]
+    speakers = [i // 2 for i in range(16)]
+    table = pd.DataFrame({"text": texts, "label": labels, "speaker": speakers})
+    table.to_csv(path, index=False)
+    return str(path)
+
+
+def test_groups_and_blocks_reach_the_estimator_and_are_other_estimates(
+    model, grouped, out, monkeypatch
+):
+    told = []
+
+    class Grouped(Fake):
+        def estimate(self, x, y, *, groups=None, seed=0):
+            told.append(groups)
+            return super().estimate(x, y, seed=seed)
+
+    monkeypatch.setitem(ESTIMATORS, "fake", Grouped())
+    given = (model, "--data", grouped, "--estimator", "fake", "--sites", "0")
+    given = (*given, "--pooling", "mean", "--out", out)
+    for more in ((), ("--group-column", "speaker"), ("--blocks", "4"), ("--blocks", "5")):
+        assert run(*given, *more) == 0
+        assert run(*given, *more) == 0  # and once only
+    alone, speakers, four, five = told
+    assert alone is None
+    assert list(speakers) == [str(i // 2) for i in range(16)]
+    assert (four, five) == (Blocks(4), Blocks(5))
+    assert len({*read_results(out).row_id}) == 4
+
+
+def test_blocks_leave_rows_out_between_folds(model, tmp_path, out):
+    path = tmp_path / "series.csv"
+    rng = np.random.default_rng(0)
+    labels = ["up", "down"] * 40
+    texts = [f"{one} {rng.integers(10**6)} and {rng.integers(10**6)}" for one in labels]
+    pd.DataFrame({"text": texts, "label": labels}).to_csv(path, index=False)
+    given = (model, "--data", path, "--estimator", "lda", "--sites", "0")
+    given = (*given, "--pooling", "mean", "--out", out)
+    assert run(*given, "--blocks", "20") == 0
+    (row,) = read_results(out).itertuples()
+    assert row.n == 80 - 4 * 4  # five folds, four blocks of 4 rows between them
+    assert len(read_pointwise(out, row.row_id)["pointwise"]) == row.n
+
+
+def test_what_rows_show_is_said_and_kept(model, data, out, capsys, monkeypatch):
+    sign = Dependence("clusters", "5 % of the rows lie in small clusters.")
+
+    class Noting(Fake):
+        def estimate(self, x, y, *, groups=None, seed=0):
+            split = Split(np.arange(16) % 4, np.zeros(16, int), 0, signs=(sign,))
+            return dataclasses.replace(super().estimate(x, y, seed=seed), split=split)
+
+    monkeypatch.setitem(ESTIMATORS, "noting", Noting())
+    given = (model, "--data", data, "--estimator", "noting,fake", "--sites", "0")
+    assert run(*given, "--pooling", "mean", "--seeds", "0,1", "--out", out) == 0
+    assert f"\nnote on 2 of 4: {sign.words}\n" in capsys.readouterr().out
+    table = read_results(out)
+    assert table.notes[table.estimator == "noting"].tolist() == [sign.words] * 2
+    assert table.notes[table.estimator == "fake"].isna().all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -395,6 +465,12 @@ def test_a_file_of_scores_and_a_template(tmp_path, model, out):
         (["MODEL", "--data", "DATA", "--rows", "0"], "rows must be at least 1"),
         (["MODEL", "--data", "DATA", "--rows", "1"], "at least two classes"),
         (["MODEL", "--data", "DATA", "--rows", "9"], "at least 10 rows"),
+        (
+            ["MODEL", "--data", "DATA", "--blocks", "4", "--group-column", "label"],
+            "blocks and group-column must not both be given",
+        ),
+        (["MODEL", "--data", "DATA", "--blocks", "1"], "blocks must be at least 2"),
+        (["MODEL", "--data", "DATA", "--group-column", "who"], "got 'who'"),
         (["MODEL", "--data", "DATA", "--jobs", "0"], "jobs must be at least 1"),
         (["MODEL", "--data", "DATA", "--rows", "x"], "rows"),
         (["MODEL", "--data", "DATA", "--seeds", "a"], "seeds must be int"),

@@ -17,6 +17,7 @@ from mi_probe.analysis.measurables import How
 from mi_probe.analysis.trained_systems import CHOSE, open_trained
 from mi_probe.backbones import load_backbone
 from mi_probe.capture import extract
+from mi_probe.contents import sealed
 from mi_probe.estimate import main
 from mi_probe.estimators import ESTIMATORS, Estimate
 from mi_probe.figures import main as figures
@@ -282,7 +283,8 @@ def test_rows_that_changed_since_the_training(copied, tmp_path, capsys):
     text = Path(config["task_options"]["data"]).read_text()
     moved.write_text(text.replace("film 7:", "film seven:"))
     config["task_options"]["data"] = str(moved)
-    path.write_text(json.dumps(config))
+    del config["sha256"]
+    path.write_bytes(sealed(config))
     line = refused(capsys, copied, "--no-series", "--out", tmp_path / "out")
     assert "must be those of the training" in line
 
@@ -294,19 +296,21 @@ def test_a_truncated_file_is_one_clear_line(name, copied, tmp_path, capsys):
     path = copied / name
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     line = refused(capsys, copied, "--no-series", "--out", tmp_path / "out")
-    assert "must be whole" in line
-    assert "again" in line
+    assert name in line
+    assert "as it was written" in line or "as they were written" in line
+    assert "Copy the checkpoint again" in line
 
 
 def test_an_adapter_on_another_base(copied, place, tmp_path, capsys):
     other = save_tiny(tmp_path / "other", "llama", head="CausalLM", seed=5)
-    for name, key in (
-        ("predgen_config.json", "backbone"),
-        ("adapter_config.json", "base_model_name_or_path"),
-    ):
-        content = json.loads((copied / name).read_text())
-        content[key] = str(other)
-        (copied / name).write_text(json.dumps(content))
+    path = copied / "adapter_config.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "base_model_name_or_path": str(other)}))
+    # Sealed again, as by somebody who means it.
+    config = json.loads((copied / "predgen_config.json").read_text())
+    config["backbone"] = str(other)
+    del config["sha256"]
+    (copied / "predgen_config.json").write_bytes(sealed(config))
     line = refused(capsys, copied, "--no-series", "--out", tmp_path / "out")
     assert "base of the adapter must be the one that it was trained on" in line
 

@@ -60,18 +60,21 @@ ROW = Row(
     extrapolated_nats=0.3,
     extrapolated_low=0.1,
     extrapolated_high=0.5,
-    extrapolated_reliable=False,
+    extrapolated_claim="at_least",
+    extrapolated_assumes=None,
     extrapolated_reason="the curve is flat",
     extrapolated_method="learning curve",
     null_mean=None,
     null_high=None,
     n_permutations=0,
     p_value=None,
+    p_statistic=None,
     H_Y_nats=0.69,
     metric="accuracy",
     metric_value=0.75,
     parse_failure_rate=None,
     status="ok",
+    notes=None,
     gold_leak=False,
     seconds=1.0,
     code_version="0",
@@ -102,9 +105,9 @@ def test_columns_are_the_contract():
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
         "checkpoint_step,objective,trainable,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
-        "extrapolated_reliable,extrapolated_reason,extrapolated_method,"
-        "null_mean,null_high,n_permutations,p_value,H_Y_nats,"
-        "metric,metric_value,parse_failure_rate,status,"
+        "extrapolated_claim,extrapolated_assumes,extrapolated_reason,extrapolated_method,"
+        "null_mean,null_high,n_permutations,p_value,p_statistic,H_Y_nats,"
+        "metric,metric_value,parse_failure_rate,status,notes,"
         "gold_leak,seconds,code_version,config_sha,created"
     )
 

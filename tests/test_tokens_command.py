@@ -98,6 +98,9 @@ def test_mistakes_are_one_line(model, data, tmp_path, capsys, monkeypatch):
     assert "sites must be 'all'" in refused(capsys, *given, "--sites", "99")
     assert "batch-size must be at least 1" in refused(capsys, *given, "--batch-size", "0")
     assert "one of task and data must be given" in refused(capsys, model, *out)
+    line = refused(capsys, *given, "--blocks", "12")
+    assert "blocks must be left out for tokens" in line
+    assert "--group-column" in line
     assert "--nonsense" in refused(capsys, *given, "--nonsense", "1")
     assert "must have classes" in refused(
         capsys, *(model, "--data", _scores(tmp_path), *out)

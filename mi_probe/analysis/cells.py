@@ -214,6 +214,7 @@ def tidy_row(
         metric_value=subject.metric_value,
         parse_failure_rate=subject.parse_failure_rate,
         status=estimate.status,
+        notes=" ".join(estimate.notes) or None,
         gold_leak=estimate.gold_leak,
         seconds=0.0,
         code_version="",

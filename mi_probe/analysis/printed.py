@@ -34,7 +34,7 @@ def format_table(rows: pd.DataFrame) -> str:
 
     `n -> inf` is the extrapolated value, or after `>=` the lower end of its interval,
     where the value is at least that; `network` says in how many folds the trained network
-    was used, and not only its start.
+    was used, and not only its start. Notes on the rows follow, each kind once.
     """
     several = bool((rows["token_set"] != "prompt").any())
     lines: list[tuple[str, ...]] = [
@@ -63,7 +63,15 @@ def format_table(rows: pd.DataFrame) -> str:
             )
         )
     left = {at + several for at in (0, 2, 3, 12)} | {0}
-    return _aligned(lines, left)
+    return "\n".join([_aligned(lines, left), *_notes(rows)])
+
+
+def _notes(rows: pd.DataFrame) -> list[str]:
+    """A line a kind of note; those that differ in numbers alone are of one kind."""
+    kinds: dict[str, list[str]] = {}
+    for note in rows["notes"].dropna():
+        kinds.setdefault(re.sub(r"\d+", "", note), []).append(note)
+    return [f"note on {len(of)} of {len(rows)}: {of[0]}" for of in kinds.values()]
 
 
 def format_gaps(

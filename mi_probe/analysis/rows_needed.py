@@ -18,7 +18,7 @@ from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.protocol.admission import check_seed
 
-_FIRST, _LEVEL = 100, 0.05
+FEWEST, _LEVEL = 100, 0.05
 _DRAWS_OF_Y = 99
 
 
@@ -90,9 +90,9 @@ def rows_needed(
             f"nats must lie in (0, {np.log(n_classes):.3f}), below H(Y) of {n_classes} "
             f"classes; got {nats}."
         )
-    if draws < 1 or not 0 < power <= 1 or most < _FIRST:
+    if draws < 1 or not 0 < power <= 1 or most < FEWEST:
         raise InputError(
-            f"draws must be 1 or more, power in (0, 1], most {_FIRST} or more; got "
+            f"draws must be 1 or more, power in (0, 1], most {FEWEST} or more; got "
             f"{draws}, {power}, {most}."
         )
     chosen = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
@@ -102,7 +102,7 @@ def rows_needed(
     hidden = planted.marker_order if n_classes == 2 else planted.needle
     task = hidden if gap else planted.means
     tried: list[tuple[int, float]] = []
-    rows = _FIRST
+    rows = FEWEST
     while rows <= most:
         seen = []
         for stream in np.random.SeedSequence([seed, rows]).spawn(draws):

@@ -149,11 +149,7 @@ def _rows_of(
             f"{_labels(splits.train)}; got {_labels(found)}."
         )
     assert found is not None
-    groups = None
-    one_file = found.file_sha256 == splits.train.file_sha256
-    if one_file and found.groups is not None and splits.train.groups is not None:
-        groups = (found.groups, splits.train.groups)
-    refuse_trained(found, splits, where=name, groups=groups)
+    refuse_trained(found, splits, where=name)
     selects = config["settings"]["select"] == "best"
     if selects and tied_to(found, splits.validation).any():
         found = replace(found, notes=(*found.notes, CHOSE))

@@ -10,11 +10,11 @@ import peft
 import torch
 import transformers
 from peft import PEFT_TYPE_TO_CONFIG_MAPPING, PeftConfig, PeftModel
-from safetensors import safe_open
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from mi_probe.backbones.backbone import backbone_module
+from mi_probe.backbones.fit import Shapes, stored_shapes
 from mi_probe.backbones.folders import ADAPTER_CONFIG, ADAPTER_WEIGHTS
 from mi_probe.backbones.modules import load_module, user_files
 from mi_probe.backbones.quiet import quiet_transformers
@@ -50,7 +50,7 @@ def read_adapter(folder: Path) -> PeftConfig | RocoftConfig:
             base, or its weights are a pickle.
     """
     there = (folder / ADAPTER_WEIGHTS).is_file()
-    check_folder(folder, [ADAPTER_WEIGHTS] if there else None)
+    check_folder(folder, _shapes(folder) if there else None)
     with user_files(ADAPTER_CONFIG, folder):
         kind = read_json(folder / ADAPTER_CONFIG).get("peft_type")
     if kind == ROCOFT:
@@ -99,7 +99,6 @@ def load_adapter(
             the hidden states are the base's own and it may not be untrained.
     """
     shapes = _shapes(folder)
-    _check_sizes(config, shapes, folder)
     model = load_module(
         base_folder,
         auto=_auto_class(config),
@@ -136,29 +135,12 @@ def load_adapter(
     return adapted
 
 
-def _shapes(folder: Path) -> dict[str, list[int]]:
-    path = folder / ADAPTER_WEIGHTS
-    with user_files("adapter", folder), safe_open(path, framework="pt") as file:
-        names = list(file.keys())
-        return {name: file.get_slice(name).get_shape() for name in names}
+def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    with user_files("adapter", folder):
+        return stored_shapes([folder / ADAPTER_WEIGHTS])
 
 
-def _check_sizes(
-    config: PeftConfig | RocoftConfig, shapes: dict[str, list[int]], folder: Path
-) -> None:
-    """Refuse numbers that the file cannot be of, before anything of that size is made."""
-    largest = max((size for shape in shapes.values() for size in shape), default=0)
-    for name in ("r", "init_r", "num_virtual_tokens"):
-        number = getattr(config, name, None)
-        if isinstance(number, int) and number > largest:
-            raise InputError(
-                f"{name} in {ADAPTER_CONFIG} must fit the adapter's weights; "
-                f"{str(folder)!r} says {number}, and no weight there is longer than "
-                f"{largest}. Is one of them another adapter's?"
-            )
-
-
-def _grow_vocabulary(model: PreTrainedModel, shapes: dict[str, list[int]]) -> None:
+def _grow_vocabulary(model: PreTrainedModel, shapes: Shapes) -> None:
     """Make room for tokens added in training: PEFT then saves the whole embedding."""
     embedding = model.get_input_embeddings()
     path = next(name for name, module in model.named_modules() if module is embedding)
@@ -183,7 +165,7 @@ def _auto_class(config: PeftConfig | RocoftConfig) -> str | None:
     return made_of if hasattr(transformers, made_of) else None
 
 
-def _labels(config: PeftConfig | RocoftConfig, shapes: dict[str, list[int]]) -> int | None:
+def _labels(config: PeftConfig | RocoftConfig, shapes: Shapes) -> int | None:
     task = getattr(config, "task_type", None)
     task = getattr(task, "value", task)
     classifies = "Classification" in getattr(config, "base_class", "")

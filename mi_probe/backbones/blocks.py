@@ -19,10 +19,11 @@ _HOLDERS = (
     *("text_model", "model.decoder", "model.language_model"),
 )
 _LISTS = ("layers", "h", "block", "blocks", "layer")
-_COUNTS = (
+COUNTS = (
     *("num_hidden_layers", "encoder_layers", "decoder_layers"),
     *("num_layers", "num_decoder_layers", "n_layer", "n_layers"),
 )
+"""Entries of a configuration that say how many blocks there are."""
 
 
 def resolve_blocks(base: PreTrainedModel) -> tuple[nn.ModuleList, ...]:
@@ -48,7 +49,7 @@ def stacks(base: PreTrainedModel) -> Iterator[tuple[Stack, nn.Module]]:
 def layer_counts(config: PreTrainedConfig) -> list[tuple[str, int]]:
     """The entries of a configuration that say how many blocks there are."""
     parts = (config, config.get_text_config())
-    found = {name: getattr(part, name, None) for part in parts for name in _COUNTS}
+    found = {name: getattr(part, name, None) for part in parts for name in COUNTS}
     return [(name, count) for name, count in found.items() if isinstance(count, int)]
 
 

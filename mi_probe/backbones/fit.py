@@ -1,17 +1,16 @@
 """Whether a folder's weights and its configuration are of one model.
 
-Shapes are compared before the weights are read: a configuration that asks for a billion
-rows is refused by what the file's header says, and costs no memory.
+Shapes are compared before the weights are read, and cost no memory: the file's header
+says them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from safetensors import safe_open
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from mi_probe.backbones.backbone import backbone_module
-from mi_probe.backbones.blocks import layer_counts
 from mi_probe.backbones.folders import CONFIG
 from mi_probe.errors import InputError
 
@@ -31,20 +30,6 @@ def stored_shapes(files: Iterable[Path]) -> dict[str, tuple[int, ...]]:
             for name in file.keys():  # noqa: SIM118
                 shapes[name] = tuple(file.get_slice(name).get_shape())
     return shapes
-
-
-def check_depth(config: PreTrainedConfig, shapes: Shapes, folder: Path) -> None:
-    """Raise if the configuration wants more blocks than the file has tensors.
-
-    Raises:
-        InputError: naming the entry: each block would take time and memory to build.
-    """
-    for name, count in layer_counts(config):
-        if count > len(shapes):
-            raise InputError(
-                f"{name} in {CONFIG} must fit the weights; {str(folder)!r} says {count} "
-                f"blocks, and holds {len(shapes)} tensors in all. Is it another model's?"
-            )
 
 
 def check_shapes(model: PreTrainedModel, shapes: Shapes, folder: Path) -> None:

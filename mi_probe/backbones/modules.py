@@ -13,7 +13,6 @@ from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 from mi_probe.backbones.fit import (
     Shapes,
     check_complete,
-    check_depth,
     check_places,
     check_shapes,
     stored_shapes,
@@ -116,20 +115,20 @@ def load_module(
         InputError: if the files are damaged, do not fit, or leave a weight random.
     """
     names = weight_files(folder)
-    check_folder(folder, names)
+    files = [folder / name for name in names if name.endswith(".safetensors")]
+    with user_files("weights", folder):
+        shapes = stored_shapes(files)
+    check_folder(folder, shapes)
     trust = {"trust_remote_code": trust_remote_code, "local_files_only": True}
     with user_files("configuration", folder):
         changes = {} if num_labels is None else {"num_labels": num_labels}
         config = AutoConfig.from_pretrained(folder, **trust, **changes)
-    files = [folder / name for name in names if name.endswith(".safetensors")]
     with user_files("weights", folder):
         joined = published_weights(files)
-        shapes = stored_shapes(files)
         if joined is not None:
             shapes = {name: tuple(tensor.shape) for name, tensor in joined.items()}
     if layers is not None:
         _truncate(config, layers)
-    check_depth(config, shapes, folder)
     alone = _one_stack(config, shapes)
     if lm_head:
         auto = _with_head(config, auto, folder)

@@ -6,12 +6,14 @@ allocated and patterns that are searched for. They are looked at before any libr
 them.
 """
 
+import math
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from mi_probe.backbones.blocks import COUNTS
+from mi_probe.backbones.fit import Shapes
 from mi_probe.backbones.folders import ADAPTER_CONFIG, CONFIG
 from mi_probe.contents import read_json
 from mi_probe.errors import InputError
@@ -27,16 +29,19 @@ IMPLEMENTATIONS = (
 )
 """Those of Transformers. Any other name is looked up on the hub, and its code run."""
 _IMPLEMENTATION = re.compile(r"_?(attn|experts)_implementation(_internal)?")
-_SIZES = (
-    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "d_model"),
-    *("n_embd", "n_layer", "d_ff", "ffn_dim", "embedding_size", "num_experts"),
-)
-"""Of a model: for each one of them, the weights have a byte at least."""
-_RANKS = (
-    *("r", "init_r", "target_r", "num_virtual_tokens", "token_dim", "num_vectors"),
-    *("encoder_hidden_size", "vector_length"),
-)
-"""Of an adapter, likewise."""
+_SIZES = {
+    CONFIG: (
+        *("vocab_size", "hidden_size", "intermediate_size", "d_model", "n_embd", "d_ff"),
+        *("ffn_dim", "embedding_size", "num_experts"),
+    ),
+    ADAPTER_CONFIG: (
+        *("target_r", "token_dim", "num_vectors", "encoder_hidden_size"),
+        "vector_length",
+    ),
+}
+"""Entries no larger than all the numbers of the weights together."""
+_LENGTHS = ("r", "init_r", "num_virtual_tokens")
+"""Entries of an adapter that some side of its weights has."""
 _PATTERNS = ("target_modules", "exclude_modules", "layers_pattern", "feedforward_modules")
 _PATTERN_KEYS = ("rank_pattern", "alpha_pattern")
 _NAMED_FILES = ("vocab_file", "merges_file", "tokenizer_file", "spm_file", "sp_model_file")
@@ -44,19 +49,16 @@ _JSON = (CONFIG, ADAPTER_CONFIG, "tokenizer_config.json", "special_tokens_map.js
 _LONGEST_PATTERN, _MOST_REPEATS = 2000, 4
 
 
-def check_folder(folder: Path, weights: Iterable[str] | None = None) -> None:
+def check_folder(folder: Path, shapes: Shapes | None = None) -> None:
     """Look at the JSON files of a model or an adapter.
 
     Args:
         folder: where they lie.
-        weights: the names of its files of weights; None does not look at sizes.
+        shapes: those of its weights; None does not look at sizes.
 
     Raises:
         InputError: naming the file, and the entry that asks for too much.
     """
-    n_bytes = sys.maxsize
-    if weights is not None:
-        n_bytes = sum((folder / name).stat().st_size for name in weights)
     for name in _JSON:
         if not (folder / name).is_file():
             continue
@@ -69,8 +71,9 @@ def check_folder(folder: Path, weights: Iterable[str] | None = None) -> None:
             ) from None
         if name == ADAPTER_CONFIG:
             _check_adapter(content, folder)
+        most = {} if shapes is None else _most(name, shapes)
         for key, value in _entries(content):
-            if said := _asks_too_much(name, key, value, n_bytes, folder):
+            if said := _asks_too_much(key, value, most, folder):
                 raise InputError(
                     f"{key} in {name} must be {said}; {str(folder)!r} has "
                     f"{str(value)[:80]!r}. Mend it, or do not trust this folder."
@@ -104,8 +107,26 @@ def _entries(content: Any) -> Iterator[tuple[str, Any]]:
             left.extend(value)
 
 
+def _most(name: str, shapes: Shapes) -> dict[str, tuple[int, str]]:
+    """The most that entries of a file may say of sizes, and of what that many there are.
+
+    They are counted before a library allocates as much: that its weights have other
+    shapes is said only afterwards.
+    """
+    numbers = sum(map(math.prod, shapes.values()))
+    longest = max((size for shape in shapes.values() for size in shape), default=0)
+    # Each block has a tensor at least.
+    counts = COUNTS if name == CONFIG else ()
+    lengths = _LENGTHS if name == ADAPTER_CONFIG else ()
+    return {
+        **{key: (numbers, "numbers of the weights") for key in _SIZES.get(name, ())},
+        **{key: (len(shapes), "tensors of the weights") for key in counts},
+        **{key: (longest, "rows or columns of any weight") for key in lengths},
+    }
+
+
 def _asks_too_much(
-    name: str, key: str, value: Any, n_bytes: int, folder: Path
+    key: str, value: Any, most: Mapping[str, tuple[int, str]], folder: Path
 ) -> str | None:
     """What the entry must be; None where it is."""
     if _IMPLEMENTATION.fullmatch(key):
@@ -114,9 +135,8 @@ def _asks_too_much(
             return f"one of {', '.join(IMPLEMENTATIONS)}"
     if key == "transformers_weights" and value is not None:
         return "left out: the weights are found by their names"
-    sizes = {CONFIG: _SIZES, ADAPTER_CONFIG: _RANKS}.get(name, ())
-    if key in sizes and isinstance(value, int) and value > n_bytes:
-        return f"below the {n_bytes} bytes of the weights"
+    if key in most and isinstance(value, int) and value > most[key][0]:
+        return f"at most the {most[key][0]} {most[key][1]}"
     if key in _NAMED_FILES and isinstance(value, str):
         place = folder / value
         if place.is_file() and place.absolute().parent != folder.absolute():

@@ -4,7 +4,7 @@ A checkpoint names its task, its files and the seeds of every draw, so that the 
 are drawn again; hashes prove that they are the same.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,6 @@ from mi_probe.predgen.checkpoints import source_of
 from mi_probe.predgen.data import Splits, read_splits, sha256_of_ids
 from mi_probe.tasks import Task
 from mi_probe.tasks.ties import ties
-
-Groups = tuple[Sequence[Hashable | None], Sequence[Hashable | None]]
-"""A name a row: of the rows that are looked at, and of those that they may be tied to."""
 
 
 def splits_of(
@@ -65,27 +62,25 @@ def splits_of(
     return splits
 
 
-def refuse_trained(
-    task: Task, splits: Splits, *, where: str, groups: Groups | None = None
-) -> None:
+def refuse_trained(task: Task, splits: Splits, *, where: str) -> None:
     """Raise where rows to be measured are tied to those that trained the system.
 
     A network knows the labels of its training rows by heart: what its states hold of them
     says nothing about others. Rows are tied as `mi_probe.tasks.ties` has it, by which the
     parts of a training were cut too; and in the very file of the training, whatever its
-    name, where their ids are the same, so that another template hides nothing. A text
-    that was edited, or copied into another template from another file, is not found out.
+    name, where their ids or groups are the same, so that another template hides nothing.
+    A text that was edited, or copied into another template from another file, is not found
+    out.
 
     Args:
         task: the rows to be measured.
         splits: of the training.
         where: the checkpoint, for the message.
-        groups: of the rows to be measured, and of the training rows.
 
     Raises:
         InputError: if one is.
     """
-    trained = np.flatnonzero(tied_to(task, splits.train, groups))
+    trained = np.flatnonzero(tied_to(task, splits.train))
     if len(trained):
         raise InputError(
             f"rows to be measured must be none that the system was trained on; "
@@ -95,13 +90,13 @@ def refuse_trained(
         )
 
 
-def tied_to(
-    task: Task, others: Task, groups: Groups | None = None
-) -> Bool[np.ndarray, " n"]:
+def tied_to(task: Task, others: Task) -> Bool[np.ndarray, " n"]:
     """Where rows of a task are tied to rows of another."""
-    one_file = task.file_sha256 is not None and task.file_sha256 == others.file_sha256
-    named: list[list[Hashable | None]] = [[*task.ids, *others.ids]] if one_file else []
-    if groups is not None:
-        named.append([*groups[0], *groups[1]])
+    named: list[list[str]] = []
+    # The same name says nothing of rows of another file.
+    if task.file_sha256 is not None and task.file_sha256 == others.file_sha256:
+        named.append([*task.ids, *others.ids])
+        if task.groups is not None and others.groups is not None:
+            named.append([*task.groups, *others.groups])
     tied = ties([*task.prompts, *others.prompts], *named)
     return np.isin(tied[: len(task)], tied[len(task) :])

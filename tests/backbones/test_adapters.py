@@ -296,6 +296,9 @@ def test_a_size_that_the_weights_contradict_takes_no_memory(name, base, tmp_path
     file = tmp_path / "adapter_config.json"
     written = json.loads(file.read_text())
     file.write_text(json.dumps({**written, name: 10**9}))
-    assert f"{name} in adapter_config.json must fit" in refusal(tmp_path)
+    assert f"{name} in adapter_config.json must be at most the" in refusal(tmp_path)
+    # Few enough for the bytes of the file, and more than any of its weights is long.
+    file.write_text(json.dumps({**written, name: 1000}))
+    assert "rows or columns of any weight" in refusal(tmp_path)
     file.write_text(json.dumps({**written, name: 7}))
     assert "adapter in" in refusal(tmp_path)

@@ -199,10 +199,22 @@ def test_truncated_weights(copied):
     assert "must be whole" in refusal(copied)
 
 
-@pytest.mark.parametrize("text", ["{", "", "[]", "{}", '{"model_type": "none"}'])
-def test_corrupt_config(copied, text):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "config.json in"),
+        ("", "config.json in"),
+        ("[]", "configuration in"),
+        ("{}", "configuration in"),
+        ('{"model_type": "none"}', "configuration in"),
+    ],
+)
+def test_corrupt_config(copied, text, said):
     (copied / "config.json").write_text(text)
-    assert "configuration" in refusal(copied)
+    found = refusal(copied)
+    assert said in found
+    assert str(copied) in found
+    assert "must be whole" in found
 
 
 def test_config_of_another_shape(copied):
@@ -223,14 +235,18 @@ def unread(monkeypatch):
 @pytest.mark.parametrize(
     ("entry", "value", "said"),
     [
+        # Below the numbers of the weights: what they are is said by their shapes.
         (
             "vocab_size",
-            10**10,
+            5000,
             "embed_tokens.weight has the shape (384, 32), and the configuration calls "
-            "for (10000000000, 32) (vocab_size is 10000000000)",
+            "for (5000, 32) (vocab_size is 5000)",
         ),
-        ("intermediate_size", 10**9, "(intermediate_size is 1000000000)"),
-        ("num_hidden_layers", 10**6, "num_hidden_layers in config.json must fit"),
+        ("intermediate_size", 5001, "(intermediate_size is 5001)"),
+        ("vocab_size", 10**10, "vocab_size in config.json must be at most the"),
+        ("intermediate_size", 10**9, "intermediate_size in config.json must be at most"),
+        ("num_hidden_layers", 10**6, "num_hidden_layers in config.json must be at most"),
+        ("num_hidden_layers", 100, "tensors of the weights"),
     ],
 )
 def test_numbers_that_the_weights_contradict_take_no_memory(

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tiny import save_tiny
 
 from mi_probe.backbones import load_backbone
@@ -77,9 +77,9 @@ def test_the_known_ones_are_taken(folder):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"vocab_size": 10**10}, "vocab_size in config.json must be below"),
-        ({"hidden_size": 10**9}, "hidden_size in config.json must be below"),
-        ({"num_hidden_layers": 10**9}, "num_hidden_layers in config.json must be below"),
+        ({"vocab_size": 10**10}, "vocab_size in config.json must be at most"),
+        ({"hidden_size": 10**9}, "hidden_size in config.json must be at most"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers in config.json must be at m"),
         ({"transformers_weights": "x.safetensors"}, "must be left out"),
     ],
 )
@@ -122,12 +122,14 @@ ADAPTER = {"peft_type": "LORA", "base_model_name_or_path": "base", "r": 8}
         ({"rank_pattern": {"q_proj": 10**9}}, "must give ranks"),
         ({"alpha_pattern": {"(a*)*": 4}}, "repeats what repeats"),
         ({"layers_pattern": ["(a*)*"]}, "repeats what repeats"),
-        ({"r": 10**9}, "r in adapter_config.json must be below the 100 bytes"),
-        ({"num_virtual_tokens": 10**9}, "must be below the 100 bytes"),
+        ({"r": 10**9}, "r in adapter_config.json must be at most the 8 rows"),
+        ({"num_virtual_tokens": 10**9}, "must be at most the 8 rows"),
+        ({"token_dim": 10**9}, "token_dim in .* must be at most the 40 numbers"),
     ],
 )
 def test_an_adapter_asks_for_no_endless_work(tmp_path, changes, said):
-    (tmp_path / "adapter_model.safetensors").write_bytes(b"0" * 100)
+    weights = {"lora_A.weight": torch.zeros(8, 5)}
+    save_file(weights, tmp_path / "adapter_model.safetensors")
     edited(tmp_path, "adapter_config.json", **ADAPTER, **{"target_modules": ["q_proj"]})
     read_adapter(tmp_path)
     edited(tmp_path, "adapter_config.json", **changes)

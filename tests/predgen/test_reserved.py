@@ -1,5 +1,7 @@
 """Rows that trained a system are found again, and others are not taken for them."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -48,11 +50,33 @@ def test_no_training_is_cut_so_that_it_cannot_be_measured(tmp_path):
 
 
 def test_rows_of_a_group_that_trained_are_refused(splits):
-    mine, theirs = ["me"] * len(splits.test), ["you"] * len(splits.train)
-    refuse_trained(splits.test, splits, where="here", groups=(mine, theirs))
+    test = replace(splits.test, groups=("me",) * len(splits.test))
+    theirs = ["you"] * len(splits.train)
+
+    def trained():
+        return replace(splits, train=replace(splits.train, groups=tuple(theirs)))
+
+    refuse_trained(test, trained(), where="here")
     theirs[3] = "me"
     with pytest.raises(InputError, match="2 of 2 trained here"):
-        refuse_trained(splits.test, splits, where="here", groups=(mine, theirs))
+        refuse_trained(test, trained(), where="here")
+    # A speaker "me" of another file is somebody else.
+    refuse_trained(replace(test, file_sha256="another"), trained(), where="here")
+
+
+def test_groups_of_a_file_are_known_to_the_training_and_to_who_measures(tmp_path):
+    texts = [f"the film {i}" for i in range(40)]
+    path = file(tmp_path / "spoken.csv", texts)
+    speakers = [f"speaker {i // 4}" for i in range(40)]
+    pd.read_csv(path).assign(speaker=speakers).to_csv(path, index=False)
+    splits = read_splits(Source(data=path, group_column="speaker"))
+    refuse_trained(splits.test, splits, where="here")
+    speaker = splits.train.groups[0]
+    own = read_file(path, group_column="speaker")
+    rows = [i for i, name in enumerate(own.groups) if name == speaker]
+    train = splits.train.rows(range(1, len(splits.train)))
+    with pytest.raises(InputError, match="4 of 4 trained here"):
+        refuse_trained(own.rows(rows), replace(splits, train=train), where="here")
 
 
 def test_another_template_hides_no_row_of_the_file_that_trained(splits, tmp_path):
