@@ -126,6 +126,11 @@ def parse_settings(
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         entry, value = _entry(field), values[field.name]
+        if entry is not None and value is None and NoneType not in get_args(field.type):
+            raise InputError(
+                f"{field.name.replace('_', '-')} must have a value; got null. "
+                "Leave it out for the usual one."
+            )
         if entry is not None and value is not None:
             # None of them may be a choice; who needs one says so.
             name = field.name.replace("_", "-")

@@ -223,6 +223,12 @@ def _read_rows(path: Path) -> pd.DataFrame:
             f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has "
             f"{found.pop()}. Read it with the version that wrote it."
         )
+    for column in table.columns.intersection(["model", "estimator", "site", "view", "n"]):
+        if (empty := table[column].isna()).any():
+            raise InputError(
+                f"{column} must be filled in every row of {path}; data row "
+                f"{int(empty.argmax()) + 1} has none. Write it again."
+            )
     return table
 
 

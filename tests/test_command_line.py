@@ -91,6 +91,14 @@ def test_a_list_that_may_be_left_out_stays_what_it_is():
     assert parsed("gap", [])["sites"] is None
 
 
+def test_a_list_without_a_value_is_named(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("sites: null\n")
+    with pytest.raises(InputError, match="sites must have a value; got null"):
+        parsed("estimate", ["--config", str(file)])
+    assert parsed("gap", ["--config", str(file)])["sites"] is None  # it may be left out
+
+
 def test_an_entry_that_is_no_number_is_named():
     with pytest.raises(InputError, match="seeds must be int values separated by commas"):
         parsed("estimate", ["--seeds", "0,one"])

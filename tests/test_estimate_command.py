@@ -222,7 +222,7 @@ def test_ctrl_c_ends_every_process_and_the_same_command_resumes(
         )
         os.killpg(command.pid, signal.SIGINT)  # a terminal sends it to all of them
         try:
-            _, error = command.communicate(timeout=60)
+            _, error = command.communicate(timeout=180)
         except subprocess.TimeoutExpired:
             os.killpg(command.pid, signal.SIGKILL)
             pytest.fail(f"it did not end: {command.communicate()[1]}")
@@ -242,9 +242,9 @@ def test_ctrl_c_ends_every_process_and_the_same_command_resumes(
 
 
 def wait_until(true):
-    end = time.monotonic() + 90
+    end = time.monotonic() + 300  # of a busy machine
     while not true():
-        assert time.monotonic() < end, "waited for 90 s"
+        assert time.monotonic() < end, "waited for 300 s"
         time.sleep(0.05)
 
 

@@ -1,12 +1,14 @@
 """What a training leaves on the way: a line a step in ``losses.csv``, and a bar."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 from transformers import TrainerCallback
 
+from mi_probe.atomic import write_atomically
 from mi_probe.errors import InputError
 from mi_probe.predgen.loss_sums import Sums, loss_of, means_of
 from mi_probe.predgen.own_answers import OwnAnswers
@@ -53,10 +55,12 @@ class Records(TrainerCallback):
         if not args.should_save:
             return
         rows = read_losses(self.path)
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, _COLUMNS)
-            writer.writeheader()
-            writer.writerows(r for r in rows if int(r["step"]) <= state.global_step)
+        kept = io.StringIO()
+        writer = csv.DictWriter(kept, _COLUMNS)
+        writer.writeheader()
+        writer.writerows(r for r in rows if int(r["step"]) <= state.global_step)
+        # Not in place: a kill between would lose the lines of every earlier step.
+        write_atomically(self.path, kept.getvalue().encode())
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Begin a line."""

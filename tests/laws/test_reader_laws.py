@@ -10,7 +10,8 @@ import signal
 import time
 import warnings
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import fields
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -28,13 +29,12 @@ from mi_probe.contents import digest, sealed
 from mi_probe.errors import InputError
 from mi_probe.estimate_settings import Settings
 from mi_probe.folder_tables import ResultFolders
-from mi_probe.gap_results import GapResults
+from mi_probe.gap_results import SCHEMA_VERSION, GapResults
 from mi_probe.predgen.checkpoints import load_checkpoint, source_of
 from mi_probe.predgen.records import read_losses
 from mi_probe.predgen.training import train
-from mi_probe.results import Results, read_pointwise, read_results, read_runs
+from mi_probe.results import Results, Row, read_pointwise, read_results, read_runs
 from mi_probe.tasks import read_file
-from tests.test_results import ARRAYS, R0, ROW, key_of
 from tests.tiny import save_tiny
 
 LONGEST = 5.0
@@ -44,6 +44,17 @@ NASTY = (
     *([[[[]]]], {"a": {"a": {}}}, "../..", "1e999", "NaN", "(a+)+$"),
 )
 BYTES = (b"\0", b"\xff\xfe", b'"', b"{", b"[" * 5000, b",", b"\n", b"1" * 5000, b"\\ud800")
+
+KEY = {"site": "a", "seed": 1}
+R0 = digest(KEY)
+
+
+def some_row():
+    """A row with a value in every column, whichever there are."""
+    some = {str: "a", int: 1, float: 0.25, bool: False}
+    kinds = {f.name: (get_args(f.type) or (f.type,))[0] for f in fields(Row)}
+    del kinds["schema_version"]
+    return Row(**{name: some[kind] for name, kind in kinds.items()} | {"row_id": R0})
 
 
 def rows_read(folder):
@@ -81,13 +92,15 @@ def readers(tmp_path_factory):
     place = tmp_path_factory.mktemp("read")
     out = place / "results"
     results = Results(out)
-    results.add(replace(ROW, row_id=R0), key_of(0), ARRAYS)
+    arrays = {"pointwise": np.arange(4.0), "labels": np.array([0, 1, 0, 1])}
+    results.add(some_row(), KEY, arrays)
     results.record({"run_id": "a", "environment": {"packages": {"torch": "2"}}})
     results.write_table()
     gap = dict.fromkeys(("seed", "sigma"), 0) | {"pooling": "mean"}
     path = out / "gaps" / f"{digest(gap)}.json"
     path.parent.mkdir()
-    path.write_bytes(sealed({"schema_version": 3, "kind": "gap", "key": gap, "rows": []}))
+    told = {"schema_version": SCHEMA_VERSION, "kind": "gap", "key": gap, "rows": []}
+    path.write_bytes(sealed(told))
     pd.DataFrame({"task": ["a"], "pooling": ["mean"], "gap_nats": [0.1]}).to_csv(
         out / "gaps.csv", index=False
     )
@@ -242,6 +255,11 @@ FAST = settings(
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
+
+def test_what_nobody_spoilt_is_read(readers):
+    for _, read, taken in [*readers[0], *readers[1]]:
+        read(taken)
 
 
 @FAST
