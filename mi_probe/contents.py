@@ -9,9 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 LARGEST_JSON = 1 << 28
 """Bytes of a JSON file that are read at most."""
 DEEPEST_JSON = 100
@@ -42,7 +39,7 @@ def plain(value: Any) -> Any:
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
-    if isinstance(value, np.ndarray | np.generic | torch.Tensor):
+    if hasattr(value, "tolist"):  # arrays, and tensors, which this module does not know
         return plain(value.tolist())
     if isinstance(value, float):
         # JSON knows no NaN; an empty cell says "no value" too.

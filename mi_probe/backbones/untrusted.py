@@ -119,9 +119,9 @@ def _most(name: str, shapes: Shapes) -> dict[str, tuple[int, str]]:
     counts = COUNTS if name == CONFIG else ()
     lengths = _LENGTHS if name == ADAPTER_CONFIG else ()
     return {
-        **{key: (numbers, "numbers of the weights") for key in _SIZES.get(name, ())},
+        **dict.fromkeys(_SIZES.get(name, ()), (numbers, "numbers of the weights")),
         **{key: (len(shapes), "tensors of the weights") for key in counts},
-        **{key: (longest, "rows or columns of any weight") for key in lengths},
+        **dict.fromkeys(lengths, (longest, "rows or columns of any weight")),
     }
 
 
