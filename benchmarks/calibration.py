@@ -199,6 +199,11 @@ def main() -> None:
     names = ("kind", "data", "n", "estimator", "repeat")
     done = {tuple(row[name] for name in names) for row in rows}
     todo = [s for s in settings() if s.kind in asked.kinds and s.n in asked.rows]
+    if not todo:
+        parser.error(
+            "kinds and rows must name a setting: families have "
+            f"{_FAMILY_ROWS} rows, the others {_ROWS}."
+        )
     estimator = ESTIMATORS[asked.estimator]
     with limited_threads(1):
         for repeat in range(asked.repeats):

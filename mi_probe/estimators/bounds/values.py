@@ -73,7 +73,7 @@ class Scores:
         """The critic T(x, y) - a(x): as good a critic, whatever a."""
         return Scores(self.values - by[..., None], self.joint, self.log_weights)
 
-    def capped(self, most: Float[Tensor, "... m"]) -> "Scores":
+    def capped(self, most: Float[Tensor, "..."]) -> "Scores":
         """The critic cut at the most that log p(y|x)/p(y) can be, by column.
 
         Any function of x and y is a critic: one that never says more keeps a single far row
