@@ -15,8 +15,6 @@ from typing import Any
 
 import pandas as pd
 
-from mi_probe.contents import parse_json
-
 VIEWS = ("full", "mean", "last", "first", "max", "head")
 """Order in which views are listed everywhere; others follow in order of appearance."""
 
@@ -105,8 +103,8 @@ def estimator_labels(table: pd.DataFrame) -> pd.Series:
 
 def _settings(text: Any) -> dict[str, Any]:
     try:
-        value = parse_json(text) if isinstance(text, str) else {}
-    except ValueError:
+        value = json.loads(text) if isinstance(text, str) else {}
+    except (ValueError, RecursionError):
         value = {"settings": text}
     return value if isinstance(value, dict) else {"settings": value}
 

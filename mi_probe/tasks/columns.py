@@ -1,16 +1,15 @@
 """Checks that readers share: the columns are there, a label can be read."""
 
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from mi_probe.errors import InputError
+from mi_probe.tasks.delimited import NUMBER
 from mi_probe.tasks.entry import Table
 from mi_probe.tasks.tables import Rows
 
 # Without 'nan' and 'inf', which float() takes.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
 def need(rows: Rows, columns: Sequence[str], path: Path | str) -> Rows:
@@ -76,7 +75,7 @@ def scored(rows: Rows, column: str, path: Path | str) -> Table:
     for row in rows:
         value = row[column]
         if isinstance(value, str):
-            value = float(value) if _NUMBER.fullmatch(value.strip()) else None
+            value = float(value) if NUMBER.fullmatch(value.strip()) else None
         if value is not None and not isinstance(value, bool) and math.isfinite(value):
             # Without the column itself: a prompt that shows it gives Y away.
             shown = {name: cell for name, cell in row.items() if name != column}

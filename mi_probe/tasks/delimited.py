@@ -22,7 +22,8 @@ _LONGEST = 100_000_000
 """Characters of a cell, where Python's own limit is 131,072."""
 _SEPARATOR = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE | re.DOTALL)
 _OTHERS = (";", "\t", "|")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# Each digit can be matched in one way: others take hours for a cell of a million digits.
+NUMBER = re.compile(r"[+-]?(\d+(?:\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _FEW = 50
 """Different values up to which a column may be one of classes."""
 _KEPT = 1000
@@ -214,7 +215,7 @@ class _Swallowed:
             if len(self.values[i]) > _FEW:
                 del self.values[i]
         for i in list(self.numbers):
-            if not _NUMBER.fullmatch(cells[i].strip()):
+            if not NUMBER.fullmatch(cells[i].strip()):
                 self.numbers.discard(i)
         if len(row.lines) > 1 and len(self.names) > 1 and len(self.suspects) < _KEPT:
             split = [line.split(self.delimiter) for line in row.lines if line]
@@ -249,6 +250,6 @@ class _Swallowed:
         cells = [[cell.strip('"') for cell in row] for row in rows]
         return all(
             all(row[i] in known for i, known in classes.items())
-            and all(_NUMBER.fullmatch(row[i].strip()) for i in self.numbers)
+            and all(NUMBER.fullmatch(row[i].strip()) for i in self.numbers)
             for row in cells
         )

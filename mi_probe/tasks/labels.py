@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from mi_probe.errors import InputError
+from mi_probe.tasks.delimited import NUMBER
 
 LabelKind: TypeAlias = Literal["classes", "scores"]
 
 # Other signs that are printed for a minus: of mathematics, full-width, small, a dash.
 _MINUS = str.maketrans(dict.fromkeys("\u2212\uff0d\ufe63\u2010\u2013", "-"))
 # Deliberately without 'nan' and 'inf', which float() takes: in a file they are words.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 # Among numbers only; a class may be called so.
 _NO_NUMBER = (
@@ -110,7 +110,7 @@ def _number(value: Any) -> float | None:
     """The value as a number, or None where it is a word or a truth value."""
     if isinstance(value, str):
         plain = value.strip().translate(_MINUS)
-        return float(plain) if _NUMBER.fullmatch(plain) else None
+        return float(plain) if NUMBER.fullmatch(plain) else None
     if isinstance(value, bool | np.bool_):
         return None
     try:
@@ -125,7 +125,7 @@ def _exact(text: str) -> Decimal | None:
     """The number in all its digits: two of nineteen may be one as floats."""
     plain = text.strip().translate(_MINUS)
     try:
-        return Decimal(plain) if _NUMBER.fullmatch(plain) else None
+        return Decimal(plain) if NUMBER.fullmatch(plain) else None
     except InvalidOperation:  # an exponent beyond all bounds
         return None
 

@@ -1,5 +1,7 @@
 """One rule for labels: text as it is written, unless scores are asked for or plain."""
 
+import time
+
 import pytest
 
 from mi_probe.errors import InputError
@@ -64,6 +66,13 @@ def test_scores_are_taken_where_they_are_asked_for():
 )
 def test_what_may_be_meant_otherwise_is_noted(values, note):
     assert note in "; ".join(classes_or_scores(values, "y").notes)
+
+
+def test_a_very_long_row_of_digits_takes_no_time():
+    began = time.process_time()
+    found = classes_or_scores(["1" * 30_000 + "x", "1"], "y")
+    assert found.names is not None
+    assert time.process_time() - began < 1  # quadratic once
 
 
 def test_what_is_plain_has_no_note():
