@@ -124,7 +124,8 @@ def _gathered(
             if name in MEMBERS and MEMBERS[name].late(fit.dimensions) and not stack.bends:
                 continue
             if hints is None and name in MEMBERS and MEMBERS[name].piloted:
-                if np.count_nonzero(split.learns(k, level=0)) < _PILOT_ROWS:
+                few = np.count_nonzero(split.learns(k, level=0)) < _PILOT_ROWS
+                if few or not split.has_curve:
                     continue
                 # The same fold is held out of the pilot.
                 if level and pilot is None:

@@ -131,6 +131,11 @@ def split_rows(
     units, what = (n, "examples") if group is None else (int(group.max()) + 1, "groups")
     if fewest_folds > 1 and not fewest_folds <= n_folds <= units // 2:
         nested = "one fold is held out, one weighs the members, the others train them; "
+        if units < 2 * fewest_folds:
+            raise InputError(
+                f"groups must number at least {2 * fewest_folds}, since whole groups are "
+                f"held out in turn; got {units} {what}. Name finer groups."
+            )
         raise InputError(
             f"n_folds must lie in {fewest_folds} ... {units // 2} for {units} {what}: "
             f"{nested * (fewest_folds > 2)}got {n_folds}."

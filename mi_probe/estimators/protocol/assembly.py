@@ -20,7 +20,7 @@ from mi_probe.estimators.protocol.targets import Classes, Scores
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
 
-_FEW_ROWS, _FEW_A_CLASS = 50, 5
+_FEW_ROWS, _FEW_GROUPS, _FEW_A_CLASS = 50, 20, 5
 NEAR_MOST = 0.5
 """Nats below the most that a method can show of so many rows, from which a value of real
 numbers counts as that."""
@@ -100,6 +100,11 @@ def assembled(
         extrapolated = at_least(extrapolated, _SATURATED)
     if extrapolated:
         shown = low if kind == "lower bound" else 0.0
+        if ceiling is None and split.group is not None:
+            # The closed forms' limits count rows, and groups may be all that there is.
+            extrapolated = replace(
+                extrapolated, ci=(min(low, extrapolated.ci[0]), math.inf)
+            )
         extrapolated = _in_range(extrapolated, nats, shown, ceiling)
     return Estimate(
         nats=nats,
@@ -182,6 +187,7 @@ def _status(
     if any(sign.flagged for sign in split.signs):
         return "dependent_rows"
     few = isinstance(target, Classes) and target.counts.min() < _FEW_A_CLASS
+    few = few or (split.group is not None and split.units < _FEW_GROUPS)
     if few or len(target) < _FEW_ROWS:
         return "too_few_rows"
     if saturated:

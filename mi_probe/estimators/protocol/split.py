@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -32,8 +33,9 @@ FRACTIONS = (4, 2, 1)
 """The training rows are divided by these; each part holds the one before it."""
 TOP = len(FRACTIONS) - 1
 """The level at which all rows are learned from."""
-_CURVE_UNITS = 40
-"""Rows, or groups, below which a quarter of them teaches nothing."""
+_CURVE_UNITS, _CURVE_ROWS = 40, 3
+"""Rows, or groups, below which a quarter of them teaches nothing; and rows that it must
+leave where two folds are left out, as it may not where one group is large."""
 
 
 @dataclass(frozen=True)
@@ -99,10 +101,13 @@ class Split:
         """Independent pieces of evidence: groups, or rows where each is its own."""
         return len(self) if self.group is None else int(self.group.max()) + 1
 
-    @property
+    @cached_property
     def has_curve(self) -> bool:
-        """Whether a quarter of the rows can teach something."""
-        return self.units >= _CURVE_UNITS
+        """Whether a quarter of the rows can teach something, whatever folds are left out."""
+        if self.units < _CURVE_UNITS:
+            return False
+        nested = self.pairs if self.n_folds > 2 else [(k,) for k in range(self.n_folds)]
+        return min(len(self.rows(*one, level=0)) for one in nested) >= _CURVE_ROWS
 
     @cached_property
     def firsts(self) -> Int[np.ndarray, " g"]:
@@ -252,10 +257,11 @@ def cut_blocks(
     Raises:
         InputError: for fewer than 3 blocks a fold, or more blocks than half the rows.
     """
-    if not 3 * n_folds <= blocks.count <= n // 2:
+    whole = isinstance(blocks.count, Integral) and not isinstance(blocks.count, bool)
+    if not whole or not 3 * n_folds <= blocks.count <= n // 2:
         raise InputError(
             f"blocks must number {3 * n_folds} (3 a fold) ... {n // 2} for {n} rows; got "
-            f"{blocks.count}."
+            f"{blocks.count!r}."
         )
     block = np.arange(n) * blocks.count // n
     fold = np.arange(blocks.count) * n_folds // blocks.count

@@ -60,7 +60,8 @@ class Reading:
         return found | {name: self.stack(name, TOP, k) for name in more}
 
     def _ends_add(self, pooled: Mapping[str, Chosen], k: int) -> bool:
-        if np.count_nonzero(self.split.learns(k, level=0)) < _PILOT_ROWS:
+        few = np.count_nonzero(self.split.learns(k, level=0)) < _PILOT_ROWS
+        if few or not self.split.has_curve:
             return True
         y = self.target.index[self.split.fold != k]
         own = (np.arange(len(y)), y)

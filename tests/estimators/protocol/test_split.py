@@ -1,9 +1,12 @@
 """Folds, levels and groups: what no row of a group may see of another."""
 
+import re
+
 import numpy as np
 import pytest
 
 from mi_probe import InputError
+from mi_probe.estimators import Auto
 from mi_probe.estimators.protocol.split import (
     TOP,
     Blocks,
@@ -102,9 +105,11 @@ def test_no_row_learns_from_the_block_beside_its_own():
         assert np.ptp(inside) == len(inside) - 1
 
 
-@pytest.mark.parametrize("count", [14, 400])
+@pytest.mark.parametrize("count", [14, 400, 20.5, "a", True])
 def test_blocks_that_are_too_few_or_too_short_are_refused(count):
-    with pytest.raises(InputError, match=rf"15 \(3 a fold\) ... 300 .* got {count}"):
+    with pytest.raises(
+        InputError, match=rf"15 \(3 a fold\) ... 300 .* got {re.escape(repr(count))}"
+    ):
         cut_blocks(600, Blocks(count), 5)
 
 
@@ -131,3 +136,23 @@ def test_the_number_watched_has_a_bound():
 def test_rows_learned_from_are_a_mean_over_folds():
     split = Split(np.arange(100) % 5, np.repeat([0, 1, TOP], [25, 25, 50]), 0)
     assert [split.n_learned(level) for level in range(TOP + 1)] == [20, 40, 80]
+
+
+def test_there_is_no_curve_where_folds_or_large_groups_leave_a_quarter_no_rows():
+    rng = np.random.default_rng(0)
+    y = as_target(rng.integers(0, 2, 600))
+    ten = draw_split(y, 5, 0, rng.permutation(np.repeat(np.arange(10), 60)))
+    large = draw_split(y, 5, 0, np.r_[np.zeros(400, dtype=int), np.arange(1, 201)])
+    assert not ten.has_curve
+    fewest = min(len(large.rows(*pair, level=0)) for pair in large.pairs)
+    assert large.has_curve == (fewest >= 3)
+    assert draw_split(y, 2, 0).has_curve
+
+
+def test_few_groups_of_many_rows_are_an_estimate_that_says_so():
+    rng = np.random.default_rng(1)
+    groups = rng.permutation(np.repeat(np.arange(10), 60))
+    x, y = rng.normal(size=(600, 8)), rng.integers(0, 2, 600)
+    found = Auto(extrapolate=False).estimate(x, y, groups=groups)
+    assert found.status == "too_few_rows"
+    assert abs(found.nats) < 0.02
