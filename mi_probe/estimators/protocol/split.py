@@ -103,7 +103,7 @@ class Split:
 
     @cached_property
     def has_curve(self) -> bool:
-        """Whether a quarter of the rows can teach something, whatever folds are left out."""
+        """Whether a quarter of the rows can teach, whatever folds are left out."""
         if self.units < _CURVE_UNITS:
             return False
         nested = self.pairs if self.n_folds > 2 else [(k,) for k in range(self.n_folds)]
