@@ -118,9 +118,12 @@ def parse_settings(
         raise InputError(
             f"config must be UTF-8; it is not, at byte {error.start}."
         ) from None
-    except RecursionError:
+    except InputError:
+        raise
+    except (RecursionError, ValueError):  # Python reads no number of 5,000 digits
         raise InputError(
-            "settings must be plain values and lists; one is nested too deep. "
+            "settings must be plain values and lists; one is nested too deep, or a number "
+            "of thousands of digits. "
             f"See `{program} --help`."
         ) from None
     values = {f.name: getattr(found, f.name) for f in dataclasses.fields(kind)}  # type: ignore[arg-type]

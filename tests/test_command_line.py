@@ -91,6 +91,13 @@ def test_a_list_that_may_be_left_out_stays_what_it_is():
     assert parsed("gap", [])["sites"] is None
 
 
+def test_a_number_of_thousands_of_digits_is_one_line(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text(f"rows: {'1' * 5000}\n")
+    with pytest.raises(InputError, match="a number of thousands of digits"):
+        parsed("estimate", ["--config", str(file)])
+
+
 def test_a_list_without_a_value_is_named(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text("sites: null\n")
