@@ -373,7 +373,7 @@ def test_the_same_of_scores(name):
         (np.zeros(120), "int or a text for each of the 240 rows"),
         (np.zeros(240), "got float64"),
         (np.zeros(240, dtype=int), "must be several"),
-        (np.arange(240) // 100, "must number at least . .* got 3 groups"),
+        (np.arange(240) // 100, "must number at least ., .* got 3 groups"),
         (["a"] * 239 + [None], "an int or a text"),
     ],
 )

@@ -52,7 +52,7 @@ def run_estimate(given, out):
 
 
 def run_gap(given, out):
-    told = ("--estimator", "linear", "--draws", "19", "--pooling", "mean")
+    told = ("--estimator", "auto", "--draws", "19", "--pooling", "mean")
     return gap.main([given[0], "--data", given[1], *told, "--out", str(out)])
 
 

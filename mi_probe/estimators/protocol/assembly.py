@@ -20,7 +20,7 @@ from mi_probe.estimators.protocol.targets import Classes, Scores
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
 
-_FEW_ROWS, _FEW_GROUPS, _FEW_A_CLASS = 50, 20, 5
+_FEW_ROWS, _FEW_GROUPS, _FEW_A_CLASS = 50, 12, 5
 NEAR_MOST = 0.5
 """Nats below the most that a method can show of so many rows, from which a value of real
 numbers counts as that."""

