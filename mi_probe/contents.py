@@ -39,8 +39,9 @@ def plain(value: Any) -> Any:
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(v) for v in value]
-    if hasattr(value, "tolist"):  # arrays, and tensors, which this module does not know
-        return plain(value.tolist())
+    # Arrays, and tensors, which this module does not know.
+    if (as_list := getattr(value, "tolist", None)) is not None:
+        return plain(as_list())
     if isinstance(value, float):
         # JSON knows no NaN; an empty cell says "no value" too.
         return value if math.isfinite(value) else None

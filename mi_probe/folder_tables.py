@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mi_probe.analysis.convergence import training_curves
@@ -224,10 +225,11 @@ def _read_rows(path: Path) -> pd.DataFrame:
             f"{found.pop()}. Read it with the version that wrote it."
         )
     for column in table.columns.intersection(["model", "estimator", "site", "view", "n"]):
-        if (empty := table[column].isna()).any():
+        empty = np.flatnonzero(table[column].isna().to_numpy())
+        if len(empty):
             raise InputError(
                 f"{column} must be filled in every row of {path}; data row "
-                f"{int(empty.argmax()) + 1} has none. Write it again."
+                f"{int(empty[0]) + 1} has none. Write it again."
             )
     return table
 
