@@ -108,7 +108,7 @@ def parse_settings(
             parser.add_argument(option, type=taken, **described)
     ordered = _in_order(arguments, flags)
     for file in _config_files(ordered):
-        _check_config(file)
+        check_config(file)
     try:
         found = parser.parse_args(ordered)
     except argparse.ArgumentError as error:
@@ -154,7 +154,7 @@ def _config_files(ordered: Sequence[str]) -> Iterator[Path]:
                     yield path
 
 
-def _check_config(path: Path) -> None:
+def check_config(path: Path) -> None:
     """Raise where reading a file of settings could have no end.
 
     Raises:

@@ -1,0 +1,289 @@
+"""A study as it is declared: one YAML file, and the chains of commands that it stands for.
+
+    study: name
+    train: {...}                     # settings of every training, as `mi_probe.train` takes
+    tasks: {sst2: {...}, ...}        # what a task adds to them
+    systems: {predgen: {...}, ...}   # and a system
+    methods: {lora: {...}, ...}      # and a method of fine-tuning
+    trainings: [{tasks, systems, methods, seeds}, ...]    # which of them are combined
+    measure: [{command: estimate, ...}, ...]              # what is done with each
+    models: [{model: ..., tasks: [...], measure: [...]}]  # measured as they are
+    comparisons: [...]               # what counts: see `mi_probe.study.endpoints`
+
+A *chain* is a training and all that is measured of it, or a model and all that is measured
+of it: the piece that is scheduled. Its name is made of what distinguishes it, so the same
+combination asked for twice is one chain.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mi_probe.command_line import check_config, parse_settings
+from mi_probe.errors import InputError
+from mi_probe.estimate_settings import Choice
+from mi_probe.estimate_settings import Settings as EstimateSettings
+from mi_probe.gap_settings import Settings as GapSettings
+from mi_probe.study.endpoints import Comparison, comparisons_of
+from mi_probe.token_settings import TokenSettings
+from mi_probe.train_settings import parse as parse_training
+
+MEASURES = {"estimate": EstimateSettings, "gap": GapSettings, "tokens": TokenSettings}
+"""The commands that measure, and what each is told."""
+FACTORS = ("backbone", "task", "method", "system", "seed")
+"""What a training is one combination of."""
+_KEYS = (
+    *("study", "about", "train", "tasks", "systems", "methods", "trainings"),
+    *("measure", "models", "comparisons"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of a chain."""
+
+    command: str
+    """Name of the command: ``train``, ``estimate``, ``gap`` or ``tokens``."""
+    settings: Mapping[str, Any]
+    """Its settings, all but where it writes and which model it reads."""
+    model: str | None = None
+    """The model that it measures; None for the one that the chain trains."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Commands that run one after the other, in a folder of their own."""
+
+    name: str
+    """Name of its folder."""
+    factors: Mapping[str, Any]
+    """What distinguishes it: backbone, task, method, system, seed."""
+    steps: tuple[Step, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a study's file says, checked."""
+
+    name: str
+    about: str
+    """Its question in a sentence, for the head of what is written."""
+    chains: tuple[Chain, ...]
+    comparisons: tuple[Comparison, ...]
+    """The comparisons that count, fixed before anything is run."""
+    declared: Mapping[str, Any] = field(repr=False)
+    """The content of the file."""
+
+
+def read_study(path: str | Path) -> Study:
+    """Read and check a study's file.
+
+    Nothing is loaded but the file: a wrong setting is said before anything is trained.
+
+    Args:
+        path: a YAML or JSON file.
+
+    Raises:
+        InputError: if it is none, has an unknown key, names what it does not declare, or
+            holds a setting that its command would refuse.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"study must be a file that exists; got {file}.")
+    check_config(file)
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        said = " ".join(str(error).split())
+        raise InputError(f"study must be YAML in UTF-8; {file} is not: {said}.") from None
+    return study_of(content, str(file))
+
+
+def study_of(content: Any, where: str = "the study") -> Study:
+    """The study that a mapping declares; see `read_study`."""
+    _mapping(content, where)
+    _known(content, _KEYS, where)
+    chains: dict[str, Chain] = {}
+    for chain in (*_trainings(content), *_models(content)):
+        same = chains.setdefault(chain.name, chain)
+        if same != chain:
+            raise InputError(
+                f"chains must be told apart by backbone, task, method, system and seed; "
+                f"'{chain.name}' is declared twice with other settings. Rename one."
+            )
+    if not chains:
+        raise InputError(f"{where} must declare trainings or models; it has none.")
+    factors = [chain.factors for chain in chains.values()]
+    return Study(
+        name=str(content.get("study", "study")),
+        about=str(content.get("about", "")),
+        chains=tuple(chains.values()),
+        comparisons=comparisons_of(content.get("comparisons", ()), factors),
+        declared=content,
+    )
+
+
+def _trainings(content: Mapping[str, Any]) -> Iterator[Chain]:
+    tasks, systems = _named(content, "tasks"), _named(content, "systems")
+    methods = _named(content, "methods") or {"lora": {"peft": "lora"}}
+    shared = _mapping(content.get("train", {}), "train")
+    for number, one in enumerate(_listed(content, "trainings"), start=1):
+        where = f"trainings, number {number}"
+        _known(one, ("tasks", "systems", "methods", "seeds", "measure"), where)
+        measure = one.get("measure", content.get("measure", ()))
+        for task, system, method, seed in product(
+            _chosen(one, "tasks", tasks, where),
+            _chosen(one, "systems", systems, where),
+            _chosen(one, "methods", methods, where),
+            one.get("seeds", [0]),
+        ):
+            # What is said of a task goes over what is said of all, and so on.
+            given = {"task": task, **shared, **tasks[task], **methods[method]}
+            given |= {**systems[system], "seed": seed}
+            factors = dict(
+                zip(
+                    FACTORS,
+                    (given.get("backbone", ""), task, method, system, seed),
+                    strict=True,
+                )
+            )
+            name = _name([*factors.values()])
+            _check_training(given, name)
+            steps = [Step("train", given), *_steps(measure, factors, None, name)]
+            yield Chain(name, factors, tuple(steps))
+
+
+def _models(content: Mapping[str, Any]) -> Iterator[Chain]:
+    tasks = _named(content, "tasks")
+    for number, one in enumerate(_listed(content, "models"), start=1):
+        where = f"models, number {number}"
+        _known(one, ("model", "tasks", "measure"), where)
+        if "model" not in one:
+            raise InputError(f"{where} must name its model; it has the keys {list(one)}.")
+        model, measure = str(one["model"]), one.get("measure", content.get("measure", ()))
+        for task in _chosen(one, "tasks", tasks, where):
+            factors = {"backbone": model, "task": task, "method": "", "system": ""}
+            name = _name([model, task, "as it is"])
+            steps = _steps(measure, factors, model, name)
+            yield Chain(name, {**factors, "seed": None}, tuple(steps))
+
+
+def _steps(
+    measure: Any, factors: Mapping[str, Any], model: str | None, chain: str
+) -> Iterator[Step]:
+    """The steps that measure; one with ``only`` is done where its factors are named."""
+    if not isinstance(measure, Sequence) or isinstance(measure, str):
+        raise InputError(f"measure must be a list of commands; got {measure!r}.")
+    for one in measure:
+        given = dict(_mapping(one, "a command of measure"))
+        command, only = given.pop("command", None), given.pop("only", {})
+        if command not in MEASURES:
+            raise InputError(
+                f"command of measure must be one of {', '.join(MEASURES)}; got {command!r}."
+            )
+        _known(_mapping(only, "only"), FACTORS, f"only of {command}")
+        if any(factors.get(name) not in _list_of(some) for name, some in only.items()):
+            continue
+        if model is not None:
+            given = {"task": factors["task"], **given}
+        _check_measure(command, given, model or "trained", chain)
+        yield Step(command, given, model)
+
+
+def _check_training(given: Mapping[str, Any], chain: str) -> None:
+    try:
+        parse_training(arguments(given))
+    except InputError as error:
+        raise InputError(f"training '{chain}': {error}") from None
+
+
+def _check_measure(command: str, given: Mapping[str, Any], model: str, chain: str) -> None:
+    try:
+        settings = parse_settings(
+            MEASURES[command],
+            [model, *arguments(given)],
+            program=f"python -m mi_probe.{command}",
+            description="",
+            positional="checkpoints",
+        )
+        if isinstance(settings, EstimateSettings):
+            Choice.of(settings)
+        elif isinstance(settings, GapSettings):
+            settings.asked()
+        else:
+            settings.check()
+    except InputError as error:
+        raise InputError(f"{command} of '{chain}': {error}") from None
+
+
+def arguments(settings: Mapping[str, Any]) -> list[str]:
+    """Settings as a command line has them; one that is null is left out."""
+    line: list[str] = []
+    for name, value in settings.items():
+        option = "--" + str(name).replace("_", "-")
+        if isinstance(value, bool):
+            line.append(option if value else option.replace("--", "--no-", 1))
+        elif value is not None:
+            listed = value if isinstance(value, list | tuple) else [value]
+            line += [option, ",".join(map(str, listed))]
+    return line
+
+
+def _name(parts: Sequence[Any]) -> str:
+    """A folder's name; letters that file names cannot have become a dash."""
+    words = [str(part) for part in parts if part not in ("", None)]
+    text = "_".join(words)
+    return "".join(c if c.isalnum() or c in "-_.+" else "-" for c in text)
+
+
+def _named(content: Mapping[str, Any], key: str) -> dict[str, Mapping[str, Any]]:
+    """A mapping of names to settings; a list of names has no settings."""
+    found = content.get(key, {})
+    if isinstance(found, list):
+        found = dict.fromkeys(map(str, found))
+    return {
+        str(name): _mapping(given or {}, f"{key}, {name}")
+        for name, given in _mapping(found, key).items()
+    }
+
+
+def _chosen(
+    one: Mapping[str, Any], key: str, declared: Mapping[str, Any], where: str
+) -> list[str]:
+    """The names that an entry lists; all that are declared where it lists none."""
+    names = [str(name) for name in _list_of(one.get(key, [*declared]))]
+    for name in names:
+        if name not in declared:
+            raise InputError(
+                f"{key} of {where} must be declared under '{key}:', which has "
+                f"{', '.join(declared) or 'none'}; got '{name}'."
+            )
+    return names
+
+
+def _listed(content: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = content.get(key, [])
+    if not isinstance(found, list):
+        raise InputError(f"{key} must be a list; got {found!r}.")
+    return [_mapping(one, f"an entry of {key}") for one in found]
+
+
+def _list_of(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _mapping(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InputError(f"{where} must be settings by name; got {value!r}."[:300])
+    return value
+
+
+def _known(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    if unknown := [str(name) for name in given if name not in known]:
+        raise InputError(
+            f"{where} must have keys of {', '.join(known)}; got '{unknown[0]}'."
+        )

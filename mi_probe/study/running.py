@@ -1,0 +1,323 @@
+"""Running a study: its chains one after the other or side by side, killed and gone on with.
+
+    OUT/study.json                      what was declared, and by which version it was run
+    OUT/status.csv                      a line a chain: done, running, failed, to do
+    OUT/NAME/trained/                   the chain's training
+    OUT/NAME/results/                   what was measured of it
+    OUT/NAME/steps/1-train.yaml         the settings of its commands, as ``--config`` takes
+    OUT/NAME/steps/1-train.{log,json}   what a command said, and that it has ended well
+
+Each command is a process of its own, which goes on where it was killed. One that has ended
+well under the same settings is not begun again; one that fails is named, and stops its own
+chain alone. What is sent to an engine is a chain, whose commands share a model and its
+states.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import pandas as pd
+import yaml
+from joblib import Parallel, delayed, parallel_config
+from tqdm.auto import tqdm
+
+from mi_probe.atomic import write_atomically
+from mi_probe.contents import digest, read_json, sealed, unsealed
+from mi_probe.errors import InputError
+from mi_probe.provenance import code_version, now
+from mi_probe.study.declared import Chain, Step, Study
+from mi_probe.writable import check_writable
+
+State: TypeAlias = Literal["done", "failed", "to do"]
+RESULTS, TRAINED = "results", "trained"
+_RUNNING: set[subprocess.Popen[bytes]] = set()
+"""Commands of this process: an interrupted one ends them, whichever thread waits."""
+_LAST_LINES = 3
+"""Lines of a failed command's own words that are shown."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a chain."""
+
+    name: str
+    state: State
+    seconds: float
+    """Time that its commands took, those of earlier runs too."""
+    said: str = ""
+    """The failed command's last words."""
+
+
+def run_chains(
+    study: Study,
+    out: str | Path,
+    *,
+    jobs: int = 1,
+    engine: str = "local",
+    shard: tuple[int, int] = (1, 1),
+    say: Callable[[str], object] = lambda _: None,
+) -> list[Outcome]:
+    """Run what is not done yet.
+
+    Args:
+        study: what `read_study` gave.
+        out: the study's folder.
+        jobs: chains side by side; the CPU's cores are shared among them.
+        engine: ``local``, or ``dask://HOST:PORT`` of a cluster that shares this disk.
+        shard: (i, n): of the chains, the i-th of every n, counted from 1.
+        say: is told of each chain that ends.
+
+    Raises:
+        InputError: if the folder is another study's, or the engine is unknown.
+    """
+    folder = Path(out)
+    check_writable(folder)
+    _check_folder(folder, study)
+    chosen = study.chains[shard[0] - 1 :: shard[1]]
+    write_status(study, folder)
+    outcomes: list[Outcome] = []
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    with (
+        _engine(engine, jobs) as distributed,
+        tqdm(total=len(chosen), unit="chain", disable=None) as bar,
+    ):
+        run = delayed(_run_chain)
+        found = Parallel(
+            n_jobs=None if distributed else jobs, return_as="generator_unordered"
+        )(run(chain, str(folder), threads) for chain in chosen)
+        for outcome in _interruptible(found):
+            outcomes.append(outcome)
+            bar.update()
+            failed = sum(one.state == "failed" for one in outcomes)
+            bar.set_postfix_str(f"{failed} failed" if failed else "")
+            write_status(study, folder)
+            words = f": {outcome.said}" if outcome.said else ""
+            say(f"{outcome.name}: {outcome.state} in {outcome.seconds:.0f} s{words}")
+    return outcomes
+
+
+def _interruptible(found: Iterator[Outcome]) -> Iterator[Outcome]:
+    """The outcomes as they come; where this process is stopped, so are its commands."""
+    try:
+        yield from found
+    except BaseException:
+        for process in list(_RUNNING):
+            _end(process)
+        raise
+
+
+def status(study: Study, out: str | Path) -> pd.DataFrame:
+    """A line a chain: its factors, state, seconds, and the command it stands at.
+
+    The seconds of what is to do are a forecast: the mean of what the same command took in
+    other chains, of the same task and system where there are some; NaN before any ended.
+    """
+    folder = Path(out)
+    ended = {chain.name: _ended(chain, folder) for chain in study.chains}
+    known = [
+        (step, chain.factors, seconds)
+        for chain in study.chains
+        for step, seconds in zip(chain.steps, ended[chain.name], strict=True)
+        if seconds is not None
+    ]
+    lines = []
+    for chain in study.chains:
+        steps = list(zip(chain.steps, ended[chain.name], strict=True))
+        left = [step for step, seconds in steps if seconds is None]
+        failed = [n for n, _ in enumerate(steps, 1) if _log_failed(chain, folder, n)]
+        at = len(steps) - len(left)
+        lines.append(
+            {
+                "chain": chain.name,
+                **chain.factors,
+                "state": "done" if not left else "failed" if failed else "to do",
+                "command": left[0].command if left else "",
+                "commands_done": f"{at} of {len(steps)}",
+                "seconds": sum(s for _, s in steps if s is not None),
+                "seconds_left": sum(_forecast(one, chain.factors, known) for one in left),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def write_status(study: Study, folder: Path) -> None:
+    """Write ``status.csv``."""
+    write_atomically(
+        folder / "status.csv", status(study, folder).to_csv(index=False).encode()
+    )
+
+
+def _run_chain(chain: Chain, out: str, threads: int) -> Outcome:
+    """Run the commands of a chain that have not ended well, in order."""
+    folder = Path(out)
+    for number, (step, seconds) in enumerate(
+        zip(chain.steps, _ended(chain, folder), strict=True), start=1
+    ):
+        if seconds is not None:
+            continue
+        said = _run_step(chain, number, step, folder, threads)
+        if said is not None:
+            total = sum(s for s in _ended(chain, folder) if s is not None)
+            return Outcome(chain.name, "failed", total, f"{step.command}: {said}")
+    total = sum(s for s in _ended(chain, folder) if s is not None)
+    return Outcome(chain.name, "done", total)
+
+
+def _run_step(
+    chain: Chain, number: int, step: Step, folder: Path, threads: int
+) -> str | None:
+    """Run one command; None where it ended well, else its last words."""
+    file = _step_file(chain, folder, number)
+    settings = {**step.settings, "out": str(_place(chain, folder, step.command))}
+    if step.command != "train":
+        model = step.model or str(_place(chain, folder, "train"))
+        settings = {"checkpoints": [model], **settings}
+    write_atomically(file, yaml.safe_dump(settings, sort_keys=False).encode())
+    file.with_suffix(".failed").unlink(missing_ok=True)
+    line = [sys.executable, "-m", f"mi_probe.{step.command}", "--config", str(file)]
+    # Whoever set it knows of a busy machine, where a thread a core thrashes.
+    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    began = time.perf_counter()
+    with file.with_suffix(".log").open("wb") as log:
+        process = subprocess.Popen(
+            line, stdout=log, stderr=subprocess.STDOUT, env=environment
+        )
+        _RUNNING.add(process)
+        try:
+            code = process.wait()
+        finally:
+            _end(process)
+    seconds = time.perf_counter() - began
+    if code:
+        words = file.with_suffix(".log").read_text(errors="replace").strip().splitlines()
+        said = " ".join(words[-_LAST_LINES:])[-500:] or f"exit code {code}"
+        if code not in (130, 143):  # stopped, and not wrong
+            write_atomically(file.with_suffix(".failed"), said.encode())
+        return said
+    done = {"step": _defined(step), "seconds": seconds, "version": code_version()}
+    write_atomically(file.with_suffix(".json"), sealed({**done, "ended": now()}))
+    return None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a command that still runs; it keeps what is finished."""
+    if process.poll() is None:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=30)
+        process.kill()
+    _RUNNING.discard(process)
+
+
+def _ended(chain: Chain, folder: Path) -> list[float | None]:
+    """The seconds of each command that ended well; None from the first that did not."""
+    found: list[float | None] = []
+    for number, step in enumerate(chain.steps, start=1):
+        path = _step_file(chain, folder, number).with_suffix(".json")
+        seconds = None
+        if None not in found and path.is_file():
+            with suppress(ValueError, KeyError):  # damaged: it is done again
+                content = unsealed(read_json(path))
+                if content["step"] == _defined(step):
+                    seconds = float(content["seconds"])
+        found.append(seconds)
+    return found
+
+
+def _log_failed(chain: Chain, folder: Path, number: int) -> bool:
+    return _step_file(chain, folder, number).with_suffix(".failed").is_file()
+
+
+def _defined(step: Step) -> str:
+    """What stands for a command and its settings."""
+    return digest([step.command, step.model, step.settings])
+
+
+def _step_file(chain: Chain, folder: Path, number: int) -> Path:
+    command = chain.steps[number - 1].command
+    return folder / chain.name / "steps" / f"{number}-{command}.yaml"
+
+
+def _place(chain: Chain, folder: Path, command: str) -> Path:
+    return folder / chain.name / (TRAINED if command == "train" else RESULTS)
+
+
+def _forecast(
+    step: Step,
+    factors: Mapping[str, Any],
+    known: Sequence[tuple[Step, Mapping[str, Any], float]],
+) -> float:
+    """The mean seconds of the most alike commands that ended."""
+    alike = [(f, s) for other, f, s in known if other.command == step.command]
+    for shared in (("task", "system", "backbone"), ("task", "backbone"), ("backbone",), ()):
+        found = [s for f, s in alike if all(f[k] == factors[k] for k in shared)]
+        if found:
+            return sum(found) / len(found)
+    return float("nan")
+
+
+def _check_folder(folder: Path, study: Study) -> None:
+    """Refuse the folder of another study; write down what this one declares."""
+    path = folder / "study.json"
+    if path.is_file():
+        try:
+            before = unsealed(read_json(path))["study"]
+        except (ValueError, KeyError) as error:
+            raise InputError(
+                f"{path} must be as it was written; it is damaged ({error}). Remove it."
+            ) from None
+        if before != study.name:
+            raise InputError(
+                f"out must be a new folder or that of study '{study.name}'; {folder} is "
+                f"that of '{before}'. Choose another."
+            )
+    elif folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()):
+        raise InputError(
+            f"out must be a new or empty folder, or a study's; {folder} holds something "
+            "else. Choose another."
+        )
+    declared = json.loads(json.dumps(study.declared, default=str))
+    content = {"study": study.name, "declared": declared, "version": code_version()}
+    write_atomically(path, sealed(content))
+
+
+@contextmanager
+def _engine(engine: str, jobs: int) -> Iterator[bool]:
+    """Backend of joblib; True where workers elsewhere run the chains."""
+    context: AbstractContextManager[Any]
+    client = None
+    if engine == "local":
+        # Threads, since each command is a process of its own.
+        context = parallel_config("threading", n_jobs=jobs) if jobs > 1 else nullcontext()
+    elif engine.startswith("dask://"):
+        try:
+            from distributed import Client
+        except ImportError:
+            raise InputError(
+                "engine dask://HOST:PORT needs the package distributed; it is not "
+                "installed. pip install distributed, or leave --engine out."
+            ) from None
+        try:
+            client = Client("tcp://" + engine.removeprefix("dask://"), timeout="10s")
+        except (OSError, ValueError, TimeoutError) as error:
+            raise InputError(
+                f"engine must be a Dask scheduler that answers; {engine} does not "
+                f"({error})."
+            ) from None
+        context = parallel_config("dask")
+    else:
+        raise InputError(f"engine must be local or dask://HOST:PORT; got '{engine}'.")
+    try:
+        with context:
+            yield client is not None
+    finally:
+        if client is not None:
+            client.close()

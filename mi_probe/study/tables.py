@@ -1,0 +1,185 @@
+r"""The paper's table of a study: systems against tasks, in Markdown, CSV and LaTeX.
+
+A cell is the mean over trainings with half of its 95 % interval, over rows and trainings.
+The best of a column is bold only where the paired differences say that it is better than
+each other, Holm-corrected within the column.
+"""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportReturnType=false
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mi_probe.analysis.paired import Scored, compare
+from mi_probe.study.endpoints import matches
+from mi_probe.study.evaluated import AVERAGE, as_share, average_of, difference, holm
+from mi_probe.study.gathered import Measured
+
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class TableOf:
+    """What one table shows."""
+
+    stem: str
+    """Name of its files."""
+    caption: str
+    of: str
+    """``information`` or ``score``."""
+    wanted: dict[str, Any]
+    """Values that its entries have, such as the view."""
+
+
+TABLES = (
+    TableOf("scores", "Accuracy; of scores, the share of variance explained", "score", {}),
+    TableOf(
+        "information",
+        "I(Y;Z) of all tokens of the prompt, in nats; the average is of shares of H(Y)",
+        "information",
+        {"view": "full", "token_set": "prompt", "site": "final_norm"},
+    ),
+)
+
+
+def wide(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
+    """A line a system, task and method: mean, half-width, and whether it is the best.
+
+    ``best`` is True where the paired differences show it to be better than each other
+    system of its column.
+    """
+    chosen = [e for e in entries if e.of == table.of and matches(e.told, table.wanted)]
+    trained = [e for e in chosen if e.told["system"]]
+    lines = []
+    columns = dict.fromkeys(e.told["task"] for e in trained)
+    by = {
+        task: _by_system([e for e in trained if e.told["task"] == task]) for task in columns
+    }
+    for task, systems in by.items():
+        values = {name: _value([e.scored for e in side]) for name, side in systems.items()}
+        best = _best({n: [e.scored for e in side] for n, side in systems.items()}, values)
+        for name, (mean, half) in values.items():
+            lines.append(_line(name, task, mean, half, name == best, len(systems[name])))
+    for name in dict.fromkeys(name for systems in by.values() for name in systems):
+        if len(by) < 2 or not all(name in systems for systems in by.values()):
+            continue  # an average of fewer tasks would be of others
+        shares = [_value([as_share(e) for e in systems[name]]) for systems in by.values()]
+        mean = float(np.mean([m for m, _ in shares]))
+        half = math.sqrt(sum(h**2 for _, h in shares)) / len(shares)
+        fewest = min(len(systems[name]) for systems in by.values())
+        lines.append(_line(name, AVERAGE, mean, half, _best_on_average(name, by), fewest))
+    named = ["system", "task", "mean", "half_width", "best", "trainings"]
+    return pd.DataFrame(lines, columns=named)
+
+
+def markdown(lines: pd.DataFrame) -> str:
+    """The table as Markdown."""
+    cells = _cells(lines, "**{}**".format, " ± ")
+    head = ["system", *cells.columns]
+    rows = [[name, *row] for name, row in zip(cells.index, cells.to_numpy(), strict=True)]
+    ruled = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in ruled) + "\n"
+
+
+def latex(lines: pd.DataFrame, caption: str) -> str:
+    """The table as a LaTeX ``table`` with the rules of the package booktabs."""
+    cells = _cells(lines, r"\textbf{{{}}}".format, r" $\pm$ ")
+    head = ["system", *cells.columns]
+    rows = [[name, *row] for name, row in zip(cells.index, cells.to_numpy(), strict=True)]
+    body = [" & ".join([_escaped(str(row[0])), *map(str, row[1:])]) for row in rows]
+    parts = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_escaped(caption)}. Mean $\pm$ half of the 95 \% interval.}}",
+        r"\begin{tabular}{l" + "r" * len(cells.columns) + "}",
+        r"\toprule",
+        " & ".join(map(_escaped, head)) + r" \\",
+        r"\midrule",
+        *(line + r" \\" for line in body),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _cells(lines: pd.DataFrame, bold: Callable[[str], str], sign: str) -> pd.DataFrame:
+    def cell(line: pd.Series) -> str:
+        mean = f"{line['mean']:.3f}"
+        half = line["half_width"]
+        shown = f"{bold(mean) if line['best'] else mean}"
+        return shown if math.isnan(half) else f"{shown}{sign}{half:.3f}"
+
+    filled = lines.assign(cell=[cell(line) for _, line in lines.iterrows()])
+    tasks = list(dict.fromkeys(lines["task"]))
+    systems = list(dict.fromkeys(lines["system"]))
+    wide = filled.pivot(index="system", columns="task", values="cell")
+    return wide.reindex(index=systems, columns=tasks).fillna("")
+
+
+def _by_system(entries: Sequence[Measured]) -> dict[str, list[Measured]]:
+    methods = {entry.told["method"] for entry in entries}
+    found: dict[str, list[Measured]] = {}
+    for entry in entries:
+        name = str(entry.told["system"])
+        if len(methods) > 1:
+            name = f"{name}, {entry.told['method']}"
+        found.setdefault(name, []).append(entry)
+    return found
+
+
+def _value(side: Sequence[Scored]) -> tuple[float, float]:
+    """Mean over trainings and half its interval: its difference from a constant 0."""
+    none = [replace(one, nats=0.0, influence=np.zeros_like(one.influence)) for one in side]
+    found = compare(side, none)
+    return found.difference, (found.ci[1] - found.ci[0]) / 2
+
+
+def _best(
+    sides: dict[str, list[Scored]], values: dict[str, tuple[float, float]]
+) -> str | None:
+    """The system that is shown to be better than each other; None where none is."""
+    if len(sides) < 2:
+        return None
+    top = max(values, key=lambda name: values[name][0])
+    p = [difference(sides[top], side).p_value for n, side in sides.items() if n != top]
+    return top if bool((holm(np.array(p)) < _LEVEL).all()) else None
+
+
+def _best_on_average(name: str, by: dict[str, dict[str, list[Measured]]]) -> bool:
+    others = {other for systems in by.values() for other in systems} - {name}
+    p, better = [], []
+    for other in others:
+        if not all(other in systems for systems in by.values()):
+            continue
+        mean = average_of(
+            [
+                difference(
+                    [as_share(e) for e in systems[name]],
+                    [as_share(e) for e in systems[other]],
+                )
+                for systems in by.values()
+            ]
+        )
+        p.append(mean.p_value)
+        better.append(mean.a > mean.b)
+    return bool(p) and all(better) and bool((holm(np.array(p)) < _LEVEL).all())
+
+
+def _line(
+    name: str, task: str, mean: float, half: float, best: bool, trainings: int
+) -> tuple[Any, ...]:
+    return name, task, mean, half, best, trainings
+
+
+def _escaped(text: str) -> str:
+    special = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"}
+    return "".join(special.get(c, c) for c in text)
