@@ -2,11 +2,12 @@
 
 rows/ROW_ID.json              the row, its key, its history, and two sha256: of this
                               content, and of the other file
-pointwise/ROW_ID.safetensors  i(y; x) of each example in nats, labels, null
+pointwise/ROW_ID.safetensors  of each example i(y; x) in nats, label, number of its id,
+                              fold, group and influence; the null
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,11 @@ def read_rows(folder: Path, *, pointwise: bool = False) -> tuple[dict[str, Any],
 
 
 def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
-    """``pointwise`` (nats), ``labels`` and ``null`` of one row, in the task's order.
+    """What was kept of each example of one row, in the task's order.
+
+    ``pointwise`` (nats), ``labels``, ``ids`` (see `id_numbers`) and ``null``; ``fold``;
+    ``group`` where several rows are one piece of evidence; ``influence`` where the
+    pointwise values are not independent terms.
 
     Raises:
         InputError: if the folder has no such row, or it is not what was written.
@@ -99,6 +104,12 @@ def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
     except _NOT_A_ROW as error:
         raise InputError(f"{_damaged(path, error)} {_AGAIN}") from None
     return load_file(_pointwise_file(Path(folder), row_id))
+
+
+def id_numbers(ids: Sequence[str]) -> np.ndarray:
+    """A number that stands for the id of each row: the first 8 bytes of its sha256."""
+    hashes = (hashlib.sha256(one.encode("utf-8", "surrogatepass")) for one in ids)
+    return np.frombuffer(b"".join(h.digest()[:8] for h in hashes), dtype="<i8").copy()
 
 
 def _pointwise_file(folder: Path, row_id: str) -> Path:
