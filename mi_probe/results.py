@@ -29,6 +29,7 @@ from mi_probe.locks import locked
 from mi_probe.row_files import (
     id_numbers,
     intact_rows,
+    read_kept,
     read_pointwise,
     read_rows,
     write_row,
@@ -42,6 +43,7 @@ __all__ = [
     "Results",
     "Row",
     "id_numbers",
+    "read_kept",
     "read_pointwise",
     "read_results",
     "table_of",

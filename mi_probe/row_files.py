@@ -85,11 +85,22 @@ def read_rows(folder: Path, *, pointwise: bool = False) -> tuple[dict[str, Any],
 
 
 def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
-    """What was kept of each example of one row, in the task's order.
+    """What was kept of each example of one row: the second part of `read_kept`.
 
-    ``pointwise`` (nats), ``labels``, ``ids`` (see `id_numbers`) and ``null``; ``fold``;
-    ``group`` where several rows are one piece of evidence; ``influence`` where the
-    pointwise values are not independent terms.
+    Raises:
+        InputError: as `read_kept`.
+    """
+    return read_kept(folder, row_id)[1]
+
+
+def read_kept(
+    folder: str | Path, row_id: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A row, and what was kept of each of its examples, in the task's order.
+
+    The latter are ``pointwise`` (nats), ``labels``, ``ids`` (see `id_numbers`), ``null``
+    and ``fold``; ``group`` where several rows are one piece of evidence; ``influence``
+    where the pointwise values are not independent terms.
 
     Raises:
         InputError: if the folder has no such row, or it is not what was written.
@@ -98,12 +109,12 @@ def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"row_id must be one of {folder}; there is no {row_id}.")
     try:
-        _read_row(path, pointwise=True)
+        content = _read_row(path, pointwise=True)
     except InputError:
         raise
     except _NOT_A_ROW as error:
         raise InputError(f"{_damaged(path, error)} {_AGAIN}") from None
-    return load_file(_pointwise_file(Path(folder), row_id))
+    return content["row"], load_file(_pointwise_file(Path(folder), row_id))
 
 
 def id_numbers(ids: Sequence[str]) -> np.ndarray:
