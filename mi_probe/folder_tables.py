@@ -42,7 +42,7 @@ _TEXT = (
 )
 _NUMBERS = (
     *("schema_version", "layer", "n_layers", "n", "n_classes", "checkpoint_step"),
-    "trainable",
+    *("trainable", "training_seed"),
     *("seed", "value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
     *("n_permutations", "p_value", "H_Y_nats", "seconds"),
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),

@@ -1,7 +1,7 @@
 """Results: one tidy row an estimate, in a folder that survives an interruption.
 
     rows/ROW_ID.json              one estimate, written when it is finished: the truth
-    pointwise/ROW_ID.safetensors  i(y; x) of each example in nats, labels, null
+    pointwise/ROW_ID.safetensors  i(y; x) of each example in nats, its label, id and group
     results.csv                   all rows as a table, rebuilt from rows/
     provenance.json               a record of each run: configuration, versions, hashes
     activations/                  hidden states, where they were kept
@@ -26,7 +26,14 @@ from mi_probe.brief import brief_html
 from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.locks import locked
-from mi_probe.row_files import intact_rows, read_pointwise, read_rows, write_row
+from mi_probe.row_files import (
+    id_numbers,
+    intact_rows,
+    read_kept,
+    read_pointwise,
+    read_rows,
+    write_row,
+)
 from mi_probe.rows import COLUMNS, SCHEMA_VERSION, Row, table_of, typed
 from mi_probe.writable import check_writable
 
@@ -35,6 +42,8 @@ __all__ = [
     "SCHEMA_VERSION",
     "Results",
     "Row",
+    "id_numbers",
+    "read_kept",
     "read_pointwise",
     "read_results",
     "table_of",

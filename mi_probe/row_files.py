@@ -2,11 +2,12 @@
 
 rows/ROW_ID.json              the row, its key, its history, and two sha256: of this
                               content, and of the other file
-pointwise/ROW_ID.safetensors  i(y; x) of each example in nats, labels, null
+pointwise/ROW_ID.safetensors  of each example i(y; x) in nats, label, number of its id,
+                              fold, group and influence; the null
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,22 @@ def read_rows(folder: Path, *, pointwise: bool = False) -> tuple[dict[str, Any],
 
 
 def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
-    """``pointwise`` (nats), ``labels`` and ``null`` of one row, in the task's order.
+    """What was kept of each example of one row: the second part of `read_kept`.
+
+    Raises:
+        InputError: as `read_kept`.
+    """
+    return read_kept(folder, row_id)[1]
+
+
+def read_kept(
+    folder: str | Path, row_id: str
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """A row, and what was kept of each of its examples, in the task's order.
+
+    The latter are ``pointwise`` (nats), ``labels``, ``ids`` (see `id_numbers`), ``null``
+    and ``fold``; ``group`` where several rows are one piece of evidence; ``influence``
+    where the pointwise values are not independent terms.
 
     Raises:
         InputError: if the folder has no such row, or it is not what was written.
@@ -93,12 +109,18 @@ def read_pointwise(folder: str | Path, row_id: str) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"row_id must be one of {folder}; there is no {row_id}.")
     try:
-        _read_row(path, pointwise=True)
+        content = _read_row(path, pointwise=True)
     except InputError:
         raise
     except _NOT_A_ROW as error:
         raise InputError(f"{_damaged(path, error)} {_AGAIN}") from None
-    return load_file(_pointwise_file(Path(folder), row_id))
+    return content["row"], load_file(_pointwise_file(Path(folder), row_id))
+
+
+def id_numbers(ids: Sequence[str]) -> np.ndarray:
+    """A number that stands for the id of each row: the first 8 bytes of its sha256."""
+    hashes = (hashlib.sha256(one.encode("utf-8", "surrogatepass")) for one in ids)
+    return np.frombuffer(b"".join(h.digest()[:8] for h in hashes), dtype="<i8").copy()
 
 
 def _pointwise_file(folder: Path, row_id: str) -> Path:

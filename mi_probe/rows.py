@@ -9,7 +9,7 @@ import pandas as pd
 
 from mi_probe.contents import plain
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,10 @@ class Row:
     trainable: int | None
     """Numbers that its training could change, head and alignment included; None where no
     checkpoint of this package says so."""
+    training: str | None
+    """Hash of all that its training was told but its seed: checkpoints that share it are
+    one training with several seeds. None as for ``trainable``."""
+    training_seed: int | None
     estimator: str
     settings: str
     """The estimator's settings, as JSON."""

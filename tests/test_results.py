@@ -47,6 +47,8 @@ ROW = Row(
     checkpoint_step=None,
     objective="predgen",
     trainable=150_000,
+    training=None,
+    training_seed=None,
     estimator="mine",
     settings="{}",
     critic="network kept in 1 of 5 folds",
@@ -103,7 +105,7 @@ def test_columns_are_the_contract():
     assert ",".join(COLUMNS) == (
         "schema_version,row_id,quantity,site,layer,n_layers,view,token_set,y_kind,"
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
-        "checkpoint_step,objective,trainable,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
+        "checkpoint_step,objective,trainable,training,training_seed,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
         "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
         "extrapolated_claim,extrapolated_assumes,extrapolated_reason,extrapolated_method,"
         "null_mean,null_high,n_permutations,p_value,p_statistic,H_Y_nats,"
@@ -137,7 +139,7 @@ def test_the_csv_is_the_table(tmp_path):
     assert text.splitlines()[0] == ",".join(COLUMNS)
     assert ",block.1,2,3,mean," in text
     assert (
-        ",None,,4,2,org/model,,,,,predgen,150000,mine" in text
+        ",None,,4,2,org/model,,,,,predgen,150000,,,mine" in text
     )  # 'None' is a task, empty is none
 
 

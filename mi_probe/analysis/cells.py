@@ -36,6 +36,9 @@ class Subject:
     """How it was trained, where a checkpoint says so."""
     trainable: int | None = None
     """Numbers that the training could change."""
+    training: str | None = None
+    """Hash of all that the training was told but its seed."""
+    training_seed: int | None = None
     head: str | None = None
     """The pooling whose vector its own classifier reads; None: as the architecture's."""
     metric: str | None = None
@@ -187,6 +190,8 @@ def tidy_row(
         checkpoint_step=subject.step,
         objective=subject.objective,
         trainable=subject.trainable,
+        training=subject.training,
+        training_seed=subject.training_seed,
         estimator=cell.estimator,
         settings=canonical(cell.key["settings"]),
         critic=estimate.critic,

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.randomisation import Randomisation
 from mi_probe.analysis.verdict import Reading, gap_verdict, reading_of
 from mi_probe.errors import InputError
@@ -113,7 +114,7 @@ class Gaps:
         """One tidy row a pooling, in nats; ``p_holm`` is corrected for their number."""
         table = pd.DataFrame([_row(gap) for gap in self.gaps])
         place = list(table.columns).index("p_value") + 1
-        table.insert(place, "p_holm", _holm([gap.p_value for gap in self.gaps]))
+        table.insert(place, "p_holm", holm([gap.p_value for gap in self.gaps]))
         return table
 
     def _repr_html_(self) -> str:
@@ -135,16 +136,6 @@ def _row(gap: Gap) -> dict[str, object]:
         "status": gap.full.status if gap.full.status != "ok" else gap.pooled.status,
         "reading": gap.reading,
     }
-
-
-def _holm(p_values: list[float | None]) -> np.ndarray:
-    """Holm's step-down correction: the chance of one false gap among all is kept."""
-    p = np.array([np.nan if one is None else one for one in p_values])
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(stepped, 1.0)
-    return corrected
 
 
 def _html(table: pd.DataFrame, verdicts: tuple[str, ...]) -> str:

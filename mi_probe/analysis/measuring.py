@@ -21,7 +21,7 @@ from mi_probe.errors import InputError
 from mi_probe.estimators import FEWEST_ROWS, Estimate, Estimator, with_null
 from mi_probe.hidden import HiddenStates
 from mi_probe.provenance import code_version
-from mi_probe.results import Results, Row
+from mi_probe.results import Results, Row, id_numbers
 from mi_probe.tasks import Task
 
 History: TypeAlias = Sequence[Mapping[str, Any]]
@@ -184,19 +184,23 @@ def anchored(results: Results, todo: Sequence[Cell]) -> dict[str, History]:
 
 def keep(results: Results, measured: Measured, task: Task) -> None:
     """Write a finished cell into a results folder."""
-    estimate, labels = measured.estimate, task.labels
-    if estimate.split is not None and estimate.split.kept is not None:
-        labels = labels[estimate.split.kept]
-    results.add(
-        measured.row,
-        measured.key,
-        {
-            "pointwise": np.asarray(estimate.pointwise, dtype=np.float64),
-            "labels": labels,
-            "null": np.asarray(estimate.null, dtype=np.float64),
-        },
-        estimate.history,
-    )
+    estimate, labels, ids = measured.estimate, task.labels, id_numbers(task.ids)
+    split = estimate.split
+    if split is not None and split.kept is not None:
+        labels, ids = labels[split.kept], ids[split.kept]
+    arrays = {
+        "pointwise": np.asarray(estimate.pointwise, dtype=np.float64),
+        "labels": labels,
+        "ids": ids,
+        "null": np.asarray(estimate.null, dtype=np.float64),
+    }
+    if split is not None:
+        arrays["fold"] = split.fold
+    if split is not None and split.group is not None:
+        arrays["group"] = split.group
+    if estimate.influence is not None:
+        arrays["influence"] = np.asarray(estimate.influence, dtype=np.float64)
+    results.add(measured.row, measured.key, arrays, estimate.history)
 
 
 def _states(activations: Activations, site: str, view: str) -> Tensor | HiddenStates:

@@ -110,6 +110,50 @@ def format_gaps(
     return "\n".join(tables)
 
 
+def format_comparisons(table: pd.DataFrame, most: int = 40) -> str:
+    """Paired comparisons for a terminal, in nats; of many those with the smallest p.
+
+    Args:
+        table: of `mi_probe.analysis.comparisons.compare_results`.
+        most: rows shown.
+    """
+    order = table.sort_values("p_value", kind="stable").index[:most].sort_values()
+    lines: list[tuple[str, ...]] = [
+        ("between", "a", "b", "of", "a - b", f"{_level(table)}% interval")
+        + ("p", "Holm", "FDR", "over")
+    ]
+    for row in table.loc[order].to_dict("records"):
+        flag = "" if row["status"] == "ok" else f" ({row['status']})"
+        lines.append(
+            (
+                *(str(row[name]) for name in ("between", "a", "b", "same")),
+                _number(row["difference_nats"]),
+                f"{_number(row['ci_low'])} .. {_number(row['ci_high'])}",
+                *(_number(row[name]) for name in ("p_value", "p_holm", "p_fdr")),
+                f"{row['over']}{flag}",
+            )
+        )
+    said = [_aligned(lines, left={0, 1, 2, 3, 9})]
+    shown = int((table["p_holm"] <= 0.05).sum())
+    found = int((table["p_fdr"] <= 0.05).sum())
+    said.append(
+        f"{shown} of {len(table)} differences are shown at 5 % with one false among all "
+        f"as rare as that (Holm); {found} at a false discovery rate of 5 %."
+    )
+    if len(table) > most:
+        said.append(f"The {most} with the smallest p are printed.")
+    if (table["between"].isin(["checkpoint", "system"])).any():
+        said.append(
+            "Checkpoints are different networks: the data processing inequality, which "
+            "compares Z with g(Z) of one, says nothing of them."
+        )
+    return "\n".join(said)
+
+
+def _level(table: pd.DataFrame) -> str:
+    return f"{100 * float(table['level'].iloc[0]):g}"
+
+
 def _aligned(lines: Sequence[tuple[str, ...]], left: set[int]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

@@ -67,6 +67,7 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
 
     Adds to the columns that identify an estimate: `value`, `low`, `high` (95 %
     interval), `interval` (over what it is), `n_seeds`, `seed_values` (JSON),
+    `row_ids` (those of the results, blanks between),
     `extrapolated`, `extrapolated_low`, `extrapolated_high` (the value at n -> infinity;
     empty where there is none, and the last where it is at least), `claim` (`two_sided` only
     where every seed's is), `ceiling` (H(Y); empty for scores), `null_mean`, `null_high`
@@ -131,6 +132,7 @@ def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
         "ci_method": "; ".join(dict.fromkeys(group["ci_method"].dropna().astype(str))),
         "n_seeds": len(group),
         "seed_values": json.dumps(seed_values),
+        "row_ids": " ".join(group["row_id"].astype(str)),
         **_extrapolated(group, factor),
         "ceiling": group["H_Y_nats"].mean() * factor,
         "null_mean": group["null_mean"].mean() * factor,

@@ -15,6 +15,7 @@ from mi_probe.analysis.measurables import (
 )
 from mi_probe.backbones.folders import step_of
 from mi_probe.capture.sequences import token_limit
+from mi_probe.contents import digest
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import (
     Checkpoint,
@@ -30,6 +31,11 @@ from mi_probe.tasks import Task
 
 CHOSE = "rows of these chose the checkpoint, which scores too well on them"
 """A note where validation rows of a training that selects are measured."""
+_NOT_TOLD = (
+    *("seed", "device", "report_to", "data_folder", "local_files_only", "preset"),
+    "keep_checkpoints",
+)
+"""Settings in which two trainings with several seeds may differ."""
 
 
 def open_trained(
@@ -100,6 +106,8 @@ def open_trained(
         step=config["step"],
         objective=own.objective,
         trainable=sum(config["trainable"].values()),
+        training=_told(config),
+        training_seed=config["seed"],
         head=own.pooling if predictor else None,
     )
     return measurable_of(
@@ -123,6 +131,12 @@ def open_trained(
             "train_ids_sha256": config["train_ids_sha256"],
         },
     )
+
+
+def _told(config: Mapping[str, Any]) -> str:
+    """Hash of what a training was told, its seed and the machine's side left out."""
+    settings = {k: v for k, v in config["settings"].items() if k not in _NOT_TOLD}
+    return digest([settings, config["backbone"], config["data_sha256"]])
 
 
 def _rows_of(

@@ -94,6 +94,7 @@ def assembled(
         hidden = _HIDDEN / n
         stderr = max(stderr, hidden / split.reach(1.0))
         extrapolated = extrapolated and _reaching(extrapolated, nats + hidden)
+    alike = influence is None or np.array_equal(influence, pointwise)
     reach = split.reach(stderr)
     low, kind = nats - max(missing, 0.0) - reach, bound or estimator.nature.bound
     if extrapolated and saturated:
@@ -119,6 +120,7 @@ def assembled(
         extrapolated=extrapolated,
         history=tuple(history),
         gold_leak=isinstance(states, HiddenStates) and states.has_gold,
+        influence=None if alike else influence,
         split=split,
         log_posterior=log_posterior,
     )

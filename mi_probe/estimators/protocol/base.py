@@ -130,6 +130,9 @@ class Estimate:
     dependence, no estimate of I(Y;X)."""
     p_statistic: str = field(repr=False, default="estimate")
     """Name of the statistic behind ``p_value``; ``estimate`` where it is ``nats``."""
+    influence: Float[np.ndarray, " n"] | None = field(repr=False, default=None)
+    """Of each example on ``nats``, where ``pointwise`` are not independent terms; None
+    where they are."""
     split: Split | None = field(repr=False, default=None)
     """Folds of the rows, and the groups that count once in ``stderr``."""
     log_posterior: Float[np.ndarray, "n c"] | None = field(repr=False, default=None)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.protocol.base import (
@@ -72,11 +73,20 @@ class Repeated:
             stderr=stderr,
             ci=(low, high),
             pointwise=pointwise,
+            influence=_mean_influence(found),
             estimator=self,
             status=worst[0] if worst else "ok",
             extrapolated=_middle_limit(found),
             log_posterior=None,
         )
+
+
+def _mean_influence(found: list[Estimate]) -> Float[np.ndarray, " n"] | None:
+    """Of each row on the mean over splits; None where each split's terms are their own."""
+    terms = [one.pointwise if one.influence is None else one.influence for one in found]
+    if all(one.influence is None for one in found):
+        return None
+    return np.mean(terms, axis=0)
 
 
 def _middle_limit(found: list[Estimate]) -> Extrapolation | None:

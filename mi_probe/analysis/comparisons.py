@@ -1,0 +1,307 @@
+"""Every two estimates of a results folder that differ in one thing, row by row.
+
+    between      what differs
+    checkpoint   model, adapter, step or system: two networks, so not the DPI
+    system       checkpoints of different objectives, at the last step of each run
+    layer        site
+    view         all states or a pooling of one network: the DPI orders these
+    tokens       which positions Z holds
+    estimator    estimator or its settings
+    seed         seed of the critic
+
+Estimates that differ in the critic's seed alone, or that are of one training with several
+seeds, are one side of a comparison, whose interval is then over rows and seeds
+(`mi_probe.analysis.paired`).
+"""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mi_probe.analysis.labels import (
+    ESTIMATOR_KEY,
+    MODEL_KEY,
+    estimator_labels,
+    in_order,
+    model_labels,
+    view_words,
+)
+from mi_probe.analysis.multiplicity import false_discovery, holm
+from mi_probe.analysis.paired import Comparison, Scored, check_level, compare
+from mi_probe.analysis.stored import Stored, averaged
+from mi_probe.analysis.training_runs import last_steps, systems_in_order, with_runs
+from mi_probe.errors import InputError
+from mi_probe.results import read_results
+
+BETWEEN = ("checkpoint", "system", "layer", "view", "tokens", "estimator", "seed")
+"""What two sides of a comparison may differ in."""
+EACH = ("checkpoint", "layer", "view", "tokens", "estimator")
+"""Those that are compared where nothing is asked for."""
+_SAME = ("task", "split", "target", "y_kind")
+_SIDE = ("checkpoint", "layer", "view", "tokens", "estimator", "seed")
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One side of comparisons: an estimate, over its seeds and trainings."""
+
+    words: dict[str, str]
+    """What it is called, by what it may differ in."""
+    scored: list[Scored] = field(repr=False)
+    """One a training where there are several, else one a seed."""
+    row: pd.Series = field(repr=False)
+    """The first of its rows."""
+    row_ids: tuple[str, ...]
+    trainings: int
+    seeds: int
+    flagged: str
+    """The status of one of its estimates that is not ok; empty where all are."""
+
+
+def compare_results(
+    *folders: str | Path,
+    between: Sequence[str] = EACH,
+    baseline: str | None = None,
+    level: float = 0.95,
+    say: Callable[[str], object] = lambda _: None,
+) -> pd.DataFrame:
+    """The paired comparisons that results folders allow, in nats: a row a pair.
+
+    Columns: ``task``, ``split``, ``target``; ``between``, ``a``, ``b`` (what differs) and
+    ``same`` (what does not); ``a_nats``, ``b_nats``, ``difference_nats``, ``stderr_nats``,
+    ``ci_low``, ``ci_high``, ``level``, ``p_value``, ``p_holm`` (one false difference in the
+    table is as rare as it says), ``p_fdr`` (the share of false ones among those shown,
+    Benjamini and Hochberg), ``n``, ``units`` (groups, or rows), ``trainings``, ``seeds`` (those that
+    the interval is over, with those of the training), ``over`` (the same in words),
+    ``status``, ``H_Y_nats``, ``a_rows``, ``b_rows`` (their row ids).
+
+    Args:
+        folders: of results.
+        between: of `BETWEEN`; pairs differ in one of them and agree in all others.
+        baseline: name of one side, such as a model, site, view or estimator; only pairs
+            with it are compared, and it is ``b``.
+        level: of the intervals.
+        say: is told of each pair that is left out, and why.
+
+    Raises:
+        InputError: a folder without estimates, unknown words, or no pair of the same rows.
+
+    Example:
+        >>> table = compare_results("results", between=["view"])  # doctest: +SKIP
+        >>> table[table["p_holm"] <= 0.05]  # doctest: +SKIP
+    """
+    check_level(level)
+    unknown = [name for name in between if name not in BETWEEN]
+    if unknown or not between:
+        raise InputError(
+            f"between must be of {', '.join(BETWEEN)}; got "
+            f"{repr(unknown[0]) if unknown else 'none'}."
+        )
+    table = read_results(*folders)
+    stored = Stored(folders)
+    found: list[dict[str, Any]] = []
+    refused: list[str] = []
+    for what in dict.fromkeys(between):
+        sides = list(_sides(table, stored, what))
+        for one, two in _pairs(sides, what):
+            pair = _turned(one, two, what, baseline)
+            if pair is None:
+                continue
+            try:
+                compared = compare(pair[0].scored, pair[1].scored, level=level)
+            except InputError as error:
+                refused.append(str(error))
+                continue
+            found.append(_row(*pair, what, compared))
+    for line in dict.fromkeys(refused):
+        say(line)
+    if not found:
+        raise InputError(refused[0] if refused else _none(table, between, baseline))
+    made = pd.DataFrame(found)
+    place = list(made.columns).index("p_value") + 1
+    made.insert(place, "p_holm", holm(made["p_value"].tolist()))
+    made.insert(place + 1, "p_fdr", false_discovery(made["p_value"].tolist()))
+    return made
+
+
+def _none(table: pd.DataFrame, between: Sequence[str], baseline: str | None) -> str:
+    with_it = f" with '{baseline}' on one side" if baseline else ""
+    return (
+        f"results must hold two estimates{with_it} that differ in "
+        f"{' or '.join(between)} alone; of {len(table)} none do. Measure more, or choose "
+        "another --between."
+    )
+
+
+def _sides(table: pd.DataFrame, stored: Stored, what: str) -> Iterator[Side]:
+    """The estimates that may be compared, those of several seeds and trainings together."""
+    points = table.assign(
+        model_label=model_labels(table), estimator_label=estimator_labels(table)
+    )
+    points = with_runs(points)
+    if what == "system":
+        points = last_steps(points.assign(task_label=points["task"]))
+    # One training with several seeds is told by its hash; others are themselves.
+    steps = points.groupby(["training", "training_seed"])["checkpoint_step"].nunique()
+    single = (
+        set()
+        if steps.empty
+        else set(steps.groupby("training").max()[lambda s: s == 1].index)
+    )
+    points["trained"] = [
+        _trained(row, single, apart=what == "seed") for row in points.to_dict("records")
+    ]
+    keys = ["trained", "site", "view", "token_set", *ESTIMATOR_KEY, *_SAME]
+    keys += ["seed"] * (what == "seed")
+    for _, rows in _ordered(points).groupby(keys, sort=False, dropna=False):
+        side = _side(rows, stored)
+        if side is not None:
+            yield side
+
+
+def _ordered(points: pd.DataFrame) -> pd.DataFrame:
+    """Systems as the paper lists them, steps and layers upwards, all states first."""
+    rank = points[["checkpoint_step", "layer", "seed"]].astype("float64")
+    for column, order in (
+        ("objective", systems_in_order(points)),
+        ("view", in_order(points["view"])),
+        *((c, sorted(set(points[c]))) for c in ("run", "token_set", "estimator_label")),
+    ):
+        rank[column] = points[column].map(order.index)
+    by = ["objective", "run", "checkpoint_step", "layer", "view", "token_set"]
+    order = rank.sort_values([*by, "estimator_label", "seed"], kind="stable").index
+    return points.loc[order]
+
+
+def _trained(row: dict[str, Any], single: set[str], *, apart: bool) -> str:
+    """What is the same for all checkpoints that differ in their training's seed alone."""
+    if pd.isna(row["training"]) or apart:
+        return repr([row[name] for name in MODEL_KEY])
+    step = None if row["training"] in single else row["checkpoint_step"]
+    return repr([row["training"], step, row["objective"]])
+
+
+def _side(rows: pd.DataFrame, stored: Stored) -> Side | None:
+    first = rows.iloc[0]
+    trainings = rows["training_seed"].nunique()
+    model = str(first["model_label"])
+    if trainings > 1:
+        name = first["objective"] or model
+        model = f"{name} ({trainings} trainings: {', '.join(dict.fromkeys(rows['run']))})"
+    words = {
+        "checkpoint": model,
+        "layer": str(first["site"]),
+        "view": view_words(str(first["view"])),
+        "tokens": str(first["token_set"]),
+        "estimator": str(first["estimator_label"]),
+        "seed": f"seed {first['seed']}",
+    }
+    name = ", ".join([words[w] for w in _SIDE[:-1]] + [str(first["task"])])
+    scored = [stored.get(row_id, name) for row_id in rows["row_id"]]
+    kept = [one for one in scored if one is not None and np.isfinite(one.nats)]
+    if len(kept) < len(rows):
+        return None
+    if trainings > 1:
+        kept.sort(key=lambda one: one.draw[0])
+        kept = [averaged(list(of)) for _, of in groupby(kept, lambda one: one.draw[0])]
+    flagged = [status for status in rows["status"] if status != "ok"]
+    return Side(
+        words,
+        kept,
+        first,
+        tuple(rows["row_id"]),
+        trainings if rows["training_seed"].notna().any() else 0,
+        rows["seed"].nunique(),
+        flagged[0] if flagged else "",
+    )
+
+
+def _pairs(sides: Sequence[Side], what: str) -> Iterator[tuple[Side, Side]]:
+    own = "checkpoint" if what == "system" else what
+    others = [name for name in _SIDE if name not in (own, *(["seed"] * (what != "seed")))]
+    for one, two in combinations(sides, 2):
+        if one.words[own] == two.words[own]:
+            continue
+        if what == "system" and one.row["objective"] == two.row["objective"]:
+            continue
+        if all(one.words[name] == two.words[name] for name in others) and all(
+            str(one.row[name]) == str(two.row[name]) for name in _SAME
+        ):
+            yield one, two
+
+
+def _turned(
+    one: Side, two: Side, what: str, baseline: str | None
+) -> tuple[Side, Side] | None:
+    """The pair with the baseline second; None where it is of neither."""
+    if baseline is None:
+        return (
+            (two, one) if what in ("checkpoint", "system", "layer", "seed") else (one, two)
+        )
+    if _is(two, what, baseline):
+        return one, two
+    return (two, one) if _is(one, what, baseline) else None
+
+
+def _is(side: Side, what: str, name: str) -> bool:
+    own = "checkpoint" if what == "system" else what
+    raw = {
+        "checkpoint": ("model", "model_label", "run", "adapter", "objective"),
+        "layer": ("site", "layer"),
+        "view": ("view",),
+        "tokens": ("token_set",),
+        "estimator": ("estimator", "estimator_label"),
+        "seed": ("seed",),
+    }[own]
+    return name in (side.words[own], *(str(side.row[column]) for column in raw))
+
+
+def _row(a: Side, b: Side, what: str, found: Comparison) -> dict[str, Any]:
+    own = "checkpoint" if what == "system" else what
+    same = [a.words[name] for name in _SIDE if name not in (own, "seed")]
+    trainings, seeds = (min(getattr(a, w), getattr(b, w)) for w in ("trainings", "seeds"))
+    return {
+        **{name: a.row[name] for name in ("task", "split", "target")},
+        "between": what,
+        "a": a.words[own],
+        "b": b.words[own],
+        "same": ", ".join(same),
+        "a_nats": float(np.mean([one.nats for one in a.scored])),
+        "b_nats": float(np.mean([one.nats for one in b.scored])),
+        "difference_nats": found.difference,
+        "stderr_nats": found.stderr,
+        "ci_low": found.ci[0],
+        "ci_high": found.ci[1],
+        "level": found.level,
+        "p_value": found.p_value,
+        "n": found.n,
+        "units": found.units,
+        "trainings": trainings,
+        "seeds": seeds,
+        "over": _over(found, trainings, seeds),
+        "status": a.flagged or b.flagged or "ok",
+        "H_Y_nats": a.row["H_Y_nats"],
+        "a_rows": " ".join(a.row_ids),
+        "b_rows": " ".join(b.row_ids),
+    }
+
+
+def _over(found: Comparison, trainings: int, seeds: int) -> str:
+    """What the interval is over, in words."""
+    words = "rows" if found.units == found.n else f"{found.units} groups of rows"
+    if trainings > 1:
+        return f"{words} and {trainings} trainings"
+    if seeds > 1:
+        words += f" and {seeds} seeds of the critic"
+    return f"{words}; one training of each" if trainings == 1 else words
