@@ -4,6 +4,7 @@
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false, reportReturnType=false
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOptionalMemberAccess=false
 
 import matplotlib as mpl
 import pandas as pd

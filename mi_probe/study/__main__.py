@@ -5,6 +5,7 @@ writes tables, comparisons and findings. Killed, it goes on where it was. Prints
 chain that ends and where things are on stdout; everything else on stderr.
 """
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -75,15 +76,15 @@ def study(settings: Settings) -> None:
 
 
 def _print_plan(declared: Study, out: Path) -> None:
-    table = status(declared, out)
-    for line in table.to_dict("records"):
+    lines = status(declared, out).to_dict("records")
+    for line in lines:
         print(f"{line['chain']}: {line['state']}, {line['commands_done']} commands done")
-    left, known = table["seconds_left"], table["seconds_left"].notna()
-    print(f"{len(table)} chains, {int((table['state'] == 'done').sum())} done.")
-    if known.all():
-        print(f"The rest takes about {left.sum() / 60:.0f} minutes on one process.")
+    print(f"{len(lines)} chains, {sum(line['state'] == 'done' for line in lines)} done.")
+    left = [float(line["seconds_left"]) for line in lines]
+    if unlike := sum(map(math.isnan, left)):
+        print(f"Of {unlike} chains nothing alike was run yet: no forecast.")
     else:
-        print(f"Of {int((~known).sum())} chains nothing alike was run yet: no forecast.")
+        print(f"The rest takes about {sum(left) / 60:.0f} minutes on one process.")
     for one in declared.comparisons:
         kind = "primary" if one.primary else "exploratory"
         print(f"{kind} comparison, question {one.question or '-'}: {one.name}")

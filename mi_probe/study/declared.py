@@ -144,7 +144,7 @@ def _trainings(content: Mapping[str, Any]) -> Iterator[Chain]:
             # What is said of a task goes over what is said of all, and so on.
             given = {"task": task, **shared, **tasks[task], **methods[method]}
             given |= {**systems[system], "seed": seed}
-            factors = dict(
+            factors: dict[str, Any] = dict(
                 zip(
                     FACTORS,
                     (given.get("backbone", ""), task, method, system, seed),

@@ -4,6 +4,7 @@
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false, reportReturnType=false
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path

@@ -4,6 +4,7 @@
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false, reportReturnType=false
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtr, stdtrit
 
+from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.paired import Scored, compare
 from mi_probe.study.declared import FACTORS, Study
 from mi_probe.study.endpoints import Comparison, matches
@@ -186,11 +188,3 @@ def _line(one: Comparison, task: str, unit: str, found: Difference) -> dict[str,
         "trainings": found.trainings,
         "seen": found.seen,
     }
-
-
-def holm(p: np.ndarray) -> np.ndarray:
-    order = np.argsort(p)
-    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    corrected = np.empty_like(p)
-    corrected[order] = np.minimum(stepped, 1.0)
-    return corrected

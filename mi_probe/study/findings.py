@@ -13,6 +13,7 @@ No number is typed: a page that is written again from the same results is the sa
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false, reportReturnType=false
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field

@@ -9,7 +9,7 @@ read off a name.
 # pyright: reportArgumentType=false, reportReturnType=false
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from mi_probe.analysis.paired import Scored, rows_alone
+from mi_probe.analysis.paired import Scored
+from mi_probe.analysis.stored import Stored
 from mi_probe.contents import read_json, unsealed
-from mi_probe.results import read_pointwise, read_results
+from mi_probe.results import read_results
 from mi_probe.study.declared import Chain, Study
 from mi_probe.study.endpoints import Quantity
 from mi_probe.study.running import RESULTS
@@ -43,11 +44,17 @@ class Measured:
 def measured(study: Study, folder: str | Path) -> list[Measured]:
     """All finished estimates and scores of a study's folder."""
     found: list[Measured] = []
-    for chain, results in finished(study, Path(folder)):
-        table = read_results(results)
+    for chain, results in _finished(study, Path(folder)):
+        table, stored = read_results(results), Stored([results])
         for row in table.to_dict("records"):
-            found.append(_estimate(chain, results, row))
-        found.extend(_answered(chain, results, table))
+            scored = stored.get(row["row_id"], f"{chain.name}, {row['site']} {row['view']}")
+            if scored is not None:
+                told = {**chain.factors, **{name: row[name] for name in _OF_ROW}}
+                found.append(Measured("information", "nats", told, scored))
+        first = table.iloc[0]
+        like = stored.get(first["row_id"])
+        if like is not None:
+            found.extend(_answered(chain, results, like, first["y_kind"] == "classes"))
     return found
 
 
@@ -61,7 +68,7 @@ def gaps(study: Study, folder: str | Path) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def finished(study: Study, folder: Path) -> Iterator[tuple[Chain, Path]]:
+def _finished(study: Study, folder: Path) -> Iterator[tuple[Chain, Path]]:
     """The chains that have estimates, and the folders of these."""
     for chain in study.chains:
         results = folder / chain.name / RESULTS
@@ -69,53 +76,29 @@ def finished(study: Study, folder: Path) -> Iterator[tuple[Chain, Path]]:
             yield chain, results
 
 
-def _estimate(chain: Chain, results: Path, row: Mapping[str, Any]) -> Measured:
-    arrays = read_pointwise(results, row["row_id"])
-    terms = arrays["pointwise"]
-    entropy = row["H_Y_nats"]
-    scored = Scored(
-        name=f"{chain.name}, {row['site']} {row['view']}",
-        nats=row["value_nats"],
-        stderr=row["stderr"],
-        ci=(row["ci_low"], row["ci_high"]),
-        terms=terms,
-        influence=arrays.get("influence", terms),
-        split=_split(arrays, row["seed"]),
-        entropy_y=None if pd.isna(entropy) else float(entropy),
-        labels=arrays["labels"],
-        ids=arrays["ids"],
-        draw=(chain.factors["seed"], row["seed"]),
-    )
-    told = {**chain.factors, **{name: row[name] for name in _OF_ROW}}
-    return Measured("information", "nats", told, scored)
-
-
-def _answered(chain: Chain, results: Path, table: pd.DataFrame) -> Iterator[Measured]:
+def _answered(
+    chain: Chain, results: Path, like: Scored, classes: bool
+) -> Iterator[Measured]:
     """The score of the answers that a trained system gave on the measured rows."""
-    row = table.iloc[0]
-    arrays = read_pointwise(results, row["row_id"])
-    labels = arrays["labels"]
+    labels = like.labels
+    assert labels is not None
     for path in sorted((results / "answers").glob("*.json")):
         said = unsealed(read_json(path))["values"]
         if len(said) != len(labels):
             continue  # of other rows
         values = np.array([np.nan if v is None else v for v in said], dtype=float)
-        metric, terms = _terms(values, labels, classes=row["y_kind"] == "classes")
-        mean = float(terms.mean())
-        split = _split(arrays, int(row["seed"]))
-        error = split.standard_error(terms)
-        reach = split.reach(error)
-        scored = Scored(
+        metric, terms = _terms(values, labels, classes=classes)
+        mean, error = float(terms.mean()), like.split.standard_error(terms)
+        reach = like.split.reach(error)
+        scored = replace(
+            like,
             name=f"{chain.name}, answers",
             nats=mean,
             stderr=error,
             ci=(mean - reach, mean + reach),
             terms=terms,
             influence=terms,
-            split=split,
-            labels=labels,
-            ids=arrays["ids"],
-            draw=(chain.factors["seed"],),
+            entropy_y=None,
         )
         yield Measured("score", metric, dict(chain.factors), scored)
         return
@@ -130,8 +113,3 @@ def _terms(
     y = labels.astype(float)
     missed = (y - np.where(np.isnan(values), y.mean(), values)) ** 2
     return "explained variance", 1 - missed / y.var()
-
-
-def _split(arrays: Mapping[str, np.ndarray], seed: int):
-    n = len(arrays["pointwise"])
-    return rows_alone(n, seed, fold=arrays.get("fold"), group=arrays.get("group"))

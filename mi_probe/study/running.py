@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import pandas as pd
 import yaml
@@ -93,7 +93,7 @@ def run_chains(
         found = Parallel(
             n_jobs=None if distributed else jobs, return_as="generator_unordered"
         )(run(chain, str(folder), threads) for chain in chosen)
-        for outcome in _interruptible(found):
+        for outcome in _interruptible(cast(Iterator[Outcome], found)):
             outcomes.append(outcome)
             bar.update()
             failed = sum(one.state == "failed" for one in outcomes)
@@ -299,7 +299,7 @@ def _engine(engine: str, jobs: int) -> Iterator[bool]:
         context = parallel_config("threading", n_jobs=jobs) if jobs > 1 else nullcontext()
     elif engine.startswith("dask://"):
         try:
-            from distributed import Client
+            from distributed import Client  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise InputError(
                 "engine dask://HOST:PORT needs the package distributed; it is not "

@@ -9,6 +9,7 @@ each other, Holm-corrected within the column.
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false, reportReturnType=false
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportGeneralTypeIssues=false
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,9 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.paired import Scored, compare
 from mi_probe.study.endpoints import matches
-from mi_probe.study.evaluated import AVERAGE, as_share, average_of, difference, holm
+from mi_probe.study.evaluated import AVERAGE, as_share, average_of, difference
 from mi_probe.study.gathered import Measured
 
 _LEVEL = 0.05
