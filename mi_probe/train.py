@@ -25,7 +25,11 @@ def summary(trained: Trained) -> str:
     shown = ", ".join(f"{n:,} of the {name}" for name, n in parts.items())
     lines.append(f"  trained: {shown}")
     for name, found in trained.metrics.items():
-        shown = ", ".join(f"{metric} {value:.4g}" for metric, value in found.items())
+        # Some have none: the correlation of answers that are all the same.
+        shown = ", ".join(
+            f"{metric} {'none' if value is None else format(value, '.4g')}"
+            for metric, value in found.items()
+        )
         lines.append(f"  {rows[name]} rows: {shown}")
     return "\n".join([*lines, f"Checkpoint: {trained.folder}"])
 

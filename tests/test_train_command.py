@@ -1,12 +1,14 @@
 """The command: one clear line with exit code 2, or a checkpoint and what came of it."""
 
 import json
+from pathlib import Path
 
 import pytest
 from planted_tasks import classes_file
 from tiny import save_tiny
 
-from mi_probe.train import main
+from mi_probe.predgen.training import Trained
+from mi_probe.train import main, summary
 from mi_probe.train_settings import parse
 
 
@@ -91,3 +93,13 @@ def test_an_adapter_is_no_backbone(given, tmp_path, capsys):
     changed = ["--backbone", first, *given[2:], "--objective", "generator"]
     line = refused(capsys, *changed, "--out", tmp_path / "second")
     assert "backbone must be a model without an adapter" in line
+
+
+def test_a_metric_that_does_not_exist_is_said():
+    config = {
+        **{"objective": "predgen", "task": "t", "backbone": "b", "peft": "lora"},
+        **{"step": 1, "seed": 0, "reserved_ids": [1, 2], "trainable": {"adapter": 3}},
+        "metrics": {"test": {"pearson": None, "mse": 0.25}},
+    }
+    text = summary(Trained(Path("out"), config))
+    assert "2 reserved rows: pearson none, mse 0.25" in text

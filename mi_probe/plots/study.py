@@ -6,6 +6,8 @@
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
 # pyright: reportGeneralTypeIssues=false, reportOptionalMemberAccess=false
 
+import warnings
+
 import matplotlib as mpl
 import pandas as pd
 import seaborn.objects as so
@@ -53,7 +55,10 @@ def systems_figure(table: pd.DataFrame) -> Figure:
         .theme(dict(mpl.rcParams))
     )
     figure = _figure(_HEAD + _LINE * len(tasks) * (len(systems) + 1))
-    plot.on(figure).plot()
+    with warnings.catch_warnings():
+        # seaborn 0.13 still gives pandas 3 an argument that it no longer takes.
+        warnings.filterwarnings("ignore", message="The copy keyword is deprecated")
+        plot.on(figure).plot()
     for ax in figure.axes:
         ax.set_xlabel(ax.get_title())
         ax.set_title("")

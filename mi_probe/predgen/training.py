@@ -51,8 +51,11 @@ class Trained:
     """The content of its ``predgen_config.json``."""
 
     @property
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """Of the final model, on the ``validation`` and the reserved ``test`` rows."""
+    def metrics(self) -> dict[str, dict[str, float | None]]:
+        """Of the final model, on the ``validation`` and the reserved ``test`` rows.
+
+        None where there is none, as the correlation of answers that are all the same.
+        """
         return self.config["metrics"]
 
     def load(self, device: str = "cpu") -> Checkpoint:

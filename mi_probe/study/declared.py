@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -40,6 +41,13 @@ _KEYS = (
     *("study", "about", "train", "tasks", "systems", "methods", "trainings"),
     *("measure", "models", "comparisons"),
 )
+
+
+_OF_ROWS = (
+    *("data", "data_folder", "text_column", "label_column", "id_column", "group_column"),
+    *("quoting", "encoding", "label_kind", "template"),
+)
+"""What a task may say that measuring is told as well as training."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +150,7 @@ def _trainings(content: Mapping[str, Any]) -> Iterator[Chain]:
             one.get("seeds", [0]),
         ):
             # What is said of a task goes over what is said of all, and so on.
-            given = {"task": task, **shared, **tasks[task], **methods[method]}
+            given = {**_rows(task, tasks), **shared, **tasks[task], **methods[method]}
             given |= {**systems[system], "seed": seed}
             factors: dict[str, Any] = dict(
                 zip(
@@ -168,12 +176,16 @@ def _models(content: Mapping[str, Any]) -> Iterator[Chain]:
         for task in _chosen(one, "tasks", tasks, where):
             factors = {"backbone": model, "task": task, "method": "", "system": ""}
             name = _name([model, task, "as it is"])
-            steps = _steps(measure, factors, model, name)
+            steps = _steps(measure, factors, model, name, _rows(task, tasks))
             yield Chain(name, {**factors, "seed": None}, tuple(steps))
 
 
 def _steps(
-    measure: Any, factors: Mapping[str, Any], model: str | None, chain: str
+    measure: Any,
+    factors: Mapping[str, Any],
+    model: str | None,
+    chain: str,
+    rows: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Step]:
     """The steps that measure; one with ``only`` is done where its factors are named."""
     if not isinstance(measure, Sequence) or isinstance(measure, str):
@@ -188,10 +200,16 @@ def _steps(
         _known(_mapping(only, "only"), FACTORS, f"only of {command}")
         if any(factors.get(name) not in _list_of(some) for name, some in only.items()):
             continue
-        if model is not None:
-            given = {"task": factors["task"], **given}
+        given = {**rows, **given}
         _check_measure(command, given, model or "trained", chain)
         yield Step(command, given, model)
+
+
+def _rows(task: str, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What a command is told of a task's rows: a declared one's name, or a file's."""
+    given = tasks[task]
+    found = {name: given[name] for name in _OF_ROWS if name in given}
+    return found if "data" in found else {"task": task, **found}
 
 
 def _check_training(given: Mapping[str, Any], chain: str) -> None:

@@ -100,7 +100,8 @@ def run_chains(
             bar.set_postfix_str(f"{failed} failed" if failed else "")
             write_status(study, folder)
             words = f": {outcome.said}" if outcome.said else ""
-            say(f"{outcome.name}: {outcome.state} in {outcome.seconds:.0f} s{words}")
+            took = f" in {outcome.seconds:.0f} s" if outcome.state == "done" else ""
+            say(f"{outcome.name}: {outcome.state}{took}{words}")
     return outcomes
 
 
@@ -141,8 +142,10 @@ def status(study: Study, out: str | Path) -> pd.DataFrame:
                 "state": "done" if not left else "failed" if failed else "to do",
                 "command": left[0].command if left else "",
                 "commands_done": f"{at} of {len(steps)}",
-                "seconds": sum(s for _, s in steps if s is not None),
-                "seconds_left": sum(_forecast(one, chain.factors, known) for one in left),
+                "seconds": sum((s for _, s in steps if s is not None), 0.0),
+                "seconds_left": sum(
+                    (_forecast(one, chain.factors, known) for one in left), 0.0
+                ),
             }
         )
     return pd.DataFrame(lines)
@@ -165,9 +168,9 @@ def _run_chain(chain: Chain, out: str, threads: int) -> Outcome:
             continue
         said = _run_step(chain, number, step, folder, threads)
         if said is not None:
-            total = sum(s for s in _ended(chain, folder) if s is not None)
+            total = sum((s for s in _ended(chain, folder) if s is not None), 0.0)
             return Outcome(chain.name, "failed", total, f"{step.command}: {said}")
-    total = sum(s for s in _ended(chain, folder) if s is not None)
+    total = sum((s for s in _ended(chain, folder) if s is not None), 0.0)
     return Outcome(chain.name, "done", total)
 
 

@@ -1,0 +1,133 @@
+"""Declared comparisons and tables on entries whose truth is known."""
+
+import numpy as np
+import pytest
+
+from mi_probe.analysis.paired import Scored, rows_alone
+from mi_probe.plots.study import differences_figure, systems_figure
+from mi_probe.plots.style import style
+from mi_probe.study.declared import study_of
+from mi_probe.study.evaluated import evaluate
+from mi_probe.study.gathered import Measured
+from mi_probe.study.tables import TABLES, latex, markdown, wide
+
+TASKS = ("sst2", "hutto_tweets")
+STUDY = study_of(
+    {
+        "train": {"backbone": "x", "steps": 1},
+        "tasks": list(TASKS),
+        "systems": {"predictor": {"objective": "predictor"}, "predgen": {}},
+        "trainings": [{"seeds": [0, 1, 2]}],
+        "comparisons": [
+            {
+                "name": "PredGen knows more",
+                "primary": True,
+                "a": {"system": "predgen"},
+                "b": {"system": "predictor"},
+            },
+            {
+                "name": "PredGen answers better",
+                "of": "score",
+                "a": {"system": "predgen"},
+                "b": {"system": "predictor"},
+            },
+        ],
+    }
+)
+
+
+def entries(difference, n=400, spread=0.0):
+    """Both systems on both tasks: information and score of each row, by three trainings."""
+    rng = np.random.default_rng(0)
+    found = []
+    for task in TASKS:
+        rows = rng.normal(0.3, 0.3, n)
+        entropy = np.log(2) if task == "sst2" else None
+        for seed in range(3):
+            for system in ("predictor", "predgen"):
+                shift = difference * (system == "predgen") + spread * rng.normal()
+                terms = rows + rng.normal(0, 0.1, n) + shift
+                told = {
+                    **{"backbone": "x", "task": task, "method": "lora", "system": system},
+                    "seed": seed,
+                }
+                for of, metric in (("information", "nats"), ("score", "accuracy")):
+                    place = (
+                        {}
+                        if of == "score"
+                        else dict(site="final_norm", view="full", token_set="prompt")
+                    )
+                    scored = Scored(
+                        name=system,
+                        nats=float(terms.mean()),
+                        stderr=0.0,
+                        ci=(0.0, 0.0),
+                        terms=terms,
+                        influence=terms,
+                        split=rows_alone(n, 0),
+                        entropy_y=entropy if of == "information" else None,
+                        draw=(seed, 0),
+                    )
+                    found.append(Measured(of, metric, {**told, **place}, scored))
+    return found
+
+
+def test_a_difference_is_found_on_each_task_and_on_average():
+    table = evaluate(STUDY, entries(0.05))
+    assert len(table) == 2 * 3
+    of = table.set_index(["comparison", "task"])
+    for task in TASKS:
+        line = of.loc[("PredGen knows more", task)]
+        assert line["unit"] == "nats" and line["trainings"] == 3
+        assert line["low"] < 0.05 < line["high"]
+        assert line["difference"] == pytest.approx(0.05, abs=0.02)
+        assert line["p_holm"] < 0.01
+        # An interval of half-width h shows 2.8 / 1.96 h in 80 % of runs, with many rows.
+        assert line["seen"] == pytest.approx((line["high"] - line["low"]) * 0.72, rel=0.1)
+    line = of.loc[("PredGen knows more", "average")]
+    assert line["unit"] == "share of H(Y)"
+    # Of classes .05 / log 2; of scores the slope of 1 - exp(-2 I) at I = .3.
+    assert line["difference"] == pytest.approx((0.05 / np.log(2) + 0.05) / 2, abs=0.02)
+    # Holm: the primary ones of a task are two, the average is one.
+    assert of["p_holm"].ge(of["p_value"]).all()
+
+
+def test_no_difference_and_few_trainings_are_not_shown():
+    table = evaluate(STUDY, entries(0.0))
+    assert (table["p_holm"] > 0.05).all()
+    # Trainings that differ more than systems do: three of them cannot show .05.
+    wide_apart = evaluate(STUDY, entries(0.05, spread=0.1))
+    assert (wide_apart["high"] - wide_apart["low"]).min() > 0.15
+    assert (wide_apart["seen"] > 0.1).all()
+
+
+def test_the_best_is_bold_only_where_it_is_shown():
+    shown = wide(entries(0.05), TABLES[1])
+    best = shown.set_index(["system", "task"])["best"]
+    assert best[("predgen", "sst2")] and best[("predgen", "average")]
+    assert not best[("predictor", "sst2")]
+    assert not wide(entries(0.0), TABLES[1])["best"].any()
+    text = markdown(shown)
+    assert text.splitlines()[0] == "| system | sst2 | hutto_tweets | average |"
+    assert "**" in text.splitlines()[3] and "**" not in text.splitlines()[2]
+    assert "±" in text
+    source = latex(shown, "a caption with 5 % and an _")
+    assert r"\textbf{" in source and r"\toprule" in source
+    assert r"5 \% and an \_" in source and "hutto\\_tweets" in source
+    assert source.count(r"\\") == 3
+
+
+def test_figures_say_units_and_what_is_shown():
+    shown = wide(entries(0.05), TABLES[1])
+    drawn = shown.assign(
+        measure="I(Y;Z) (nats)",
+        low=shown["mean"] - shown["half_width"],
+        high=shown["mean"] + shown["half_width"],
+    )
+    with style("acl", "full"):
+        figure = systems_figure(drawn[drawn["task"] != "average"])
+        assert [ax.get_xlabel() for ax in figure.axes] == ["I(Y;Z) (nats)"]
+        table = evaluate(STUDY, entries(0.05))
+        figure = differences_figure(table)
+        assert len(figure.axes) == table["unit"].nunique()
+        assert all("95 % interval" in ax.get_xlabel() for ax in figure.axes)
