@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 EXTRAS := embedded,notebooks,test,dev
 OUT ?= results/demo
+BUDGET ?= small
+JOBS ?= 2
 SYSTEMS := predictor generator predgen
 TRAINED = $(OUT)-systems
 
@@ -17,7 +19,7 @@ MKVENV = "$(PYTHON)" -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
-.PHONY: help setup demo figures bench bench-calibration bench-speed test test-slow test-lowest constraints check clean
+.PHONY: help setup demo figures paper paper-figures bench bench-calibration bench-speed test test-slow test-lowest constraints check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' Makefile
@@ -48,6 +50,15 @@ figures: demo  ## every figure of figures/: what demo draws, an encoder, steps, 
 	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
 	$(BIN)/python -m mi_probe.figures "$(OUT)-critic" --only convergence --out figures
 	$(BIN)/python -m mi_probe.figures benchmarks --only benchmark --columns 2 --out figures
+
+paper: $(STAMP)  ## the study: BUDGET=small (an hour), cpu (many hours) or gpu; goes on where it was
+	$(BIN)/python -m mi_probe.study studies/$(BUDGET).yaml --out results/study-$(BUDGET) --jobs $(JOBS) \
+	--archive results/study-$(BUDGET).parquet
+
+paper-figures: $(STAMP)  ## tables, figures and findings of a study again, from its archive, without training
+	rm -rf results/study-$(BUDGET)-again
+	$(BIN)/python -m mi_probe.study studies/$(BUDGET).yaml --no-run --out results/study-$(BUDGET)-again \
+	--restore results/study-$(BUDGET).parquet
 
 bench: $(STAMP)  ## our estimators and other packages on the same known answers
 	$(BIN)/python benchmarks/compare.py

@@ -55,7 +55,7 @@ def entries(difference, n=400, spread=0.0):
                     place = (
                         {}
                         if of == "score"
-                        else dict(site="final_norm", view="full", token_set="prompt")
+                        else {"site": "final_norm", "view": "full", "token_set": "prompt"}
                     )
                     scored = Scored(
                         name=system,
@@ -78,7 +78,8 @@ def test_a_difference_is_found_on_each_task_and_on_average():
     of = table.set_index(["comparison", "task"])
     for task in TASKS:
         line = of.loc[("PredGen knows more", task)]
-        assert line["unit"] == "nats" and line["trainings"] == 3
+        assert line["unit"] == "nats"
+        assert line["trainings"] == 3
         assert line["low"] < 0.05 < line["high"]
         assert line["difference"] == pytest.approx(0.05, abs=0.02)
         assert line["p_holm"] < 0.01
@@ -104,16 +105,20 @@ def test_no_difference_and_few_trainings_are_not_shown():
 def test_the_best_is_bold_only_where_it_is_shown():
     shown = wide(entries(0.05), TABLES[1])
     best = shown.set_index(["system", "task"])["best"]
-    assert best[("predgen", "sst2")] and best[("predgen", "average")]
+    assert best[("predgen", "sst2")]
+    assert best[("predgen", "average")]
     assert not best[("predictor", "sst2")]
     assert not wide(entries(0.0), TABLES[1])["best"].any()
     text = markdown(shown)
     assert text.splitlines()[0] == "| system | sst2 | hutto_tweets | average |"
-    assert "**" in text.splitlines()[3] and "**" not in text.splitlines()[2]
+    assert "**" in text.splitlines()[3]
+    assert "**" not in text.splitlines()[2]
     assert "±" in text
     source = latex(shown, "a caption with 5 % and an _")
-    assert r"\textbf{" in source and r"\toprule" in source
-    assert r"5 \% and an \_" in source and "hutto\\_tweets" in source
+    assert r"\textbf{" in source
+    assert r"\toprule" in source
+    assert r"5 \% and an \_" in source
+    assert "hutto\\_tweets" in source
     assert source.count(r"\\") == 3
 
 
