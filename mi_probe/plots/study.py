@@ -11,10 +11,13 @@ import warnings
 import matplotlib as mpl
 import pandas as pd
 import seaborn.objects as so
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from mi_probe.errors import InputError
+from mi_probe.plots.marks import marker_handle
+from mi_probe.plots.parts import Entry, ceiling_handle, figure_legends, interval_handle
 from mi_probe.plots.style import REFERENCE, ViewStyle, system_label, system_style
 
 _LINE = 0.16
@@ -27,44 +30,79 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 def systems_figure(table: pd.DataFrame) -> Figure:
     """Draw systems over tasks: a panel a measure, a dot a system, with its interval.
 
+    A vertical mark at each task of a panel in nats is its H(Y), the most that can be known.
+
     Args:
         table: ``measure`` (what the x axis is, unit included), ``task``, ``system``,
-            ``mean``, ``low`` and ``high`` (95 % interval over rows and trainings).
+            ``mean``, ``low`` and ``high`` (95 % interval over rows and trainings), ``n``
+            (rows), ``trainings`` and ``H_Y_nats`` (empty where there is none).
 
     Raises:
         InputError: a column missing, or no row.
     """
-    _check(table, ("measure", "task", "system", "mean", "low", "high"))
-    systems = list(dict.fromkeys(table["system"]))
-    tasks = list(dict.fromkeys(table["task"]))
+    _check(table, ("measure", "task", "system", "mean", "low", "high", "n", "trainings"))
+    systems, tasks = (list(dict.fromkeys(table[name])) for name in ("system", "task"))
     looks = {name: _look(name, i) for i, name in enumerate(systems)}
-    shown = table.assign(system=[system_label(name) or name for name in table["system"]])
-    named = [system_label(name) or name for name in systems]
-    plot = (
-        so.Plot(shown, x="mean", y="task", color="system", marker="system")
-        .add(so.Range(linewidth=1), so.Dodge(), xmin="low", xmax="high", legend=False)
-        .add(so.Dot(pointsize=4), so.Dodge())
-        .facet("measure")
-        .share(x=False)
-        .scale(
-            color=so.Nominal([looks[n].colour for n in systems], order=named),
-            marker=so.Nominal([looks[n].marker for n in systems], order=named),
-            y=so.Nominal(order=tasks),
-        )
-        .label(y="", color="", marker="")
-        .theme(dict(mpl.rcParams))
-    )
+    rows = table.groupby("task", sort=False)["n"].first().astype(int)
+    words = {task: f"{task}\nn = {rows[task]:,}" for task in tasks}
+    measures = list(dict.fromkeys(table["measure"]))
     figure = _figure(_HEAD + _LINE * len(tasks) * (len(systems) + 1))
-    with warnings.catch_warnings():
-        # seaborn 0.13 still gives pandas 3 an argument that it no longer takes.
-        warnings.filterwarnings("ignore", message="The copy keyword is deprecated")
-        plot.on(figure).plot()
-    for ax in figure.axes:
-        ax.set_xlabel(ax.get_title())
-        ax.set_title("")
+    panels = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+    for ax, measure in zip(panels, measures, strict=True):
+        part = table[table["measure"] == measure]
+        part = part.assign(task=part["task"].map(words))
+        order = so.Nominal(order=list(words.values()))
+        plot = (
+            so.Plot(part, x="mean", y="task", color="system", marker="system")
+            .add(so.Range(linewidth=1), so.Dodge(), xmin="low", xmax="high", legend=False)
+            .add(so.Dot(pointsize=4), so.Dodge(), legend=False)
+            .scale(
+                color=so.Nominal([looks[n].colour for n in systems], order=systems),
+                marker=so.Nominal([looks[n].marker for n in systems], order=systems),
+                y=order,
+            )
+            .label(x=f"{measure}", y="")
+            .theme(dict(mpl.rcParams))
+        )
+        with warnings.catch_warnings():
+            # seaborn 0.13 still gives pandas 3 an argument that it no longer takes.
+            warnings.filterwarnings("ignore", message="The copy keyword is deprecated")
+            plot.on(ax).plot()
+        if "nats" in measure:
+            _draw_ceilings(ax, part, list(words.values()))
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.grid(visible=False)
+        ax.label_outer(remove_inner_ticks=False)
+    entries: list[Entry] = [
+        (marker_handle(looks[name]), system_label(name)) for name in systems
+    ]
+    trainings = table["trainings"]
+    many = (
+        f"{trainings.min()}"
+        if trainings.nunique() == 1
+        else (f"{trainings.min()} to {trainings.max()}")
+    )
+    entries.append(
+        (interval_handle(across=True), f"95 % interval over rows and {many} trainings")
+    )
+    if "H_Y_nats" in table and table["H_Y_nats"].notna().any():
+        entries.append((ceiling_handle(), "H(Y)"))
+    figure_legends(figure, entries)
     return figure
+
+
+def _draw_ceilings(ax: Axes, part: pd.DataFrame, tasks: list[str]) -> None:
+    """Mark H(Y) at each task that has one, where the panel reaches it."""
+    for place, task in enumerate(tasks):
+        known = part.loc[part["task"] == task, "H_Y_nats"].dropna()
+        if len(known):
+            ax.plot(
+                [known.iloc[0]] * 2,
+                [place - 0.4, place + 0.4],
+                color=REFERENCE,
+                linewidth=0.8,
+                linestyle=(0, (4, 2)),
+            )
 
 
 def differences_figure(table: pd.DataFrame) -> Figure:

@@ -26,6 +26,9 @@ class Settings:
     """What the command takes; see ``--help``."""
 
     study: list[str] = about("the study's file; usually given bare", [])
+    data_folder: str | None = about(
+        "where original files lie, of tasks that name a data_folder"
+    )
     out: str = about("the study's folder; what is done in it is kept", "results/study")
     jobs: int = about("chains side by side; cores are shared among them", 1)
     engine: str = about("'local', or dask://HOST:PORT of a cluster on this disk", "local")
@@ -51,7 +54,10 @@ def study(settings: Settings) -> None:
     if settings.jobs < 1:
         raise InputError(f"jobs must be at least 1; got {settings.jobs}.")
     shard = _shard(settings.shard)
-    declared, out = read_study(settings.study[0]), Path(settings.out)
+    declared, out = (
+        read_study(settings.study[0], data_folder=settings.data_folder),
+        Path(settings.out),
+    )
     if settings.restore is not None:
         restore(settings.restore, out)
     if settings.dry_run:

@@ -17,6 +17,7 @@ combination asked for twice is one chain.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -29,9 +30,9 @@ from mi_probe.errors import InputError
 from mi_probe.estimate_settings import Choice
 from mi_probe.estimate_settings import Settings as EstimateSettings
 from mi_probe.gap_settings import Settings as GapSettings
+from mi_probe.predgen.settings import preset
 from mi_probe.study.endpoints import Comparison, comparisons_of
 from mi_probe.token_settings import TokenSettings
-from mi_probe.train_settings import parse as parse_training
 
 MEASURES = {"estimate": EstimateSettings, "gap": GapSettings, "tokens": TokenSettings}
 """The commands that measure, and what each is told."""
@@ -87,13 +88,15 @@ class Study:
     """The content of the file."""
 
 
-def read_study(path: str | Path) -> Study:
+def read_study(path: str | Path, *, data_folder: str | None = None) -> Study:
     """Read and check a study's file.
 
     Nothing is loaded but the file: a wrong setting is said before anything is trained.
 
     Args:
         path: a YAML or JSON file.
+        data_folder: where the original files lie, of those tasks that name a
+            ``data_folder``, in place of what they name.
 
     Raises:
         InputError: if it is none, has an unknown key, names what it does not declare, or
@@ -108,12 +111,20 @@ def read_study(path: str | Path) -> Study:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         said = " ".join(str(error).split())
         raise InputError(f"study must be YAML in UTF-8; {file} is not: {said}.") from None
-    return study_of(content, str(file))
+    return study_of(content, str(file), data_folder=data_folder)
 
 
-def study_of(content: Any, where: str = "the study") -> Study:
+def study_of(
+    content: Any, where: str = "the study", *, data_folder: str | None = None
+) -> Study:
     """The study that a mapping declares; see `read_study`."""
-    _mapping(content, where)
+    content = _mapping(content, where)
+    if data_folder is not None:
+        tasks = {
+            name: {**given, "data_folder": data_folder} if "data_folder" in given else given
+            for name, given in _named(content, "tasks").items()
+        }
+        content = {**content, "tasks": tasks}
     _known(content, _KEYS, where)
     chains: dict[str, Chain] = {}
     for chain in (*_trainings(content), *_models(content)):
@@ -213,29 +224,36 @@ def _rows(task: str, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _check_training(given: Mapping[str, Any], chain: str) -> None:
+    told = dict(given)
     try:
-        parse_training(arguments(given))
-    except InputError as error:
+        preset(told.pop("preset", "default"), **told)
+    except (InputError, TypeError) as error:  # the second: a text where a number is due
         raise InputError(f"training '{chain}': {error}") from None
 
 
 def _check_measure(command: str, given: Mapping[str, Any], model: str, chain: str) -> None:
     try:
-        settings = parse_settings(
-            MEASURES[command],
-            [model, *arguments(given)],
-            program=f"python -m mi_probe.{command}",
-            description="",
-            positional="checkpoints",
-        )
-        if isinstance(settings, EstimateSettings):
-            Choice.of(settings)
-        elif isinstance(settings, GapSettings):
-            settings.asked()
-        else:
-            settings.check()
+        _read(command, model, *arguments(given))
     except InputError as error:
         raise InputError(f"{command} of '{chain}': {error}") from None
+
+
+@cache
+def _read(command: str, *line: str) -> None:
+    """Read a command's line as it would itself; most chains have the same one."""
+    settings = parse_settings(
+        MEASURES[command],
+        line,
+        program=f"python -m mi_probe.{command}",
+        description="",
+        positional="checkpoints",
+    )
+    if isinstance(settings, EstimateSettings):
+        Choice.of(settings)
+    elif isinstance(settings, GapSettings):
+        settings.asked()
+    else:
+        settings.check()
 
 
 def arguments(settings: Mapping[str, Any]) -> list[str]:

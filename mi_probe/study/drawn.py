@@ -16,10 +16,7 @@ from mi_probe.plots import save, style
 from mi_probe.plots.study import differences_figure, systems_figure
 from mi_probe.study.evaluated import AVERAGE
 
-_MEASURES = {
-    "scores": "score (accuracy, explained variance)",
-    "information": "I(Y;Z) (nats)",
-}
+_MEASURES = {"nats": "I(Y;Z) of the prompt (nats)"}
 
 
 def draw(
@@ -36,17 +33,13 @@ def draw(
 def _figures(
     tables: Mapping[str, pd.DataFrame], compared: pd.DataFrame
 ) -> Iterator[tuple[Callable[[pd.DataFrame], Figure], pd.DataFrame, str]]:
-    shown = []
-    for name, lines in tables.items():
-        lines = lines[lines["task"] != AVERAGE]
-        shown.append(
-            lines.assign(
-                measure=_MEASURES[name],
-                low=lines["mean"] - lines["half_width"],
-                high=lines["mean"] + lines["half_width"],
-            )
-        )
-    systems = pd.concat(shown, ignore_index=True)
+    shown = pd.concat(tables.values(), ignore_index=True)
+    systems = shown[shown["task"] != AVERAGE]
+    systems = systems.assign(
+        measure=[_MEASURES.get(one, one) for one in systems["measure"]],
+        low=systems["mean"] - systems["half_width"],
+        high=systems["mean"] + systems["half_width"],
+    )
     if not systems.empty:
         yield systems_figure, systems, "systems"
     if not compared.empty:

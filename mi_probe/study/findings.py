@@ -144,6 +144,8 @@ def reading(line: dict) -> str:
     """What a comparison shows, in a few words, and never more than its interval says."""
     if line["p_holm"] < 0.05:
         return "yes" if line["difference"] > 0 else "no: the opposite"
+    if line["seen"] == 0:
+        return "not shown: both say the same of every row"
     return f"not shown; {line['seen']:.3f} would be in 80 % of runs"
 
 

@@ -240,8 +240,9 @@ def _log_failed(chain: Chain, folder: Path, number: int) -> bool:
 
 
 def _defined(step: Step) -> str:
-    """What stands for a command and its settings."""
-    return digest([step.command, step.model, step.settings])
+    """What stands for a command and its settings, wherever the data lie."""
+    told = {name: value for name, value in step.settings.items() if name != "data_folder"}
+    return digest([step.command, step.model, told])
 
 
 def _step_file(chain: Chain, folder: Path, number: int) -> Path:

@@ -25,6 +25,10 @@ from mi_probe.study.endpoints import matches
 from mi_probe.study.evaluated import AVERAGE, as_share, average_of, difference
 from mi_probe.study.gathered import Measured
 
+COLUMNS = (
+    *("system", "task", "mean", "half_width", "best", "trainings", "measure"),
+    *("H_Y_nats", "n"),
+)
 _LEVEL = 0.05
 
 
@@ -55,8 +59,9 @@ TABLES = (
 def wide(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
     """A line a system, task and method: mean, half-width, and whether it is the best.
 
-    ``best`` is True where the paired differences show it to be better than each other
-    system of its column.
+    ``measure`` is nats, accuracy or explained variance, ``H_Y_nats`` the most that nats can
+    be, ``n`` the number of rows; all three are empty for an average. ``best`` is True where
+    the paired differences show it to be better than each other system of its column.
     """
     chosen = [e for e in entries if e.of == table.of and matches(e.told, table.wanted)]
     trained = [e for e in chosen if e.told["system"]]
@@ -69,7 +74,15 @@ def wide(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
         values = {name: _value([e.scored for e in side]) for name, side in systems.items()}
         best = _best({n: [e.scored for e in side] for n, side in systems.items()}, values)
         for name, (mean, half) in values.items():
-            lines.append(_line(name, task, mean, half, name == best, len(systems[name])))
+            entry = systems[name][0]
+            lines.append(
+                {
+                    **_line(name, task, mean, half, name == best, len(systems[name])),
+                    "measure": entry.metric,
+                    "H_Y_nats": entry.scored.entropy_y,
+                    "n": len(entry.scored.terms),
+                }
+            )
     for name in dict.fromkeys(name for systems in by.values() for name in systems):
         if len(by) < 2 or not all(name in systems for systems in by.values()):
             continue  # an average of fewer tasks would be of others
@@ -78,8 +91,7 @@ def wide(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
         half = math.sqrt(sum(h**2 for _, h in shares)) / len(shares)
         fewest = min(len(systems[name]) for systems in by.values())
         lines.append(_line(name, AVERAGE, mean, half, _best_on_average(name, by), fewest))
-    named = ["system", "task", "mean", "half_width", "best", "trainings"]
-    return pd.DataFrame(lines, columns=named)
+    return pd.DataFrame(lines, columns=list(COLUMNS))
 
 
 def markdown(lines: pd.DataFrame) -> str:
@@ -178,8 +190,15 @@ def _best_on_average(name: str, by: dict[str, dict[str, list[Measured]]]) -> boo
 
 def _line(
     name: str, task: str, mean: float, half: float, best: bool, trainings: int
-) -> tuple[Any, ...]:
-    return name, task, mean, half, best, trainings
+) -> dict[str, Any]:
+    return {
+        "system": name,
+        "task": task,
+        "mean": mean,
+        "half_width": half,
+        "best": best,
+        "trainings": trainings,
+    }
 
 
 def _escaped(text: str) -> str:

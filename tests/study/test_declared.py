@@ -126,7 +126,15 @@ def test_settings_as_a_command_line():
     assert arguments(given) == ["--pooling", "full,mean", "--no-series", "--sites", "8"]
 
 
-@pytest.mark.parametrize("name", ["small"])
+def test_the_user_s_folder_of_files_goes_over_the_study_s():
+    tasks = {"sst2": {"data_folder": "data"}, "hutto_tweets": {}}
+    study = study_of({**GOOD, "tasks": tasks}, data_folder="elsewhere")
+    found = {c.factors["task"]: c.steps[0].settings for c in study.chains}
+    assert found["sst2"]["data_folder"] == "elsewhere"
+    assert "data_folder" not in found["hutto_tweets"]
+
+
+@pytest.mark.parametrize("name", ["small", "cpu", "gpu"])
 def test_the_repository_s_own_studies_can_be_run(name, request):
     study = read_study(request.config.rootpath / "studies" / f"{name}.yaml")
     assert any(one.primary for one in study.comparisons)
