@@ -82,9 +82,9 @@ def compare_results(
     ``same`` (what does not); ``a_nats``, ``b_nats``, ``difference_nats``, ``stderr_nats``,
     ``ci_low``, ``ci_high``, ``level``, ``p_value``, ``p_holm`` (one false difference in the
     table is as rare as it says), ``p_fdr`` (the share of false ones among those shown,
-    Benjamini and Hochberg), ``n``, ``units`` (groups, or rows), ``trainings``, ``seeds`` (those that
-    the interval is over, with those of the training), ``over`` (the same in words),
-    ``status``, ``H_Y_nats``, ``a_rows``, ``b_rows`` (their row ids).
+    Benjamini and Hochberg), ``n``, ``units`` (groups, or rows), ``trainings``, ``seeds``
+    (numbers that the interval is over), ``over`` (the same in words), ``status``,
+    ``H_Y_nats``, ``a_rows``, ``b_rows`` (their row ids).
 
     Args:
         folders: of results.

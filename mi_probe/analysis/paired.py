@@ -223,6 +223,16 @@ def shared_split(of: Sequence[Scored]) -> Split:
     return rows_alone(n, first.split.seed, fold=folds[0] if same else None, group=group)
 
 
+def are_of_the_same_rows(of: Sequence[Scored]) -> bool:
+    """Whether these can be compared; see `check_same_rows`."""
+    try:
+        for other in of[1:]:
+            check_same_rows(of[0], other)
+    except InputError:
+        return False
+    return True
+
+
 def check_same_rows(a: Scored, b: Scored) -> None:
     """Refuse to compare estimates of other rows, or of another Y.
 

@@ -141,11 +141,13 @@ def pictures(sources: Sources, fonts: Sequence[str] = ()) -> tuple[list[Picture]
                     more = True
                     break
                 count += 1
-                made.append(_picture(drawn, f"f{len(made)}", letters))
+                made.append(_picture(drawn, f"f{len(made)}", letters, sources))
     return made, more
 
 
-def _picture(drawn: gallery.Drawn, name: str, letters: Outlines) -> Picture:
+def _picture(
+    drawn: gallery.Drawn, name: str, letters: Outlines, sources: Sources
+) -> Picture:
     plain = Kind(drawn.kind.replace("_", " ").capitalize(), "", themed=False)
     kind = KINDS.get(drawn.kind, plain)
     # What tables of tokens are of stands over the figure alone.
@@ -156,7 +158,7 @@ def _picture(drawn: gallery.Drawn, name: str, letters: Outlines) -> Picture:
     return Picture(
         title=f"{kind.title}: {where}" if where else kind.title,
         caption=kind.caption + (said if lost else ""),
-        alt=_alt(drawn.table),
+        alt=_alt(drawn.table, sources),
         svg=svg,
     )
 
@@ -174,9 +176,15 @@ def _where(table: pd.DataFrame) -> str:
     )
 
 
-def _alt(table: pd.DataFrame) -> str:
+def _alt(table: pd.DataFrame, sources: Sources) -> str:
     if "model_label" in table and "estimator_label" in table and "x" in table:
-        return " ".join(str(reading) for reading in readings(table))
+        return " ".join(str(reading) for reading in readings(table, sources.folders.paired))
+    if {"a", "b", "difference"} <= set(table):
+        return "; ".join(
+            f"{row['a']} minus {row['b']}: {fixed(row['difference'])} "
+            f"[{fixed(row['low'])}, {fixed(row['high'])}]"
+            for _, row in table.iterrows()
+        )
     if "verdict" in table:
         return " ".join(str(verdict) for verdict in table["verdict"].dropna())
     if {"gap_nats", "pooling"} <= set(table):

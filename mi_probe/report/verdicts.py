@@ -48,7 +48,10 @@ def verdict_of(sources: Sources) -> Verdict:
         gaps=gaps,
         readings=()
         if sources.points.empty
-        else (*system_readings(sources.points), *readings(sources.points)),
+        else (
+            *system_readings(sources.points, sources.folders.paired),
+            *readings(sources.points, sources.folders.paired),
+        ),
         cautions=tuple(_cautions(sources)),
     )
 
