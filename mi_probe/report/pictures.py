@@ -42,7 +42,8 @@ KINDS = {
     "profile": Kind(
         "Layer profile",
         "Held-out estimates of one network by layer, with 95 % intervals. Dashed: H(Y), "
-        "the ceiling. Grey: the same procedure with Y permuted. Diamonds: "
+        "the ceiling. Dotted: a band that holds all layers and "
+        "views at once. Grey: the same procedure with Y permuted. Diamonds: "
         "the value at n \N{RIGHTWARDS ARROW} \N{INFINITY}, another number than the "
         "bound; arrows: it is at least that.",
     ),
@@ -65,6 +66,12 @@ KINDS = {
         "Information against the metric",
         "A point a checkpoint. Both rise with training, so their going together is no "
         "proof that one brings the other.",
+    ),
+    "comparisons": Kind(
+        "Paired comparisons",
+        "Differences of two estimates of the same rows, taken row by row, with 95 % "
+        "intervals; p is corrected for all of them (Holm). Between networks the data "
+        "processing inequality says nothing.",
     ),
     "gaps": Kind(
         "Gaps",

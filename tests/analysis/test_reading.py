@@ -45,9 +45,9 @@ def test_the_best_layer_is_estimated_on_other_rows_than_it_was_chosen_on(tmp_pat
     assert peak.startswith(
         "I(Y;Z) of the best layer, chosen and estimated on different halves of the rows, "
     )
-    assert "(chosen: 3" in peak
+    assert "(chosen: " in peak
     assert "at 95 % any of 3, 6 may be the best, of 3 layers." in peak
-    assert "layer 3, the largest on all rows," in peak
+    assert ", the largest on all rows," in peak
     assert "leans high" not in peak
 
 
