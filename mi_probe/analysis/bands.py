@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from mi_probe.analysis.paired import Scored, are_of_the_same_rows
-from mi_probe.analysis.simultaneous import band_of, best_of
+from mi_probe.analysis.simultaneous import band_of, best_estimate, may_be_best
 from mi_probe.analysis.stored import Stored, averaged
 from mi_probe.analysis.summaries import PANEL, lead
 from mi_probe.analysis.units import unit_factor
@@ -55,7 +55,8 @@ def with_bands(points: pd.DataFrame, stored: Stored) -> pd.DataFrame:
         if lines.empty:
             continue
         places = panel.index.get_indexer(lines.index)
-        kept, best = best_of([cells[i] for i in places])
+        leading = [cells[i] for i in places]
+        kept, best = may_be_best(leading), best_estimate(leading)
         found.loc[lines.index[kept], "may_be_best"] = True
         found.loc[lines.index, "best_value"] = best.nats * factor
         found.loc[lines.index, "best_low"] = best.ci[0] * factor

@@ -117,8 +117,12 @@ def simultaneous(
         scored(e, f"estimate {i} ({e.estimator.name})") if isinstance(e, Estimate) else e
         for i, e in enumerate(estimates)
     ]
-    band, (best, estimate) = band_of(cells, level, seed), best_of(cells, level, seed)
-    return Simultaneous(**vars(band), best=best, best_estimate=estimate, level=level)
+    return Simultaneous(
+        **vars(band_of(cells, level, seed)),
+        best=may_be_best(cells, level, seed),
+        best_estimate=best_estimate(cells, level, seed),
+        level=level,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -153,15 +157,21 @@ def band_of(cells: Sequence[Scored], level: float = 0.95, seed: int = 0) -> Band
     )
 
 
-def best_of(
+def may_be_best(
     cells: Sequence[Scored], level: float = 0.95, seed: int = 0
-) -> tuple[Int[np.ndarray, " m"], BestEstimate]:
-    """The set of cells that may be the best, and its estimate; see `simultaneous`."""
-    split = shared_split(cells)
-    rng = np.random.default_rng([seed, 8])
+) -> Int[np.ndarray, " m"]:
+    """The set of cells that may be the best; see `simultaneous`."""
+    units = _units(cells, shared_split(cells))
     nats = np.array([cell.nats for cell in cells])
-    kept = _may_be_best(_units(cells, split), nats, level, rng)
-    return kept, _best(cells, split, level, rng)
+    return _not_exceeded(units, nats, level, np.random.default_rng([seed, 8]))
+
+
+def best_estimate(
+    cells: Sequence[Scored], level: float = 0.95, seed: int = 0
+) -> BestEstimate:
+    """The best cell's value on other rows than chose it; see `simultaneous`."""
+    rng = np.random.default_rng([seed, 9])
+    return _best(cells, shared_split(cells), level, rng)
 
 
 def _units(cells: Sequence[Scored], split: Split) -> Float[np.ndarray, "g k"]:
@@ -226,7 +236,7 @@ def _studentised(
     return mean / np.sqrt(np.maximum(variance, 1e-6) / max(g - 1, 1))
 
 
-def _may_be_best(
+def _not_exceeded(
     units: Float[np.ndarray, "g k"],
     nats: Float[np.ndarray, " k"],
     level: float,

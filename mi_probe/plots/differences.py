@@ -7,6 +7,8 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 # pyright: reportOptionalMemberAccess=false
 
+import re
+
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,11 +18,14 @@ from mi_probe.analysis.labels import short_name
 from mi_probe.errors import InputError
 from mi_probe.plots.forest import LINE, Line, draw_lines, forest_notes
 from mi_probe.plots.parts import LINE_SPACING, figure_legends, wrapped
-from mi_probe.plots.style import ViewStyle, view_styles
+from mi_probe.plots.style import view_style
 
 MOST = 36
 """Lines that a figure has at most: of more, those with the smallest p."""
-_NEEDED = ("task", "between", "a", "b", "same", "difference", "low", "high", "unit")
+_NAMES = 0.42
+"""Share of the width that names may take."""
+_HELD = ("checkpoint", "layer", "view", "tokens", "estimator")
+_NEEDED = ("task", "between", "a", "b", "difference", "low", "high", "unit")
 _NEEDED_P = ("p_value", "p_holm", "over", "n")
 
 
@@ -48,12 +53,11 @@ def difference_forest(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
         ax = plt.gca()
     drawn = _drawn(points)
-    kinds = list(dict.fromkeys(points["between"]))
-    styles: dict[str, ViewStyle] = view_styles(kinds)
-    looks = [styles[kind] for kind in drawn["between"]]
+    looks = [view_style("full")] * len(drawn)
     lines = _lines(drawn, ax.get_figure().get_figwidth())
     draw_lines(ax, drawn, lines, looks, "difference")
-    label = f"difference of estimates ({points['unit'].iloc[0]})"
+    ax.locator_params(axis="x", nbins=4)
+    label = f"difference of $I(Y;Z)$ estimates ({points['unit'].iloc[0]})"
     if len(drawn) < len(points):
         label += f"\nthe {len(drawn)} of {len(points)} with the smallest $p$"
     ax.set_xlabel(label, linespacing=LINE_SPACING)
@@ -91,18 +95,24 @@ def _lines(drawn: pd.DataFrame, inches: float) -> list[Line]:
         sizes = group["n"].dropna().unique()
         if len(sizes) == 1:
             heading += f", n = {sizes[0]:,.0f}"
-        constant = group["same"].nunique() == 1
-        if constant:
-            heading += f" ({group['same'].iloc[0]})"
+        held = [name for name in _HELD if name in group]
+        varying = [name for name in held if group[name].nunique(dropna=False) > 1]
+        constant = [name for name in held if name not in varying and name != kind]
+        told = [str(group[name].iloc[0]) for name in constant]
+        told = [word for word in told if word not in ("", "nan")]
+        heading += f" ({', '.join(told)})" if told else ""
         parts = wrapped(heading, inches, size=size).split("\n")
         lines += [Line(part, None) for part in parts]
         for i, row in group.iterrows():
             words = f"{row['a']} \N{MINUS SIGN} {row['b']}"
-            if not constant:
-                words += f", {row['same']}"
-            # A name takes half of the width at most.
-            most = int(inches / 2 / (0.0062 * size))
-            lines.append(
-                Line(words if len(words) <= most else f"{words[: most - 1]}…", int(i))
+            words = ", ".join([words, *(str(row[name]) for name in varying)])
+            # "Z - Z_mean": that they are of I(Y;Z) is said below.
+            words = re.sub(r"I\(Y;(Z\w*)\)", r"\1", words)
+            most = int(_NAMES * inches / (0.0062 * size))
+            words = (
+                words
+                if len(words) <= most
+                else f"{words[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
             )
+            lines.append(Line(words, int(i)))
     return lines

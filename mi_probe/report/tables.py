@@ -116,7 +116,7 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
 
 
 _NUMBER = {"gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"}
-_NUMBER |= {"a_nats", "b_nats", "difference_nats", "p_holm", "p_fdr"}
+_NUMBER |= {"a_value_nats", "b_value_nats", "difference_nats", "p_holm", "p_fdr"}
 _WITH_INTERVAL = ("gap_nats", "value_nats", "difference_nats")
 _TITLES = {
     "subject": "Model",
@@ -135,8 +135,8 @@ _TITLES = {
     "value_nats": "Estimate",
     "between": "Between",
     "same": "Of",
-    "a_nats": "I(a)",
-    "b_nats": "I(b)",
+    "a_value_nats": "I(a)",
+    "b_value_nats": "I(b)",
     "difference_nats": "a \N{MINUS SIGN} b",
     "p_holm": "p, Holm",
     "p_fdr": "p, FDR",
@@ -203,7 +203,16 @@ _LADDERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "Differences in nats of two estimates of the same rows, row by row. p, Holm: one "
         "false among all as rare as it says; FDR: the share of false ones among those at "
         "or below it. The data processing inequality does not order different networks.",
-        ("task", "between", "a", "b", "same", "a_nats", "b_nats", "difference_nats")
+        (
+            "task",
+            "between",
+            "a",
+            "b",
+            "same",
+            "a_value_nats",
+            "b_value_nats",
+            "difference_nats",
+        )
         + ("p_value", "p_holm", "p_fdr", "n", "over", "status"),
     ),
     "gaps": (

@@ -20,7 +20,11 @@ def rows(count=2, **more):
             "between": "checkpoint",
             "a": f"predgen {i}",
             "b": "predictor",
-            "same": "final_norm, I(Y;Z), prompt, auto",
+            "checkpoint": "",
+            "layer": ("block.1", "final_norm")[i % 2],
+            "estimator": "auto",
+            "a_value_nats": 0.4,
+            "b_value_nats": 0.3,
             "difference_nats": 0.1 - 0.09 * (i % 2),
             "ci_low": 0.06 - 0.09 * (i % 2),
             "ci_high": 0.14 - 0.09 * (i % 2),
@@ -49,9 +53,9 @@ def test_each_difference_has_a_line_its_interval_and_the_corrected_p():
     assert drawn[0][1] != "white"
     assert drawn[1][1] == "white"
     for part in (
-        "reviews, between checkpoints, n = 300",
-        "predgen 0 \N{MINUS SIGN} predictor",
-        "difference of estimates (bits)",
+        "reviews, between checkpoints, n = 300 (auto)",
+        "predgen 0 \N{MINUS SIGN} predictor, block.1",
+        "difference of $I(Y;Z)$ estimates (bits)",
         "paired over rows and 3 trainings",
         "$p$ = 0.010",
         "no difference shown",
