@@ -11,8 +11,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from mi_probe.analysis.many_cells import band_of, best_estimate, may_be_best
 from mi_probe.analysis.paired import Scored, are_of_the_same_rows
-from mi_probe.analysis.simultaneous import band_of, best_estimate, may_be_best
 from mi_probe.analysis.stored import Stored, averaged
 from mi_probe.analysis.summaries import PANEL, lead
 from mi_probe.analysis.units import unit_factor

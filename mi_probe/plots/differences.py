@@ -76,7 +76,7 @@ def difference_figure(points: pd.DataFrame) -> Figure:
     figure.set_figheight(LINE * (ax.get_ylim()[0] + 1) + 0.5)
     over = list(dict.fromkeys(points["over"]))
     words = over[0] if len(over) == 1 else "rows (and groups, seeds, trainings)"
-    figure_legends(figure, forest_notes(_drawn(points), "difference", words))
+    figure_legends(figure, forest_notes(_drawn(points), "difference", words, "Holm's $p$"))
     return figure
 
 

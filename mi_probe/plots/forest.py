@@ -232,13 +232,14 @@ def gap_figure(points: pd.DataFrame) -> Figure:
     return figure
 
 
-def forest_notes(points: pd.DataFrame, what: str, over: str) -> list[Entry]:
+def forest_notes(points: pd.DataFrame, what: str, over: str, p: str = "$p$") -> list[Entry]:
     """The legend of intervals and hollow markers.
 
     Args:
         points: with ``low``, ``high`` and, where it is known, ``p_value``.
         what: a shown one is called.
         over: the intervals are taken.
+        p: what its p-value is called.
     """
     notes: list[Entry] = []
     if points[["low", "high"]].notna().all(axis=1).any():
@@ -249,10 +250,10 @@ def forest_notes(points: pd.DataFrame, what: str, over: str) -> list[Entry]:
     if held.any():
         hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)
         unknown = points.loc[held, ["low", "high"]].isna().any(axis=1)
-        words = f"no {what} shown: interval holds 0, or $p$ > {LEVEL:g}"
+        words = f"no {what} shown: interval holds 0, or {p} > {LEVEL:g}"
         if unknown.all():
             words = "no interval"
         elif unknown.any():
-            words = f"no {what} shown: 0 in interval, none, or $p$ > {LEVEL:g}"
+            words = f"no {what} shown: 0 in interval, none, or {p} > {LEVEL:g}"
         notes.append((hollow, words))
     return notes
