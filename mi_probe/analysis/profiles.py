@@ -1,6 +1,6 @@
 """A profile: from a model and a task to a tidy table of estimates, in one call."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -32,7 +32,7 @@ class Profile(pd.DataFrame):
     """By row id."""
 
     @property
-    def _constructor(self) -> Callable[..., pd.DataFrame]:
+    def _constructor(self) -> type[pd.DataFrame]:
         # What is selected from it is a plain table.
         return pd.DataFrame
 
@@ -55,23 +55,22 @@ class Profile(pd.DataFrame):
         Raises:
             InputError: if nothing was measured so, or by several estimators or seeds.
         """
-        rows = pd.DataFrame(self[self["view"] == view])
+        rows = [row for row in self.to_dict("records") if row["view"] == view]
         for name, wanted in (("estimator", estimator), ("seed", seed)):
-            if wanted is not None:
-                rows = rows[rows[name] == wanted]
-            several = list(dict.fromkeys(rows[name]))
+            rows = [row for row in rows if wanted is None or row[name] == wanted]
+            several = list(dict.fromkeys(row[name] for row in rows))
             if len(several) > 1:
                 raise InputError(
                     f"{name} must be one of {', '.join(map(str, several))} where there are "
                     "several; got none."
                 )
-        if rows.empty:
+        if not rows:
             views = ", ".join(dict.fromkeys(self["view"]))
             raise InputError(
                 f"view must be one of {views}, measured by the estimator and seed; got "
                 f"'{view}', estimator {estimator}, seed {seed}."
             )
-        return simultaneous([self.terms[i] for i in rows["row_id"]], level=level)
+        return simultaneous([self.terms[row["row_id"]] for row in rows], level=level)
 
 
 def profile(
