@@ -81,7 +81,14 @@ def figures(settings: Settings) -> None:
     if lost:
         print(_lost_words(sorted(lost)))
     points = folders.points(settings.unit)
-    said = [] if points.empty else [*readings(points), *system_readings(points)]
+    said = (
+        []
+        if points.empty
+        else [
+            *readings(points, folders.paired),
+            *system_readings(points, folders.paired),
+        ]
+    )
     for reading in said:
         print(f"\n{reading}")
 

@@ -13,14 +13,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mi_probe.analysis.bands import with_bands
 from mi_probe.analysis.convergence import training_curves
+from mi_probe.analysis.paired import Comparison, are_of_the_same_rows, compare
+from mi_probe.analysis.stored import Stored
 from mi_probe.analysis.summaries import over_seeds
 from mi_probe.analysis.tokens.files import read_about
 from mi_probe.errors import InputError
 from mi_probe.legible import legible_table, legible_within
 from mi_probe.results import SCHEMA_VERSION, read_histories, read_results
 
-TABLES = ("gaps.csv", "capacity.csv", "noise.csv", "known_answers.csv")
+TABLES = (
+    *("gaps.csv", "capacity.csv", "noise.csv", "comparisons.csv"),
+    "known_answers.csv",
+)
 """Tables that commands other than `estimate` write: beside the rows, or alone."""
 TOKEN_COLUMNS = ("row_id", "position", "token", "label", "pointwise_nats")
 """Columns without which no token can be shown."""
@@ -39,6 +45,7 @@ _NONE_GIVEN = (
 _TEXT = (
     *("subject", "objective", "task", "site", "token_set", "pooling", "rung"),
     *("reading", "verdict", "token", "word", "predicted_word", "anchor"),
+    *("between", "a", "b", "same", "over", "status"),
 )
 _NUMBERS = (
     *("schema_version", "layer", "n_layers", "n", "n_classes", "checkpoint_step"),
@@ -86,11 +93,31 @@ class ResultFolders:
             return pd.DataFrame()
         return legible_table(read_folders(self._with_rows))
 
+    @cached_property
+    def stored(self) -> Stored:
+        """The pointwise values of the estimates; a results.csv alone has none."""
+        return Stored(path for path in self._with_rows if path.is_dir())
+
+    def paired(self, a: str, b: str) -> Comparison | None:
+        """The paired difference of two points, by their `row_ids`, in nats.
+
+        None where the pointwise values are not kept, or are of other rows.
+
+        Raises:
+            InputError: if a file of them is not what was written.
+        """
+        one, two = (self.stored.all_of(ids, ids) for ids in (a, b))
+        if not one or not two or not are_of_the_same_rows([*one, *two]):
+            return None
+        return compare(one, two)
+
     def points(self, unit: str) -> pd.DataFrame:
-        """`over_seeds` of the estimates; empty where there are none."""
+        """`over_seeds` of the estimates, `with_bands`; empty where there are none."""
         if unit not in self._points:
             rows = self.results
-            self._points[unit] = rows if rows.empty else over_seeds(rows, unit=unit)
+            self._points[unit] = (
+                rows if rows.empty else with_bands(over_seeds(rows, unit=unit), self.stored)
+            )
         return self._points[unit]
 
     def curves(self, unit: str) -> pd.DataFrame:

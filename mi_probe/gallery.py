@@ -2,6 +2,7 @@
 
     rows/ or results.csv      profiles, bars, systems, training, accuracy,
                               convergence
+    comparisons.csv           paired differences, a forest plot
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
     known_answers.csv         the benchmark of estimators
@@ -34,6 +35,7 @@ from mi_probe.plots import (
     accuracy_figure,
     bar_figure,
     convergence_figure,
+    difference_figure,
     gap_figure,
     ladder_figure,
     layer_profiles,
@@ -197,12 +199,25 @@ def _convergence(folders: ResultFolders, options: Options) -> Found:
         yield f"convergence-{task}-{model}-{estimator}", figure, first
 
 
+def _comparisons(folders: ResultFolders, options: Options) -> Found:
+    yield from _forest(folders, options, "comparisons", difference_figure)
+
+
 def _gaps(folders: ResultFolders, options: Options) -> Found:
+    yield from _forest(folders, options, "gaps", gap_figure)
+
+
+def _forest(
+    folders: ResultFolders,
+    options: Options,
+    name: str,
+    draw: Callable[[pd.DataFrame], Figure],
+) -> Found:
     """One of all, so that they are compared."""
-    table = folders.table("gaps.csv")
+    table = folders.table(f"{name}.csv")
     if not table.empty:
-        points = in_unit(table, options.unit, source="gaps.csv")
-        yield "gaps", gap_figure(points), points
+        points = in_unit(table, options.unit, source=f"{name}.csv")
+        yield name, draw(points), points
 
 
 def _capacity(folders: ResultFolders, options: Options) -> Found:
@@ -285,6 +300,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "training": Kind(_training, "no estimates at several steps of a run"),
         "accuracy": Kind(_accuracy, "no metric of systems with several values"),
         "convergence": Kind(_convergence, "no critic that was trained by epochs"),
+        "comparisons": Kind(_comparisons, "no comparisons.csv"),
         "gaps": Kind(_gaps, "no gaps.csv"),
         "capacity": Kind(_capacity, "no capacity.csv"),
         "noise": Kind(_noise, "no noise.csv"),

@@ -8,13 +8,18 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "Comparison": "paired",
     "Gap": "gap",
     "Gaps": "gap",
     "Ladder": "ladder",
+    "Simultaneous": "many_cells",
     "capacity_ladder": "capacity",
+    "compare_estimates": "paired",
+    "compare_results": "comparisons",
     "consistency": "consistency_tests",
     "dpi_gap": "dpi",
     "noise_ladder": "noise_levels",
+    "simultaneous": "many_cells",
     "with_noise": "noise",
 }
 """The module that each name comes from."""

@@ -79,12 +79,13 @@ def compare_results(
     """The paired comparisons that results folders allow, in nats: a row a pair.
 
     Columns: ``task``, ``split``, ``target``; ``between``, ``a``, ``b`` (what differs) and
-    ``same`` (what does not); ``a_nats``, ``b_nats``, ``difference_nats``, ``stderr_nats``,
+    ``same`` (what does not; each in a column too); ``a_value_nats``, ``b_value_nats``,
+    ``difference_nats``, ``stderr_nats``,
     ``ci_low``, ``ci_high``, ``level``, ``p_value``, ``p_holm`` (one false difference in the
     table is as rare as it says), ``p_fdr`` (the share of false ones among those shown,
-    Benjamini and Hochberg), ``n``, ``units`` (groups, or rows), ``trainings``, ``seeds`` (those that
-    the interval is over, with those of the training), ``over`` (the same in words),
-    ``status``, ``H_Y_nats``, ``a_rows``, ``b_rows`` (their row ids).
+    Benjamini and Hochberg), ``n``, ``units`` (groups, or rows), ``trainings``, ``seeds``
+    (numbers that the interval is over), ``over`` (the same in words), ``status``,
+    ``H_Y_nats``, ``a_rows``, ``b_rows`` (their row ids).
 
     Args:
         folders: of results.
@@ -277,8 +278,9 @@ def _row(a: Side, b: Side, what: str, found: Comparison) -> dict[str, Any]:
         "a": a.words[own],
         "b": b.words[own],
         "same": ", ".join(same),
-        "a_nats": float(np.mean([one.nats for one in a.scored])),
-        "b_nats": float(np.mean([one.nats for one in b.scored])),
+        **{name: "" if name == own else a.words[name] for name in _SIDE[:-1]},
+        "a_value_nats": float(np.mean([one.nats for one in a.scored])),
+        "b_value_nats": float(np.mean([one.nats for one in b.scored])),
         "difference_nats": found.difference,
         "stderr_nats": found.stderr,
         "ci_low": found.ci[0],

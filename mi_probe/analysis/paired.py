@@ -33,6 +33,9 @@ from mi_probe.estimators import Estimate
 from mi_probe.estimators.protocol.split import TOP, Split, codes_of
 from mi_probe.facts import amount
 
+_DECIDES = 0.1
+"""Share of the sum of squares from which one piece of evidence decides."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Scored:
@@ -223,6 +226,16 @@ def shared_split(of: Sequence[Scored]) -> Split:
     return rows_alone(n, first.split.seed, fold=folds[0] if same else None, group=group)
 
 
+def are_of_the_same_rows(of: Sequence[Scored]) -> bool:
+    """Whether these can be compared; see `check_same_rows`."""
+    try:
+        for other in of[1:]:
+            check_same_rows(of[0], other)
+    except InputError:
+        return False
+    return True
+
+
 def check_same_rows(a: Scored, b: Scored) -> None:
     """Refuse to compare estimates of other rows, or of another Y.
 
@@ -258,14 +271,15 @@ def _in_order(side: Sequence[Scored]) -> list[Scored]:
 
 
 def _error_of_rows(influence: Float[np.ndarray, " n"], split: Split) -> float:
-    """Standard error over rows: one unit more may be as far off as the farthest.
+    """Standard error over rows, and a unit more where one decides.
 
-    Where few rows decide (two critics near H(Y), few groups), those that would may be
-    missing by chance.
+    Where one holds more than a tenth of the sum of squares (two critics near H(Y), few
+    groups), others like it may be missing by chance: what it has beyond that is added.
     """
-    units = split.one_each(influence)
-    farthest = float(np.abs(units - units.mean()).max()) / len(units)
-    return math.hypot(split.standard_error(influence), farthest)
+    squares = (units := split.one_each(influence)) - units.mean()
+    squares = squares**2
+    decides = max(float(squares.max() - _DECIDES * squares.sum()), 0.0)
+    return math.hypot(split.standard_error(influence), math.sqrt(decides) / len(units))
 
 
 def _between(a: list[Scored], b: list[Scored]) -> tuple[float, float]:

@@ -117,12 +117,13 @@ def format_comparisons(table: pd.DataFrame, most: int = 40) -> str:
         table: of `mi_probe.analysis.comparisons.compare_results`.
         most: rows shown.
     """
-    order = table.sort_values("p_value", kind="stable").index[:most].sort_values()
+    rows = table.to_dict("records")
+    order = sorted(range(len(rows)), key=lambda i: rows[i]["p_value"])[:most]
     lines: list[tuple[str, ...]] = [
-        ("between", "a", "b", "of", "a - b", f"{_level(table)}% interval")
+        ("between", "a", "b", "of", "a - b", f"{100 * rows[0]['level']:g}% interval")
         + ("p", "Holm", "FDR", "over")
     ]
-    for row in table.loc[order].to_dict("records"):
+    for row in (rows[i] for i in sorted(order)):
         flag = "" if row["status"] == "ok" else f" ({row['status']})"
         lines.append(
             (
@@ -134,24 +135,19 @@ def format_comparisons(table: pd.DataFrame, most: int = 40) -> str:
             )
         )
     said = [_aligned(lines, left={0, 1, 2, 3, 9})]
-    shown = int((table["p_holm"] <= 0.05).sum())
-    found = int((table["p_fdr"] <= 0.05).sum())
+    shown, found = (sum(row[p] <= 0.05 for row in rows) for p in ("p_holm", "p_fdr"))
     said.append(
         f"{shown} of {len(table)} differences are shown at 5 % with one false among all "
         f"as rare as that (Holm); {found} at a false discovery rate of 5 %."
     )
     if len(table) > most:
         said.append(f"The {most} with the smallest p are printed.")
-    if (table["between"].isin(["checkpoint", "system"])).any():
+    if any(row["between"] in ("checkpoint", "system") for row in rows):
         said.append(
             "Checkpoints are different networks: the data processing inequality, which "
             "compares Z with g(Z) of one, says nothing of them."
         )
     return "\n".join(said)
-
-
-def _level(table: pd.DataFrame) -> str:
-    return f"{100 * float(table['level'].iloc[0]):g}"
 
 
 def _aligned(lines: Sequence[tuple[str, ...]], left: set[int]) -> str:

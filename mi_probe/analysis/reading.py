@@ -1,11 +1,12 @@
 """A figure in three plain sentences, claiming no more than its intervals carry.
 
 Two habits keep the sentences honest. A layer that was chosen because its estimate is
-the largest has an estimate that leans high, so the sentence says that it was chosen,
-of how many, and gives the final layer too, which was not. And a difference between
-views is called a gap only where the two intervals are disjoint, and then a gap of
-*usable* information at the critic's capacity: pooling may lose no Shannon information
-at all, and each estimate has a critic of its own.
+the largest has an estimate that leans high, so it is chosen on one half of the rows and
+estimated on the other, and the layers that may be the best are named; where no pointwise
+values are kept, the sentence says that it was chosen, and gives the final layer too, which
+was not. And a difference between views is called a gap only where the paired test of the
+pointwise values shows it, and then a gap of *usable* information at the critic's capacity:
+pooling may lose no Shannon information at all, and each estimate has a critic of its own.
 """
 
 # pandas ships no types of its own; what pyright infers from its source calls every
@@ -14,15 +15,18 @@ at all, and each estimate has a critic of its own.
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import pandas as pd
 
 from mi_probe.analysis.labels import view_words
-from mi_probe.analysis.summaries import PANEL
+from mi_probe.analysis.summaries import PANEL, lead
+from mi_probe.analysis.units import unit_factor
 from mi_probe.facts import fixed
 
-_LEVEL = 0.05
+LEVEL = 0.05
 STATUS_WORDS = {
     "above_ceiling": "above H(Y)",
     "diverged": "diverged",
@@ -43,12 +47,37 @@ class Reading:
         return "\n".join([f"{self.heading}:", *(f"  {line}" for line in self.lines)])
 
 
-def readings(points: pd.DataFrame) -> list[Reading]:
-    """One reading a panel (model, task, stack, estimator) of `over_seeds`' table."""
-    return [read_panel(panel) for _, panel in points.groupby(list(PANEL), sort=False)]
+class Told(Protocol):
+    """What a paired comparison says, in nats: `mi_probe.analysis.paired.Comparison`."""
+
+    @property
+    def difference(self) -> float: ...  # noqa: D102
+    @property
+    def ci(self) -> tuple[float, float]: ...  # noqa: D102
+    @property
+    def p_value(self) -> float: ...  # noqa: D102
 
 
-def read_panel(panel: pd.DataFrame) -> Reading:
+Paired: TypeAlias = Callable[[str, str], Told | None]
+"""The paired difference of two points by their ``row_ids``; None where it is unknown."""
+
+
+def untold(a: str, b: str) -> None:
+    """What is paired where no pointwise values are kept: nothing."""
+
+
+def readings(points: pd.DataFrame, paired: Paired = untold) -> list[Reading]:
+    """One reading a panel (model, task, stack, estimator) of `over_seeds`' table.
+
+    Args:
+        points: the table, `with_bands` where pointwise values are kept.
+        paired: compares two of its points, such as `ResultFolders.paired`.
+    """
+    panels = points.groupby(list(PANEL), sort=False)
+    return [read_panel(panel, paired) for _, panel in panels]
+
+
+def read_panel(panel: pd.DataFrame, paired: Paired = untold) -> Reading:
     """Peak, gap to the pooled views, and null level of one panel."""
     first = panel.iloc[0]
     stack = {"enc": ", encoder", "dec": ", decoder"}.get(first["stack"], "")
@@ -60,14 +89,11 @@ def read_panel(panel: pd.DataFrame) -> Reading:
     if drawn.empty:
         none = "No estimate has both a value and a place on the layer axis."
         return Reading(heading, (none, "No gap can be read.", _null_line(panel, None)))
-    lead = "full" if (drawn["view"] == "full").any() else ""
-    lines = drawn[drawn["view"] == lead] if lead else drawn
-    sound = lines[lines["status"] == "ok"]
-    peak = (sound if len(sound) else lines).sort_values("value").iloc[-1]
-    return Reading(
-        heading,
-        (_peak_line(lines, peak), _gap_line(drawn, peak), _null_line(panel, peak)),
-    )
+    full = drawn["view"] == "full"
+    lines = drawn[full] if full.any() else drawn
+    peak = lead(panel).sort_values("value").iloc[-1]
+    told = (_peak_line(lines, peak), _gap_line(drawn, peak, paired))
+    return Reading(heading, (*told, _null_line(panel, peak)))
 
 
 def _sample(row: pd.Series) -> str:
@@ -98,6 +124,12 @@ def _peak_line(lines: pd.DataFrame, peak: pd.Series) -> str:
         text = f"{what} at {_layer(peak)}, the only one measured: {_amount(peak)}{share}"
         return f"{text}.{_beyond(peak)}"
     among = "layers" if lines["view"].nunique() == 1 else "layers, and over views"
+    if pd.notna(peak.get("best_value")):
+        text = f"{_best_words(lines, peak, what)}, of {sites} {among}"
+        if (lines["value"] > peak["value"]).any():
+            text += ", flagged estimates left aside"
+        largest = f"{_layer(peak)}, the largest on all rows,"
+        return f"{text}.{_beyond(peak, largest)}"
     text = (
         f"{what} is largest at {_layer(peak)}: {_amount(peak)}{share}; chosen as the "
         f"largest of {sites} {among}, so it leans high"
@@ -110,15 +142,32 @@ def _peak_line(lines: pd.DataFrame, peak: pd.Series) -> str:
     return f"{text}.{_beyond(peak)}"
 
 
-def _beyond(row: pd.Series) -> str:
+def _best_words(lines: pd.DataFrame, peak: pd.Series, what: str) -> str:
+    """The best layer's value on rows that did not choose it, and which may be the best."""
+    value, unit = fixed(peak["best_value"]), peak["unit"]
+    text = (
+        f"{what} of the best layer, chosen and estimated on different halves of the rows, "
+        f"is {value} {unit} [{fixed(peak['best_low'])}, {fixed(peak['best_high'])}]"
+    )
+    share = _share(pd.Series({"ceiling": peak["ceiling"], "value": peak["best_value"]}))
+    text += f"{share} (chosen: {peak['best_layers']})"
+    kept = lines[lines["may_be_best"].astype(bool)]
+    places = list(dict.fromkeys(f"{x:g}" for x in sorted(kept["x"])))
+    if len(places) == 1:
+        return f"{text}; only layer {places[0]} may be the best at 95 %"
+    shown = ", ".join(places) if len(places) <= 8 else f"{len(places)} layers"
+    return f"{text}; at 95 % any of {shown} may be the best"
+
+
+def _beyond(row: pd.Series, who: str = "it") -> str:
     """What endless rows would give; empty where it is unknown."""
     if pd.isna(row["extrapolated"]):
         return ""
     low, high = fixed(row["extrapolated_low"]), fixed(row["extrapolated_high"])
     if row["claim"] == "at_least":
-        return f" With endless rows it is at least {low} {row['unit']}."
+        return f" With endless rows {who} is at least {low} {row['unit']}."
     return (
-        f" With endless rows it is {fixed(row['extrapolated'])} {row['unit']} "
+        f" With endless rows {who} is {fixed(row['extrapolated'])} {row['unit']} "
         f"[{low}, {high}], if the law holds that was assumed and tested."
     )
 
@@ -130,7 +179,7 @@ def _share(row: pd.Series) -> str:
     return f", {fixed(percent, 0)} % of H(Y) = {row['ceiling']:.3f}"
 
 
-def _gap_line(drawn: pd.DataFrame, peak: pd.Series) -> str:
+def _gap_line(drawn: pd.DataFrame, peak: pd.Series, paired: Paired) -> str:
     if peak["view"] != "full":
         return "I(Y;Z) of the full states was not measured, so no gap can be read."
     pooled = drawn[(drawn["x"] == peak["x"]) & (drawn["view"] != "full")]
@@ -138,10 +187,11 @@ def _gap_line(drawn: pd.DataFrame, peak: pd.Series) -> str:
         return f"No pooled view was measured at {_layer(peak)}, so no gap can be read."
     pooled = pooled.sort_values("value")
     best, worst = pooled.iloc[-1], pooled.iloc[0]
+    several = len(pooled) > 1
+    one = _verdict(peak, best, paired, 1 + several)
     amount = f"{peak['value'] - best['value']:+.3f}"
-    if len(pooled) == 1:
-        text = f"There, I(Y;Z) minus {view_words(best['view'])} is {amount}"
-        return f"{text}: {_verdict(peak, best)}."
+    if not several:
+        return f"There, I(Y;Z) minus {view_words(best['view'])} is {amount}: {one}."
     text = (
         f"There, I(Y;Z) minus the best pooled view, {view_words(best['view'])}, is {amount}"
     )
@@ -149,28 +199,38 @@ def _gap_line(drawn: pd.DataFrame, peak: pd.Series) -> str:
         f"minus the worst, {view_words(worst['view'])}, "
         f"{peak['value'] - worst['value']:+.3f}"
     )
-    one, two = _verdict(peak, best), _verdict(peak, worst)
+    two = _verdict(peak, worst, paired, 2)
     if one == two:
         return f"{text}, and {other}; for both, {one}."
     return f"{text}: {one}; {other}: {two}."
 
 
-def _verdict(full: pd.Series, pooled: pd.Series) -> str:
+def _verdict(full: pd.Series, pooled: pd.Series, paired: Paired, tests: int) -> str:
+    """What the paired test says, its p corrected for the number of tests (Bonferroni)."""
     if full["status"] != "ok" or pooled["status"] != "ok":
         return "one of the two estimates is flagged, so the difference is not read"
-    if full[["low", "high"]].isna().any() or pooled[["low", "high"]].isna().any():
-        return "no intervals, so the difference cannot be told from noise"
-    if full["low"] > pooled["high"]:
+    found = paired(str(full["row_ids"]), str(pooled["row_ids"]))
+    if found is None:
+        return "no pointwise values are kept here, so the difference is not tested"
+    p = min(tests * found.p_value, 1.0)
+    words = f"paired over rows {paired_words(found.ci, p, full['unit'])}"
+    if p > LEVEL:
+        return f"{words}: no gap is shown"
+    if found.difference > 0:
         return (
-            "the intervals are apart: a gap in the information usable at this critic's "
-            "capacity, not proof that pooling loses Shannon information"
+            f"{words}: a gap in the information usable at this critic's capacity, not "
+            "proof that pooling loses Shannon information"
         )
-    if full["high"] < pooled["low"]:
-        return (
-            "the intervals are apart the wrong way round: g(Z) cannot hold more than "
-            "Z, so the critic of Z is the weaker one"
-        )
-    return "the intervals overlap, so no gap is shown"
+    return (
+        f"{words}, the wrong way round: g(Z) cannot hold more than Z, so the critic of Z "
+        "is the weaker one"
+    )
+
+
+def paired_words(ci: tuple[float, float], p: float, unit: str) -> str:
+    """An interval of nats in the unit that is read, and p."""
+    low, high = (fixed(end * unit_factor(unit)) for end in ci)
+    return f"[{low}, {high}], " + ("p < 0.001" if p < 0.0005 else f"p = {p:.3f}")
 
 
 def _null_line(panel: pd.DataFrame, peak: pd.Series | None) -> str:
@@ -190,10 +250,10 @@ def _null_words(panel: pd.DataFrame, peak: pd.Series | None) -> str:
     known = panel[panel["null_high"].notna()]
     tested = panel[panel["p_value"].notna()]
     if known.empty and len(tested):
-        above = int((tested["p_value"] > _LEVEL).sum())
+        above = int((tested["p_value"] > LEVEL).sum())
         return (
             "Y was permuted for a cheaper statistic of dependence, which is no null of "
-            f"these values; by it {above} of {len(tested)} estimates have p > {_LEVEL}."
+            f"these values; by it {above} of {len(tested)} estimates have p > {LEVEL}."
         )
     if known.empty:
         return (

@@ -223,6 +223,15 @@ def _sorted(points: pd.DataFrame) -> pd.DataFrame:
     return points.loc[order].reset_index(drop=True)
 
 
+def lead(panel: pd.DataFrame) -> pd.DataFrame:
+    """The lines of which a panel's best layer is read: all states, or every pooled view."""
+    drawn = panel[panel["x"].notna() & panel["value"].notna()]
+    full = drawn["view"] == "full"
+    lines = drawn[full] if full.any() else drawn
+    sound = lines[lines["status"] == "ok"]
+    return sound if len(sound) else lines
+
+
 def null_band(panel: pd.DataFrame) -> pd.DataFrame:
     """Envelope over views of the permutation null: `x`, `null_mean`, `null_high`.
 

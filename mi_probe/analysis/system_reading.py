@@ -14,9 +14,10 @@ layer is the deepest measured one, fixed before any value is seen.
 import pandas as pd
 
 from mi_probe.analysis.labels import view_words
-from mi_probe.analysis.reading import Reading
+from mi_probe.analysis.reading import LEVEL, Paired, Reading, paired_words, untold
 from mi_probe.analysis.summaries import at_layer
 from mi_probe.analysis.training_runs import last_steps, systems_in_order, with_runs
+from mi_probe.analysis.units import unit_factor
 from mi_probe.facts import fixed
 
 SYSTEM_WORDS = {
@@ -33,11 +34,11 @@ def systems_table(points: pd.DataFrame, layer: int | str | None = None) -> pd.Da
 
     Of each run its last step, at one layer. Columns: ``task_label``, ``stack``,
     ``estimator_label``, ``objective``, ``run``, ``checkpoint_step``, ``site``, ``n``,
-    ``unit``, ``ceiling``; ``value``, ``low``, ``high``, ``status`` of the full states;
-    ``pooled_view``, ``pooled_value``, ``pooled_low``, ``pooled_high``, ``pooled_status``
-    of the pooled view with the largest value (which leans high where there are several);
-    ``metric``, ``metric_value``, ``parse_failure_rate``. Empty where a view was not
-    measured.
+    ``unit``, ``ceiling``; ``value``, ``low``, ``high``, ``status``, ``row_ids`` of the full
+    states; ``pooled_view``, ``pooled_value``, ``pooled_low``, ``pooled_high``,
+    ``pooled_status``, ``pooled_row_ids`` of the pooled view with the largest
+    value (which leans high where there are several); ``metric``, ``metric_value``,
+    ``parse_failure_rate``. Empty where a view was not measured.
 
     Args:
         points: of `over_seeds`.
@@ -48,7 +49,7 @@ def systems_table(points: pd.DataFrame, layer: int | str | None = None) -> pd.Da
         *(*_SCOPE, "objective", "run", "checkpoint_step", "site", "n", "unit", "ceiling"),
         *("metric", "metric_value", "parse_failure_rate"),
     ]
-    amounts = ("value", "low", "high", "status")
+    amounts = ("value", "low", "high", "status", "row_ids")
     rows = []
     for _, system in chosen.groupby([*_SCOPE, "objective", "run"], sort=False):
         row = system.iloc[0][kept].to_dict()
@@ -70,19 +71,24 @@ def systems_table(points: pd.DataFrame, layer: int | str | None = None) -> pd.Da
     return table.loc[order.index].reset_index(drop=True)
 
 
-def system_readings(points: pd.DataFrame) -> list[Reading]:
-    """One a task and estimator on which several systems were measured."""
+def system_readings(points: pd.DataFrame, paired: Paired = untold) -> list[Reading]:
+    """One a task and estimator on which several systems were measured.
+
+    Args:
+        points: of `over_seeds`.
+        paired: compares two of its points, such as `ResultFolders.paired`.
+    """
     if points.empty or not points["objective"].astype(object).fillna("").any():
         return []
     table = systems_table(points)
     return [
-        _read(group)
+        _read(group, paired)
         for _, group in table.groupby(list(_SCOPE), sort=False)
         if len(group) > 1
     ]
 
 
-def _read(group: pd.DataFrame) -> Reading:
+def _read(group: pd.DataFrame, paired: Paired) -> Reading:
     first = group.iloc[0]
     stack = {"enc": ", encoder", "dec": ", decoder"}.get(first["stack"], "")
     heading = (
@@ -90,8 +96,8 @@ def _read(group: pd.DataFrame) -> Reading:
         f"n = {int(first['n']):,}, deepest layer, last step of each"
     )
     names = _names(group)
-    full = _compared("I(Y;Z)", group, names, "")
-    pooled = _compared("The best pooled view", group, names, "pooled_")
+    full = _compared("I(Y;Z)", group, names, "", paired)
+    pooled = _compared("The best pooled view", group, names, "pooled_", paired)
     return Reading(heading, (full, pooled, _caution(group, names)))
 
 
@@ -101,7 +107,9 @@ def _names(group: pd.DataFrame) -> list[str]:
     return words.where(~several, words + " (" + group["run"] + ")").tolist()
 
 
-def _compared(what: str, group: pd.DataFrame, names: list[str], of: str) -> str:
+def _compared(
+    what: str, group: pd.DataFrame, names: list[str], of: str, paired: Paired
+) -> str:
     rows = [
         (name, row)
         for (_, row), name in zip(group.iterrows(), names, strict=True)
@@ -111,7 +119,7 @@ def _compared(what: str, group: pd.DataFrame, names: list[str], of: str) -> str:
         return f"{what} was measured of fewer than two of them, so nothing is compared."
     unit = rows[0][1]["unit"]
     parts = [_amount(name, row, of) for name, row in rows]
-    return f"{what} in {unit}: {', '.join(parts)}; {_order(rows, of)}."
+    return f"{what} in {unit}: {', '.join(parts)}; {_order(rows, of, paired)}."
 
 
 def _amount(name: str, row: pd.Series, of: str) -> str:
@@ -123,16 +131,26 @@ def _amount(name: str, row: pd.Series, of: str) -> str:
     return text if row[f"{of}status"] == "ok" else f"{text} (flagged)"
 
 
-def _order(rows: list[tuple[str, pd.Series]], of: str) -> str:
+def _order(rows: list[tuple[str, pd.Series]], of: str, paired: Paired) -> str:
+    """Whether the highest is above each other one, p corrected for every two of them."""
     if any(row[f"{of}status"] != "ok" for _, row in rows):
         return "some are flagged, so no order is read"
-    if any(pd.isna(row[f"{of}{end}"]) for _, row in rows for end in ("low", "high")):
-        return "without intervals, so no order can be told from noise"
     ranked = sorted(rows, key=lambda pair: -pair[1][f"{of}value"])
     (best, top), others = ranked[0], ranked[1:]
-    if top[f"{of}low"] > max(row[f"{of}high"] for _, row in others):
-        return f"the interval of {best} lies above all others"
-    return "the highest interval overlaps another, so which is the highest is not shown"
+    told = [paired(str(top[f"{of}row_ids"]), str(r[f"{of}row_ids"])) for _, r in others]
+    if any(one is None for one in told):
+        return "no pointwise values of the same rows are kept here, so no order is tested"
+    tests = len(rows) * (len(rows) - 1) // 2
+    known = [(min(tests * t.p_value, 1.0), t) for t in told if t is not None]
+    parts = [
+        f"minus {name} {t.difference * unit_factor(top['unit']):+.3f} "
+        f"{paired_words(t.ci, p, top['unit'])}"
+        for (name, _), (p, t) in zip(others, known, strict=True)
+    ]
+    words = f"paired over rows, {best} {', '.join(parts)}"
+    if all(p <= LEVEL and t.difference > 0 for p, t in known):
+        return f"{words}: it is above all others"
+    return f"{words}: which is the highest is not shown"
 
 
 def _caution(group: pd.DataFrame, names: list[str]) -> str:

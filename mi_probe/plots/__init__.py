@@ -9,6 +9,7 @@ Estimates pass through `over_seeds`, other tables through `in_unit` (`mi_probe.a
 
 from mi_probe.plots.bars import bar_figure, grouped_bars
 from mi_probe.plots.convergence import convergence, convergence_figure
+from mi_probe.plots.differences import difference_figure, difference_forest
 from mi_probe.plots.forest import gap_figure, gap_forest
 from mi_probe.plots.heat_map import heat_figure, heat_map
 from mi_probe.plots.ladders import ladder_figure, ladder_panels
@@ -50,6 +51,8 @@ __all__ = [
     "chosen_words",
     "convergence",
     "convergence_figure",
+    "difference_figure",
+    "difference_forest",
     "gap_figure",
     "gap_forest",
     "grouped_bars",

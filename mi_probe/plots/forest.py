@@ -1,4 +1,4 @@
-"""Values with intervals, one a line: the DPI gap, and information by token type."""
+"""Values with intervals, one a line: the DPI gap; `differences` draws on it too."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -30,7 +30,7 @@ _NEEDED = ("subject", "task", "pooling", "gap", "low", "high", "unit")
 
 
 @dataclass(frozen=True)
-class _Line:
+class Line:
     """One line of the figure: a heading over all columns, or a point of the table."""
 
     words: str
@@ -56,6 +56,27 @@ def gap_forest(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ax = plt.gca()
     lines = _lines(points, ax.get_figure().get_figwidth())
     looks = view_styles(in_order(points["pooling"]))
+    draw_lines(ax, points, lines, [looks[name] for name in points["pooling"]], "gap")
+    ax.set_xlabel(f"DPI gap $I(Y;Z)-I(Y;Z_p)$ ({points['unit'].iloc[0]})")
+    return ax
+
+
+def draw_lines(
+    ax: Axes,
+    points: pd.DataFrame,
+    lines: Sequence[Line],
+    looks: Sequence[ViewStyle],
+    value: str,
+) -> None:
+    """Headings, and points with their intervals and values, from top to bottom.
+
+    Args:
+        ax: what to draw on.
+        points: with ``low``, ``high``, where it is known ``p_value``, and the value.
+        lines: from top to bottom.
+        looks: of each point.
+        value: name of its column.
+    """
     names = []
     for place, line in enumerate(lines):
         height = float(place)
@@ -71,19 +92,16 @@ def gap_forest(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 annotation_clip=False,
             ).set_in_layout(False)
             continue
-        row = points.iloc[line.point]
         names.append((height, line.words))
         # A piece a line: headings stay free of it.
         ax.vlines(0, height - 0.5, height + 0.5, color=REFERENCE, linewidth=0.6, zorder=1)
-        _draw_point(ax, row, height, looks[row["pooling"]])
+        _draw_point(ax, points.iloc[line.point], height, looks[line.point], value)
     ax.set_yticks([h for h, _ in names], [w for _, w in names], parse_math=False)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_ylim(len(lines) - 0.4, -0.6)
-    ax.set_xlabel(f"DPI gap $I(Y;Z)-I(Y;Z_p)$ ({points['unit'].iloc[0]})")
     ax.margins(x=0.06)
     ax.locator_params(axis="x", nbins=5)
-    return ax
 
 
 def _check(points: pd.DataFrame) -> None:
@@ -97,20 +115,22 @@ def _check(points: pd.DataFrame) -> None:
         raise InputError("points hold no rows; there is nothing to draw.")
 
 
-def _draw_point(ax: Axes, row: pd.Series, height: float, look: ViewStyle) -> None:
+def _draw_point(
+    ax: Axes, row: pd.Series, height: float, look: ViewStyle, value: str
+) -> None:
     doubted = pd.notna(row.get("p_value")) and row["p_value"] > LEVEL
     known = np.isfinite(row["low"]) and not row["low"] <= 0 <= row["high"]
     shown = known and not doubted
     ends = (np.array([row["low"]]), np.array([row["high"]]))
     draw_intervals(ax, np.array([height]), *ends, look.colour, across=True)
     # Minus zero is zero.
-    words = f"{round(row['gap'], 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
-    if not np.isfinite(row["gap"]):
+    words = f"{round(row[value], 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
+    if not np.isfinite(row[value]):
         words = "no value"
     elif pd.notna(row.get("p_value")):
         words += f"  {_p_words(row['p_value'])}"
     ax.plot(
-        [row["gap"]],
+        [row[value]],
         [height],
         look.marker,
         color=look.colour,
@@ -135,26 +155,26 @@ def _p_words(p: float) -> str:
     return f"$p$ = {p:.3f}" if p >= 0.0005 else "$p$ < 0.001"
 
 
-def _lines(points: pd.DataFrame, inches: float) -> list[_Line]:
+def _lines(points: pd.DataFrame, inches: float) -> list[Line]:
     varying = [
         column
         for column in ("layer", "pooling", "token_set", "step", "seed")
         if column in points and points[column].nunique(dropna=False) > 1
     ] or ["pooling"]
-    lines: list[_Line] = []
+    lines: list[Line] = []
     table = points.reset_index(drop=True)
     for (task, subject), group in table.groupby(["task", "subject"], sort=False):
         heading = f"{short_name(str(task))}, {_subject_words(group, str(subject))}"
         heading += _sample_words(group)
         size = float(mpl.rcParams["font.size"])
         lines += [
-            _Line(part, None)
+            Line(part, None)
             for part in wrapped_text(heading, inches, size=size).split("\n")
         ]
         order = group.assign(_at=group["pooling"].map(in_order(points["pooling"]).index))
         keys = [key for key in ("step", "layer") if key in order]
         order = order.sort_values([*keys, "_at"], kind="stable")
-        lines += [_Line(_row_words(row, varying), int(i)) for i, row in order.iterrows()]
+        lines += [Line(_row_words(row, varying), int(i)) for i, row in order.iterrows()]
     return lines
 
 
@@ -208,28 +228,32 @@ def gap_figure(points: pd.DataFrame) -> Figure:
     blocks: list[Entry] = [
         (marker_handle(look), f"$g$ = {name}") for name, look in looks.items()
     ]
+    figure_legends(figure, blocks, forest_notes(points, "gap", "examples"))
+    return figure
+
+
+def forest_notes(points: pd.DataFrame, what: str, over: str, p: str = "$p$") -> list[Entry]:
+    """The legend of intervals and hollow markers.
+
+    Args:
+        points: with ``low``, ``high`` and, where it is known, ``p_value``.
+        what: a shown one is called.
+        over: the intervals are taken.
+        p: what its p-value is called.
+    """
     notes: list[Entry] = []
     if points[["low", "high"]].notna().all(axis=1).any():
-        notes.append((interval_handle(across=True), "95 % interval, paired over examples"))
+        notes.append((interval_handle(across=True), f"95 % interval, paired over {over}"))
     held = ~(points["low"] > 0) & ~(points["high"] < 0)
     if "p_value" in points:
         held |= points["p_value"].astype(float) > LEVEL
     if held.any():
         hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)
         unknown = points.loc[held, ["low", "high"]].isna().any(axis=1)
-        words = (
-            "no interval"
-            if unknown.all()
-            else f"no gap shown: interval holds 0, or $p$ > {LEVEL:g}"
-        )
-        mixed = unknown.any() and not unknown.all()
-        notes.append(
-            (
-                hollow,
-                f"no gap shown: 0 in interval, none, or $p$ > {LEVEL:g}"
-                if mixed
-                else words,
-            )
-        )
-    figure_legends(figure, blocks, notes)
-    return figure
+        words = f"no {what} shown: interval holds 0, or {p} > {LEVEL:g}"
+        if unknown.all():
+            words = "no interval"
+        elif unknown.any():
+            words = f"no {what} shown: 0 in interval, none, or {p} > {LEVEL:g}"
+        notes.append((hollow, words))
+    return notes

@@ -46,6 +46,8 @@ _BESIDE = 0.012
 """Share of the axis between two views at one layer."""
 BAND_FROM = 9
 """With at least so many layers, intervals are bands; error bars would touch."""
+BAND = (0, (1, 1.4))
+"""Dots of the lines that hold all layers and views at once."""
 NARROW = 4.5
 """Figures below this width in inches stack their panels."""
 
@@ -54,7 +56,8 @@ def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw one panel of `over_seeds`: a line a view, x = hidden_states index.
 
     H(Y) is the dashed line, named at the right edge; the grey band is the permutation
-    null, from its mean to its 95th percentile, the widest of the views. Diamonds are the
+    null, from its mean to its 95th percentile, the widest of the views. Dotted lines, where
+    `with_bands` was asked, hold all layers and views at once. Diamonds are the
     values at n -> infinity, open arrows the least that they are. Flagged
     estimates have open markers; an estimate without a value is a cross on the axis.
     Nothing is clipped.
@@ -121,6 +124,9 @@ def _draw_view(
         ax.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
     else:
         draw_intervals(ax, x, low, high, look.colour, zorder=top - 1)
+    for end in ("band_low", "band_high") if _has_band(line) else ():
+        ends = line[end].to_numpy(float)
+        ax.plot(x, ends, color=look.colour, linestyle=BAND, linewidth=0.5, zorder=1.5)
     known = np.isfinite(value)
     # Lines with a marker at every one of 31 layers hide each other: thin them out,
     # each line beginning at a layer of its own.
@@ -154,6 +160,10 @@ def _draw_view(
         clip_on=False,
         zorder=top + 1,
     )
+
+
+def _has_band(points: pd.DataFrame) -> bool:
+    return "band_low" in points and bool(points["band_low"].notna().any())
 
 
 def _label_axes(ax: Axes, placed: pd.DataFrame) -> None:
@@ -237,6 +247,9 @@ def _note_entries(placed: pd.DataFrame) -> list[Entry]:
         label = null_label(placed, "mean to ", "95th percentile")
         entries.append((Patch(facecolor=NULL_FILL, edgecolor="0.72"), label))
     entries.append((_interval_handle(placed), interval_label(placed)))
+    if _has_band(placed):
+        dots = Line2D([], [], color="0.15", linestyle=BAND, linewidth=0.7)
+        entries.append((dots, "95 % band, all layers and views at once"))
     entries += extrapolation_entries(placed)
     entries.append((flag_handle(), flag_label(placed)))
     if placed["value"].isna().any():

@@ -42,7 +42,8 @@ KINDS = {
     "profile": Kind(
         "Layer profile",
         "Held-out estimates of one network by layer, with 95 % intervals. Dashed: H(Y), "
-        "the ceiling. Grey: the same procedure with Y permuted. Diamonds: "
+        "the ceiling. Dotted: a band that holds all layers and "
+        "views at once. Grey: the same procedure with Y permuted. Diamonds: "
         "the value at n \N{RIGHTWARDS ARROW} \N{INFINITY}, another number than the "
         "bound; arrows: it is at least that.",
     ),
@@ -65,6 +66,12 @@ KINDS = {
         "Information against the metric",
         "A point a checkpoint. Both rise with training, so their going together is no "
         "proof that one brings the other.",
+    ),
+    "comparisons": Kind(
+        "Paired comparisons",
+        "Differences of two estimates of the same rows, taken row by row, with 95 % "
+        "intervals; p is corrected for all of them (Holm). Between networks the data "
+        "processing inequality says nothing.",
     ),
     "gaps": Kind(
         "Gaps",
@@ -141,11 +148,13 @@ def pictures(sources: Sources, fonts: Sequence[str] = ()) -> tuple[list[Picture]
                     more = True
                     break
                 count += 1
-                made.append(_picture(drawn, f"f{len(made)}", letters))
+                made.append(_picture(drawn, f"f{len(made)}", letters, sources))
     return made, more
 
 
-def _picture(drawn: gallery.Drawn, name: str, letters: Outlines) -> Picture:
+def _picture(
+    drawn: gallery.Drawn, name: str, letters: Outlines, sources: Sources
+) -> Picture:
     plain = Kind(drawn.kind.replace("_", " ").capitalize(), "", themed=False)
     kind = KINDS.get(drawn.kind, plain)
     # What tables of tokens are of stands over the figure alone.
@@ -156,7 +165,7 @@ def _picture(drawn: gallery.Drawn, name: str, letters: Outlines) -> Picture:
     return Picture(
         title=f"{kind.title}: {where}" if where else kind.title,
         caption=kind.caption + (said if lost else ""),
-        alt=_alt(drawn.table),
+        alt=_alt(drawn.table, sources),
         svg=svg,
     )
 
@@ -174,9 +183,15 @@ def _where(table: pd.DataFrame) -> str:
     )
 
 
-def _alt(table: pd.DataFrame) -> str:
+def _alt(table: pd.DataFrame, sources: Sources) -> str:
     if "model_label" in table and "estimator_label" in table and "x" in table:
-        return " ".join(str(reading) for reading in readings(table))
+        return " ".join(str(reading) for reading in readings(table, sources.folders.paired))
+    if {"a", "b", "difference"} <= set(table):
+        return "; ".join(
+            f"{row['a']} minus {row['b']}: {fixed(row['difference'])} "
+            f"[{fixed(row['low'])}, {fixed(row['high'])}]"
+            for _, row in table.iterrows()
+        )
     if "verdict" in table:
         return " ".join(str(verdict) for verdict in table["verdict"].dropna())
     if {"gap_nats", "pooling"} <= set(table):

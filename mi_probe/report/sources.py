@@ -18,8 +18,9 @@ from mi_probe.legible import legible_within
 from mi_probe.results import read_runs
 
 GAP_COLUMNS = ("task", "pooling", "gap_nats", "ci_low", "ci_high", "verdict")
+PAIR_COLUMNS = ("task", "between", "a", "b", "same", "difference_nats", "p_holm")
 RUNG_COLUMNS = ("task", "pooling", "full_nats", "pooled_nats", "gap_nats")
-"""Columns without which no gap, and no rung of a ladder, can be shown."""
+"""Columns without which no gap, no pair, and no rung of a ladder, can be shown."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Sources:
     """All that a page is made of. Tables that were not there are empty."""
 
     folders: ResultFolders
+    comparisons: pd.DataFrame
     gaps: pd.DataFrame
     capacity: pd.DataFrame
     noise: pd.DataFrame
@@ -66,6 +68,7 @@ def read_sources(folders: Sequence[str]) -> Sources:
     places = [path for path in found.paths if path.is_dir()]
     sources = Sources(
         folders=found,
+        comparisons=_checked(found, "comparisons.csv", PAIR_COLUMNS),
         gaps=_checked(found, "gaps.csv", GAP_COLUMNS),
         capacity=_checked(found, "capacity.csv", (*RUNG_COLUMNS, "rung")),
         noise=_checked(found, "noise.csv", (*RUNG_COLUMNS, "sigma")),

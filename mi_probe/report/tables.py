@@ -55,11 +55,14 @@ def estimates_table(points: pd.DataFrame) -> Table:
         Column("Estimator", chosen=True),
         Column("Estimate", number=True),
         Column("95 % interval", number=True),
+        Column("All at once", number=True),
         Column("% of H(Y)", number=True),
         Column("H(Y)", number=True),
         Column("n \N{RIGHTWARDS ARROW} \N{INFINITY}", number=True),
         Column("Null, high", number=True),
         Column("p", number=True),
+        Column("p, of all", number=True),
+        Column("FDR", number=True),
         Column("Rows", number=True),
         Column("Seeds", number=True),
         Column("Status", chosen=True),
@@ -72,7 +75,9 @@ def estimates_table(points: pd.DataFrame) -> Table:
         "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the extrapolated value, or after "
         "\N{GREATER-THAN OR EQUAL TO} the least that it claims. Null, high: the 95th "
         "percentile with Y permuted, where that is of the same estimate; p: of its own or "
-        "of a cheaper statistic.",
+        "of a cheaper statistic. All at once: a 95 % band that holds all layers and views "
+        "of a model and estimator together. p, of all: that its bound is 0 or less, with "
+        "one false among all of them as rare as it says; FDR: the same by share.",
         columns,
         tuple(rows),
         max(0, len(points) - MOST_ROWS),
@@ -96,11 +101,14 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
         text(row["estimator_label"]),
         number(row["value"]),
         interval(row["low"], row["high"]),
+        interval(row["band_low"], row["band_high"]),
         number(share, 0),
         number(row["ceiling"]),
         limit,
         number(row["null_high"]),
         number(row["p_value"]),
+        number(row["p_family"]),
+        number(row["p_fdr"]),
         whole(row["n"]),
         whole(row["n_seeds"]),
         status(row["status"]),
@@ -108,6 +116,8 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
 
 
 _NUMBER = {"gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"}
+_NUMBER |= {"a_value_nats", "b_value_nats", "difference_nats", "p_holm", "p_fdr"}
+_WITH_INTERVAL = ("gap_nats", "value_nats", "difference_nats")
 _TITLES = {
     "subject": "Model",
     "task": "Task",
@@ -123,6 +133,14 @@ _TITLES = {
     "pooled_nats": "I(Y;Z_p)",
     "gap_nats": "Gap",
     "value_nats": "Estimate",
+    "between": "Between",
+    "same": "Of",
+    "a_value_nats": "I(a)",
+    "b_value_nats": "I(b)",
+    "difference_nats": "a \N{MINUS SIGN} b",
+    "p_holm": "p, Holm",
+    "p_fdr": "p, FDR",
+    "over": "Interval over",
     "p_value": "p",
     "H_Y_nats": "H(Y)",
     "n": "Rows",
@@ -153,14 +171,14 @@ def plain_table(
     for column in shown:
         kind = column in _NUMBER or column in _COUNTS
         heads.append(Column(_TITLES.get(column, column), number=kind))
-        if column in ("gap_nats", "value_nats") and has_interval:
+        if column in _WITH_INTERVAL and has_interval:
             heads.append(Column("95 % interval", number=True))
     rows = []
     for _, row in table.head(MOST_ROWS).iterrows():
         cells: list[Cell] = []
         for column in shown:
             cells.append(_cell(column, row[column]))
-            if column in ("gap_nats", "value_nats") and has_interval:
+            if column in _WITH_INTERVAL and has_interval:
                 cells.append(interval(row["ci_low"], row["ci_high"]))
         rows.append(tuple(cells))
     left = max(0, len(table) - MOST_ROWS)
@@ -180,6 +198,23 @@ def _cell(column: str, value: Any) -> Cell:
 _WHERE = ("subject", "objective", "step", "task", "site", "layer", "token_set", "pooling")
 _GAP = ("full_nats", "pooled_nats", "gap_nats")
 _LADDERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "comparisons": (
+        "Paired comparisons",
+        "Differences in nats of two estimates of the same rows, row by row. p, Holm: one "
+        "false among all as rare as it says; FDR: the share of false ones among those at "
+        "or below it. The data processing inequality does not order different networks.",
+        (
+            "task",
+            "between",
+            "a",
+            "b",
+            "same",
+            "a_value_nats",
+            "b_value_nats",
+            "difference_nats",
+        )
+        + ("p_value", "p_holm", "p_fdr", "n", "over", "status"),
+    ),
     "gaps": (
         "Gaps",
         "I(Y;Z|Z_p) in nats, from paired held-out values. p: conditional randomisation, Y "

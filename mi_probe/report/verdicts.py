@@ -48,7 +48,10 @@ def verdict_of(sources: Sources) -> Verdict:
         gaps=gaps,
         readings=()
         if sources.points.empty
-        else (*system_readings(sources.points), *readings(sources.points)),
+        else (
+            *system_readings(sources.points, sources.folders.paired),
+            *readings(sources.points, sources.folders.paired),
+        ),
         cautions=tuple(_cautions(sources)),
     )
 
@@ -74,8 +77,9 @@ def _gap(row: pd.Series) -> GapVerdict:
 def _headline(gaps: tuple[GapVerdict, ...]) -> str:
     if not gaps:
         return (
-            "No paired gap was measured, so nothing is said here of what pooling loses "
-            "beyond comparing intervals; mi_probe.analysis.dpi_gap measures it."
+            "No gap was measured as one quantity; what is said below of pooled views rests "
+            "on paired differences of estimates whose critics learned apart. "
+            "mi_probe.analysis.dpi_gap measures it."
         )
     shown = [gap for gap in gaps if gap.shown]
     if not shown:

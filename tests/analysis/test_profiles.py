@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from fakes import ANYTHING
+from fakes import ANYTHING, estimate_of
 
 from mi_probe.analysis.cells import cells, subject_of
 from mi_probe.analysis.measuring import check_task, measure
@@ -270,3 +270,54 @@ def test_an_anchor_that_is_not_measured_is_named(tiny_backbone):
     )
     with pytest.raises(InputError, match=r"anchor must be measured .* 'block\.0'"):
         next(asked)
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """Terms that rise with the layer's first number, on rows that all layers share."""
+
+    name = "noisy"
+    nature = ANYTHING
+
+    def estimate(self, x, y, *, groups=None, seed=0):
+        rng = np.random.default_rng(seed)
+        level = 0.3 if isinstance(x, HiddenStates) else 0.1
+        return estimate_of(level + 0.1 * rng.standard_normal(len(y)), seed=seed)
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_profile_tells_its_layers_together(tiny_backbone, tmp_path, kept):
+    asked = {
+        "sites": ["embed", "block.1", "final_norm"],
+        "views": ("full", "mean"),
+        "estimators": {"noisy": Noisy()},
+        "progress": False,
+        "out": str(tmp_path / "out") if kept else None,
+    }
+    backbone, task = tiny_backbone("llama"), make_task(60)
+    table = profile(backbone, task, **asked)
+    found = table.simultaneous()
+    assert found.low.shape == (3,)
+    assert found.best.tolist() == [0, 1, 2]
+    assert found.best_estimate.nats == pytest.approx(0.3, abs=0.05)
+    assert table.simultaneous(view="mean").best_estimate.nats < 0.15
+    assert type(table[table["view"] == "full"]) is not type(table)
+    with pytest.raises(InputError, match="view must be one of full, mean"):
+        table.simultaneous(view="last")
+    if kept:  # nothing is measured again, and it is the same
+        again = profile(backbone, task, **asked).simultaneous()
+        assert again.low.tolist() == found.low.tolist()
+
+
+def test_a_profile_of_several_seeds_asks_which(tiny_backbone):
+    table = profile(
+        *(tiny_backbone("llama"), make_task(60)),
+        sites=["embed"],
+        views=("mean",),
+        estimators={"noisy": Noisy()},
+        seeds=(0, 1),
+        progress=False,
+    )
+    with pytest.raises(InputError, match="seed must be one of 0, 1"):
+        table.simultaneous(view="mean")
+    assert len(table.simultaneous(view="mean", seed=1).low) == 1

@@ -1,13 +1,29 @@
 import math
 
+import numpy as np
+from kept_results import keep
 from result_rows import grid, row, table
 
 from mi_probe.analysis.reading import readings
 from mi_probe.analysis.summaries import over_seeds
+from mi_probe.folder_tables import ResultFolders
 
 
 def lines(*rows):
     (reading,) = readings(over_seeds(table(*rows)))
+    return reading.lines
+
+
+def kept_lines(folder, *cells, unit="nats"):
+    """The reading of estimates whose terms are kept: a value, a layer and a view each."""
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal(400)
+    for value, layer, view, *more in cells:
+        terms = value + 0.5 * shared + 0.1 * rng.standard_normal(400)
+        told = {"layer": layer, "view": view} | (more[0] if more else {})
+        keep(folder, terms, **told)
+    folders = ResultFolders([folder])
+    (reading,) = readings(folders.points(unit), folders.paired)
     return reading.lines
 
 
@@ -24,33 +40,55 @@ def test_one_layer_was_not_chosen():
     assert "chosen" not in peak
 
 
-def test_overlapping_intervals_show_no_gap():
-    _, gap, _ = lines(row(0.30), row(0.27, view="mean"))
-    assert "+0.030" in gap
-    assert "overlap, so no gap is shown" in gap
+def test_the_best_layer_is_estimated_on_other_rows_than_it_was_chosen_on(tmp_path):
+    peak, _, _ = kept_lines(tmp_path, (0.2, 0, "full"), (0.4, 3, "full"), (0.39, 6, "full"))
+    assert peak.startswith(
+        "I(Y;Z) of the best layer, chosen and estimated on different halves of the rows, "
+    )
+    assert "(chosen: " in peak
+    assert "at 95 % any of 3, 6 may be the best, of 3 layers." in peak
+    assert ", the largest on all rows," in peak
+    assert "leans high" not in peak
+
+
+def test_a_clear_best_layer_is_the_only_one_that_may_be(tmp_path):
+    peak, _, _ = kept_lines(tmp_path, (0.1, 3, "full"), (0.4, 6, "full"), unit="bits")
+    assert "only layer 6 may be the best at 95 %, of 2 layers" in peak
+    assert " bits [" in peak
+
+
+def test_a_difference_that_the_intervals_hide_is_seen_by_the_pairs(tmp_path):
+    _, gap, _ = kept_lines(tmp_path, (0.34, 6, "full"), (0.27, 6, "mean"))
+    assert "paired over rows [0.0" in gap
+    assert "p < 0.001: a gap in the information usable at this critic's capacity" in gap
+    assert "not proof that pooling loses Shannon information" in gap
+
+
+def test_a_small_difference_is_no_gap(tmp_path):
+    _, gap, _ = kept_lines(tmp_path, (0.300, 6, "full"), (0.300, 6, "mean"))
+    assert "no gap is shown" in gap
     assert "usable" not in gap
 
 
-def test_disjoint_intervals_are_a_gap_of_usable_information_only():
-    _, gap, _ = lines(row(0.30), row(0.1, view="mean"))
-    assert "usable at this critic's capacity, not proof" in gap
+def test_best_and_worst_pooled_views_have_a_verdict_each(tmp_path):
+    cells = ((0.30, 6, "full"), (0.30, 6, "mean"), (0.1, 6, "last"))
+    _, gap, _ = kept_lines(tmp_path, *cells)
+    best, worst = gap.split("minus the worst")
+    assert "best pooled view, I(Y;Z_mean), is " in best
+    assert best.rstrip("; ").endswith("no gap is shown")
+    assert ", I(Y;Z_last), +0.19" in worst
+    assert "a gap in the information" in worst
 
 
-def test_best_and_worst_pooled_views_have_a_verdict_each():
-    _, gap, _ = lines(row(0.30), row(0.29, view="mean"), row(0.1, view="last"))
-    assert "best pooled view, I(Y;Z_mean), is +0.010: the intervals overlap" in gap
-    assert "worst, I(Y;Z_last), +0.200: the intervals are apart: a gap" in gap
-
-
-def test_a_pooled_view_above_the_full_one_convicts_the_critic():
-    _, gap, _ = lines(row(0.1), row(0.3, view="mean"))
+def test_a_pooled_view_above_the_full_one_convicts_the_critic(tmp_path):
+    _, gap, _ = kept_lines(tmp_path, (0.1, 6, "full"), (0.3, 6, "mean"))
     assert "wrong way round" in gap
     assert "critic of Z is the weaker one" in gap
 
 
-def test_without_intervals_or_pooled_views_or_full_states_nothing_is_claimed():
-    blank = {"stderr": math.nan, "ci_low": None, "ci_high": None}
-    assert "cannot be told" in lines(row(0.3, **blank), row(0.1, view="mean"))[1]
+def test_without_terms_or_pooled_views_or_full_states_nothing_is_claimed():
+    alone = lines(row(0.3), row(0.1, view="mean"))[1]
+    assert "+0.200: no pointwise values are kept here" in alone
     assert "No pooled view was measured" in lines(row(0.3))[1]
     assert "was not measured, so no gap" in lines(row(0.3, view="mean"))[1]
 

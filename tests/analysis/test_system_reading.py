@@ -1,10 +1,13 @@
 """Systems side by side: what is compared, and that it is no inequality."""
 
+import numpy as np
 import pandas as pd
+from kept_results import keep
 from result_rows import row, table
 
 from mi_probe.analysis.summaries import over_seeds
 from mi_probe.analysis.system_reading import system_readings, systems_table
+from mi_probe.folder_tables import ResultFolders
 
 
 def systems(*, low: float = 0.3, **more):
@@ -63,7 +66,7 @@ def test_the_reading_names_the_highest_and_what_it_is_not():
     (reading,) = system_readings(points(*systems()))
     full, pooled, caution = reading.lines
     assert "Predictor 0.300 [0.280, 0.320], Generator 0.305" in full
-    assert "the interval of PredGen lies above all others" in full
+    assert "no pointwise values of the same rows are kept here" in full
     assert "PredGen, I(Y;Z_last), 0.450" in pooled
     assert "the data processing inequality does not order" in caution
     assert "accuracy on these rows: Predictor 0.800, Generator 0.900, PredGen 0.950" in (
@@ -72,9 +75,27 @@ def test_the_reading_names_the_highest_and_what_it_is_not():
     assert "(2% unreadable)" in caution
 
 
-def test_overlapping_intervals_show_no_order():
-    (reading,) = system_readings(points(*systems(low=0.49)))
-    assert "which is the highest is not shown" in reading.lines[0]
+def kept(folder, *, low):
+    """The first line of the reading of three systems whose terms are kept."""
+    rng = np.random.default_rng(0)
+    shared = rng.standard_normal(300)
+    for name, value in (("predictor", low), ("predgen", 0.5), ("generator", low)):
+        terms = value + shared + 0.2 * rng.standard_normal(300)
+        keep(folder, terms, model=f"runs/{name}", objective=name)
+    folders = ResultFolders([folder])
+    (reading,) = system_readings(folders.points("nats"), folders.paired)
+    return reading.lines[0]
+
+
+def test_pairs_show_the_highest_though_the_intervals_overlap(tmp_path):
+    line = kept(tmp_path, low=0.42)
+    assert "paired over rows, PredGen minus " in line
+    assert "minus Predictor +0." in line
+    assert line.endswith("it is above all others.")
+
+
+def test_equal_systems_have_no_order(tmp_path):
+    assert "which is the highest is not shown" in kept(tmp_path, low=0.5)
 
 
 def test_a_flagged_estimate_is_not_ordered():

@@ -155,7 +155,7 @@ def test_estimates_alone_are_enough(tmp_path, capsys):
     out = tmp_path / "r.html"
     assert main([str(folder), "--out", str(out)]) == 0
     page = out.read_text(encoding="utf-8")
-    assert "No paired gap was measured" in page
+    assert "No gap was measured as one quantity" in page
     assert 'id="tokens"' not in page
     assert "no record of its runs" in page
     assert page.count("<figure>") == 2

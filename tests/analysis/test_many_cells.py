@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from fakes import estimate_of as estimate
 
-from mi_probe.analysis.simultaneous import simultaneous
+from mi_probe.analysis.many_cells import simultaneous
 from mi_probe.errors import InputError
 
 

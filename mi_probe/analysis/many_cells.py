@@ -26,9 +26,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.stats import false_discovery_control
 from scipy.stats import t as student_t
 
+from mi_probe.analysis.multiplicity import false_discovery
 from mi_probe.analysis.paired import Scored, check_level, scored, shared_split
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
@@ -117,35 +117,65 @@ def simultaneous(
         scored(e, f"estimate {i} ({e.estimator.name})") if isinstance(e, Estimate) else e
         for i, e in enumerate(estimates)
     ]
-    split = shared_split(cells)
-    rng = np.random.default_rng([seed, 7])
-    units = np.stack([split.one_each(cell.influence) for cell in cells], axis=1)
+    return Simultaneous(
+        **vars(band_of(cells, level, seed)),
+        best=may_be_best(cells, level, seed),
+        best_estimate=best_estimate(cells, level, seed),
+        level=level,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Band:
+    """What `Simultaneous` says of each cell."""
+
+    low: Float[np.ndarray, " k"]
+    high: Float[np.ndarray, " k"]
+    p_family: Float[np.ndarray, " k"]
+    p_fdr: Float[np.ndarray, " k"]
+
+
+def band_of(cells: Sequence[Scored], level: float = 0.95, seed: int = 0) -> Band:
+    """The band alone; see `simultaneous`."""
+    units = _units(cells, shared_split(cells))
     nats, errors = (np.array([getattr(c, a) for c in cells]) for a in ("nats", "stderr"))
-    drawn = _drawn_t(units, rng)
+    drawn = _drawn_t(units, np.random.default_rng([seed, 7]))
     above, below = _scaled(drawn), _scaled(-drawn)
-    tail = (1 + level) / 2
+    up, down = (np.quantile(s.largest, (1 + level) / 2) * s.scale for s in (above, below))
     ci = np.array([cell.ci for cell in cells])
-    # Never narrower than the cell's own: near H(Y) that allows for rows not seen.
-    low = np.minimum(
-        nats - np.quantile(above.largest, tail) * above.scale * errors, ci[:, 0]
-    )
-    high = np.maximum(
-        nats + np.quantile(below.largest, tail) * below.scale * errors, ci[:, 1]
-    )
     with np.errstate(divide="ignore", invalid="ignore"):
         observed = np.nan_to_num(nats / errors, nan=0.0)
     alone = (1 + (drawn >= observed).sum(0)) / (1 + len(drawn))
     together = np.sort(above.largest)
     reached = len(together) - np.searchsorted(together, observed / above.scale)
-    return Simultaneous(
-        low=low,
-        high=high,
-        best=_may_be_best(units, nats, level, rng),
-        best_estimate=_best(cells, nats, split, level, rng),
+    return Band(
+        # Never narrower than the cell's own: near H(Y) that allows for rows not seen.
+        low=np.minimum(nats - up * errors, ci[:, 0]),
+        high=np.maximum(nats + down * errors, ci[:, 1]),
         p_family=(1 + reached) / (1 + len(together)),
-        p_fdr=false_discovery_control(alone),
-        level=level,
+        p_fdr=false_discovery(alone),
     )
+
+
+def may_be_best(
+    cells: Sequence[Scored], level: float = 0.95, seed: int = 0
+) -> Int[np.ndarray, " m"]:
+    """The set of cells that may be the best; see `simultaneous`."""
+    units = _units(cells, shared_split(cells))
+    nats = np.array([cell.nats for cell in cells])
+    return _not_exceeded(units, nats, level, np.random.default_rng([seed, 8]))
+
+
+def best_estimate(
+    cells: Sequence[Scored], level: float = 0.95, seed: int = 0
+) -> BestEstimate:
+    """The best cell's value on other rows than chose it; see `simultaneous`."""
+    rng = np.random.default_rng([seed, 9])
+    return _best(cells, shared_split(cells), level, rng)
+
+
+def _units(cells: Sequence[Scored], split: Split) -> Float[np.ndarray, "g k"]:
+    return np.stack([split.one_each(cell.influence) for cell in cells], axis=1)
 
 
 @dataclass(frozen=True)
@@ -206,7 +236,7 @@ def _studentised(
     return mean / np.sqrt(np.maximum(variance, 1e-6) / max(g - 1, 1))
 
 
-def _may_be_best(
+def _not_exceeded(
     units: Float[np.ndarray, "g k"],
     nats: Float[np.ndarray, " k"],
     level: float,
@@ -241,7 +271,6 @@ def _may_be_best(
 
 def _best(
     cells: Sequence[Scored],
-    nats: Float[np.ndarray, " k"],
     split: Split,
     level: float,
     rng: np.random.Generator,
