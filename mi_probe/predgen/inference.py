@@ -149,7 +149,7 @@ def write(
     Raises:
         InputError: if the model has no head that writes, or learned a prompt.
     """
-    _check_writes(backbone)
+    check_writes(backbone)
     found: list[tuple[int, ...]] = [()] * len(rows)
     for index, batch in batches(backbone, rows, batch_size):
         tokens, there = roll_out(
@@ -261,7 +261,7 @@ def _of_head(
         for index, batch in batches(system.backbone, rows, batch_size, left=left):
             fed = None, None
             if answers is not None:
-                fed = _padded_right(system.backbone, [answers[i] for i in index])
+                fed = padded_right(system.backbone, [answers[i] for i in index])
             outputs = system.outputs(batch["prompt_ids"], batch["prompt_mask"], *fed)
             found[index] = system.values(outputs).double().cpu().numpy()
     return found
@@ -283,9 +283,10 @@ def batches(
         yield index, {name: t.to(backbone.device) for name, t in batch.items()}
 
 
-def _padded_right(
+def padded_right(
     backbone: Backbone, rows: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor]:
+    """Answers side by side, padded on the right, and where they are real."""
     shape = (len(rows), max(map(len, rows)))
     ids = torch.full(shape, pad_token(backbone))
     for i, row in enumerate(rows):
@@ -295,7 +296,12 @@ def _padded_right(
     return ids.to(backbone.device), mask.to(backbone.device)
 
 
-def _check_writes(backbone: Backbone) -> None:
+def check_writes(backbone: Backbone) -> None:
+    """Raise unless the model can write an answer.
+
+    Raises:
+        InputError: without a head that writes, or with a learned prompt.
+    """
     if backbone.n_virtual_tokens:
         raise InputError(
             f"model must be one without a learned prompt to write answers; "
