@@ -255,7 +255,28 @@ def _of_head(
     batch_size: int,
 ) -> Float64[np.ndarray, " n"]:
     """The predictions of a Predictor's head, or of PredGen's adapter on its answers."""
-    found = np.zeros(len(rows))
+    outputs = head_outputs(system, rows, answers, batch_size)
+    return system.values(torch.from_numpy(outputs)).double().numpy()
+
+
+def head_outputs(
+    system: System,
+    rows: Rows,
+    answers: Sequence[Sequence[int]] | None,
+    batch_size: int,
+) -> Float64[np.ndarray, "n k"]:
+    """What a Predictor's head says of each row, or PredGen's adapter of its answers.
+
+    Args:
+        system: with a head.
+        rows: the prompts.
+        answers: the tokens that were written; None of a Predictor.
+        batch_size: rows a forward pass.
+
+    Returns:
+        Logits of the classes, or a score as it is before it is scaled back.
+    """
+    found = np.zeros((len(rows), system.design.n_outputs))
     with torch.no_grad(), evaluating(system):
         left = system.objective != "predictor"
         for index, batch in batches(system.backbone, rows, batch_size, left=left):
@@ -263,7 +284,7 @@ def _of_head(
             if answers is not None:
                 fed = padded_right(system.backbone, [answers[i] for i in index])
             outputs = system.outputs(batch["prompt_ids"], batch["prompt_mask"], *fed)
-            found[index] = system.values(outputs).double().cpu().numpy()
+            found[index] = outputs.double().cpu().numpy()
     return found
 
 

@@ -12,8 +12,9 @@ References:
     Brown et al. 2020, Language Models are Few-Shot Learners, arXiv 2005.14165, section 2.4.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,13 @@ from mi_probe.backbones.trial import evaluating
 from mi_probe.errors import InputError
 from mi_probe.predgen.design import design_for
 from mi_probe.predgen.encoding import Rows, encode_parts
-from mi_probe.predgen.inference import batches, check_writes, padded_right
+from mi_probe.predgen.inference import (
+    Answers,
+    batches,
+    check_writes,
+    head_outputs,
+    padded_right,
+)
 from mi_probe.predgen.one_reading import ReadPrompt, can_read_once
 from mi_probe.predgen.systems import System
 from mi_probe.tasks import Task
@@ -34,6 +41,83 @@ from mi_probe.tasks.answers import Words
 
 _IMPOSSIBLE = -1e4
 """The log probability of an option that a row does not have."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnPosterior:
+    """A model's own q(y|x) on a task's rows: what it depends on, and how it is made."""
+
+    key: Mapping[str, Any]
+    """What identifies it; JSON-able."""
+    log_probabilities: Callable[[], Float64[np.ndarray, "n c"]]
+    """Makes them, in nats; may take long."""
+
+
+def own_posterior(
+    backbone: Backbone, task: Task, *, max_tokens: int, batch_size: int = 16
+) -> OwnPosterior | None:
+    """A language model's `answer_log_probabilities`, to be made when wanted.
+
+    None for what cannot say any: an encoder, a model that was loaded without its language
+    model's head or that learned a prompt, and for scores.
+    """
+    if task.label_names is None:
+        return None
+    try:
+        check_writes(backbone)
+    except InputError:
+        return None
+
+    def make() -> Float64[np.ndarray, "n c"]:
+        return answer_log_probabilities(
+            backbone, task, max_tokens=max_tokens, batch_size=batch_size
+        )
+
+    texts = [list(one.answers[:1]) for one in _each_label(task)]
+    key = {"model": backbone.fingerprint, "texts": texts, "max_tokens": max_tokens}
+    return OwnPosterior(key, make)
+
+
+def system_posterior(
+    system: System,
+    task: Task,
+    rows: Rows,
+    answers: Answers | None,
+    key: Mapping[str, Any],
+    *,
+    max_tokens: int,
+    batch_size: int = 16,
+) -> OwnPosterior | None:
+    """What a trained system says of each label, to be made when wanted; None for scores.
+
+    By the head of a Predictor, and by PredGen's task adapter on what it has written; a
+    Generator is asked as any language model is.
+
+    Args:
+        system: the trained one.
+        task: the rows.
+        rows: the same, encoded.
+        answers: what it has written; None where that is not known, and of a Predictor.
+        key: what its answers depend on.
+        max_tokens: of a prompt.
+        batch_size: rows a forward pass.
+    """
+    if system.objective == "generator":
+        return own_posterior(
+            system.backbone, task, max_tokens=max_tokens, batch_size=batch_size
+        )
+    if task.label_names is None:
+        return None
+    written = None
+    if system.objective == "predgen":
+        if answers is None or answers.token_ids is None:
+            return None
+        written = answers.token_ids
+
+    def make() -> Float64[np.ndarray, "n c"]:
+        return log_softmax(head_outputs(system, rows, written, batch_size), axis=1)
+
+    return OwnPosterior({**key, "by": "head"}, make)
 
 
 def answer_log_probabilities(
