@@ -15,6 +15,7 @@ import torch
 from tqdm.auto import tqdm
 
 from mi_probe.analysis.control_parts import not_made
+from mi_probe.analysis.control_points import control_sentences
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import (
     InMemory,
@@ -31,6 +32,7 @@ from mi_probe.analysis.printed import (
     format_table,
     heading,
 )
+from mi_probe.analysis.summaries import over_seeds
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.workers import Workers
 from mi_probe.capture import forecast, load_activations
@@ -150,7 +152,11 @@ class Run:
             self._let_go([part for part in parts if part.missing])
         table = self.results.table()
         rows = [in_network_order(table, *one) for one in shown]
-        print(format_table(pd.concat(rows, ignore_index=True)))
+        print(format_table(pd.concat(rows[: len(states)], ignore_index=True)))
+        if len(rows) > len(states):
+            print(format_table(pd.concat(rows[len(states) :], ignore_index=True)))
+            for one in control_sentences(over_seeds(pd.concat(rows, ignore_index=True))):
+                print(one)
         if done:
             print(f"{done} of {sum(map(len, rows))} were finished before.")
         print()

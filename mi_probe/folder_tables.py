@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.convergence import training_curves
 from mi_probe.analysis.summaries import over_seeds
 from mi_probe.analysis.tokens.files import read_about
@@ -47,6 +48,7 @@ _NUMBERS = (
     *("n_permutations", "p_value", "H_Y_nats", "seconds"),
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
     *("metric_value", "parse_failure_rate"),
+    *("accuracy", "auroc", "brier", "ece", "code_length_bits"),
 )
 
 
@@ -100,8 +102,10 @@ class ResultFolders:
         """
         if self.results.empty:
             return self.results
+        # A control's critic is no critic of the states.
+        states = states_of(self.results)
         histories = read_histories(*(path for path in self._with_rows if path.is_dir()))
-        return training_curves(self.results, histories, unit)
+        return training_curves(states, histories, unit)
 
     def table(self, name: str) -> pd.DataFrame:
         """Rows of a CSV of `TABLES` in all folders; empty where none has it.

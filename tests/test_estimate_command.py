@@ -80,7 +80,9 @@ def out(tmp_path):
 
 
 def run(*arguments):
-    return main([str(argument) for argument in arguments])
+    """The command; without controls, which have tests of their own, unless they are named."""
+    none = [] if "--controls" in arguments else ["--controls", "none"]
+    return main([*(str(argument) for argument in arguments), *none])
 
 
 def refused(capsys, *arguments) -> str:

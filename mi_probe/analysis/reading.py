@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.labels import view_words
 from mi_probe.analysis.summaries import PANEL
 from mi_probe.facts import fixed
@@ -45,7 +46,8 @@ class Reading:
 
 def readings(points: pd.DataFrame) -> list[Reading]:
     """One reading a panel (model, task, stack, estimator) of `over_seeds`' table."""
-    return [read_panel(panel) for _, panel in points.groupby(list(PANEL), sort=False)]
+    states = states_of(points)
+    return [read_panel(panel) for _, panel in states.groupby(list(PANEL), sort=False)]
 
 
 def read_panel(panel: pd.DataFrame) -> Reading:
