@@ -80,7 +80,7 @@ def out(tmp_path):
 
 
 def run(*arguments):
-    """The command; without controls, which have tests of their own, unless they are named."""
+    """The command; without controls, unless the test names them."""
     none = [] if "--controls" in arguments else ["--controls", "none"]
     return main([*(str(argument) for argument in arguments), *none])
 

@@ -14,6 +14,7 @@ draws or reads states takes `states_of`; whoever sets a control beside a panel,
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import numpy as np
 import pandas as pd
 
 from mi_probe.analysis.labels import (
@@ -68,13 +69,13 @@ def controls_beside(panel: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     if found.empty or panel.empty:
         return found
     rows = {*_keys(panel, _ROWS)}
-    same = [key in rows for key in _keys(found, _ROWS)]
+    same = np.array([key in rows for key in _keys(found, _ROWS)])
     by = found["control"].eq("answer") | found["estimator_label"].isin(
         set(panel["estimator_label"])
     )
     place = ("task_label", "site", "view", "stack")
     places = {*_keys(panel, place)}
-    there = [key in places for key in _keys(found, place)]
+    there = np.array([key in places for key in _keys(found, place)])
     free = ~found["control"].isin(AT_SITES)
     return found[same & by & (free | there)].reset_index(drop=True)
 
