@@ -28,7 +28,7 @@ from mi_probe.facts import fixed
 
 CONTROL_WORDS: Mapping[str, str] = MappingProxyType(
     {
-        "words": "words alone",
+        "words": "words",
         "length": "length",
         "answer": "own answer",
         "embeddings": "embeddings",
@@ -89,7 +89,7 @@ def control_label(row: pd.Series) -> str:
     """What a legend calls a control."""
     name = str(row["control"])
     words = CONTROL_WORDS.get(name, name)
-    return f"{words}, calibrated" if row["view"] == "calibrated" else words
+    return "answer, calibrated" if row["view"] == "calibrated" else words
 
 
 def labelled(points: pd.DataFrame) -> pd.DataFrame:

@@ -30,13 +30,13 @@ class ControlStyle:
 
     colour: str
     line: Dashes
-    width: float = 0.8
+    width: float = 0.65
 
 
 CONTROL_STYLES: Mapping[str, ControlStyle] = MappingProxyType(
     {
-        "words": ControlStyle("#000000", "-", 0.7),
-        "length": ControlStyle("#777777", (0, (1, 3)), 0.9),
+        "words": ControlStyle("#000000", "-", 0.55),
+        "length": ControlStyle("#777777", (0, (1, 3))),
         "answer": ControlStyle("#7A3E00", (0, (7, 1.5, 1, 1.5))),
         "answer, calibrated": ControlStyle("#7A3E00", (0, (7, 1.5, 1, 1.5, 1, 1.5))),
         "embeddings": ControlStyle("#5A4FA0", (0, (3, 3))),
@@ -127,8 +127,6 @@ def control_entries(controls: pd.DataFrame) -> list[Entry]:
         label = str(name)
         if len(rows) == 1 and np.isfinite(first["value"]):
             label += f" {fixed(first['value'])}"
-        elif first["control"] in AT_SITES:
-            label += ", by view"
         entries.append((Line2D([], [], **_line(control_style(first))), label))
     return entries
 
