@@ -21,7 +21,7 @@ from mi_probe.facts import fixed
 from mi_probe.plots.parts import Entry
 from mi_probe.plots.style import view_style
 
-Dashes: TypeAlias = str | tuple[int, tuple[float, ...]]
+Dashes: TypeAlias = str | tuple[int, tuple[int | float, ...]]
 
 
 @dataclass(frozen=True)
