@@ -170,6 +170,9 @@ def tidy_row(
     """The row of a finished cell, but for the time it took and the program's state."""
     low, high = estimate.ci
     beyond = estimate.extrapolated
+    scores: dict[str, Any] = dict.fromkeys(SCORES)
+    if task.label_names is not None:
+        scores = posterior_scores(estimate, task.labels)
     return Row(
         row_id=cell.row_id,
         quantity=_quantity(cell, subject),
@@ -203,9 +206,7 @@ def tidy_row(
         ci_high=high,
         ci_method="t interval over held-out examples and folds, 95 %",
         bound=estimate.bound,
-        **posterior_scores(estimate, task.labels)
-        if task.label_names is not None
-        else dict.fromkeys(SCORES),
+        **scores,
         extrapolated_nats=beyond and beyond.nats,
         extrapolated_low=beyond and beyond.ci[0],
         extrapolated_high=beyond.ci[1] if beyond and np.isfinite(beyond.ci[1]) else None,

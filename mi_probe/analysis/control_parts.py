@@ -65,7 +65,7 @@ class CapturedControl:
 
     subject: Subject
     token_set: str
-    sites: str | list[int | str]
+    sites: str | Sequence[int | str]
     views: tuple[str, ...]
     seeds: tuple[int, ...]
     task: Task

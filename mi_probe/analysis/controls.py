@@ -130,6 +130,7 @@ def words_features(
     (3, 2)
     """
     found = tf_idf(texts)
+    assert found.shape is not None
     if width is None:
         width = min(max(len(texts) // _ROWS_A_COLUMN, _FEWEST), _MOST)
     width = min(width, len(texts), found.shape[1])

@@ -28,6 +28,7 @@ from mi_probe.estimators.classes.stacking import log_linear_weights, pooled
 from mi_probe.estimators.conditional.models import ClassPath, ClassRows, PredictClasses
 from mi_probe.estimators.conditional.scorers import ClassScorer
 from mi_probe.estimators.protocol.assembly import assembled
+from mi_probe.estimators.protocol.base import States
 from mi_probe.estimators.protocol.learning_curve import extrapolation, learning_curve
 from mi_probe.estimators.protocol.split import Groups, Split
 from mi_probe.estimators.protocol.targets import Classes, Target, as_target
@@ -64,7 +65,7 @@ class Words:
         return replace(self.estimator.nature, hints=False)
 
     def estimate(
-        self, x: np.ndarray, y: Target, *, groups: Groups | None = None, seed: int = 0
+        self, x: States, y: Target, *, groups: Groups | None = None, seed: int = 0
     ) -> Estimate:
         """Estimate I(Y;words), in nats.
 
@@ -77,7 +78,7 @@ class Words:
         Raises:
             InputError: for what is no text, and what the estimator refuses.
         """
-        texts = [*np.asarray(x, dtype=object)]
+        texts = list(x) if isinstance(x, np.ndarray) else [x]
         if not all(isinstance(text, str) for text in texts):
             raise InputError(
                 f"x must be texts; got {type(texts[0]).__name__}. Pass the prompts."
@@ -151,7 +152,7 @@ class _Ridges:
                 # A fit stopped early is still a fit; the path is judged on other rows.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 model.fit(x, rows.y)
-            weights, bias = model.coef_.copy(), model.intercept_.copy()
+            weights, bias = np.array(model.coef_), np.array(model.intercept_)
             found[f"C={inverse_ridge:g}"] = self._predict(weights, bias, rows)
         return ClassPath(found)
 

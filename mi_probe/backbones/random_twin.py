@@ -2,9 +2,9 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
 from mi_probe.backbones.backbone import Backbone, assemble
 from mi_probe.backbones.fingerprint import fingerprint_model
@@ -29,7 +29,7 @@ def random_twin(backbone: Backbone) -> Callable[[int], Backbone]:
         Zhang and Bowman 2018, Language Modeling Teaches You More than Translation Does,
         arXiv 1809.10040 (random weights as a baseline of probes).
     """
-    kind: type[PreTrainedModel] = type(backbone.base)
+    kind: Any = type(backbone.base)
     config = copy.deepcopy(backbone.base.config)
     dtype = next(backbone.base.parameters()).dtype
     device, tokenizer = backbone.device, backbone.tokenizer
