@@ -124,7 +124,8 @@ class Run:
         if settings.dry_run:
             for part in states:
                 self._forecast(model, part)
-            print(format_controls([*texts, *controls]))
+            if texts or controls:
+                print(format_controls([*texts, *controls]))
             return
         self.record.add(name, model)
         parts = [*states, *controls]

@@ -80,7 +80,7 @@ def format_controls(parts: Sequence[Any]) -> str:
     Args:
         parts: with ``wanted``, ``todo`` and ``missing``; see `mi_probe.estimate_parts`.
     """
-    lines = ["  controls:"] if parts else []
+    lines = ["  controls:"]
     for part in parts:
         done = len(part.todo) - len(part.missing)
         name, tokens = part.wanted["subject"].control, part.wanted["token_set"]
