@@ -21,7 +21,7 @@ NEEDED = (
 def brief(results: pd.DataFrame) -> pd.DataFrame:
     """The same rows, to be looked at: names, value with interval, ceiling, null, status.
 
-    Steps, seeds and sets of tokens have a column where there are several. In nats.
+    Controls, steps, seeds and sets of tokens have a column where there are several. In nats.
     ``n → ∞`` is the extrapolated value, or after ``≥`` the lower end of its interval;
     ``null, high`` the 95th percentile with Y permuted, where that is of the same estimate;
     ``p`` of its own or of a cheaper statistic. A cell without a value is empty.
@@ -67,7 +67,12 @@ def brief(results: pd.DataFrame) -> pd.DataFrame:
 
 def _several(results: pd.DataFrame) -> dict[str, pd.Series]:
     """What tells rows of one model apart, where something does."""
-    titles = {"checkpoint_step": "step", "seed": "seed", "token_set": "tokens"}
+    titles = {
+        "control": "control",
+        "checkpoint_step": "step",
+        "seed": "seed",
+        "token_set": "tokens",
+    }
     return {
         title: results[name]
         for name, title in titles.items()

@@ -6,17 +6,19 @@ is finished is not computed again. Prints a table on stdout; everything else on 
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
-from mi_probe.analysis.cells import Cell, anchor_of, cells
+from mi_probe.analysis.control_parts import not_made
+from mi_probe.analysis.control_points import control_sentences
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import (
+    InMemory,
     Measured,
     anchored,
     check_task,
@@ -24,12 +26,19 @@ from mi_probe.analysis.measuring import (
     keep,
     measure,
 )
-from mi_probe.analysis.printed import format_scores, format_table, heading
+from mi_probe.analysis.printed import (
+    format_controls,
+    format_scores,
+    format_table,
+    heading,
+)
+from mi_probe.analysis.summaries import over_seeds
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.workers import Workers
 from mi_probe.capture import forecast, load_activations
 from mi_probe.command_line import parse_settings, run_command, say
 from mi_probe.estimate_forecast import print_forecast, print_self_tests
+from mi_probe.estimate_parts import Part, Parts, TextPart
 from mi_probe.estimate_settings import PROGRAM, Choice, Settings
 from mi_probe.results import Results
 from mi_probe.run_settings import (
@@ -38,8 +47,10 @@ from mi_probe.run_settings import (
     open_measurable,
     read_task,
 )
-from mi_probe.runs import Capture, RunRecord, alone_with, sizes_on_disk
+from mi_probe.runs import RunRecord, alone_with, sizes_on_disk
 from mi_probe.tasks import Task
+
+AnyPart = TypeVar("AnyPart", Part, TextPart)
 
 
 def estimate(settings: Settings) -> None:
@@ -66,17 +77,6 @@ def estimate(settings: Settings) -> None:
         finally:  # what is finished is shown by the table too, whatever stopped the rest
             run.close()
     run.say_where()
-
-
-@dataclass(frozen=True)
-class Part:
-    """The estimates of one token set of a model."""
-
-    capture: Capture
-    wanted: dict[str, Any]
-    """What `cells` and `measure` are told."""
-    todo: list[Cell] = field(repr=False)
-    missing: list[Cell] = field(repr=False)
 
 
 class Run:
@@ -106,33 +106,60 @@ class Run:
         model = open_measurable(settings, name, self.task, write=not settings.dry_run)
         task = model.task
         check_task(task, self.choice.estimators)
-        parts = [self._part(model, token_set) for token_set in model.sources]
-        notes = [*model.notes, *(note for part in parts for note in part.capture.notes)]
+        made = Parts(
+            *(model, self.choice),
+            n_permutations=settings.permutations,
+            folder=self.results.folder,
+            finished=self.results,
+        )
+        states, texts = made.states(), made.texts()
+        controls = [*made.captured()]
+        notes = [*model.notes, *(note for part in states for note in part.capture.notes)]
+        notes += not_made(model, self.choice.controls)
         print(heading(model.backbone.name, task, [*dict.fromkeys(notes)]))
         if model.scores:
             print(f"  its own answers: {format_scores(model.scores)}")
         if settings.self_test:
-            self._test_itself(model, parts[0])
+            self._test_itself(model, states[0])
         if settings.dry_run:
-            for part in parts:
+            for part in states:
                 self._forecast(model, part)
+            if texts or controls:
+                print(format_controls([*texts, *controls]))
             return
         self.record.add(name, model)
+        parts = [*states, *controls]
         with alone_with((part.capture.store for part in parts if part.missing), say):
-            parts = [self._left(part) for part in parts]
+            parts, texts = [*map(self._left, parts)], [*map(self._left, texts)]
             for part in parts:
-                if part.missing:
+                if part.missing and part.twin is None:
                     part.capture.extract(model, settings.batch_size)
-            del model  # estimating needs its memory more
-            for part in parts:
+            read = [(part, part.made.read()) for part in texts if part.missing]
+            whole = [*parts, *texts]
+            shown = [(part.todo, part.order) for part in whole]
+            done = sum(len(part.todo) - len(part.missing) for part in whole)
+            # Estimating needs its memory more.
+            del model, made, texts, whole
+            for part in parts[: len(states)]:
                 if part.missing:
-                    self._estimate(part, task)
+                    self._estimate(part)
+            for part, made_of in read:
+                self._estimate_text(part, made_of, task)
+            for part in parts[len(states) :]:
+                if part.missing:
+                    if part.twin is not None:
+                        part.capture.extract(part.twin(), settings.batch_size)
+                    self._estimate(part)
+            self._let_go([part for part in parts if part.missing])
         table = self.results.table()
-        shown = [in_network_order(table, part.todo, part.capture.sites) for part in parts]
-        print(format_table(pd.concat(shown, ignore_index=True)))
-        done = sum(len(part.todo) - len(part.missing) for part in parts)
+        rows = [in_network_order(table, *one) for one in shown]
+        print(format_table(pd.concat(rows[: len(states)], ignore_index=True)))
+        if len(rows) > len(states):
+            print(format_table(pd.concat(rows[len(states) :], ignore_index=True)))
+            for one in control_sentences(over_seeds(pd.concat(rows, ignore_index=True))):
+                print(one)
         if done:
-            print(f"{done} of {sum(map(len, shown))} were finished before.")
+            print(f"{done} of {sum(map(len, rows))} were finished before.")
         print()
 
     def close(self) -> None:
@@ -150,51 +177,40 @@ class Run:
         for line in sizes_on_disk(self.stores):
             print(line)
 
-    def _left(self, part: Part) -> Part:
+    def _left(self, part: AnyPart) -> AnyPart:
         """The part without what another process finished meanwhile."""
         if part.missing:
             self.results.refresh()
         missing = [cell for cell in part.missing if cell.row_id not in self.results]
         return replace(part, missing=missing)
 
-    def _part(self, model: Measurable, token_set: str) -> Part:
-        choice, subject = self.choice, model.subject
-        views = [v for v in choice.views if token_set == "prompt" or v != "head"]
-        capture = Capture.of(
-            *(model, token_set),
-            sites=choice.sites,
-            views=[*dict.fromkeys(map(subject.captured, views))],
-            folder=self.results.folder,
-        )
-        wanted: dict[str, Any] = {
-            "subject": subject,
-            "estimators": choice.estimators,
-            "sites": capture.sites,
-            "views": views,
-            "seeds": choice.seeds,
-            "n_permutations": self.settings.permutations,
-            "token_set": token_set,
-        }
-        wanted["anchor"] = anchor_of(wanted["sites"], choice.estimators)
-        todo = cells(capture.fingerprint, model.task, **wanted)
-        missing = [cell for cell in todo if cell.row_id not in self.results]
-        return Part(capture, wanted, todo, missing)
+    def _estimate_text(self, part: TextPart, read: InMemory, task: Task) -> None:
+        done = {cell.row_id for cell in part.todo} - {c.row_id for c in part.missing}
+        sha = self.record.config_sha
+        with limited_threads(self.workers.threads):
+            for found in measure(read, task, done=done, config_sha=sha, **part.wanted):
+                keep(self.results, found, task)
 
-    def _estimate(self, part: Part, task: Task) -> None:
+    def _estimate(self, part: Part) -> None:
         wanted, missing = dict(part.wanted), part.missing
         wanted["sites"] = list(dict.fromkeys(cell.site for cell in missing))
         wanted["histories"] = anchored(self.results, missing)
         left = {cell.row_id for cell in missing}
         wanted["done"] = {c.row_id for c in part.todo} - left
-        with tqdm(total=len(missing), unit="estimate", disable=None) as bar:
-            for measured in self._estimates(part.capture.store, task, wanted):
-                keep(self.results, measured, task)
+        told = part.control or None
+        with tqdm(total=len(missing), unit="estimate", desc=told, disable=None) as bar:
+            for measured in self._estimates(part.capture.store, part.task, wanted):
+                keep(self.results, measured, part.task)
                 bar.set_postfix_str(f"{measured.row.site} {measured.row.view}")
                 bar.update()
-        if self.settings.keep_activations:
-            self.stores.append(part.capture.store)
-        else:
-            part.capture.forget()
+
+    def _let_go(self, parts: list[Part]) -> None:
+        """Keep or remove the states, once all that reads them is finished."""
+        for store, part in {part.capture.store: part for part in parts}.items():
+            if self.settings.keep_activations:
+                self.stores.append(store)
+            else:
+                part.capture.forget()
 
     def _estimates(
         self, store: Path, task: Task, wanted: dict[str, Any]

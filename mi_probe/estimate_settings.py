@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mi_probe.analysis.controls import CHEAP, CONTROLS, chosen_controls
 from mi_probe.analysis.profiles import choose_estimators
 from mi_probe.capture import VIEWS
 from mi_probe.command_line import about, listed
@@ -25,6 +26,11 @@ class Settings(SeveralSets):
     estimator: str | list[str] = about(f"of {', '.join(ESTIMATORS)}", "auto")
     seeds: int | str | list[int] = about("one estimate each", 0)
     repeats: int = about("splits into folds that each estimate is a mean over", 1)
+    controls: str | list[str] = about(
+        f"measured beside the states: of {','.join(CONTROLS)}; 'all' or 'none'. The last "
+        "two cost about as much as the states do",
+        ",".join(CHEAP),
+    )
     permutations: int = about("of Y for the null; each repeats the estimate", 0)
     jobs: int = about(
         "processes that estimate, each another site; each needs memory for one", 1
@@ -40,6 +46,10 @@ class Settings(SeveralSets):
     )
     dry_run: bool = about("say what it would take, and write nothing", False)
 
+    def asks_answers(self) -> bool:
+        """Whether the control ``answer`` is among those asked for."""
+        return "answer" in chosen_controls(listed(self.controls, "controls"))
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -49,6 +59,11 @@ class Choice:
     views: list[str]
     seeds: list[int]
     estimators: dict[str, Estimator]
+    controls: tuple[str, ...]
+
+    def views_of(self, token_set: str) -> list[str]:
+        """The views that a token set has."""
+        return [view for view in self.views if token_set == "prompt" or view != "head"]
 
     @classmethod
     def of(cls, settings: Settings) -> "Choice":
@@ -87,4 +102,5 @@ class Choice:
                 "pooling 'head' reads the prompt, as a classifier does; got token-sets "
                 f"{', '.join(token_sets)}. Add 'prompt', or another pooling."
             )
-        return cls(sites=sites, views=views, seeds=seeds, estimators=estimators)
+        controls = chosen_controls(listed(settings.controls, "controls"))
+        return cls(sites, views, seeds, estimators, controls)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mi_probe.analysis.control_points import control_sentences
 from mi_probe.analysis.reading import readings
 from mi_probe.analysis.system_reading import system_readings
 from mi_probe.command_line import about, listed, parse_settings, run_command
@@ -89,6 +90,9 @@ def figures(settings: Settings) -> None:
             *system_readings(points, folders.paired),
         ]
     )
+    beside = [] if points.empty else control_sentences(points)
+    if beside:
+        print("", *beside, sep="\n")
     for reading in said:
         print(f"\n{reading}")
 

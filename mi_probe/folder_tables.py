@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mi_probe.analysis.bands import with_bands
+from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.convergence import training_curves
 from mi_probe.analysis.paired import Comparison, are_of_the_same_rows, compare
 from mi_probe.analysis.stored import Stored
@@ -54,6 +55,7 @@ _NUMBERS = (
     *("n_permutations", "p_value", "H_Y_nats", "seconds"),
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
     *("metric_value", "parse_failure_rate"),
+    *("accuracy", "auroc", "brier", "ece", "code_length_bits"),
 )
 
 
@@ -127,8 +129,10 @@ class ResultFolders:
         """
         if self.results.empty:
             return self.results
+        # A control's critic is no critic of the states.
+        states = states_of(self.results)
         histories = read_histories(*(path for path in self._with_rows if path.is_dir()))
-        return training_curves(self.results, histories, unit)
+        return training_curves(states, histories, unit)
 
     def table(self, name: str) -> pd.DataFrame:
         """Rows of a CSV of `TABLES` in all folders; empty where none has it.

@@ -25,6 +25,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe import gallery_tokens
+from mi_probe.analysis.control_points import controls_beside, states_of
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.summaries import at_layer
 from mi_probe.analysis.training_runs import last_steps, with_runs
@@ -121,8 +122,9 @@ def gallery(
 def _profiles(folders: ResultFolders, options: Options) -> Found:
     """One a model and task with several places on the layer axis; bars show one."""
     points = folders.points(options.unit)
-    for (model, task), rows in _groups(points, ["model_label", "task_label"]):
-        if rows["x"].nunique() > 1:
+    for (model, task), states in _groups(states_of(points), ["model_label", "task_label"]):
+        if states["x"].nunique() > 1:
+            rows = pd.concat([states, controls_beside(states, points)], ignore_index=True)
             yield f"profile-{task}-{model}", layer_profiles(rows), rows
 
 
@@ -130,10 +132,12 @@ def _bars(folders: ResultFolders, options: Options) -> Found:
     """Over tasks one a model, and over models one a task that has several."""
     points = folders.points(options.unit)
     chosen = points if points.empty else last_steps(_runs_at_layer(points, options))
-    for (model,), rows in _groups(chosen, ["model_label"]):
+    for (model,), states in _groups(chosen, ["model_label"]):
+        rows = pd.concat([states, controls_beside(states, points)], ignore_index=True)
         yield f"bars-{model}", bar_figure(rows, x="task"), rows
-    for (task,), rows in _groups(chosen, ["task_label"]):
-        if rows["model_label"].nunique() > 1:
+    for (task,), states in _groups(chosen, ["task_label"]):
+        if states["model_label"].nunique() > 1:
+            rows = pd.concat([states, controls_beside(states, points)], ignore_index=True)
             yield f"bars-models-{task}", bar_figure(rows, x="model"), rows
 
 
@@ -144,7 +148,8 @@ def _systems(folders: ResultFolders, options: Options) -> Found:
         return
     chosen = last_steps(_runs_at_layer(points, options))
     tasks = chosen.loc[chosen["objective"] != "", "task_label"]
-    rows = chosen[chosen["task_label"].isin(tasks)].reset_index(drop=True)
+    states = chosen[chosen["task_label"].isin(tasks)]
+    rows = pd.concat([states, controls_beside(states, points)], ignore_index=True)
     yield "systems", system_figure(rows), rows
 
 

@@ -19,7 +19,12 @@ class Row:
     schema_version: int = SCHEMA_VERSION
     row_id: str
     quantity: str
-    """``I_YZ`` for all token states, ``I_YZp`` for a pooled vector."""
+    """``I_YZ`` for all token states, ``I_YZp`` for a pooled vector, ``I_YC`` for a control
+    that is no state of a network."""
+    control: str | None
+    """Name of the control (`mi_probe.analysis.controls`) that the row is of, measured
+    beside the states; None for the states themselves. Its weights and labels are drawn by
+    ``seed``."""
     site: str
     layer: int | None
     """Index into Hugging Face's hidden_states; None where the site equals none."""
@@ -63,6 +68,18 @@ class Row:
     ci_method: str
     bound: str
     """What the value is of the information: lower bound, upper bound or neither."""
+    accuracy: float | None
+    """Share of rows whose likeliest class by the held-out posterior is theirs; this and the
+    next four are None where the estimator has no posterior of classes."""
+    auroc: float | None
+    """Area under the ROC curve of the same; of more than two classes the plain mean over
+    classes, each against all others."""
+    brier: float | None
+    """Mean squared distance between posterior and class, summed over classes: 0 to 2."""
+    ece: float | None
+    """Calibration error of the likeliest class, expected, in 15 bins of as many rows."""
+    code_length_bits: float | None
+    """Online code length of all labels; `mi_probe.analysis.posterior_scores` has how."""
     extrapolated_nats: float | None
     """The value at n -> infinity; None where there is none."""
     extrapolated_low: float | None

@@ -86,6 +86,10 @@ class RunSettings:
         """The token sets asked for; None where each model has those of its kind."""
         return None
 
+    def asks_answers(self) -> bool:
+        """Whether a model is to be asked what it says of each label."""
+        return False
+
 
 @dataclass(frozen=True)
 class SeveralSets(RunSettings):
@@ -206,6 +210,7 @@ def open_measurable(
         revision=settings.revision,
         local_files_only=settings.local_files_only,
         folder=Path(settings.out),
+        answers=settings.asks_answers(),
         write=write,
     )
     if not is_checkpoint(name):

@@ -7,12 +7,12 @@ import pandas as pd
 from mi_probe.results import COLUMNS, SCHEMA_VERSION
 
 
-def row(value: float, *, layer: float = 6, view: str = "full", **more) -> dict:
+def row(value: float, *, layer: float | None = 6, view: str = "full", **more) -> dict:
     """One row of the results table; a standard error of 0.01 unless told."""
     stderr = more.pop("stderr", 0.01)
     n_layers = more.get("n_layers", 6)
     names = {0: "embed", n_layers: "final_norm"}
-    site = more.pop("site", names.get(layer, f"block.{layer - 1:g}"))
+    site = more.pop("site", None) or names.get(layer) or f"block.{layer - 1:g}"
     found = dict.fromkeys(COLUMNS, None) | {
         "schema_version": SCHEMA_VERSION,
         "quantity": "I_YZ" if view == "full" else "I_YZp",
@@ -83,6 +83,42 @@ def grid(layers=(0, 3, 6), views=("full", "mean"), seeds=(0,), **more) -> pd.Dat
             for seed in seeds
         )
     )
+
+
+NO_PLACE = {"layer": None, "n_layers": 0, "quantity": "I_YC"}
+
+
+def control(name, value, *, view=None, site="text", row_id=None, **more):
+    """A row of a control of the text; its own settings, as `words` has them."""
+    found = {**NO_PLACE, "settings": '{"class": "Words"}'} | more
+    view = view or name
+    return row(
+        value,
+        view=view,
+        site=site,
+        control=name,
+        row_id=row_id or f"{name}-{view}",
+        **found,
+    )
+
+
+def with_controls(**more) -> pd.DataFrame:
+    """`grid` with a row of each control, two of the answer; the others at its sites."""
+    states = grid(**more)
+    answer = {"estimator": "answer", "settings": "{}", "site": "answer"}
+    beside = [
+        control("words", 0.021),
+        control("length", 0.0),
+        control("answer", -0.9, view="as_is", **answer),
+        control("answer", 0.2, view="calibrated", **answer),
+        row(0.05, layer=0, view="mean", control="embeddings", row_id="embeddings"),
+    ]
+    for name, shift in (("random_weights", 0.03), ("random_labels", 0.0)):
+        for layer in (0, 3, 6):
+            for view in ("full", "mean"):
+                where = {"layer": layer, "view": view, "control": name}
+                beside.append(row(shift, row_id=f"{name}-{layer}-{view}", **where))
+    return pd.concat([states, table(*beside)], ignore_index=True)
 
 
 _PLACE = {"subject": "lab/tiny", "task": "reviews", "site": "block.2", "layer": 3}

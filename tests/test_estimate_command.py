@@ -80,7 +80,9 @@ def out(tmp_path):
 
 
 def run(*arguments):
-    return main([str(argument) for argument in arguments])
+    """The command; without controls, unless the test names them."""
+    none = [] if "--controls" in arguments else ["--controls", "none"]
+    return main([*(str(argument) for argument in arguments), *none])
 
 
 def refused(capsys, *arguments) -> str:
@@ -148,6 +150,53 @@ def test_a_second_call_computes_nothing(model, data, out, capsys, monkeypatch):
     assert run(*given) == 0
     assert CALLS == []
     assert "3 of 3 were finished before" in capsys.readouterr().out
+
+
+def test_controls_are_rows_beside_the_states(tmp_path, data, out, capsys):
+    speaks = str(save_tiny(tmp_path / "speaks", "llama", head="CausalLM"))
+    given = (speaks, "--data", data, "--estimator", "fake", "--sites", "0,block.1")
+    given = (*given, "--pooling", "mean", "--controls", "all", "--out", out)
+    assert run(*given) == 0
+    printed = capsys.readouterr().out
+    table = read_results(out)
+    states = table[table.control.isna()]
+    assert states.site.tolist() == ["block.1", "embed"]
+    counts = {"words": 1, "length": 1, "answer": 2, "embeddings": 1}
+    counts |= {"random_weights": 2, "random_labels": 2}
+    assert table.control.value_counts().to_dict() == counts
+    said = table[table.control == "answer"]
+    assert said.accuracy.between(0, 1).all()
+    assert said.auroc.notna().all()
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "words text - words fake 0 0.250 0.150 .. 0.350 - - - 40% - ok" in lines
+    sentence = "Of 0.250 nats at block.1 (I(Y;Z_mean)), the words alone give 0.250, the "
+    assert sentence in printed
+    # Both random controls have labels, or states, of their own.
+    stores = [*(out / "activations").iterdir()]
+    assert len([p for p in stores if p.is_dir()]) == 3
+    CALLS.clear()
+    assert run(*given) == 0
+    assert CALLS == []
+    assert f"{len(table)} of {len(table)} were finished before." in capsys.readouterr().out
+    assert read_results(out).row_id.tolist() == table.row_id.tolist()
+
+
+def test_cheap_controls_are_on_by_default_and_what_cannot_be_made_is_said(
+    model, data, out, capsys
+):
+    given = ["--data", data, "--estimator", "fake", "--sites", "0", "--pooling", "mean"]
+    assert main([model, *given, "--out", str(out)]) == 0
+    assert read_results(out).control.fillna("").tolist() == ["", "words", "length"]
+    assert "note: no control 'answer'" in capsys.readouterr().out
+
+
+def test_a_dry_run_counts_controls(model, data, out, capsys):
+    given = (model, "--data", data, "--estimator", "fake", "--sites", "0,1")
+    assert run(*given, "--controls", "words,random_labels", "--dry-run", "--out", out) == 0
+    printed = capsys.readouterr().out
+    assert "words (prompt): 1 estimates, 0 finished" in printed
+    assert "random_labels (prompt): 6 estimates, 0 finished" in printed
+    assert not out.exists()
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), InputError("too bad.")])
@@ -462,6 +511,8 @@ def test_what_rows_show_is_said_and_kept(model, data, out, capsys, monkeypatch):
         (["MODEL", "--data", "DATA", "--estimator", "mime"], "'mime'"),
         (["MODEL", "--data", "DATA", "--pooling", "median"], "'median'"),
         (["MODEL", "--data", "DATA", "--rows", "17"], "1 ... 16"),
+        (["MODEL", "--data", "DATA", "--controls", "word"], "controls must be of words"),
+        (["MODEL", "--data", "DATA", "--controls", "all,words"], "'all' or 'none' alone"),
         (["MODEL", "--data", "DATA", "--rows", "0"], "rows must be at least 1"),
         (["MODEL", "--data", "DATA", "--rows", "1"], "at least two classes"),
         (["MODEL", "--data", "DATA", "--rows", "9"], "at least 10 rows"),

@@ -106,9 +106,10 @@ def copied(predgen, tmp_path):
 
 
 def run(*arguments):
-    return main(
-        [str(a) for a in (*arguments, "--estimator", "fake", "--no-keep-activations")]
-    )
+    """The command; without controls, unless the test names them."""
+    none = () if "--controls" in arguments else ("--controls", "none")
+    more = ("--estimator", "fake", "--no-keep-activations", *none)
+    return main([str(a) for a in (*arguments, *more)])
 
 
 def refused(capsys, *arguments) -> str:
@@ -225,6 +226,25 @@ def test_a_predictors_head_is_the_vector_that_it_pools(predictor, tmp_path):
     states = extract(backbone, texts, sites="final_norm", progress=False)
     for found, view in zip(SEEN, ("mean", "last"), strict=True):
         torch.testing.assert_close(found, states.pooled("final_norm", view))
+
+
+def test_a_trained_system_is_asked_by_its_head(predgen, predictor, tmp_path, capsys):
+    given = ("--no-series", "--sites", "final_norm", "--pooling", "mean")
+    given = (*given, "--controls", "words,answer,random_weights", "--out", tmp_path)
+    assert run(predictor, predgen, *given) == 0
+    table = read_results(tmp_path)
+    answers = table[table.control == "answer"]
+    assert answers.view.tolist() == ["as_is", "calibrated"] * 2
+    # As it is, the likeliest class of the head is the prediction that is scored.
+    own = answers[answers["view"] == "as_is"]
+    assert own.accuracy.tolist() == pytest.approx(own.metric_value.tolist())
+    twins = table[table.control == "random_weights"].groupby("objective").token_set
+    assert twins.agg(set).to_dict() == {
+        "predictor": {"prompt"},
+        "predgen": {"prompt", "generated", "all"},
+    }
+    assert len(table[table.control == "words"]) == 2
+    assert "answer" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

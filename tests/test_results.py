@@ -29,6 +29,7 @@ from mi_probe.rows import check_row
 ROW = Row(
     row_id="r0",
     quantity="I_YZp",
+    control=None,
     site="block.1",
     layer=2,
     n_layers=3,
@@ -59,6 +60,11 @@ ROW = Row(
     ci_high=0.45,
     ci_method="95 %",
     bound="lower bound",
+    accuracy=0.7,
+    auroc=0.8,
+    brier=0.4,
+    ece=0.05,
+    code_length_bits=3.5,
     extrapolated_nats=0.3,
     extrapolated_low=0.1,
     extrapolated_high=0.5,
@@ -103,10 +109,10 @@ R0, R1 = digest(key_of(0)), digest(key_of(1))
 
 def test_columns_are_the_contract():
     assert ",".join(COLUMNS) == (
-        "schema_version,row_id,quantity,site,layer,n_layers,view,token_set,y_kind,"
+        "schema_version,row_id,quantity,control,site,layer,n_layers,view,token_set,y_kind,"
         "target,task,split,n,n_classes,model,revision,adapter,adapter_sha,"
         "checkpoint_step,objective,trainable,training,training_seed,estimator,settings,critic,seed,value_nats,stderr,ci_low,ci_high,"
-        "ci_method,bound,extrapolated_nats,extrapolated_low,extrapolated_high,"
+        "ci_method,bound,accuracy,auroc,brier,ece,code_length_bits,extrapolated_nats,extrapolated_low,extrapolated_high,"
         "extrapolated_claim,extrapolated_assumes,extrapolated_reason,extrapolated_method,"
         "null_mean,null_high,n_permutations,p_value,p_statistic,H_Y_nats,"
         "metric,metric_value,parse_failure_rate,status,notes,"

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from mi_probe.analysis.control_points import is_control
 from mi_probe.analysis.many_cells import band_of, best_estimate, may_be_best
 from mi_probe.analysis.paired import Scored, are_of_the_same_rows
 from mi_probe.analysis.stored import Stored, averaged
@@ -42,7 +43,7 @@ def with_bands(points: pd.DataFrame, stored: Stored) -> pd.DataFrame:
     if points.empty:
         return found
     factor = unit_factor(str(points["unit"].iloc[0]))
-    for _, panel in points.groupby(list(PANEL), sort=False):
+    for _, panel in points[~is_control(points)].groupby(list(PANEL), sort=False):
         cells = _cells(panel, stored, factor)
         if len(cells) < len(panel) or not are_of_the_same_rows(cells):
             continue

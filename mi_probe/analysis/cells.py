@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mi_probe.analysis.dependent_rows import dependence_key
+from mi_probe.analysis.posterior_scores import SCORES, posterior_scores
 from mi_probe.backbones import Backbone
 from mi_probe.contents import canonical, digest, settings_of
 from mi_probe.estimators import Estimate, Estimator
@@ -41,6 +42,8 @@ class Subject:
     training_seed: int | None = None
     head: str | None = None
     """The pooling whose vector its own classifier reads; None: as the architecture's."""
+    control: str = ""
+    """Which control they are of; empty for the states that are measured."""
     metric: str | None = None
     """Of its own answers on the measured rows, where it gave some."""
     metric_value: float | None = None
@@ -127,6 +130,7 @@ def cells(
         "model": subject.model,
         "step": subject.step,
         "states": of_states(fingerprint),
+        "control": subject.control,
         "task": task.name,
         "rows": task.sha256(),
         **dependence_key(task),
@@ -169,12 +173,17 @@ def tidy_row(
     """The row of a finished cell, but for the time it took and the program's state."""
     low, high = estimate.ci
     beyond = estimate.extrapolated
+    scores: dict[str, Any] = dict.fromkeys(SCORES)
+    if task.label_names is not None:
+        scores = posterior_scores(estimate, task.labels)
     return Row(
         row_id=cell.row_id,
-        quantity="I_YZ" if cell.view == "full" else "I_YZp",
+        quantity=_quantity(cell, subject),
+        control=subject.control or None,
         site=cell.site,
-        layer=subject.layers[cell.site],
-        n_layers=subject.depths[cell.site],
+        # A control may be of no site of the network.
+        layer=subject.layers.get(cell.site),
+        n_layers=subject.depths.get(cell.site, 0),
         view=cell.view,
         token_set=token_set,
         y_kind=task.kind,
@@ -202,6 +211,7 @@ def tidy_row(
         ci_high=high,
         ci_method="t interval over held-out examples and folds, 95 %",
         bound=estimate.bound,
+        **scores,
         extrapolated_nats=beyond and beyond.nats,
         extrapolated_low=beyond and beyond.ci[0],
         extrapolated_high=beyond.ci[1] if beyond and np.isfinite(beyond.ci[1]) else None,
@@ -226,3 +236,9 @@ def tidy_row(
         config_sha="",
         created=now(),
     )
+
+
+def _quantity(cell: Cell, subject: Subject) -> str:
+    if cell.site not in subject.layers:
+        return "I_YC"
+    return "I_YZ" if cell.view == "full" else "I_YZp"

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.labels import (
     ESTIMATOR_KEY,
     MODEL_KEY,
@@ -109,7 +110,7 @@ def compare_results(
             f"between must be of {', '.join(BETWEEN)}; got "
             f"{repr(unknown[0]) if unknown else 'none'}."
         )
-    table = read_results(*folders)
+    table = states_of(read_results(*folders))
     stored = Stored(folders)
     found: list[dict[str, Any]] = []
     refused: list[str] = []

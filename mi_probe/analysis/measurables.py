@@ -26,6 +26,7 @@ from mi_probe.predgen.inference import (
     write,
 )
 from mi_probe.predgen.kept_answers import kept_answers
+from mi_probe.predgen.label_probabilities import OwnPosterior, own_posterior
 from mi_probe.predgen.metrics import main_metric
 from mi_probe.tasks import Task
 
@@ -47,6 +48,8 @@ class How:
     local_files_only: bool = False
     folder: Path | None = None
     """The results folder, where answers are kept."""
+    answers: bool = False
+    """Load a language model with its head, where it has one, so that it can answer."""
     write: bool = True
     """Let models write answers; else those that are not kept are stood in for by as many
     tokens as there may be, so that a run can be planned."""
@@ -74,6 +77,8 @@ class Measurable:
     """All metrics of the model's own answers on these rows; empty where it gave none."""
     answers: Answers | None = None
     """What it answered, a row each; None where it was not asked."""
+    own: OwnPosterior | None = None
+    """What it says of each label; None where it says nothing, or has no head."""
     notes: tuple[str, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)
     """What provenance keeps of a checkpoint."""
@@ -126,18 +131,11 @@ def open_model(name: str, how: How, task: Task) -> Measurable:
     """
     token_sets = how.token_sets or ("prompt",)
     writes = set(token_sets) != {"prompt"}
-    backbone = load_backbone(
-        name,
-        revision=how.revision,
-        local_files_only=how.local_files_only,
-        dtype=how.dtype,
-        device=how.device,
-        lm_head=writes,
-    )
+    backbone = load_answering(name, how, writes)
     limit = how.max_tokens or MAX_TOKENS
-    subject = subject_of(backbone)
     if not writes:
-        return Measurable(backbone, task, subject, {"prompt": task}, limit)
+        return measurable(backbone, task, max_tokens=limit, batch_size=how.batch_size)
+    subject = subject_of(backbone)
     encoded = encode(backbone, task, max_tokens=limit)
     end = end_token(backbone.tokenizer)
     most = max(len(row.answer) for row in encoded.rows)
@@ -160,9 +158,35 @@ def open_model(name: str, how: How, task: Task) -> Measurable:
         written if how.write else None,
     )
     scored = with_score(subject, task, answers)
+    own = own_posterior(backbone, task, max_tokens=limit, batch_size=how.batch_size)
     return measurable_of(
-        backbone, task, scored, token_sets, encoded, answers, limit, most=most
+        backbone, task, scored, token_sets, encoded, answers, limit, most=most, own=own
     )
+
+
+def measurable(
+    backbone: Backbone, task: Task, *, max_tokens: int, batch_size: int = 16
+) -> Measurable:
+    """The states of a task's prompts in a model, which is let write nothing."""
+    own = own_posterior(backbone, task, max_tokens=max_tokens, batch_size=batch_size)
+    subject = subject_of(backbone)
+    return Measurable(backbone, task, subject, {"prompt": task}, max_tokens, own=own)
+
+
+def load_answering(name: str, how: How, writes: bool) -> Backbone:
+    """The model, with its language model's head where that is wanted and there is one."""
+    options: dict[str, Any] = {
+        "revision": how.revision,
+        "local_files_only": how.local_files_only,
+        "dtype": how.dtype,
+        "device": how.device,
+    }
+    if writes or not how.answers:
+        return load_backbone(name, lm_head=writes, **options)
+    try:
+        return load_backbone(name, lm_head=True, **options)
+    except InputError:  # an encoder, or a model without a head; or it is said again
+        return load_backbone(name, **options)
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -202,6 +226,7 @@ def measurable_of(
     *,
     most: int,
     record: Mapping[str, Any] | None = None,
+    own: OwnPosterior | None = None,
 ) -> Measurable:
     """What is read of a model, by token set.
 
@@ -215,6 +240,7 @@ def measurable_of(
         limit: tokens of a prompt.
         most: tokens of an answer, at most.
         record: what provenance keeps.
+        own: what the model says of each label.
     """
     notes: tuple[str, ...] = ()
     tokens = None if answers is None else answers.token_ids
@@ -234,6 +260,7 @@ def measurable_of(
         limit,
         scores={} if answers is None else answers.scores(task),
         answers=answers,
+        own=own,
         notes=notes,
         record=record or {},
     )

@@ -28,6 +28,29 @@ History: TypeAlias = Sequence[Mapping[str, Any]]
 """`Estimate.history`: one record a fold."""
 
 
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """What a control reads of each row: stands where `Activations` do."""
+
+    ids: tuple[str, ...]
+    fingerprint: Mapping[str, object]
+    site: str
+    """What rows call it; no site of a network."""
+    view: str
+    values: np.ndarray
+    """Of each row: vectors, log probabilities, or texts."""
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """The one."""
+        return (self.site,)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The one."""
+        return (self.view,)
+
+
 @dataclass(frozen=True)
 class Measured:
     """A finished cell: its tidy row, the whole estimate, and the key of the row."""
@@ -38,7 +61,7 @@ class Measured:
 
 
 def measure(
-    activations: Activations,
+    activations: Activations | InMemory,
     task: Task,
     *,
     subject: Subject,
@@ -56,7 +79,7 @@ def measure(
     """Estimate I(Y;Z) or I(Y;Z_p) in nats, one cell after another.
 
     Args:
-        activations: states of the task's rows.
+        activations: states of the task's rows, or what a control reads of them.
         task: the rows and their Y.
         subject: whose states they are.
         estimators: by the name that rows give them.
@@ -96,7 +119,7 @@ def measure(
     chosen = dict(histories or {})
     version = code_version()
     held: tuple[str, str] | None = None
-    states: Tensor | HiddenStates = torch.empty(0)
+    states: Tensor | HiddenStates | np.ndarray = torch.empty(0)
     for cell in todo:
         if cell.row_id in done:
             continue
@@ -203,7 +226,11 @@ def keep(results: Results, measured: Measured, task: Task) -> None:
     results.add(measured.row, measured.key, arrays, estimate.history)
 
 
-def _states(activations: Activations, site: str, view: str) -> Tensor | HiddenStates:
+def _states(
+    activations: Activations | InMemory, site: str, view: str
+) -> Tensor | HiddenStates | np.ndarray:
+    if isinstance(activations, InMemory):
+        return activations.values
     if view not in VIEWS:
         raise InputError(f"view must be one of {', '.join(VIEWS)}; got '{view}'.")
     if view != "full":

@@ -37,8 +37,10 @@ def format_table(rows: pd.DataFrame) -> str:
     was used, and not only its start. Notes on the rows follow, each kind once.
     """
     several = bool((rows["token_set"] != "prompt").any())
+    controls = bool(rows["control"].notna().any())
+    before = [*(["control"] if controls else []), *(["tokens"] if several else [])]
     lines: list[tuple[str, ...]] = [
-        (*(["tokens"] if several else []), "site", "layer", "view", "estimator")
+        (*before, "site", "layer", "view", "estimator")
         + ("seed", "nats", "95% interval")
         + ("n -> inf", "null high", "p", "of H(Y)", "network", "status")
     ]
@@ -46,6 +48,7 @@ def format_table(rows: pd.DataFrame) -> str:
         share = row["value_nats"] / row["H_Y_nats"]  # nan where either is
         lines.append(
             (
+                *([_control(row["control"])] if controls else []),
                 *([str(row["token_set"])] if several else []),
                 str(row["site"]),
                 "-" if pd.isna(row["layer"]) else str(row["layer"]),
@@ -62,8 +65,27 @@ def format_table(rows: pd.DataFrame) -> str:
                 str(row["status"]),
             )
         )
-    left = {at + several for at in (0, 2, 3, 12)} | {0}
+    first = len(before)
+    left = {at + first for at in (0, 2, 3, 12)} | {*range(first)}
     return "\n".join([_aligned(lines, left), *_notes(rows)])
+
+
+def _control(name: Any) -> str:
+    return "-" if pd.isna(name) else str(name)
+
+
+def format_controls(parts: Sequence[Any]) -> str:
+    """What a dry run says of controls: how many estimates, a line each.
+
+    Args:
+        parts: with ``wanted``, ``todo`` and ``missing``; see `mi_probe.estimate_parts`.
+    """
+    lines = ["  controls:"]
+    for part in parts:
+        done = len(part.todo) - len(part.missing)
+        name, tokens = part.wanted["subject"].control, part.wanted["token_set"]
+        lines.append(f"    {name} ({tokens}): {len(part.todo)} estimates, {done} finished")
+    return "\n".join(lines)
 
 
 def _notes(rows: pd.DataFrame) -> list[str]:

@@ -1,11 +1,17 @@
 """A profile: from a model and a task to a tidy table of estimates, in one call."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
-from mi_probe.analysis.cells import anchor_of, cells, subject_of
+from mi_probe.analysis.cells import Cell, anchor_of, cells
+from mi_probe.analysis.control_parts import captured_controls, text_controls
+from mi_probe.analysis.control_points import states_of
+from mi_probe.analysis.controls import CHEAP, chosen_controls
 from mi_probe.analysis.many_cells import Simultaneous, simultaneous
+from mi_probe.analysis.measurables import How, load_answering, measurable
 from mi_probe.analysis.measuring import (
     anchored,
     check_task,
@@ -15,12 +21,12 @@ from mi_probe.analysis.measuring import (
 )
 from mi_probe.analysis.paired import Scored, scored
 from mi_probe.analysis.stored import Stored
-from mi_probe.backbones import Backbone, load_backbone
-from mi_probe.capture import extract
+from mi_probe.backbones import Backbone
+from mi_probe.capture import Activations, extract
 from mi_probe.capture.extract import plan
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
-from mi_probe.results import Results, table_of
+from mi_probe.results import Results, Row, table_of
 from mi_probe.tasks import Task, load_task
 
 
@@ -55,7 +61,8 @@ class Profile(pd.DataFrame):
         Raises:
             InputError: if nothing was measured so, or by several estimators or seeds.
         """
-        rows = [row for row in self.to_dict("records") if row["view"] == view]
+        states = states_of(self).to_dict("records")
+        rows = [row for row in states if row["view"] == view]
         for name, wanted in (("estimator", estimator), ("seed", seed)):
             rows = [row for row in rows if wanted is None or row[name] == wanted]
             several = list(dict.fromkeys(row[name] for row in rows))
@@ -84,6 +91,7 @@ def profile(
     n_permutations: int = 0,
     batch_size: int = 16,
     max_tokens: int = 512,
+    controls: Sequence[str] = CHEAP,
     out: str | None = None,
     progress: bool = True,
 ) -> Profile:
@@ -99,12 +107,15 @@ def profile(
         n_permutations: of Y, for the null.
         batch_size: rows a forward pass.
         max_tokens: longer prompts are cut.
+        controls: what is measured beside the states, of `mi_probe.analysis.controls`; their
+            rows have a name in the column ``control``. ``("none",)`` measures none.
         out: a results folder to keep rows in and to take finished ones from.
         progress: show bars.
 
     Returns:
-        One tidy row an estimate; columns as in `mi_probe.results.Row`. Its `simultaneous`
-        gives bands over the layers, and the best layer's value.
+        One tidy row an estimate, those of the states first; columns as in
+        `mi_probe.results.Row`. Its `simultaneous` gives bands over the layers, and the
+        best layer's value.
 
     Raises:
         InputError: on wrong names, and labels that cannot carry information.
@@ -112,56 +123,74 @@ def profile(
     task = load_task(task) if isinstance(task, str) else task
     chosen = choose_estimators(estimators)
     check_task(task, chosen)
+    wanted_controls = chosen_controls(controls)
     results = Results(out) if out else None
-    backbone = load_backbone(model) if isinstance(model, str) else model
-    subject = subject_of(backbone)
-    planned = plan(backbone, task, sites=sites, views=views, max_tokens=max_tokens)
-    settings = {
-        "seeds": seeds,
-        "n_permutations": n_permutations,
-        "subject": subject,
-        "anchor": anchor_of([site.name for site in planned.sites], chosen),
+    if isinstance(model, str):
+        how = How(answers="answer" in wanted_controls)
+        model = load_answering(model, how, writes=False)
+    measured = measurable(model, task, max_tokens=max_tokens, batch_size=batch_size)
+    capturing: dict[str, Any] = {
+        "batch_size": batch_size,
+        "max_tokens": max_tokens,
+        "progress": progress,
     }
-    todo = cells(
-        planned.fingerprint,
-        task,
-        estimators=chosen,
-        sites=[site.name for site in planned.sites],
-        views=planned.views,
-        **settings,
-    )
     finished = results or ()
-    rows, terms = [], {}
-    if any(cell.row_id not in finished for cell in todo):
-        activations = extract(
-            backbone,
-            task,
-            sites=sites,
-            views=views,
-            batch_size=batch_size,
-            max_tokens=max_tokens,
-            progress=progress,
-        )
+    parts: list[tuple[list[Cell], list[str]]] = []
+    rows: list[Row] = []
+    terms: dict[str, Scored] = {}
+
+    def taken(task: Task, read: Callable[[], Any], fingerprint: Any, **told: Any) -> None:
+        todo = cells(fingerprint, task, **told)
+        parts.append((todo, told["sites"]))
+        if all(cell.row_id in finished for cell in todo):
+            return
         histories = anchored(results, todo) if results is not None else None
-        for measured in measure(
-            activations,
-            task,
-            estimators=chosen,
-            done=finished,
-            histories=histories,
-            **settings,
-        ):
-            rows.append(measured.row)
-            name = f"{measured.row.view} at {measured.row.site}"
-            terms[measured.row.row_id] = scored(measured.estimate, name)
+        for one in measure(read(), task, done=finished, histories=histories, **told):
+            rows.append(one.row)
+            name = f"{one.row.view} at {one.row.site}"
+            terms[one.row.row_id] = scored(one.estimate, name)
             if results is not None:
-                keep(results, measured, task)
+                keep(results, one, task)
+
+    def captured(by: Backbone, task: Task, **told: Any) -> None:
+        where = {"sites": told["sites"], "views": told["views"]}
+        planned = plan(by, task, max_tokens=max_tokens, **where)
+        names = [site.name for site in planned.sites]
+        told |= {"sites": names, "views": planned.views, "estimators": chosen}
+        anchor = anchor_of(names, chosen)
+        key = json.dumps([dict(planned.fingerprint)], sort_keys=True, default=str)
+
+        def read() -> Activations:
+            # Random labels are of states that are here already.
+            if key not in states:
+                states.clear()
+                states[key] = extract(by, task, **where, **capturing)
+            return states[key]
+
+        taken(task, read, planned.fingerprint, anchor=anchor, **told)
+
+    states: dict[str, Activations] = {}
+    told = {"sites": sites, "views": tuple(views)}
+    more = {"seeds": seeds, "n_permutations": n_permutations}
+    captured(model, task, subject=measured.subject, **told, **more)
+    others = captured_controls(
+        measured, wanted_controls, sites=sites, views=lambda _: views, seeds=seeds
+    )
+    # Random labels first, while the states are here.
+    for one in sorted(others, key=lambda one: one.subject.control != "random_labels"):
+        by = model if one.twin is None else one.twin().backbone
+        told = {"sites": one.sites, "views": one.views, "seeds": one.seeds}
+        captured(by, one.task, subject=one.subject, **told)
+    for text in text_controls(measured, wanted_controls, chosen):
+        told = {"sites": [text.site], "views": [text.view], **text.wanted(seeds)}
+        taken(task, text.read, text.fingerprint, **told)
     if results is None:
         table = table_of(rows)
     else:
         results.write_table()
         table = results.table()
-    found = Profile(in_network_order(table, todo, [site.name for site in planned.sites]))
+    ordered = [in_network_order(table, *part) for part in parts]
+    found = Profile(pd.concat(ordered, ignore_index=True))
     if results is not None:
         stored = Stored([results.folder])
         read = {row_id: stored.get(row_id) for row_id in found["row_id"]}

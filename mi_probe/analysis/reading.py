@@ -21,6 +21,7 @@ from typing import Protocol, TypeAlias
 
 import pandas as pd
 
+from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.labels import view_words
 from mi_probe.analysis.summaries import PANEL, lead
 from mi_probe.analysis.units import unit_factor
@@ -73,7 +74,7 @@ def readings(points: pd.DataFrame, paired: Paired = untold) -> list[Reading]:
         points: the table, `with_bands` where pointwise values are kept.
         paired: compares two of its points, such as `ResultFolders.paired`.
     """
-    panels = points.groupby(list(PANEL), sort=False)
+    panels = states_of(points).groupby(list(PANEL), sort=False)
     return [read_panel(panel, paired) for _, panel in panels]
 
 

@@ -25,20 +25,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from mi_probe.analysis.labels import (
-    ESTIMATOR_KEY,
-    MODEL_KEY,
-    TASK_KEY,
-    estimator_labels,
-    in_order,
-    model_labels,
-    task_labels,
-)
+from mi_probe.analysis.control_points import controls_beside, labelled, states_of
+from mi_probe.analysis.labels import ESTIMATOR_KEY, MODEL_KEY, TASK_KEY, in_order
 from mi_probe.analysis.units import unit_factor
 from mi_probe.errors import InputError
 
 KEY = (
-    *("quantity", "site", "layer", "n_layers", "view"),
+    *("control", "quantity", "site", "layer", "n_layers", "view"),
     *(*TASK_KEY, "n_classes", *MODEL_KEY, *ESTIMATOR_KEY),
 )
 """Rows that agree in all of these differ by their seed alone."""
@@ -49,6 +42,7 @@ NEEDED = (
     *("H_Y_nats", "status"),
     *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
     *("extrapolated_claim", "bound", "metric", "metric_value", "parse_failure_rate"),
+    *("accuracy", "auroc", "brier", "ece", "code_length_bits"),
 )
 
 NUMBERS = (
@@ -56,7 +50,11 @@ NUMBERS = (
     *("value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
     *("p_value", "H_Y_nats", "extrapolated_nats", "extrapolated_low", "extrapolated_high"),
     *("metric_value", "parse_failure_rate"),
+    *("accuracy", "auroc", "brier", "ece", "code_length_bits"),
 )
+
+SCORES = ("accuracy", "auroc", "brier", "ece", "code_length_bits")
+"""Of the held-out posterior; means over seeds, in units of their own."""
 
 PANEL = ("model_label", "task_label", "stack", "estimator_label")
 """What one panel of a figure holds constant."""
@@ -75,7 +73,8 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
     cheaper statistic was permuted), `p_value` (the largest of the seeds'), `status` (`ok`
     only where every seed is), `metric`, `metric_value`, `parse_failure_rate` (of the
     model's own answers on these rows, in the metric's own unit), `x` (place on the layer
-    axis), `note`, and the four labels of a panel.
+    axis), `note`, and the four labels of a panel. `control` is empty for the states
+    themselves (`states_of`); controls come last.
 
     `x` is the hidden_states index. The last block before a final norm has none; it is
     placed at L - 0.5. Any other site without an index has an empty `x`.
@@ -102,11 +101,8 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
     ]
     points = pd.DataFrame(rows)
     points["unit"] = unit
-    points = _placed(points)
-    points["model_label"] = model_labels(points)
-    points["task_label"] = task_labels(points)
-    points["estimator_label"] = estimator_labels(points)
-    return _sorted(points)
+    points["control"] = points["control"].astype(object).fillna("")
+    return _sorted(labelled(_placed(points)))
 
 
 def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
@@ -143,6 +139,7 @@ def _combine(group: pd.DataFrame, factor: float) -> dict[str, Any]:
         "metric": group["metric"].iloc[0],
         "metric_value": group["metric_value"].iloc[0],
         "parse_failure_rate": group["parse_failure_rate"].iloc[0],
+        **{name: group[name].mean() for name in SCORES},
         "status": flagged.iloc[0] if len(flagged) else "ok",
         "n_flagged": len(flagged),
     }
@@ -212,14 +209,15 @@ def _placed(points: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sorted(points: pd.DataFrame) -> pd.DataFrame:
-    """Order of appearance for models, tasks, estimators; then views; then layers."""
-    rank = pd.DataFrame(index=points.index)
+    """States first; order of appearance for models, tasks, estimators; views; layers."""
+    rank = pd.DataFrame({"control": points["control"] != ""}, index=points.index)
     for column in PANEL:
         seen = list(dict.fromkeys(points[column]))
         rank[column] = points[column].map(seen.index)
     rank["view"] = points["view"].map(in_order(points["view"]).index)
     rank["x"] = points["x"]
-    order = rank.sort_values([*PANEL, "view", "x"], kind="stable").index
+    by = ["control", *PANEL, "view", "x"]
+    order = rank.sort_values(by, kind="stable").index
     return points.loc[order].reset_index(drop=True)
 
 
@@ -245,16 +243,30 @@ def null_band(panel: pd.DataFrame) -> pd.DataFrame:
     return band.assign(null_mean=band["null_mean"].fillna(band["null_high"]))
 
 
-def at_layer(points: pd.DataFrame, layer: int | str | None = None) -> pd.DataFrame:
-    """The points of one layer: a hidden_states index, a site's name, or the final one.
+def at_layer(
+    points: pd.DataFrame, layer: int | str | None = None, *, controls: bool = False
+) -> pd.DataFrame:
+    """The states' points of one layer: a hidden_states index, a site, or the final one.
 
     The final one, the default, is the deepest captured site of each model and task (of
     the decoder where there are two stacks). It is fixed before any value is seen:
     choosing the layer with the largest estimate would report a biased value.
 
+    Args:
+        points: of `over_seeds`.
+        layer: which.
+        controls: put the controls that stand beside these points after them.
+
     Raises:
         InputError: no row lies at that layer.
     """
+    chosen = _states_at(states_of(points), layer)
+    if not controls:
+        return chosen
+    return pd.concat([chosen, controls_beside(chosen, points)], ignore_index=True)
+
+
+def _states_at(points: pd.DataFrame, layer: int | str | None) -> pd.DataFrame:
     if layer is not None:
         text = str(layer)
         wanted = points["site"] == text
@@ -278,6 +290,7 @@ def at_layer(points: pd.DataFrame, layer: int | str | None = None) -> pd.DataFra
 
 def layer_words(points: pd.DataFrame) -> str:
     """Which layer the points of `at_layer` lie at, for a title."""
+    points = states_of(points)
     sites = list(dict.fromkeys(points["site"].map(lambda s: str(s).split(".")[-1])))
     if set(sites) == {"final_norm"}:
         return "after the final norm"

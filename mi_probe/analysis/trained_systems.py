@@ -26,6 +26,7 @@ from mi_probe.predgen.checkpoints import (
 from mi_probe.predgen.encoding import Rows, encode
 from mi_probe.predgen.inference import TOKEN_SETS, Answers, answer, most_tokens
 from mi_probe.predgen.kept_answers import answers_key, kept_answers
+from mi_probe.predgen.label_probabilities import system_posterior
 from mi_probe.predgen.reserved import refuse_trained, splits_of, tied_to
 from mi_probe.tasks import Task
 
@@ -110,6 +111,8 @@ def open_trained(
         training_seed=config["seed"],
         head=own.pooling if predictor else None,
     )
+    limits = {"max_tokens": limit, "batch_size": how.batch_size}
+    said = found.system, measured, encoded, answers, key
     return measurable_of(
         found.backbone,
         measured,
@@ -119,6 +122,7 @@ def open_trained(
         answers,
         limit,
         most=most,
+        own=system_posterior(*said, **limits),
         record={
             "task": describe(measured),
             "checkpoint": {

@@ -4,6 +4,7 @@ from mi_probe.backbones.backbone import Backbone, wrap_backbone
 from mi_probe.backbones.embedded import EMBEDDED, embedded_folder
 from mi_probe.backbones.folders import expand_checkpoints
 from mi_probe.backbones.loading import load_backbone
+from mi_probe.backbones.random_twin import random_twin
 from mi_probe.backbones.sites import Site
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "embedded_folder",
     "expand_checkpoints",
     "load_backbone",
+    "random_twin",
     "wrap_backbone",
 ]

@@ -17,9 +17,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from mi_probe.analysis.control_points import controls_beside, controls_of, states_of
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.errors import InputError
+from mi_probe.plots.controls import control_entries, draw_control_pieces
 from mi_probe.plots.marks import DASHES, draw_intervals
 from mi_probe.plots.names import fitted_names
 from mi_probe.plots.parts import (
@@ -54,13 +56,16 @@ def grouped_bars(
     Over each group H(Y) is a dashed segment; over each bar the dotted segment is the
     95th percentile of its permutation null; dots are seeds; a diamond is the
     value at n -> infinity, an open arrow the least that it is. Flagged estimates have
-    white bars with coloured outlines. Groups of different models compare different
-    networks, which the data processing inequality says nothing about.
+    white bars with coloured outlines. Controls that are among the points are thin segments
+    over their group, or over their bar where they are of its site. Groups of different
+    models compare different networks, which the data processing inequality says nothing
+    about.
 
     Raises:
         InputError: not a table of `over_seeds`, or two points for one bar.
     """
     check_points(points)
+    controls, points = controls_of(points), states_of(points)
     group, names = f"{x}_label", list(dict.fromkeys(points[f"{x}_label"]))
     if points.duplicated([group, "view"]).any():
         raise InputError(
@@ -82,6 +87,9 @@ def grouped_bars(
             draw_bar(ax, row, place, width, view_style(row["view"]))
         half = width * len(views) / 2 + 0.03
         draw_ceiling_piece(ax, members, at - half, at + half)
+        beside = controls_beside(members, controls)
+        places = {view: left + width * i for i, view in enumerate(views)}
+        draw_control_pieces(ax, beside, at - half, at + half, places)
     ax.set_xticks(range(len(names)))
     ax.set_xticklabels(names, parse_math=False)
     ax.tick_params(axis="x", length=0)
@@ -169,13 +177,14 @@ def draw_bar(
 def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
     """`grouped_bars`, a panel an estimator and model (x = task) or task (x = model).
 
-    `points` are those of one layer: `at_layer(over_seeds(results))`. As wide as `style`
-    says.
+    `points` are those of one layer: `at_layer(over_seeds(results), controls=True)`. As wide
+    as `style` says.
 
     Raises:
         InputError: as `grouped_bars`.
     """
     check_points(points)
+    controls, points = controls_of(points), states_of(points)
     if x not in ("task", "model"):
         raise InputError(f"x must be task or model; not {x!r}.")
     held = "model_label" if x == "task" else "task_label"
@@ -200,7 +209,7 @@ def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
         linespacing=LINE_SPACING,
     )
     for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
-        grouped_bars(panel, ax, x=x)
+        grouped_bars(pd.concat([panel, controls_beside(panel, controls)]), ax, x=x)
         shown = [short[name] for name in dict.fromkeys(panel[f"{x}_label"])]
         names = ["estimator_label"]
         if points[held].nunique() > 1:
@@ -215,7 +224,8 @@ def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
             ax.set_ylabel("")
     for ax in axes[len(panels) :]:
         ax.remove()
-    figure_legends(figure, _view_entries(points), bar_notes(points))
+    beside = control_entries(controls_beside(points, controls))
+    figure_legends(figure, _view_entries(points), beside, bar_notes(points))
     return figure
 
 

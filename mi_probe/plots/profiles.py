@@ -16,9 +16,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
 
+from mi_probe.analysis.control_points import controls_beside, controls_of, states_of
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import PANEL, null_band
 from mi_probe.errors import InputError
+from mi_probe.plots.controls import control_entries, draw_control_lines
 from mi_probe.plots.layer_axis import layer_axis_label, layer_ticks
 from mi_probe.plots.marks import draw_ceiling, draw_intervals, draw_line, line_handle
 from mi_probe.plots.parts import (
@@ -60,13 +62,14 @@ def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
     `with_bands` was asked, hold all layers and views at once. Diamonds are the
     values at n -> infinity, open arrows the least that they are. Flagged
     estimates have open markers; an estimate without a value is a cross on the axis.
-    Nothing is clipped.
+    Nothing is clipped. Controls that are among the points are thin lines.
 
     Raises:
         InputError: not a table of `over_seeds`, several panels in it, or no point
             that has a place on the layer axis.
     """
     check_points(panel)
+    controls, panel = controls_of(panel), states_of(panel)
     if len(panel[list(PANEL)].drop_duplicates()) > 1:
         raise InputError(
             "panel must hold one model, task, stack and estimator; "
@@ -92,6 +95,8 @@ def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
         shift = 0.0 if banded else room * (i - (len(views) - 1) / 2)
         _draw_view(ax, placed[placed["view"] == view], shift, banded, i)
     _label_axes(ax, placed)
+    if len(controls):
+        draw_control_lines(ax, controls_beside(panel, controls))
     return ax
 
 
@@ -190,6 +195,7 @@ def layer_profiles(points: pd.DataFrame) -> Figure:
         InputError: as `layer_profile`.
     """
     check_points(points)
+    controls, points = controls_of(points), states_of(points)
     placed = points[points["x"].notna()]
     panels = [panel for _, panel in placed.groupby(list(PANEL), sort=False)]
     if not panels:
@@ -203,13 +209,18 @@ def layer_profiles(points: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(width, rows * tall + 0.55), layout="constrained")
     one_task = placed["task_label"].nunique() == 1
     axes = figure.subplots(rows, columns, squeeze=False, sharey=one_task).ravel()
-    _draw_panels(figure, axes.tolist(), panels, columns)
-    figure_legends(figure, _view_entries(placed), _note_entries(placed))
+    _draw_panels(figure, axes.tolist(), panels, columns, controls)
+    beside = control_entries(controls_beside(placed, controls))
+    figure_legends(figure, _view_entries(placed), beside, _note_entries(placed))
     return figure
 
 
 def _draw_panels(
-    figure: Figure, axes: list[Axes], panels: list[pd.DataFrame], columns: int
+    figure: Figure,
+    axes: list[Axes],
+    panels: list[pd.DataFrame],
+    columns: int,
+    controls: pd.DataFrame,
 ) -> None:
     whole = pd.concat(panels)
     constant = [c for c in ("model_label", "task_label") if whole[c].nunique() == 1]
@@ -222,7 +233,7 @@ def _draw_panels(
     varying = [c for c in ("model_label", "task_label") if c not in constant]
     same_axis = len({layer_axis_label(p, p["n_layers"].max()) for p in panels}) == 1
     for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
-        layer_profile(panel, ax)
+        layer_profile(pd.concat([panel, controls_beside(panel, controls)]), ax)
         names = [*varying, "estimator_label"]
         title = ", ".join(str(panel[name].iloc[0]) for name in names)
         plain_title(ax, f"{title}, {sample_label(panel)}", 0.9 * width / columns)

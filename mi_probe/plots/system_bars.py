@@ -14,11 +14,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from mi_probe.analysis.control_points import controls_beside, controls_of, states_of
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
 from mi_probe.plots.bars import bar_notes, draw_bar, draw_ceiling_piece
+from mi_probe.plots.controls import control_entries, draw_control_pieces
 from mi_probe.plots.names import fitted_names
 from mi_probe.plots.parts import (
     LINE_SPACING,
@@ -51,13 +53,14 @@ def system_bars(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
     In a block are the views of one network: the full states plain, pooled ones hatched,
     which the data processing inequality orders. It says nothing about the order of blocks,
     which are different networks. Ceilings, nulls, intervals and flags are those of
-    `grouped_bars`.
+    `grouped_bars`; controls are thin segments over the block of their network.
 
     Raises:
         InputError: not a table of `with_runs(over_seeds(results))`, or two points for one
             bar.
     """
     check_points(points)
+    controls, points = controls_of(points), states_of(points)
     _check(points)
     if ax is None:
         import matplotlib.pyplot as plt
@@ -80,6 +83,9 @@ def system_bars(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 colour = system_style(objective).colour
                 look = ViewStyle(colour, "", "-", hatches[view].hatch)
                 draw_bar(ax, row, start + (i + 0.5) * width, width, look, _lines(colour))
+            places = {view: start + (i + 0.5) * width for i, view in enumerate(shown)}
+            ends = start, start + width * len(shown)
+            draw_control_pieces(ax, controls_beside(block, controls), *ends, places)
             start += width * (len(shown) + _SPACE)
         draw_ceiling_piece(ax, members, left - 0.03, start - width * _SPACE + 0.03)
     ax.set_xticks(range(len(tasks)), tasks, parse_math=False)
@@ -136,6 +142,7 @@ def system_figure(points: pd.DataFrame) -> Figure:
         InputError: as `system_bars`.
     """
     check_points(points)
+    controls, points = controls_of(points), states_of(points)
     _check(points)
     width = mpl.rcParams["figure.figsize"][0]
     views = in_order(points["view"])
@@ -154,14 +161,16 @@ def system_figure(points: pd.DataFrame) -> Figure:
     title = layer_words(points) + steps
     figure.suptitle(wrapped(title, width, size=9.0), parse_math=False)
     for ax, (estimator, part), (names, slant) in zip(axes, panels, named, strict=True):
-        system_bars(part, ax)
+        system_bars(pd.concat([part, controls_beside(part, controls)]), ax)
         plain_title(ax, f"{estimator}, {sample_label(part)}", 0.9 * width)
         ax.set_xticklabels(names, parse_math=False, linespacing=LINE_SPACING)
         ax.tick_params(axis="x", rotation=slant)
         for label in ax.get_xticklabels() if slant else []:
             label.set(ha="right", rotation_mode="anchor")
     axes[-1].set_xlabel("different systems are not ordered by the DPI")
-    figure_legends(figure, _system_entries(points), _view_entries(views), bar_notes(points))
+    beside = control_entries(controls_beside(points, controls))
+    of_views = _view_entries(views)
+    figure_legends(figure, _system_entries(points), of_views, beside, bar_notes(points))
     return figure
 
 

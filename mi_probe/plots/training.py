@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.analysis.training_runs import systems_in_order
@@ -210,6 +211,7 @@ def training_figure(points: pd.DataFrame) -> Figure:
     Raises:
         InputError: as `information_line`.
     """
+    points = states_of(points)
     _check(points)
     points = points[points["checkpoint_step"].notna()]
     _check(points)
@@ -238,6 +240,7 @@ def accuracy_figure(points: pd.DataFrame) -> Figure:
     Raises:
         InputError: as `information_line`, or no row has a metric.
     """
+    points = states_of(points)
     _check(points)
     points = points[points["metric_value"].notna()]
     _check(points)

@@ -149,7 +149,7 @@ def write(
     Raises:
         InputError: if the model has no head that writes, or learned a prompt.
     """
-    _check_writes(backbone)
+    check_writes(backbone)
     found: list[tuple[int, ...]] = [()] * len(rows)
     for index, batch in batches(backbone, rows, batch_size):
         tokens, there = roll_out(
@@ -255,15 +255,36 @@ def _of_head(
     batch_size: int,
 ) -> Float64[np.ndarray, " n"]:
     """The predictions of a Predictor's head, or of PredGen's adapter on its answers."""
-    found = np.zeros(len(rows))
+    outputs = head_outputs(system, rows, answers, batch_size)
+    return system.values(torch.from_numpy(outputs)).double().numpy()
+
+
+def head_outputs(
+    system: System,
+    rows: Rows,
+    answers: Sequence[Sequence[int]] | None,
+    batch_size: int,
+) -> Float64[np.ndarray, "n k"]:
+    """What a Predictor's head says of each row, or PredGen's adapter of its answers.
+
+    Args:
+        system: with a head.
+        rows: the prompts.
+        answers: the tokens that were written; None of a Predictor.
+        batch_size: rows a forward pass.
+
+    Returns:
+        Logits of the classes, or a score as it is before it is scaled back.
+    """
+    found = np.zeros((len(rows), system.design.n_outputs))
     with torch.no_grad(), evaluating(system):
         left = system.objective != "predictor"
         for index, batch in batches(system.backbone, rows, batch_size, left=left):
             fed = None, None
             if answers is not None:
-                fed = _padded_right(system.backbone, [answers[i] for i in index])
+                fed = padded_right(system.backbone, [answers[i] for i in index])
             outputs = system.outputs(batch["prompt_ids"], batch["prompt_mask"], *fed)
-            found[index] = system.values(outputs).double().cpu().numpy()
+            found[index] = outputs.double().cpu().numpy()
     return found
 
 
@@ -283,9 +304,10 @@ def batches(
         yield index, {name: t.to(backbone.device) for name, t in batch.items()}
 
 
-def _padded_right(
+def padded_right(
     backbone: Backbone, rows: Sequence[Sequence[int]]
 ) -> tuple[Tensor, Tensor]:
+    """Answers side by side, padded on the right, and where they are real."""
     shape = (len(rows), max(map(len, rows)))
     ids = torch.full(shape, pad_token(backbone))
     for i, row in enumerate(rows):
@@ -295,7 +317,12 @@ def _padded_right(
     return ids.to(backbone.device), mask.to(backbone.device)
 
 
-def _check_writes(backbone: Backbone) -> None:
+def check_writes(backbone: Backbone) -> None:
+    """Raise unless the model can write an answer.
+
+    Raises:
+        InputError: without a head that writes, or with a learned prompt.
+    """
     if backbone.n_virtual_tokens:
         raise InputError(
             f"model must be one without a learned prompt to write answers; "

@@ -17,6 +17,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 import mi_probe
+from mi_probe.analysis.control_points import CONTROL_WORDS, controls_of, states_of
 from mi_probe.analysis.labels import short_name
 from mi_probe.legible import legible
 from mi_probe.report.pictures import pictures
@@ -142,7 +143,7 @@ def _facts(sources: Sources) -> list[tuple[str, str]]:
     names = [("Models", "; ".join(models)), ("Tasks", "; ".join(tasks))]
     if sources.points.empty:
         return names
-    results, points = sources.results, sources.points
+    results, points = states_of(sources.results), states_of(sources.points)
     sizes = sorted({int(n) for n in points["n"].dropna()})
     seeds = sorted({int(seed) for seed in results["seed"].dropna()})
     entropies = sorted({f"{value:.3f}" for value in points["ceiling"].dropna()})
@@ -155,6 +156,10 @@ def _facts(sources: Sources) -> list[tuple[str, str]]:
         ("Seeds", ", ".join(map(str, seeds))),
         ("Estimates", f"{len(points):,}"),
     ]
+    beside = controls_of(sources.points)
+    if len(beside):
+        names = dict.fromkeys(CONTROL_WORDS.get(name, name) for name in beside["control"])
+        facts.append(("Controls", ", ".join(names)))
     made = sorted(results["created"].dropna().astype(str))
     if made:
         first, last = made[0][:16], made[-1][:16]

@@ -45,12 +45,14 @@ KINDS = {
         "the ceiling. Dotted: a band that holds all layers and "
         "views at once. Grey: the same procedure with Y permuted. Diamonds: "
         "the value at n \N{RIGHTWARDS ARROW} \N{INFINITY}, another number than the "
-        "bound; arrows: it is at least that.",
+        "bound; arrows: it is at least that. Thin lines: controls, what simpler things "
+        "know on the same rows.",
     ),
     "bars": Kind(
         "Bars",
-        "One layer, fixed before any value was seen. Dashed segments: H(Y). Different "
-        "networks are not ordered by the data processing inequality.",
+        "One layer, fixed before any value was seen. Dashed segments: H(Y); thin ones: "
+        "controls, what simpler things know on the same rows. Different networks are not "
+        "ordered by the data processing inequality.",
     ),
     "systems": Kind(
         "Systems",

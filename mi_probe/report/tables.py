@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from mi_probe.analysis.control_points import control_label
 from mi_probe.analysis.labels import short_name, view_words
 from mi_probe.analysis.tokens.reading import words_are_of
 from mi_probe.facts import reach
@@ -49,6 +50,7 @@ def estimates_table(points: pd.DataFrame) -> Table:
     columns = (
         Column("Model", chosen=True),
         Column("Task", chosen=True),
+        Column("Of", chosen=True),
         Column("Site"),
         Column("Layer", number=True),
         Column("Quantity", chosen=True),
@@ -63,6 +65,11 @@ def estimates_table(points: pd.DataFrame) -> Table:
         Column("p", number=True),
         Column("p, of all", number=True),
         Column("FDR", number=True),
+        Column("Accuracy", number=True),
+        Column("AUROC", number=True),
+        Column("Brier", number=True),
+        Column("ECE", number=True),
+        Column("Code length", number=True),
         Column("Rows", number=True),
         Column("Seeds", number=True),
         Column("Status", chosen=True),
@@ -77,7 +84,10 @@ def estimates_table(points: pd.DataFrame) -> Table:
         "percentile with Y permuted, where that is of the same estimate; p: of its own or "
         "of a cheaper statistic. All at once: a 95 % band that holds all layers and views "
         "of a model and estimator together. p, of all: that its bound is 0 or less, with "
-        "one false among all of them as rare as it says; FDR: the same by share.",
+        "one false among all of them as rare as it says; FDR: the same by share. "
+        "Accuracy to ECE are of the same held-out posterior; the "
+        "code length is in bits, of all labels sent online. Of: the states, or a control, "
+        "which stands beside them.",
         columns,
         tuple(rows),
         max(0, len(points) - MOST_ROWS),
@@ -95,9 +105,10 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
     return (
         text(row["model_label"]),
         text(row["task_label"]),
+        text(control_label(row) if row["control"] else "states"),
         text(row["site"]),
         whole(row["x"]),
-        text(view_words(row["view"])),
+        text("" if row["quantity"] == "I_YC" else view_words(row["view"])),
         text(row["estimator_label"]),
         number(row["value"]),
         interval(row["low"], row["high"]),
@@ -109,6 +120,11 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
         number(row["p_value"]),
         number(row["p_family"]),
         number(row["p_fdr"]),
+        number(row["accuracy"]),
+        number(row["auroc"]),
+        number(row["brier"]),
+        number(row["ece"]),
+        number(row["code_length_bits"], 0),
         whole(row["n"]),
         whole(row["n_seeds"]),
         status(row["status"]),

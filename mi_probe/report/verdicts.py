@@ -10,12 +10,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mi_probe.analysis.control_points import control_sentences, states_of
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import Reading, readings
 from mi_probe.analysis.system_reading import system_readings
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.report.sources import Sources
 
+_MOST = 4
+"""Sentences of the headline that set controls beside values, at most."""
 SHOWN = "A gap is shown"
 """How `mi_probe.analysis.verdict` begins where it finds one."""
 
@@ -43,8 +46,11 @@ class Verdict:
 def verdict_of(sources: Sources) -> Verdict:
     """Headline, a verdict a gap, a reading a panel, and cautions that apply."""
     gaps = tuple(_gap(row) for _, row in sources.gaps.iterrows())
+    # What is beside a number first: a number alone says little.
+    points = sources.points
+    beside = [] if points.empty else control_sentences(points)
     return Verdict(
-        headline=_headline(gaps),
+        headline=" ".join([*beside[:_MOST], _headline(gaps)]),
         gaps=gaps,
         readings=()
         if sources.points.empty
@@ -93,7 +99,7 @@ def _headline(gaps: tuple[GapVerdict, ...]) -> str:
 
 
 def _cautions(sources: Sources) -> list[str]:
-    points = sources.points
+    points = states_of(sources.points)
     said = [
         f"What a gap is of: {CAVEAT}. Only a gap of noised states is one of Shannon "
         "information.",

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.paired import Scored
 from mi_probe.analysis.stored import Stored
 from mi_probe.contents import read_json, unsealed
@@ -45,7 +46,10 @@ def measured(study: Study, folder: str | Path) -> list[Measured]:
     """All finished estimates and scores of a study's folder."""
     found: list[Measured] = []
     for chain, results in _finished(study, Path(folder)):
-        table, stored = read_results(results), Stored([results])
+        # Controls stand beside the states that they are of, and are no measurement of them.
+        table, stored = states_of(read_results(results)), Stored([results])
+        if table.empty:
+            continue
         for row in table.to_dict("records"):
             scored = stored.get(row["row_id"], f"{chain.name}, {row['site']} {row['view']}")
             if scored is not None:

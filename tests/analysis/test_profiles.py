@@ -165,7 +165,7 @@ def test_permutations_give_a_null(tiny_backbone):
 
 def test_profile_gives_the_tidy_table_and_keeps_it(tiny_backbone, tmp_path):
     backbone, task = tiny_backbone("gpt2"), make_task(scores=True)
-    given = {"sites": "0,2", "views": ("last",), "progress": False}
+    given = {"sites": "0,2", "views": ("last",), "progress": False, "controls": ()}
     table = profile(backbone, task, estimators={"fake": Fake()}, **given)
     assert list(table.columns) == list(COLUMNS)
     assert table.site.tolist() == ["embed", "block.1"]
@@ -247,12 +247,14 @@ def test_the_deepest_site_is_measured_first_and_narrows_the_search_at_the_others
     given = {"sites": [0, 2, "final_norm"], "views": ("mean",), "progress": False}
     given |= {"estimators": {"hinted": Hinted()}, "out": str(tmp_path / "out")}
     TOLD.clear()
-    table = profile(backbone, task, **given)
+    table = profile(backbone, task, controls=(), **given)
     assert TOLD == [None, ({"place": 1},), ({"place": 1},)]
     assert len(table) == 3
     # More sites: the anchor's history is read back, and only the new one is measured.
     TOLD.clear()
-    more = profile(backbone, task, **{**given, "sites": [0, 1, 2, "final_norm"]})
+    more = profile(
+        backbone, task, controls=(), **{**given, "sites": [0, 1, 2, "final_norm"]}
+    )
     assert TOLD == [[{"place": 1}]]
     assert more.site.tolist() == ["embed", "block.0", "block.1", "final_norm"]
 

@@ -1,0 +1,194 @@
+"""Controls in a table of points: told apart from states, and found beside them.
+
+A row with a name in the column ``control`` is of no site that was asked about. Whoever
+draws or reads states takes `states_of`; whoever sets a control beside a panel,
+`controls_beside`.
+"""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+
+from mi_probe.analysis.labels import (
+    MODEL_KEY,
+    TASK_KEY,
+    estimator_labels,
+    model_labels,
+    task_labels,
+)
+from mi_probe.facts import fixed
+
+CONTROL_WORDS: Mapping[str, str] = MappingProxyType(
+    {
+        "words": "words",
+        "length": "length",
+        "answer": "own answer",
+        "embeddings": "embeddings",
+        "random_weights": "random weights",
+        "random_labels": "random labels",
+    }
+)
+"""What figures call each control, in the order in which they are listed."""
+AT_SITES = ("random_weights", "random_labels")
+"""Controls that are measured at the states' own sites and views."""
+
+
+def states_of(points: pd.DataFrame) -> pd.DataFrame:
+    """The rows that are of the states themselves, and of no control."""
+    if "control" not in points or points.empty:
+        return points
+    return points[~is_control(points)].reset_index(drop=True)
+
+
+def controls_of(points: pd.DataFrame) -> pd.DataFrame:
+    """The rows of controls, in the order of `CONTROL_WORDS`."""
+    if "control" not in points or points.empty:
+        return points.iloc[:0]
+    found = points[is_control(points)]
+    names = [*CONTROL_WORDS]
+    rank = found["control"].map(lambda name: names.index(name) if name in names else 99)
+    return found.loc[rank.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def controls_beside(panel: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """The controls in `points` that were measured beside the states of a panel.
+
+    Of the same models, tasks and rows, by the same estimator; those at sites only at the
+    panel's own sites, of the same tokens. What a prompt's text says stands beside every
+    token set.
+    """
+    found = controls_of(points)
+    if found.empty or panel.empty:
+        return found
+    rows = {*_keys(panel, _ROWS)}
+    same = np.array([key in rows for key in _keys(found, _ROWS)])
+    by = found["control"].eq("answer") | found["estimator_label"].isin(
+        set(panel["estimator_label"])
+    )
+    place = ("task_label", "site", "view", "stack")
+    places = {*_keys(panel, place)}
+    there = np.array([key in places for key in _keys(found, place)])
+    free = ~found["control"].isin(AT_SITES)
+    return found[same & by & (free | there)].reset_index(drop=True)
+
+
+_ROWS = ("model_label", "task", "split", "n", "y_kind")
+_OF_TEXT = ("token_set", "gold_leak")
+"""In which a control of the prompt's text differs from states of other tokens."""
+
+
+def control_label(row: pd.Series) -> str:
+    """What a legend calls a control."""
+    name = str(row["control"])
+    words = CONTROL_WORDS.get(name, name)
+    return "answer, calibrated" if row["view"] == "calibrated" else words
+
+
+def labelled(points: pd.DataFrame) -> pd.DataFrame:
+    """Points with the four labels of a panel but the stack; controls have their states'.
+
+    A control's own settings or token set would else make names of the states longer.
+    """
+    control = is_control(points)
+    known = points[~control] if (~control).any() else points
+    points = points.copy()
+    for name, labels, key in (
+        ("model_label", model_labels, MODEL_KEY),
+        ("task_label", task_labels, TASK_KEY),
+        ("estimator_label", estimator_labels, ("estimator",)),
+    ):
+        own = labels(known)
+        points[name] = own
+        left = points[name].isna()
+        # The whole key, then without what a control of the text has of its own.
+        for part in (key, tuple(one for one in key if one not in _OF_TEXT), key[:1]):
+            given: dict[tuple[str, ...], str] = {}
+            for of, label in zip(_keys(known, part), own, strict=True):
+                given.setdefault(of, label)
+            found = [given.get(of) for of in _keys(points, part)]
+            points.loc[left, name] = pd.Series(found, index=points.index)[left]
+            left = points[name].isna()
+        points.loc[left, name] = points.loc[left, key[0]].astype(str)
+    return points
+
+
+def control_sentences(points: pd.DataFrame) -> list[str]:
+    """A sentence a model, task and estimator: of its nats, what simpler things know.
+
+    At the deepest layer, which was fixed before any value was seen: of all token states, or
+    of the first view where those were not measured. None where there are no controls.
+
+    Args:
+        points: of `over_seeds`, with controls.
+    """
+    said: list[str] = []
+    panels = states_of(points)
+    panels = panels[panels["x"].notna()]
+    if panels.empty:
+        return said
+    keys = ["model_label", "task_label", "estimator_label"]
+    several = len(panels[keys].drop_duplicates()) > 1
+    for (model, task, _), panel in panels.groupby(keys, sort=False):
+        # Of two stacks the decoder, whose name comes first.
+        panel = panel[panel["stack"] == panel["stack"].min()]
+        panel = panel[panel["x"] == panel["x"].max()]
+        known = panel[panel["value"].notna()]
+        beside = controls_beside(panel, points)
+        if known.empty or beside.empty:
+            continue
+        full = known[known["view"] == "full"]
+        row = (full if len(full) else known).iloc[0]
+        beside = beside[~beside["control"].isin(AT_SITES) | (beside["view"] == row["view"])]
+        parts = _parts(beside)
+        if parts:
+            what = "I(Y;Z)" if row["view"] == "full" else f"I(Y;Z_{row['view']})"
+            amount = f"{fixed(row['value'])} {row['unit']}"
+            where = f" of {model} on {task}" if several else ""
+            said.append(f"Of {amount} at {row['site']} ({what}{where}), {parts}.")
+    return said
+
+
+def _parts(beside: pd.DataFrame) -> str:
+    def of(name: str, view: str | None = None) -> str | None:
+        rows = beside[(beside["control"] == name) & beside["value"].notna()]
+        rows = rows if view is None else rows[rows["view"] == view]
+        return None if rows.empty else fixed(rows.iloc[0]["value"])
+
+    answer, calibrated = of("answer", "as_is"), of("answer", "calibrated")
+    if answer is not None and calibrated is not None:
+        answer = f"{answer} ({calibrated} calibrated)"
+    told: Sequence[tuple[str, str, str | None]] = (
+        ("the words alone", "give", of("words")),
+        ("the length alone", "gives", of("length")),
+        ("the embeddings", "give", of("embeddings")),
+        ("random weights", "give", of("random_weights")),
+        ("the model's own answer", "gives", answer),
+        ("random labels", "give", of("random_labels")),
+    )
+    known = [one for one in told if one[2] is not None]
+    # The verb once: "the words alone give .021, the length .000".
+    parts = [
+        f"{what} {verb} {value}" if i == 0 else f"{what} {value}"
+        for i, (what, verb, value) in enumerate(known)
+    ]
+    return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
+
+
+def is_control(points: pd.DataFrame) -> pd.Series:
+    """True for the rows of controls."""
+    if "control" not in points:
+        return pd.Series(False, index=points.index)
+    return points["control"].notna() & (points["control"] != "")
+
+
+def _keys(table: pd.DataFrame, names: Sequence[str]) -> list[tuple[str, ...]]:
+    rows = table[[*names]].itertuples(index=False, name=None)
+    return [tuple(map(str, row)) for row in rows]

@@ -1,0 +1,49 @@
+"""The same architecture with random weights: what a network knows before it has learned."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from mi_probe.backbones.backbone import Backbone, assemble
+from mi_probe.backbones.fingerprint import fingerprint_model
+from mi_probe.backbones.quiet import quiet_transformers
+
+
+def random_twin(backbone: Backbone) -> Callable[[int], Backbone]:
+    """A maker of networks like this one with other weights: drawn as its class draws them.
+
+    Configuration, precision, device and tokenizer are the backbone's own, so the twin reads
+    the same tokens at the same sites. An adapter is left out, since on random weights it
+    means nothing. The maker does not hold the backbone, which may be let go of; the global
+    random state is not touched.
+
+    Args:
+        backbone: whose twins are wanted.
+
+    Returns:
+        From a seed to the twin of that seed, the same each time.
+
+    References:
+        Zhang and Bowman 2018, Language Modeling Teaches You More than Translation Does,
+        arXiv 1809.10040 (random weights as a baseline of probes).
+    """
+    kind: Any = type(backbone.base)
+    config = copy.deepcopy(backbone.base.config)
+    dtype = next(backbone.base.parameters()).dtype
+    device, tokenizer = backbone.device, backbone.tokenizer
+    name, revision, step = backbone.name, backbone.revision, backbone.step
+
+    def make(seed: int) -> Backbone:
+        with quiet_transformers(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            # A model writes into its configuration; each twin has its own.
+            model = kind(copy.deepcopy(config)).eval()
+        model = model.to(device=device, dtype=dtype)
+        hashes = fingerprint_model(model) | {"random_weights": str(seed)}
+        return assemble(
+            model, tokenizer, name=name, hashes=hashes, revision=revision, step=step
+        )
+
+    return make

@@ -1,0 +1,139 @@
+"""Controls in a figure: thin lines beside the states' own."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from mi_probe.analysis.control_points import AT_SITES, control_label
+from mi_probe.facts import fixed
+from mi_probe.plots.parts import Entry
+from mi_probe.plots.style import view_style
+
+Dashes: TypeAlias = str | tuple[int, tuple[int | float, ...]]
+
+
+@dataclass(frozen=True)
+class ControlStyle:
+    """A thin line: its colour, and dashes that no view and no ceiling has."""
+
+    colour: str
+    line: Dashes
+    width: float = 0.65
+
+
+CONTROL_STYLES: Mapping[str, ControlStyle] = MappingProxyType(
+    {
+        "words": ControlStyle("#000000", "-", 0.55),
+        "length": ControlStyle("#777777", (0, (1, 3))),
+        "answer": ControlStyle("#7A3E00", (0, (7, 1.5, 1, 1.5))),
+        "answer, calibrated": ControlStyle("#7A3E00", (0, (7, 1.5, 1, 1.5, 1, 1.5))),
+        "embeddings": ControlStyle("#5A4FA0", (0, (3, 3))),
+        "random_weights": ControlStyle("#555555", (0, (3, 1))),
+        "random_labels": ControlStyle("#999999", (0, (1, 1))),
+    }
+)
+_OTHER = ControlStyle("#555555", (0, (2, 2)))
+
+
+def control_style(row: pd.Series) -> ControlStyle:
+    """The style of a control's row."""
+    name = str(row["control"])
+    if row["view"] == "calibrated":
+        name = f"{name}, calibrated"
+    return CONTROL_STYLES.get(name, _OTHER)
+
+
+def draw_control_lines(ax: Axes, controls: pd.DataFrame) -> None:
+    """Over layers: those of the text run across, those at sites are lines in x.
+
+    Lines at sites have the colour of their view. A control far below 0, as of a model that
+    is sure of the wrong words, would flatten all else: where it lies lower than the axis it
+    is not drawn, and the legend has its value.
+
+    Args:
+        ax: with the states drawn.
+        controls: of `controls_beside`.
+    """
+    low, high = ax.get_ylim()
+    for _, row in _across(controls).iterrows():
+        look = control_style(row)
+        if np.isfinite(row["value"]) and low <= row["value"]:
+            ax.axhline(row["value"], **_line(look), zorder=2)
+            high = max(high, row["value"] + 0.03 * (high - low))
+    at_sites = controls[controls["control"].isin(AT_SITES) & controls["x"].notna()]
+    for (_, view), rows in at_sites.groupby(["control", "view"], sort=False):
+        rows = rows.sort_values("x")
+        look = control_style(rows.iloc[0])
+        style = {**_line(look), "color": view_style(str(view)).colour}
+        if len(rows) == 1:  # no line goes through one point
+            style |= {"marker": "_", "markersize": 7}
+        ax.plot(rows["x"], rows["value"], **style, zorder=2.2)
+        low = min(low, float(np.nanmin([low, *rows["value"]])))
+        high = max(high, float(np.nanmax([high, *rows["value"]])))
+    ax.set_ylim(low, high)
+
+
+def draw_control_pieces(
+    ax: Axes, controls: pd.DataFrame, left: float, right: float, places: Mapping[str, float]
+) -> None:
+    """Over one group of bars: those of the text across it, those at sites over their bar.
+
+    Args:
+        ax: with the bars drawn.
+        controls: of this group.
+        left: its left end.
+        right: its right end.
+        places: the middle of each view's bar.
+    """
+    low = ax.get_ylim()[0]
+    half = 0.5 * (right - left) / max(len(places), 1)
+    for _, row in controls.iterrows():
+        ends = left, right
+        if row["control"] in AT_SITES:
+            if row["view"] not in places:
+                continue
+            middle = places[row["view"]]
+            ends = middle - half, middle + half
+        if np.isfinite(row["value"]) and low <= row["value"] + 0.01:
+            look = _line(control_style(row))
+            ax.plot(ends, [row["value"]] * 2, **look, zorder=4.5)
+
+
+def control_entries(controls: pd.DataFrame) -> list[Entry]:
+    """Legend of the controls; with their values, where there is one of each.
+
+    Args:
+        controls: those of the whole figure.
+    """
+    entries: list[Entry] = []
+    if controls.empty:
+        return entries
+    names = controls.apply(control_label, axis=1)
+    for name in dict.fromkeys(names):
+        rows = controls[names == name]
+        first = rows.iloc[0]
+        label = str(name)
+        if len(rows) == 1 and np.isfinite(first["value"]):
+            label += f" {fixed(first['value'])}"
+        entries.append((Line2D([], [], **_line(control_style(first))), label))
+    return entries
+
+
+def _across(controls: pd.DataFrame) -> pd.DataFrame:
+    return controls[~controls["control"].isin(AT_SITES)]
+
+
+def _line(look: ControlStyle) -> dict[str, Any]:
+    return {"color": look.colour, "linestyle": look.line, "linewidth": look.width}
