@@ -132,6 +132,7 @@ class Run:
                     states.hidden(site),
                     answers=predicted_words(model),
                     compare=settings.compare,
+                    controls=settings.chosen_controls(),
                     batch_size=settings.batch_size,
                     seed=settings.seed,
                 )
@@ -159,6 +160,7 @@ class Run:
             "site": site,
             "token_set": token_set,
             "compare": self.settings.compare,
+            "controls": list(self.settings.chosen_controls()),
             "seed": self.settings.seed,
         }
 

@@ -182,6 +182,36 @@ def test_a_trained_system_brings_its_task_and_the_tokens_that_it_wrote(
     assert len(tokens.groupby("row_id").increment_nats.sum()) == about["n"]
 
 
+def test_copies_are_one_group_and_random_labels_stand_beside_the_map(
+    model, tmp_path, capsys
+):
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(FILLERS, size=7)) for _ in range(60)]
+    labels = [("no", "yes")[i] for i in rng.integers(2, size=60)]
+    # The second copy differs in a blank; both have the same random label.
+    rows = pd.DataFrame({"text": texts + [f"{t} " for t in texts], "label": labels * 2})
+    rows.to_csv(tmp_path / "copies.csv", index=False)
+    given = (model, "--data", tmp_path / "copies.csv", "--sites", "block.0", "--threads")
+    given = (*given, "1", "--no-compare", "--out", tmp_path / "out")
+    assert run(*given, "--controls", "random_labels,control_task") == 0
+    printed = capsys.readouterr().out
+    assert "With random labels the same map adds up to" in printed
+    (path,) = (tmp_path / "out" / "tokens").glob("*.json")
+    about, tables = read_about(path), read_tables(path)
+    tokens = tables["tokens"]
+    assert tokens.group.nunique() <= 60
+    assert (tokens.groupby("group").row_id.nunique() >= 2).all()
+    low, high = about["I_YZ_ci"]
+    assert abs(about["I_YZ_nats"]) <= high - about["I_YZ_nats"] + 1e-3
+    assert low <= 1e-3
+    assert {"random_pointwise_nats", "control_task_nats"} <= set(tokens)
+    assert tokens.groupby("group").random_label.nunique().eq(1).all()
+    for name in ("positions", "types", "words"):
+        assert "random_nats" in tables[name]
+    assert about["controls"]["control_task"]["types"] == len(FILLERS)
+    assert "controls must be some of" in refused(capsys, *given, "--controls", "some")
+
+
 def test_other_models_write_their_answers_where_they_are_wanted(model, data, tmp_path):
     out = tmp_path / "out"
     given = (model, "--data", data, "--sites", "0", "--threads", "1", "--no-compare")

@@ -24,7 +24,7 @@ from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 
 FOLDER = "tokens"
-SCHEMA = "mi_probe.tokens/2"
+SCHEMA = "mi_probe.tokens/3"
 
 
 def stem_of(key: Mapping[str, Any]) -> str:

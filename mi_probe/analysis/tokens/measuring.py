@@ -17,10 +17,16 @@ from mi_probe.analysis.tokens.comparison import (
     attention_received,
     gradient_x_input,
 )
+from mi_probe.analysis.tokens.controls import CONTROLS, token_controls
 from mi_probe.analysis.tokens.generated import generated_by_input
 from mi_probe.analysis.tokens.population import by_position, by_type, by_word
 from mi_probe.analysis.tokens.reading import ANSWERED, reading
-from mi_probe.analysis.tokens.table import token_table, word_table
+from mi_probe.analysis.tokens.table import (
+    token_table,
+    with_controls,
+    word_table,
+    word_types,
+)
 from mi_probe.analysis.tokens.words import WordReader
 from mi_probe.backbones import Backbone
 from mi_probe.capture import Sequences
@@ -60,6 +66,7 @@ def measure_tokens(
     *,
     answers: Sequence[str] | None = None,
     compare: bool = True,
+    controls: Sequence[str] = CONTROLS[:1],
     batch_size: int = 16,
     seed: int = 0,
 ) -> TokenTables:
@@ -73,6 +80,8 @@ def measure_tokens(
         answers: the word that the model predicted, by row; None where it was not asked.
             The word table is then of the labels.
         compare: add gradient x input and attention, a forward and a backward pass more.
+        controls: some of `CONTROLS`: the same map with random labels, and what memorising
+            the words gives. Each takes about as long as the map itself.
         batch_size: rows a forward pass.
         seed: of folds and critics.
 
@@ -109,6 +118,10 @@ def measure_tokens(
         attention=attention.values,
         **given,
     )
+    made = token_controls(
+        z, prefix, controls, types=word_types(tokens, prefix.mask), seed=seed
+    )
+    tokens = with_controls(tokens, made, names)
     words, predicted_by = _words(z, tokens, answers, given, groups, seed)
     wrote = z.roles is not None and bool((z.roles == Role.GENERATED).any())
     positions = by_position(tokens)
@@ -122,6 +135,8 @@ def measure_tokens(
         "gradient_x_input": gradient.reason or "of the linear log-odds of the mean state",
         "attention": attention.reason
         or "of the block that writes the site, heads averaged",
+        "controls": dict(made.about),
+        "dependence": [sign.words for sign in prefix.split.signs if sign.flagged],
         "words": f"joined from {reader.scheme} pieces",
         "critics": {name: list(info.history) for name, info in found.items()},
         "seed": seed,
@@ -180,6 +195,13 @@ def _words(
     # Y is now the prediction: what a state says of the label is another question.
     found = token_information(z, y, groups=groups, seed=seed)
     own = token_table(found["prefix"], found["alone"], names=names, **given)
+    if "random_label" in tokens:
+        twin = token_controls(
+            z, found["prefix"], CONTROLS[:1], types=np.zeros((0, 0), dtype=int), seed=seed
+        )
+        own = with_controls(own, twin, names)
+    if "control_task_nats" in tokens:
+        own = own.assign(control_task_nats=tokens["control_task_nats"])
     return by_word(word_table(own), group="label"), ANSWERED
 
 
