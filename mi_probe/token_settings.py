@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mi_probe.analysis.tokens.controls import CONTROLS, checked_controls
+from mi_probe.analysis.tokens.spans import KINDS, Finder, parse_spans
 from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.run_settings import RunSettings, check_run, check_seeds, chosen_sites
@@ -35,6 +36,10 @@ class TokenSettings(RunSettings):
         "about doubles the time, and what memorising a random label a word type gives",
         CONTROLS[0],
     )
+    spans: str | None = about(
+        f"sets of tokens to be summed up: {', '.join(KINDS)}, and regex:NAME=PATTERN, by "
+        "commas; their increments add up to I(Y;Z)"
+    )
     seed: int = about("of folds and critics", 0)
     threads: int | None = about(
         "CPU threads; by default as torch finds it. Same seed and threads, same number"
@@ -54,6 +59,14 @@ class TokenSettings(RunSettings):
         found = listed(self.controls, "controls")
         return () if found == ["none"] else checked_controls(found)
 
+    def chosen_spans(self) -> dict[str, Finder]:
+        """The finders of the spans asked for, by name.
+
+        Raises:
+            InputError: on one that is none.
+        """
+        return parse_spans(self.spans) if self.spans else {}
+
     def check(self) -> str | list[str]:
         """The sites, after a check of what needs neither data nor model.
 
@@ -62,6 +75,7 @@ class TokenSettings(RunSettings):
         """
         check_run(self, {"threads": 1}, PROGRAM)
         self.chosen_controls()
+        self.chosen_spans()
         check_seeds("seed", [self.seed])
         if self.blocks is not None:
             raise InputError(

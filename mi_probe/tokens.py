@@ -133,6 +133,7 @@ class Run:
                     answers=predicted_words(model),
                     compare=settings.compare,
                     controls=settings.chosen_controls(),
+                    spans=settings.chosen_spans(),
                     batch_size=settings.batch_size,
                     seed=settings.seed,
                 )
@@ -161,6 +162,7 @@ class Run:
             "token_set": token_set,
             "compare": self.settings.compare,
             "controls": list(self.settings.chosen_controls()),
+            "spans": self.settings.spans,
             "seed": self.settings.seed,
         }
 

@@ -47,6 +47,8 @@ class How:
     local_files_only: bool = False
     folder: Path | None = None
     """The results folder, where answers are kept."""
+    chat_template: bool = False
+    """Put prompts into the tokenizer's chat template; a training's checkpoint knows."""
     write: bool = True
     """Let models write answers; else those that are not kept are stood in for by as many
     tokens as there may be, so that a run can be planned."""
@@ -133,6 +135,7 @@ def open_model(name: str, how: How, task: Task) -> Measurable:
         dtype=how.dtype,
         device=how.device,
         lm_head=writes,
+        chat_template=how.chat_template,
     )
     limit = how.max_tokens or MAX_TOKENS
     subject = subject_of(backbone)

@@ -1,8 +1,8 @@
 r"""What a token map shows where there is nothing to show, and what memorising gives.
 
-- ``random_labels``: the same states, critics and folds with labels that say nothing: whole
-  groups of rows change labels, so the classes keep their shares and copies stay copies. True
-  values are 0 everywhere; what is read there is the noise of the map beside it.
+- ``random_labels``: the same states and critics with labels that say nothing: whole groups
+  of rows change labels, so classes keep their shares and copies stay copies. True values
+  are 0 everywhere; what is read there is the noise of the map beside it.
 - ``control_task``, after Hewitt and Liang (2019, arXiv 1909.03368): each word *type* gets a
   random label, and a critic of single tokens is asked for it, at the last piece of each
   word, in sentences that it did not learn from:

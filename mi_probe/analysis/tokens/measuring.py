@@ -21,6 +21,8 @@ from mi_probe.analysis.tokens.controls import CONTROLS, token_controls
 from mi_probe.analysis.tokens.generated import generated_by_input
 from mi_probe.analysis.tokens.population import by_position, by_type, by_word
 from mi_probe.analysis.tokens.reading import ANSWERED, reading
+from mi_probe.analysis.tokens.row_texts import row_texts, template_mask
+from mi_probe.analysis.tokens.spans import Spans, SpanSets, by_span, span_sets
 from mi_probe.analysis.tokens.table import (
     token_table,
     with_controls,
@@ -55,6 +57,8 @@ class TokenTables:
     words: pd.DataFrame = field(repr=False)
     generated: pd.DataFrame | None = field(repr=False)
     """Generated x input; None where nothing was generated."""
+    spans: pd.DataFrame | None = field(repr=False)
+    """What each span adds; None where no spans were asked for."""
     about: Mapping[str, Any]
 
 
@@ -67,6 +71,7 @@ def measure_tokens(
     answers: Sequence[str] | None = None,
     compare: bool = True,
     controls: Sequence[str] = CONTROLS[:1],
+    spans: Mapping[str, Spans] | None = None,
     batch_size: int = 16,
     seed: int = 0,
 ) -> TokenTables:
@@ -82,6 +87,8 @@ def measure_tokens(
         compare: add gradient x input and attention, a forward and a backward pass more.
         controls: some of `CONTROLS`: the same map with random labels, and what memorising
             the words gives. Each takes about as long as the map itself.
+        spans: sets of tokens that are summed up, by kind: functions such as `turns` and
+            `sentences`, or a list of `Span` a row, characters of its prompt.
         batch_size: rows a forward pass.
         seed: of folds and critics.
 
@@ -103,12 +110,16 @@ def measure_tokens(
         backbone, data, z, prefix, compare=compare, batch_size=batch_size
     )
     reader = WordReader(backbone.tokenizer)
-    given: dict[str, Any] = {
-        "row_ids": task.ids,
-        "token_ids": _numbers(z.token_ids),
-        "roles": _roles(z),
-        "reader": reader,
-    }
+    ids, roles = _numbers(z.token_ids), _roles(z)
+    sets: dict[str, SpanSets] = {}
+    template = None
+    if backbone.tokenizer.is_fast or spans:
+        texts = row_texts(backbone, task, ids, roles, prefix.mask)
+        template = template_mask(texts, prefix.mask)
+        for kind, own in (spans or {}).items():
+            sets[kind] = span_sets(texts, own, prefix.mask, kind=kind)
+    given: dict[str, Any] = {"row_ids": task.ids, "token_ids": ids, "roles": roles}
+    given |= {"reader": reader, "template": template}
     tokens = token_table(
         prefix,
         alone,
@@ -122,6 +133,8 @@ def measure_tokens(
         z, prefix, controls, types=word_types(tokens, prefix.mask), seed=seed
     )
     tokens = with_controls(tokens, made, names)
+    labels = {f"span_{kind}": own.labels(prefix.mask) for kind, own in sets.items()}
+    tokens = tokens.assign(**labels)
     words, predicted_by = _words(z, tokens, answers, given, groups, seed)
     wrote = z.roles is not None and bool((z.roles == Role.GENERATED).any())
     positions = by_position(tokens)
@@ -150,6 +163,9 @@ def measure_tokens(
         types=by_type(tokens),
         words=words,
         generated=generated_by_input(z, seed=seed) if wrote else None,
+        spans=by_span(prefix, sets, None if made.twin is None else made.twin["prefix"])
+        if sets
+        else None,
         about=about,
     )
 

@@ -71,31 +71,22 @@ def _controls(about: Mapping[str, Any]) -> list[str]:
     for name, found in about.get("controls", {}).items():
         words = _CONTROLLED[name]
         if "nats" not in found:
-            said.append(f"{words[0]}: not made, since {found['reason']}")
+            said.append(f"{words}: not made, since {found['reason']}")
             continue
         low, high = found["ci"]
-        line = f"{words[0]} {words[1]} {fixed(found['nats'])} nats "
-        line += f"({fixed(low)} .. {fixed(high)})"
-        if name == "random_labels":
-            clear = low > 0
-            line += (
-                "."
-                if not clear
-                else (
-                    ", where nothing can be known: rows depend on one another, or the map's "
-                    "critics fit noise. Do not read the map before this is 0."
-                )
+        value = f"{words} {fixed(found['nats'])} nats ({fixed(low)} .. {fixed(high)})"
+        if name == "control_task":
+            value += f" of H = {found['H_nats']:.3f} a word: what memorising words gives"
+        elif low > 0:
+            value += (
+                ", where nothing can be known: rows depend on one another. Do not read the "
+                "map before this is 0"
             )
-        else:
-            line += (
-                f" of H = {found['H_nats']:.3f} at a word, on average: what memorising "
-                "the words gives."
-            )
-        said.append(line)
+        said.append(f"{value}.")
     return said
 
 
 _CONTROLLED = {
-    "random_labels": ("With random labels", "the same map adds up to"),
-    "control_task": ("The control task (a random label a word type)", "gives"),
+    "random_labels": "With random labels the same map adds up to",
+    "control_task": "The control task, a random label a word type, gives",
 }

@@ -91,7 +91,7 @@ class TokenInformation:
                 f"{spans.shape}, least {spans[self.mask].min()}."
             )
         row, place = np.nonzero(self.mask)
-        found = np.zeros((len(self.y), int(spans[self.mask].max()) + 1))
+        found = np.zeros((len(self.y), int(spans.max()) + 1))
         np.add.at(found, (row, spans[row, place]), self.increments[row, place])
         return found
 
