@@ -240,7 +240,7 @@ def test_spans_of_a_chat_add_up_and_the_template_is_recorded(model, data, tmp_pa
     assert names["verdict"]["verdict"] > 0.9 * about["I_YZ_nats"] > 0.3
     assert names["turns"]["user"] > 0.9 * about["I_YZ_nats"]
     tokens = tables["tokens"]
-    assert set(tokens[tokens.template].word_text) == {"user", ":", "assistant"}
+    assert set(tokens[tokens.template].word_text) == {"", "user", ":", "assistant"}
     assert set(tokens[tokens.span_verdict != "(rest)"].word_text) == {"good", "bad"}
     assert "random_pointwise_nats" not in tokens
 

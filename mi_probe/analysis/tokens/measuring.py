@@ -133,8 +133,8 @@ def measure_tokens(
         z, prefix, controls, types=word_types(tokens, prefix.mask), seed=seed
     )
     tokens = with_controls(tokens, made, names)
-    labels = {f"span_{kind}": own.labels(prefix.mask) for kind, own in sets.items()}
-    tokens = tokens.assign(**labels)
+    said = {f"span_{kind}": own.labels(prefix.mask) for kind, own in sets.items()}
+    tokens = tokens.assign(**said)
     words, predicted_by = _words(z, tokens, answers, given, groups, seed)
     wrote = z.roles is not None and bool((z.roles == Role.GENERATED).any())
     positions = by_position(tokens)
