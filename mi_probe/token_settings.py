@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mi_probe.analysis.tokens.controls import CONTROLS, checked_controls
-from mi_probe.analysis.tokens.spans import KINDS, Finder, parse_spans
+from mi_probe.analysis.tokens.span_kinds import KINDS, Finder, parse_spans
 from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.run_settings import RunSettings, check_run, check_seeds, chosen_sites

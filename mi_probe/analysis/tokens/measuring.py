@@ -22,7 +22,8 @@ from mi_probe.analysis.tokens.generated import generated_by_input
 from mi_probe.analysis.tokens.population import by_position, by_type, by_word
 from mi_probe.analysis.tokens.reading import ANSWERED, reading
 from mi_probe.analysis.tokens.row_texts import row_texts, template_mask
-from mi_probe.analysis.tokens.spans import Spans, SpanSets, by_span, span_sets
+from mi_probe.analysis.tokens.span_kinds import Spans
+from mi_probe.analysis.tokens.spans import SpanSets, by_span, span_sets
 from mi_probe.analysis.tokens.table import (
     token_table,
     with_controls,

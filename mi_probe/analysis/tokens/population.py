@@ -18,7 +18,7 @@ where they were made: ``random_nats`` with random labels, whose truth is 0, and
 # pandas ships no types of its own; names and shapes are checked at run time instead.
 # pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
 # pyright: reportReturnType=false, reportIndexIssue=false, reportOperatorIssue=false
-# pyright: reportGeneralTypeIssues=false
+# pyright: reportGeneralTypeIssues=false, reportAssignmentType=false
 
 import math
 from collections.abc import Sequence

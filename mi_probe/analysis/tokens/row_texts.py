@@ -99,8 +99,8 @@ def _aligned(
     read: Sequence[int], whole: Sequence[int], offsets: Sequence[Range]
 ) -> list[Range]:
     """Where the tokens that were read stand: all, or a beginning and an end of them."""
-    places = [NOWHERE] * len(read)
-    real = [tuple(map(int, o)) if o[1] > o[0] else NOWHERE for o in offsets]
+    places: list[Range] = [NOWHERE] * len(read)
+    real = [(int(a), int(b)) if b > a else NOWHERE for a, b in offsets]
     # A decoder that is fed the prompt begins with a token of its own.
     first = int(bool(read) and bool(whole) and read[0] != whole[0])
     i = 0

@@ -142,7 +142,8 @@ def word_types(
     own &= tokens["word_text"].str.contains(r"\w", regex=True)
     own &= ~tokens.duplicated(["row_id", "word"], keep="last")
     number = np.full(len(tokens), -1, dtype=np.int64)
-    number[own] = pd.factorize(tokens["word_text"][own].str.casefold(), sort=True)[0]
+    texts = [str(text).casefold() for text in tokens["word_text"][own]]
+    number[own] = np.unique(texts, return_inverse=True)[1]
     found = np.full(mask.shape, -1, dtype=np.int64)
     found[np.nonzero(mask)] = number
     return found

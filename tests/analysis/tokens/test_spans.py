@@ -5,18 +5,15 @@ import pytest
 from tiny import tiny_model, tiny_tokenizer
 
 from mi_probe.analysis.tokens.row_texts import NOWHERE, RowText, row_texts, template_mask
-from mi_probe.analysis.tokens.spans import (
-    REST,
+from mi_probe.analysis.tokens.span_kinds import (
     Span,
-    SpanSets,
-    by_span,
     paragraphs,
     parse_spans,
     sentences,
-    span_sets,
     thinking,
     turns,
 )
+from mi_probe.analysis.tokens.spans import REST, SpanSets, by_span, span_sets
 from mi_probe.backbones import wrap_backbone
 from mi_probe.errors import InputError
 from mi_probe.estimators.prefixes.token_information import token_information
