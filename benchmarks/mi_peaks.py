@@ -4,7 +4,7 @@ r"""The number of MI-Peaks beside i(y; z_t), on the same states.
 and ONE state a of the gold answer is high. Their d coordinates are the sample: with kernels
 K_ij = exp(-(z_i - z_j)^2 / (2 sigma^2)) of the coordinates, sigma = 50, and H the centring,
 
-.. math:: R_z = K_z H (K_z H + d \epsilon I)^{-1}, \qquad v = \sum_{ij} (R_z)_{ij} (R_a)_{ji}
+.. math:: R_z = K_z H (K_z H + d \epsilon I)^{-1}, \quad v = \sum_{ij} (R_z)_{ij} (R_a)_{ji}
 
 (their src/mi_estimators.py, written anew here). It is a statistic of how alike the profiles
 of two vectors are, coordinate by coordinate, and not an estimate of I(Y; Z_t): no other row
@@ -69,18 +69,19 @@ def planted(rng: np.random.Generator) -> None:
     alone = token_information(states, y, readers=["alone"])["alone"].pointwise.mean(0)
     answers = rng.normal(size=(2, d))
     answers[:, 0] += (-4, 4)
-    said = [
-        np.mean([peaks(z[i, j], answers[y[i]]) for i in range(SHOWN)]) for j in range(t)
-    ]
-    other = [
-        np.mean([peaks(z[i, j], answers[1 - y[i]]) for i in range(SHOWN)]) for j in range(t)
-    ]
+
+    def said(of: np.ndarray) -> list[float]:
+        """The statistic with the states of these answers, by token, a mean over rows."""
+        rows = range(SHOWN)
+        found = [[peaks(z[i, j], answers[of[i]]) for i in rows] for j in range(t)]
+        return [float(np.mean(values)) for values in found]
+
     print("| token | " + " | ".join(map(str, range(t))) + " |")
     print("|---|" + "---|" * t)
     _line("true I(Y; Z_t), nats", [0.0] * 4 + [float(np.log(2))] * 4)
     _line("i(y; z_t), mean", alone)
-    _line("HSIC with the right answer's state", said)
-    _line("HSIC with the wrong answer's state", other)
+    _line("HSIC with the right answer's state", said(y))
+    _line("HSIC with the wrong answer's state", said(1 - y))
 
 
 def language_model(rng: np.random.Generator, rows: int) -> None:

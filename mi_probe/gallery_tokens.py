@@ -106,7 +106,10 @@ def positions(sets: tuple[TokenSet, ...], unit: str) -> Found:
             every = in_unit(table, unit, source=f"{found.stem}.positions.csv")
             points = known_places(every)
             note = _left_out(every, points)
-            figure = position_figure(points, title=_title(found), note=note)
+            task = found.about.get("controls", {}).get("control_task", {})
+            gives = task["nats"] * unit_factor(unit) if "nats" in task else None
+            given = {"title": _title(found), "note": note, "memorised": gives}
+            figure = position_figure(points, **given)
             yield f"positions-{found.stem}", figure, points
     for name, group in _by_layer(sets):
         tables = [

@@ -3,59 +3,56 @@
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false, reportGeneralTypeIssues=false
-# pyright: reportAttributeAccessIssue=false, reportReturnType=false
-
-from collections.abc import Mapping
-from types import MappingProxyType
+# pyright: reportAttributeAccessIssue=false, reportReturnType=false, reportOperatorIssue=false
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from mi_probe.plots.marks import draw_intervals, marker_handle
 from mi_probe.plots.parts import Entry
 from mi_probe.plots.style import ViewStyle
 
-CONTROLS: Mapping[str, tuple[str, ViewStyle]] = MappingProxyType(
-    {
-        "random": ("random labels: true value 0", ViewStyle("0.55", "x", ":", "")),
-        "control_task": (
-            "control task: a random label a word type",
-            ViewStyle("#882255", "+", (0, (3, 1, 1, 1)), ""),
-        ),
-    }
-)
-"""Controls by the column of their values: what they are called, and their look."""
+_RANDOM = ViewStyle("0.55", "x", ":", "")
+_TASK = ViewStyle("#882255", "", (0, (3, 1, 1, 1)), "")
 
 
-def controls_in(points: pd.DataFrame) -> list[str]:
-    """The controls that a table has values of."""
-    return [name for name in CONTROLS if name in points and points[name].notna().any()]
+def has_twin(points: pd.DataFrame) -> bool:
+    """Whether a table has values of random labels."""
+    return "random" in points and bool(points["random"].notna().any())
 
 
-def control_lines(ax: Axes, x: np.ndarray, points: pd.DataFrame) -> None:
-    """Draw each control along the axis, random labels with their band."""
-    for name in controls_in(points):
-        look = CONTROLS[name][1]
-        if name == "random":
-            ends = points["random_low"], points["random_high"]
-            ax.fill_between(x, *ends, color=look.colour, alpha=0.25, linewidth=0, zorder=1)
-        ax.plot(x, points[name], color=look.colour, linestyle=look.line, linewidth=0.9)
+def control_lines(
+    ax: Axes, x: np.ndarray, points: pd.DataFrame, memorised: float | None = None
+) -> None:
+    """Draw random labels along the axis with their band, and the control task's mean."""
+    if has_twin(points):
+        ends = points["random_low"], points["random_high"]
+        ax.fill_between(x, *ends, color=_RANDOM.colour, alpha=0.25, linewidth=0, zorder=1)
+        ax.plot(x, points["random"], color=_RANDOM.colour, linestyle=":", linewidth=0.9)
+    if memorised is not None:
+        ax.axhline(memorised, color=_TASK.colour, linestyle=_TASK.line, linewidth=0.9)
 
 
 def control_marks(ax: Axes, at: np.ndarray, points: pd.DataFrame) -> None:
-    """Draw each control as a mark a line, with its interval, below the line's own."""
-    for i, name in enumerate(controls_in(points)):
-        look, places = CONTROLS[name][1], at + 0.3 + 0.12 * i
-        ends = points[f"{name}_low"], points[f"{name}_high"]
-        draw_intervals(ax, places, *ends, look.colour, across=True, zorder=3.5)
-        mark = {"color": look.colour, "markersize": 3, "markeredgewidth": 0.8}
-        ax.plot(points[name], places, look.marker, zorder=4, **mark)
+    """Draw random labels as a mark a line, with its interval, below the line's own."""
+    if has_twin(points):
+        places, ends = at + 0.32, (points["random_low"], points["random_high"])
+        draw_intervals(ax, places, *ends, _RANDOM.colour, across=True, zorder=3.5)
+        mark = {"color": _RANDOM.colour, "markersize": 3, "markeredgewidth": 0.8}
+        ax.plot(points["random"], places, _RANDOM.marker, zorder=4, **mark)
 
 
-def control_entries(points: pd.DataFrame) -> list[Entry]:
+def control_entries(points: pd.DataFrame, memorised: float | None = None) -> list[Entry]:
     """Legend entries of the controls that are drawn."""
-    return [(marker_handle(CONTROLS[n][1]), CONTROLS[n][0]) for n in controls_in(points)]
+    entries: list[Entry] = []
+    if has_twin(points):
+        entries.append((marker_handle(_RANDOM), "random labels: true value 0"))
+    if memorised is not None:
+        line = Line2D([], [], color=_TASK.colour, linestyle=_TASK.line, linewidth=0.9)
+        entries.append((line, "control task: a random label a word type, mean"))
+    return entries
 
 
 def noise_note(values: pd.Series) -> str:
@@ -64,5 +61,5 @@ def noise_note(values: pd.Series) -> str:
     if known.empty:
         return ""
     low, high = np.quantile(known, (0.025, 0.975))
-    ends = f"{low:.2f} to {high:.2f}".replace("-", "\N{MINUS SIGN}")
+    ends = f"{low:.3f} to {high:.3f}".replace("-", "\N{MINUS SIGN}")
     return f"with random labels 95 % of such values lie in {ends}"

@@ -2,7 +2,8 @@ r"""What a token map shows where there is nothing to show, and what memorising g
 
 - ``random_labels``: the same states and critics with labels that say nothing: whole groups
   of rows change labels, so classes keep their shares and copies stay copies. True values
-  are 0 everywhere; what is read there is the noise of the map beside it.
+  are 0 everywhere: what is found there is made of nothing, by rows that know one another.
+  Single values of the map itself are noisier, since its critics do speak up.
 - ``control_task``, after Hewitt and Liang (2019, arXiv 1909.03368): each word *type* gets a
   random label, and a critic of single tokens is asked for it, at the last piece of each
   word, in sentences that it did not learn from:

@@ -1,4 +1,4 @@
-"""Where the spans of a row are: turns, thinking, sentences, and whatever a pattern finds."""
+"""Where the spans of a row are: turns, thinking, sentences, matches of a pattern."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
