@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from result_rows import (
     generated_rows,
     position_rows,
+    span_rows,
     token_rows,
     type_rows,
     word_rows,
@@ -21,6 +22,10 @@ from result_rows import (
 
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import InputError
+from mi_probe.folder_tables import TokenSet
+from mi_probe.gallery_tokens import Chosen, strips
+from mi_probe.gallery_tokens import types as gallery_types
+from mi_probe.gallery_tokens import words as gallery_words
 from mi_probe.plots import (
     chosen_words,
     glyphs,
@@ -32,6 +37,8 @@ from mi_probe.plots import (
     position_map_figure,
     sentence_cells,
     sentence_figure,
+    span_figure,
+    span_lines,
     style,
     token_strip,
     token_strips,
@@ -436,3 +443,82 @@ def test_ceilings_that_differ_by_position_and_type_are_drawn_as_they_are():
         if segment[0][0] == segment[1][0]
     }
     assert upright == set(types["H_Y_nats"])
+
+
+def with_random(table):
+    """The table with a twin that is 0."""
+    return table.assign(random_nats=0.0, random_low=-0.01, random_high=0.01)
+
+
+def test_random_labels_and_the_control_task_stand_beside_the_values():
+    points = in_unit(with_random(position_rows()))
+    with style():
+        figure = position_figure(points, title="t", memorised=0.25)
+        words = texts(figure)
+        dots = word_dot_figure(
+            chosen_words(in_unit(with_random(word_rows()))), title="t", total=4
+        )
+        types = type_figure(in_unit(with_random(type_rows())), title="t", total=5)
+        tokens = token_rows().assign(random_pointwise_nats=0.001)
+        strip = token_strips(in_unit(tokens))
+        one = in_unit(tokens).query("row_id == 'r-2'")
+        cells = sentence_cells(one)
+        sentence = texts(sentence_figure(cells, title="t", note="some left out"))
+    drawn = [tuple(np.unique(line.get_ydata())) for line in figure.axes[0].lines]
+    assert (0.25,) in drawn
+    assert "control task: a random label a word type, mean" in words
+    for other in (figure, dots, types):
+        assert "random labels: true value 0" in texts(other)
+    said = texts(strip).replace("\n", " ")
+    assert "with random labels 95 % of such values lie in 0.001 to 0.001" in said
+    assert cells[cells.row == "random labels"].value.tolist() == [0.001] * 4
+    assert "some left out" in sentence
+    assert "became readable" in sentence.replace("\n", " ")
+
+
+def test_spans_show_what_each_adds_and_what_is_known_by_its_end():
+    spans = in_unit(span_rows())
+    lines = span_lines(spans)
+    assert lines.line.tolist() == ["sentence 1", "sentence 2", "(rest)", "user", "(rest)"]
+    assert lines.groupby("kind").value.sum().tolist() == pytest.approx([0.4, 0.4])
+    with style():
+        figure = span_figure(lines, title="t")
+        words = texts(figure)
+    marks = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert [list(x) for x in marks] == [[0.1, 0.3, 0.0]]
+    for part in (
+        "sentence 2",
+        "became readable in it",
+        "known by its end",
+        "random labels",
+    ):
+        assert part in words
+    with pytest.raises(InputError, match="lack the columns kind"):
+        span_lines(spans.drop(columns="kind"))
+
+
+def test_the_templates_and_stop_words_are_drawn_where_they_are_asked_for():
+    tokens = token_rows({"r": [" review", " the", " dull", " film"]})
+    tokens["template"] = [True, False, False, False]
+    words = word_rows().assign(template=False)
+    own = words[words.word == "dull"].assign(template=True)
+    words = pd.concat([words, own, words[words.word == "dull"].assign(word="the")])
+    types = type_rows().assign(template=[True, False, False, False, False])
+    found = TokenSet("stem", {}, tokens, {"words": words, "types": types})
+    with style():
+        [(_, _, strip), _] = list(strips((found,), "nats", Chosen()))
+        every = list(strips((found,), "nats", Chosen(template=True)))[0]
+        (_, figure, _), _ = strips((found,), "nats", Chosen())
+        kept = list(gallery_words((found,), "nats", Chosen()))[1][2]
+        less = list(gallery_words((found,), "nats", Chosen(stop_words=False)))[1][2]
+        more = list(gallery_words((found,), "nats", Chosen(template=True)))[1][2]
+        [(_, _, drawn)] = list(gallery_types((found,), "nats", Chosen()))
+    assert strip.token.tolist() == [" the", " dull", " film"]
+    assert every[2].token.tolist()[0] == " review"
+    said = texts(figure).replace("\n", " ")
+    assert "the template's words are left out; their increments add" in said
+    assert "the" in set(kept.word)
+    assert "the" not in set(less.word)
+    assert "dull (template)" in set(more.word)
+    assert "dull (template)" not in set(kept.word)
+    assert " the" not in set(drawn.token)
