@@ -15,6 +15,7 @@ from mi_probe.command_line import about, listed, parse_settings, run_command
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import KINDS, Drawn, Options, gallery
+from mi_probe.gallery_tokens import Chosen
 from mi_probe.plots import save, style
 from mi_probe.plots.glyphs import lost_letters
 from mi_probe.plots.saving import FORMATS
@@ -40,6 +41,10 @@ class Settings:
         "layer of the bars: hidden_states index or site (default: the deepest)"
     )
     sentences: int = about("sentences drawn of each token table: the first ones", 3)
+    template: bool = about("draw the words of the prompt's template too", False)
+    stop_words: bool = about(
+        "draw stop words too where words are compared (English, scikit-learn's list)", True
+    )
     fonts: str | list[str] = about(
         "TrueType files, for letters that the figures' own fonts lack: Chinese, Japanese, "
         "Korean, emoji",
@@ -62,7 +67,8 @@ def figures(settings: Settings) -> None:
         raise InputError(f"sentences must be 1 or more; not {settings.sentences}.")
     check_writable(settings.out)
     folders = ResultFolders(settings.results)
-    options = Options(settings.unit, settings.layer, settings.sentences)
+    drawn = Chosen(settings.sentences, settings.template, settings.stop_words)
+    options = Options(settings.unit, settings.layer, drawn)
     made, missing, lost = 0, [], set()
     fonts = listed(settings.fonts, "fonts") if settings.fonts else []
     with style(settings.style, COLUMNS[settings.columns], fonts=fonts):

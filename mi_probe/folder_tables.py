@@ -36,6 +36,7 @@ BESIDE = {
     "types": ("token", "n", "value_nats"),
     "words": ("predicted_word", "word", "value_nats"),
     "generated": ("generated_position", "input_from_end", "value_nats"),
+    "spans": ("kind", "span", "number", "value_nats", "cumulative_nats"),
 }
 """Tables beside the tokens', and the columns without which nothing of them can be shown."""
 _TOKENS = ".tokens.parquet"
@@ -70,7 +71,7 @@ class TokenSet:
     tokens: pd.DataFrame
     """One row a token."""
     beside: Mapping[str, pd.DataFrame]
-    """``positions``, ``types``, ``words``, ``generated``; empty where not written."""
+    """The tables of `BESIDE`; empty where not written."""
 
 
 class ResultFolders:

@@ -6,7 +6,7 @@
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
     known_answers.csv         the benchmark of estimators
-    tokens/                   strips, heat maps, positions, types, words, generated
+    tokens/                   strips, heat maps, positions, spans, types, words, generated
 
 A kind is one function from the folder to figures; what is not there is said, not drawn.
 """
@@ -18,7 +18,7 @@ A kind is one function from the folder to figures; what is not there is said, no
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import pandas as pd
@@ -32,6 +32,7 @@ from mi_probe.analysis.training_runs import last_steps, with_runs
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
+from mi_probe.gallery_tokens import Chosen
 from mi_probe.plots import (
     accuracy_figure,
     bar_figure,
@@ -56,8 +57,8 @@ class Options:
     unit: str = "nats"
     layer: str | None = None
     """Of the bars: a hidden_states index or a site; None for the deepest."""
-    sentences: int = 3
-    """How many sentences of each token table are drawn: the first, not chosen by value."""
+    tokens: Chosen = field(default_factory=Chosen)
+    """Of token tables: sentences, the template's words, stop words."""
 
 
 @dataclass(frozen=True)
@@ -257,24 +258,28 @@ def _benchmark(folders: ResultFolders, options: Options) -> Found:
 
 
 def _strips(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.strips(folders.token_sets, options.unit, options.sentences)
+    yield from gallery_tokens.strips(folders.token_sets, options.unit, options.tokens)
 
 
 def _tokens(folders: ResultFolders, options: Options) -> Found:
     sets = folders.token_sets
-    yield from gallery_tokens.sentence_maps(sets, options.unit, options.sentences)
+    yield from gallery_tokens.sentence_maps(sets, options.unit, options.tokens)
 
 
 def _positions(folders: ResultFolders, options: Options) -> Found:
     yield from gallery_tokens.positions(folders.token_sets, options.unit)
 
 
+def _spans(folders: ResultFolders, options: Options) -> Found:
+    yield from gallery_tokens.spans(folders.token_sets, options.unit)
+
+
 def _types(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.types(folders.token_sets, options.unit)
+    yield from gallery_tokens.types(folders.token_sets, options.unit, options.tokens)
 
 
 def _words(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.words(folders.token_sets, options.unit)
+    yield from gallery_tokens.words(folders.token_sets, options.unit, options.tokens)
 
 
 def _generated(folders: ResultFolders, options: Options) -> Found:
@@ -312,6 +317,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "strips": Kind(_strips, "no tokens/*.tokens.parquet"),
         "tokens": Kind(_tokens, "no tokens/*.tokens.parquet"),
         "positions": Kind(_positions, "no tokens/*.positions.csv"),
+        "spans": Kind(_spans, "no tokens/*.spans.csv: no --spans were asked for"),
         "types": Kind(_types, "no tokens/*.types.csv"),
         "benchmark": Kind(_benchmark, "no known_answers.csv"),
         "words": Kind(_words, "no tokens/*.words.csv"),

@@ -8,15 +8,17 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.tokens.place_texts import with_texts
 from mi_probe.analysis.tokens.reading import words_are_of
-from mi_probe.analysis.units import in_unit
+from mi_probe.analysis.units import in_unit, unit_factor
 from mi_probe.folder_tables import TokenSet
 from mi_probe.plots.positions import (
     FEWEST,
@@ -24,6 +26,7 @@ from mi_probe.plots.positions import (
     position_figure,
     position_map_figure,
 )
+from mi_probe.plots.span_bars import span_figure, span_lines
 from mi_probe.plots.token_maps import (
     sentence_cells,
     sentence_figure,
@@ -32,41 +35,51 @@ from mi_probe.plots.token_maps import (
 )
 from mi_probe.plots.token_strip import token_strips
 from mi_probe.plots.token_types import most_frequent, pooled_types, type_figure
-from mi_probe.plots.word_dots import chosen_words, word_dot_figure
+from mi_probe.plots.word_dots import LEAST_N, chosen_words, word_dot_figure
 from mi_probe.plots.written_tokens import written_figure
 
 Found = Iterator[tuple[str, Figure, pd.DataFrame]]
 
 
-def strips(sets: tuple[TokenSet, ...], unit: str, sentences: int) -> Found:
+@dataclass(frozen=True)
+class Chosen:
+    """What is drawn of token tables."""
+
+    sentences: int = 3
+    """How many sentences of each table: the first, not chosen by value."""
+    template: bool = False
+    """Draw the words of the prompt's template too, which are the same in each row."""
+    stop_words: bool = True
+    """Draw stop words (English, scikit-learn's list) too, where words are compared."""
+
+
+def strips(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
     """The first sentences of each table as text, by the token alone and by increment."""
     for found in sets:
-        rows = _sentences(found.tokens, unit, sentences)
+        rows, note = _sentences(found.tokens, unit, chosen)
         for quantity in ("pointwise", "increment"):
             if not rows.empty and rows[quantity].notna().any():
-                figure = token_strips(rows, quantity=quantity, title=_title(found))
+                given = {"quantity": quantity, "title": _title(found), "note": note}
+                figure = token_strips(rows, **given)
                 yield f"strip-{quantity}-{found.stem}", figure, rows
 
 
-def sentence_maps(sets: tuple[TokenSet, ...], unit: str, sentences: int) -> Found:
+def sentence_maps(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
     """The first sentences as heat maps: by definition, and by layer where several are."""
     for found in sets:
-        for row_id, rows in _sentences(found.tokens, unit, sentences).groupby(
-            "row_id", sort=False
-        ):
+        every, note = _sentences(found.tokens, unit, chosen)
+        for row_id, rows in every.groupby("row_id", sort=False) if len(every) else ():
             cells = sentence_cells(rows)
             title = f"{_sentence_words(row_id, rows)}; {_title(found)}"
-            yield (
-                f"tokens-{found.stem}-{row_id}",
-                sentence_figure(cells, title=title),
-                cells,
-            )
+            figure = sentence_figure(cells, title=title, note=note)
+            yield f"tokens-{found.stem}-{row_id}", figure, cells
     for name, group in _by_layer(sets):
         tables = [
-            _sentences(one.tokens, unit, sentences).assign(layer=one.about["layer"])
+            _sentences(one.tokens, unit, chosen)[0].assign(layer=one.about["layer"])
             for one in group
         ]
-        for row_id, rows in pd.concat(tables).groupby("row_id", sort=False):
+        every = pd.concat(tables)
+        for row_id, rows in every.groupby("row_id", sort=False) if len(every) else ():
             if rows["layer"].nunique() > 1:
                 cells = sentence_cells(rows, "layer")
                 title = f"{_sentence_words(row_id, rows)}; {name}"
@@ -74,6 +87,15 @@ def sentence_maps(sets: tuple[TokenSet, ...], unit: str, sentences: int) -> Foun
                 title += f", n = {sizes.pop():,}" if len(sizes) == 1 else ""
                 figure = sentence_figure(cells, title=title)
                 yield f"tokens-layers-{name}-{row_id}", figure, cells
+
+
+def spans(sets: tuple[TokenSet, ...], unit: str) -> Found:
+    """Spans and steps: what each adds, and what is known by its end."""
+    for found in sets:
+        table = found.beside["spans"]
+        if not table.empty:
+            lines = span_lines(in_unit(table, unit, source=f"{found.stem}.spans.csv"))
+            yield f"spans-{found.stem}", span_figure(lines, title=_title(found)), lines
 
 
 def positions(sets: tuple[TokenSet, ...], unit: str) -> Found:
@@ -84,7 +106,10 @@ def positions(sets: tuple[TokenSet, ...], unit: str) -> Found:
             every = in_unit(table, unit, source=f"{found.stem}.positions.csv")
             points = known_places(every)
             note = _left_out(every, points)
-            figure = position_figure(points, title=_title(found), note=note)
+            task = found.about.get("controls", {}).get("control_task", {})
+            gives = task["nats"] * unit_factor(unit) if "nats" in task else None
+            given = {"title": _title(found), "note": note, "memorised": gives}
+            figure = position_figure(points, **given)
             yield f"positions-{found.stem}", figure, points
     for name, group in _by_layer(sets):
         tables = [
@@ -105,10 +130,10 @@ def _left_out(every: pd.DataFrame, kept: pd.DataFrame) -> str:
     return f"places in fewer than {FEWEST} sentences left out" if few else ""
 
 
-def types(sets: tuple[TokenSet, ...], unit: str) -> Found:
+def types(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
     """The most frequent token types of each table."""
     for found in sets:
-        table = found.beside["types"]
+        table = _compared(found.beside["types"], "token", chosen)
         if not table.empty:
             points = in_unit(table, unit, source=f"{found.stem}.types.csv")
             rows, own = most_frequent(points), int((~pooled_types(points)).sum())
@@ -116,18 +141,42 @@ def types(sets: tuple[TokenSet, ...], unit: str) -> Found:
             yield f"types-{found.stem}", figure, rows
 
 
-def words(sets: tuple[TokenSet, ...], unit: str) -> Found:
+def words(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
     """Words of the input against what was predicted: a map, and dots with intervals."""
     for found in sets:
-        table = found.beside["words"]
+        table = _compared(found.beside["words"], "word", chosen)
         if not table.empty:
             points = in_unit(table, unit, source=f"{found.stem}.words.csv")
             given = {"title": _title(found), "total": points["word"].nunique()}
             given |= {"rows": words_are_of(found.about)}
-            cells = word_cells(points)
+            often = (points["n"] >= LEAST_N).any()
+            cells = word_cells(points, least_n=LEAST_N if often else 1)
             yield f"words-{found.stem}", word_figure(cells, **given), cells
             lines = chosen_words(points)
             yield f"words-dots-{found.stem}", word_dot_figure(lines, **given), lines
+
+
+def _compared(table: pd.DataFrame, column: str, chosen: Chosen) -> pd.DataFrame:
+    """Lines of a table of types or words, without those that are not asked for."""
+    kept = _without_template(table, chosen)
+    if "template" in kept:
+        # A word of both the template and the text has two lines.
+        apart = kept[column].astype(str) + " (template)"
+        kept = kept.assign(**{column: kept[column].where(~_true(kept["template"]), apart)})
+    if not chosen.stop_words and not kept.empty:
+        texts = kept[column].astype(str).str.strip().str.casefold()
+        kept = kept[~texts.isin(ENGLISH_STOP_WORDS)]
+    return kept.reset_index(drop=True)
+
+
+def _without_template(table: pd.DataFrame, chosen: Chosen) -> pd.DataFrame:
+    if chosen.template or "template" not in table:
+        return table
+    return table[~_true(table["template"])].reset_index(drop=True)
+
+
+def _true(column: pd.Series) -> pd.Series:
+    return column.astype(str).str.lower() == "true"
 
 
 def generated(sets: tuple[TokenSet, ...], unit: str) -> Found:
@@ -141,11 +190,22 @@ def generated(sets: tuple[TokenSet, ...], unit: str) -> Found:
             yield f"generated-{found.stem}", figure, points
 
 
-def _sentences(tokens: pd.DataFrame, unit: str, most: int) -> pd.DataFrame:
-    """The first sentences, in the order of the table: not chosen by their values."""
-    first = list(dict.fromkeys(tokens["row_id"]))[:most]
-    rows = tokens[tokens["row_id"].isin(first)]
-    return rows if rows.empty else in_unit(rows, unit, source="tokens.parquet")
+def _sentences(tokens: pd.DataFrame, unit: str, chosen: Chosen) -> tuple[pd.DataFrame, str]:
+    """The first sentences, in the order of the table, and what is left out of them."""
+    first = list(dict.fromkeys(tokens["row_id"]))[: chosen.sentences]
+    every = tokens[tokens["row_id"].isin(first)]
+    rows = _without_template(every, chosen)
+    if rows.empty:
+        return rows, ""
+    note, increments = "", "increment_nats"
+    if len(rows) < len(every):
+        note = "the template's words are left out"
+        if increments in every:
+            out = every[increments].sum() - rows[increments].sum()
+            share = out * unit_factor(unit) / len(first)
+            sign = "\N{MINUS SIGN}" if round(share, 2) < 0 else ""
+            note += f"; their increments add {sign}{abs(share):.2f} {unit} a sentence"
+    return in_unit(rows, unit, source="tokens.parquet"), note
 
 
 def _sentence_words(row_id: Any, rows: pd.DataFrame) -> str:

@@ -68,6 +68,11 @@ class RunSettings:
         "what the labels are; by default read off them"
     )
     template: str | None = about(r"the prompt, such as 'Review: {text}\nSentiment:'")
+    chat_template: bool = about(
+        "put prompts into the chat template that an instruct model's tokenizer brings; a "
+        "checkpoint that `python -m mi_probe.train` wrote knows its own",
+        False,
+    )
     rows: int | None = about("how many rows to draw; all by default")
     rows_seed: int = about("seed of that draw", 0)
     max_tokens: int | None = about(
@@ -212,6 +217,7 @@ def open_measurable(
         folder=Path(settings.out),
         answers=settings.asks_answers(),
         write=write,
+        chat_template=settings.chat_template,
     )
     if not is_checkpoint(name):
         assert task is not None

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from mi_probe.command_line import about
+from mi_probe.analysis.tokens.controls import CONTROLS, checked_controls
+from mi_probe.analysis.tokens.span_kinds import KINDS, Finder, parse_spans
+from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.run_settings import RunSettings, check_run, check_seeds, chosen_sites
 
@@ -29,6 +31,15 @@ class TokenSettings(RunSettings):
         "'all' of a trained system that writes, else 'prompt'"
     )
     compare: bool = about("add gradient x input and attention of each token", True)
+    controls: str | list[str] = about(
+        f"some of {','.join(CONTROLS)}, or none: the same map with random labels, which "
+        "about doubles the time, and what memorising a random label a word type gives",
+        CONTROLS[0],
+    )
+    spans: str | None = about(
+        f"sets of tokens to be summed up: {', '.join(KINDS)}, and regex:NAME=PATTERN, by "
+        "commas; their increments add up to I(Y;Z)"
+    )
     seed: int = about("of folds and critics", 0)
     threads: int | None = about(
         "CPU threads; by default as torch finds it. Same seed and threads, same number"
@@ -39,6 +50,23 @@ class TokenSettings(RunSettings):
         """The one that is asked for."""
         return (self.token_set,) if self.token_set else None
 
+    def chosen_controls(self) -> tuple[str, ...]:
+        """The controls asked for.
+
+        Raises:
+            InputError: on one that is none.
+        """
+        found = listed(self.controls, "controls")
+        return () if found == ["none"] else checked_controls(found)
+
+    def chosen_spans(self) -> dict[str, Finder]:
+        """The finders of the spans asked for, by name.
+
+        Raises:
+            InputError: on one that is none.
+        """
+        return parse_spans(self.spans) if self.spans else {}
+
     def check(self) -> str | list[str]:
         """The sites, after a check of what needs neither data nor model.
 
@@ -46,6 +74,8 @@ class TokenSettings(RunSettings):
             InputError: on the first setting that breaks its rule.
         """
         check_run(self, {"threads": 1}, PROGRAM)
+        self.chosen_controls()
+        self.chosen_spans()
         check_seeds("seed", [self.seed])
         if self.blocks is not None:
             raise InputError(

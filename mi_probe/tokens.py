@@ -132,6 +132,8 @@ class Run:
                     states.hidden(site),
                     answers=predicted_words(model),
                     compare=settings.compare,
+                    controls=settings.chosen_controls(),
+                    spans=settings.chosen_spans(),
                     batch_size=settings.batch_size,
                     seed=settings.seed,
                 )
@@ -159,6 +161,8 @@ class Run:
             "site": site,
             "token_set": token_set,
             "compare": self.settings.compare,
+            "controls": list(self.settings.chosen_controls()),
+            "spans": self.settings.spans,
             "seed": self.settings.seed,
         }
 

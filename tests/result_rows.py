@@ -266,3 +266,23 @@ def word_rows() -> pd.DataFrame:
         for sign, predicted in ((1, "positive"), (-1, "negative"))
         for i, word in enumerate(words)
     )
+
+
+def span_rows() -> pd.DataFrame:
+    """Rows of a table of spans, of two kinds; by number and rest they add up to .4."""
+    rows = []
+    for kind, span, number, value in (
+        ("sentences", "(rest)", 0, 0.0),
+        ("sentences", "sentence", 0, 0.4),
+        ("sentences", "sentence", 1, 0.1),
+        ("sentences", "sentence", 2, 0.3),
+        ("turns", "(rest)", 0, 0.05),
+        ("turns", "user", 0, 0.35),
+        ("turns", "user", 1, 0.35),
+    ):
+        row = {"kind": kind, "span": span, "number": number, "n": 100 - 10 * number}
+        row |= {"tokens": 5.0, "value_nats": value, "ci_low": value - 0.1}
+        row |= {"ci_high": value + 0.1, "cumulative_nats": 0.4, "cumulative_low": 0.3}
+        row |= {"cumulative_high": 0.5, "random_nats": 0.0, "random_low": -0.01}
+        rows.append(row | {"random_high": 0.01, "H_Y_nats": math.log(2)})
+    return pd.DataFrame(rows)

@@ -134,7 +134,7 @@ BROKEN = {
     "tokens/block.2.types.csv": lambda text: "a\n1\n",
     "tokens/block.2.words.csv": lambda text: "word\nfunny\n",
     "tokens/block.2.generated.csv": lambda text: "n\n1\n",
-    "tokens/block.2.json": lambda text: '{"schema": "mi_probe.tokens/2"}',
+    "tokens/block.2.json": lambda text: '{"schema": "mi_probe.tokens/1"}',
     "tokens/final_norm.json": lambda text: "[]",
     "tokens/block.2.tokens.parquet": lambda text: "PAR1",
 }

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import save_tiny
+from tiny import save_tiny, tiny_tokenizer
 
 from mi_probe.analysis.tokens.files import read_about, read_tables
 from mi_probe.analysis.tokens.measuring import TokenTables
@@ -182,6 +182,69 @@ def test_a_trained_system_brings_its_task_and_the_tokens_that_it_wrote(
     assert len(tokens.groupby("row_id").increment_nats.sum()) == about["n"]
 
 
+def test_copies_are_one_group_and_random_labels_stand_beside_the_map(
+    model, tmp_path, capsys
+):
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(FILLERS, size=7)) for _ in range(60)]
+    labels = [("no", "yes")[i] for i in rng.integers(2, size=60)]
+    # The second copy differs in a blank; both have the same random label.
+    rows = pd.DataFrame({"text": texts + [f"{t} " for t in texts], "label": labels * 2})
+    rows.to_csv(tmp_path / "copies.csv", index=False)
+    given = (model, "--data", tmp_path / "copies.csv", "--sites", "block.0", "--threads")
+    given = (*given, "1", "--no-compare", "--out", tmp_path / "out")
+    assert run(*given, "--controls", "random_labels,control_task") == 0
+    printed = capsys.readouterr().out
+    assert "With random labels the same map adds up to" in printed
+    (path,) = (tmp_path / "out" / "tokens").glob("*.json")
+    about, tables = read_about(path), read_tables(path)
+    tokens = tables["tokens"]
+    assert tokens.group.nunique() <= 60
+    assert (tokens.groupby("group").row_id.nunique() >= 2).all()
+    low, high = about["I_YZ_ci"]
+    assert abs(about["I_YZ_nats"]) <= high - about["I_YZ_nats"] + 1e-3
+    assert low <= 1e-3
+    assert {"random_pointwise_nats", "control_task_nats"} <= set(tokens)
+    assert tokens.groupby("group").random_label.nunique().eq(1).all()
+    for name in ("positions", "types", "words"):
+        assert "random_nats" in tables[name]
+    assert about["controls"]["control_task"]["types"] == len(FILLERS)
+    assert "controls must be some of" in refused(capsys, *given, "--controls", "some")
+
+
+def test_spans_of_a_chat_add_up_and_the_template_is_recorded(model, data, tmp_path, capsys):
+    given = (model, "--data", data, "--sites", "0", "--threads", "1", "--no-compare")
+    given = (*given, "--rows", "60", "--controls", "none", "--out", tmp_path / "out")
+    line = refused(capsys, *given, "--chat-template")
+    assert "chat-template must be asked of a tokenizer that brings one" in line
+    assert "spans must be some of" in refused(capsys, *given, "--spans", "some")
+    assert "spans of 'turns' must be found" in refused(capsys, *given, "--spans", "turns")
+    chatting = tmp_path / "chatting"
+    save_tiny(chatting, "llama")
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = "<s>user: {{ messages[0]['content'] }}\nassistant:"
+    tokenizer.save_pretrained(chatting)
+    more = ("--chat-template", "--spans", "turns,regex:verdict=good|bad")
+    assert run(chatting, *given[1:], *more) == 0
+    printed = capsys.readouterr().out
+    assert "increments by turns, nats: (rest) " in printed
+    (path,) = (tmp_path / "out" / "tokens").glob("*.json")
+    about, tables = read_about(path), read_tables(path)
+    assert about["settings"]["chat_template"] is True
+    assert not any("--chat-template" in note for note in about["notes"])
+    spans = tables["spans"]
+    names = spans[spans.number == 0].set_index(["kind", "span"]).value_nats
+    for kind in ("turns", "verdict"):
+        assert names[kind].sum() == pytest.approx(about["I_YZ_nats"], abs=1e-9)
+    # All that is known of the label stands in one word.
+    assert names["verdict"]["verdict"] > 0.9 * about["I_YZ_nats"] > 0.3
+    assert names["turns"]["user"] > 0.9 * about["I_YZ_nats"]
+    tokens = tables["tokens"]
+    assert set(tokens[tokens.template].word_text) == {"", "user", ":", "assistant"}
+    assert set(tokens[tokens.span_verdict != "(rest)"].word_text) == {"good", "bad"}
+    assert "random_pointwise_nats" not in tokens
+
+
 def test_other_models_write_their_answers_where_they_are_wanted(model, data, tmp_path):
     out = tmp_path / "out"
     given = (model, "--data", data, "--sites", "0", "--threads", "1", "--no-compare")
@@ -207,7 +270,7 @@ def test_an_interruption_keeps_the_sites_that_are_finished(
         done.append(z.site)
         words = pd.DataFrame({"predicted_word": [], "word": [], "value_nats": []})
         table = pd.DataFrame({"row_id": list(task.ids)})
-        return TokenTables(table, table, table, words, None, {"reading": ["fine"]})
+        return TokenTables(table, table, table, words, None, None, {"reading": ["fine"]})
 
     monkeypatch.setattr("mi_probe.tokens.measure_tokens", fake)
     given = (model, "--data", data, "--sites", "0,1,2", "--out", tmp_path / "out")
@@ -227,7 +290,7 @@ def test_damaged_tables_are_named_and_made_again(
     def fake(_backbone, task, *_, **__):
         words = pd.DataFrame({"predicted_word": [], "word": [], "value_nats": []})
         table = pd.DataFrame({"row_id": list(task.ids)})
-        return TokenTables(table, table, table, words, None, {"reading": ["fine"]})
+        return TokenTables(table, table, table, words, None, None, {"reading": ["fine"]})
 
     monkeypatch.setattr("mi_probe.tokens.measure_tokens", fake)
     given = (model, "--data", data, "--sites", "0", "--out", tmp_path / "out")

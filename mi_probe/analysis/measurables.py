@@ -50,6 +50,8 @@ class How:
     """The results folder, where answers are kept."""
     answers: bool = False
     """Load a language model with its head, where it has one, so that it can answer."""
+    chat_template: bool = False
+    """Put prompts into the tokenizer's chat template; a training's checkpoint knows."""
     write: bool = True
     """Let models write answers; else those that are not kept are stood in for by as many
     tokens as there may be, so that a run can be planned."""
@@ -180,6 +182,7 @@ def load_answering(name: str, how: How, writes: bool) -> Backbone:
         "local_files_only": how.local_files_only,
         "dtype": how.dtype,
         "device": how.device,
+        "chat_template": how.chat_template,
     }
     if writes or not how.answers:
         return load_backbone(name, lm_head=writes, **options)

@@ -73,6 +73,11 @@ def open_trained(
             f"checkpoint {name!r}, which knows its own. Leave it out."
         )
     config = read_config(name)
+    if how.chat_template and not config["settings"].get("chat_template", False):
+        raise InputError(
+            f"chat-template must be left out for {name!r}, which was trained without it "
+            "and is measured as it was trained."
+        )
     if task_name is not None:
         check_task(config, task_name, name)
     measured = _rows_of(config, name, task, split, data_folder)

@@ -13,6 +13,8 @@ UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 BOUNDS = (
     *("ci_low", "ci_high", "full_low", "full_high", "pooled_low", "pooled_high"),
     *("added_low", "added_high", "increment_low", "increment_high"),
+    *("cumulative_low", "cumulative_high"),
+    *("random_low", "random_high", "control_task_low", "control_task_high"),
 )
 """Columns that hold information without saying so in their name."""
 

@@ -9,6 +9,7 @@ from peft import PeftModel, PeftType, PromptLearningConfig
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from mi_probe.backbones.chat import chat_fingerprint, chat_texts
 from mi_probe.backbones.fingerprint import fingerprint_model, fingerprint_tokenizer
 from mi_probe.backbones.sites import Kind, Site, kind_of, resolve_sites
 from mi_probe.backbones.trial import counts_from_zero, embedding_rows
@@ -47,6 +48,31 @@ class Backbone:
     itself."""
     fingerprint: dict[str, str]
     """What identifies model, adapter, tokenizer and precision; JSON-able."""
+    chat_template: bool = False
+    """Whether prompts are put into the tokenizer's chat template."""
+
+    def prompt_texts(self, prompts: Sequence[str]) -> list[str]:
+        """The texts that are tokenised: the prompts, or the chats with their one turn.
+
+        Raises:
+            InputError: if the chat template cannot take them.
+        """
+        return chat_texts(self.tokenizer, prompts) if self.chat_template else [*prompts]
+
+    def tokenise(self, prompts: Sequence[str]) -> list[list[int]]:
+        """Token ids of prompts, with the special tokens that belong to a text.
+
+        Raises:
+            InputError: as `prompt_texts`.
+        """
+        if not len(prompts):
+            return []
+        # A chat template writes its own beginning of a text; a second one is no text's.
+        return self.tokenizer(
+            self.prompt_texts(prompts),
+            add_special_tokens=not self.chat_template,
+            verbose=False,
+        )["input_ids"]
 
     @property
     def n_layers(self) -> int:
@@ -156,7 +182,11 @@ class Backbone:
 
 
 def wrap_backbone(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, name: str = "model"
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    name: str = "model",
+    chat_template: bool = False,
 ) -> Backbone:
     """A backbone from a model that is already in memory.
 
@@ -167,6 +197,7 @@ def wrap_backbone(
         model: any Hugging Face model, or a PEFT wrapper around one.
         tokenizer: its tokenizer; one without a pad token is copied and given one.
         name: how results call it.
+        chat_template: put prompts into the tokenizer's chat template.
 
     Raises:
         InputError: if the model's blocks cannot be found, or the tokenizer has more
@@ -177,7 +208,14 @@ def wrap_backbone(
         adapter = PeftType(model.active_peft_config.peft_type).value
     elif getattr(model, "rocoft_config", None) is not None:
         adapter = "ROCOFT"
-    return assemble(model, tokenizer, name=name, adapter=adapter, hashes=fingerprint)
+    return assemble(
+        model,
+        tokenizer,
+        name=name,
+        adapter=adapter,
+        hashes=fingerprint,
+        chat_template=chat_template,
+    )
 
 
 def assemble(
@@ -189,6 +227,7 @@ def assemble(
     adapter: str | None = None,
     revision: str | None = None,
     step: int | None = None,
+    chat_template: bool = False,
 ) -> Backbone:
     """Put the parts together; what `load_backbone` and `wrap_backbone` share."""
     base = backbone_module(model)
@@ -200,6 +239,7 @@ def assemble(
     hashes = {
         **hashes,
         **fingerprint_tokenizer(tokenizer),
+        **(chat_fingerprint(tokenizer) if chat_template else {}),
         "layers": "+".join(depths),
         # A head, or PEFT's wrapper, is no part of what the states are computed by.
         "class": base.config.model_type,
@@ -217,6 +257,7 @@ def assemble(
         # PEFT puts a learned prompt in front and numbers the positions itself.
         told_positions=_runner(model, base) is base and counts_from_zero(base),
         fingerprint=hashes,
+        chat_template=chat_template,
     )
 
 

@@ -42,6 +42,7 @@ def load_backbone(
     lm_head: bool = False,
     trust_remote_code: bool = False,
     untrained: bool = False,
+    chat_template: bool = False,
 ) -> Backbone:
     """Load a model whose hidden states are to be measured.
 
@@ -64,6 +65,8 @@ def load_backbone(
             read it.
         untrained: take an adapter that changes nothing too, as in a training's first
             steps, where the learning rate is still 0.
+        chat_template: put prompts into the chat template that the tokenizer brings, as
+            instruct models are used.
 
     Raises:
         InputError: if anything of this cannot be done; the message says what to do.
@@ -106,6 +109,7 @@ def load_backbone(
         adapter=adapter,
         revision=commit,
         step=step_of(folder),
+        chat_template=chat_template,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from mi_probe.backbones import Backbone
+from mi_probe.backbones.chat import has_chat_template
 from mi_probe.errors import InputError
 from mi_probe.hidden import Role
 from mi_probe.tasks.task import Task
@@ -185,14 +186,20 @@ def _tokenised(
         raise InputError(f"max_tokens must be at least 1; got {limit}.")
     if not prompts:
         return Sequences(ids=ids, input_ids=[])
-    tokenizer = backbone.tokenizer
-    whole: list[list[int]] = tokenizer(prompts, verbose=False)["input_ids"]
+    whole = backbone.tokenise(prompts)
     long = sum(len(row) > limit for row in whole)
     # Not by the tokenizer's truncation, which takes a prompt's end away: the question,
     # and the words after which the answer comes.
     input_ids = [without_middle(row, limit) for row in whole]
     said = f"{long} of {len(ids)} texts cut to {limit} tokens: their middle is left out"
-    notes = (*((said,) if long else ()), *_remarks(tokenizer, whole))
+    notes = (*((said,) if long else ()), *_remarks(backbone.tokenizer, whole))
+    if has_chat_template(backbone.tokenizer) and not backbone.chat_template:
+        # An instruct model that is not spoken to as it was taught to be.
+        notes = (
+            *notes,
+            "the tokenizer brings a chat template, and the prompts were read as plain "
+            "texts without it; --chat-template puts them into it",
+        )
     return Sequences(ids=ids, input_ids=input_ids, notes=notes)
 
 

@@ -22,6 +22,7 @@ from mi_probe.plots.positions import (
 )
 from mi_probe.plots.profiles import layer_profile, layer_profiles
 from mi_probe.plots.saving import FORMATS, save
+from mi_probe.plots.span_bars import span_dots, span_figure, span_lines
 from mi_probe.plots.style import SYSTEM_STYLES, VIEW_STYLES, WIDTHS, style
 from mi_probe.plots.system_bars import system_bars, system_figure
 from mi_probe.plots.token_maps import (
@@ -73,6 +74,9 @@ __all__ = [
     "save",
     "sentence_cells",
     "sentence_figure",
+    "span_dots",
+    "span_figure",
+    "span_lines",
     "style",
     "system_bars",
     "system_figure",

@@ -45,6 +45,23 @@ def shown(text: str) -> str:
     return "".join(_sign(SEEN.get(character, character)) for character in text)
 
 
+CONTINUES = "\N{HORIZONTAL ELLIPSIS}"
+BEGINS = f"{CONTINUES}: no blank stands before it"
+"""What `shown_token` means by its mark."""
+
+
+def shown_token(token: str) -> str:
+    """A token by itself: the blank before it is left out, and its absence is marked."""
+    if token[:1] == " " and token.strip():
+        return shown(token[1:])
+    return f"{CONTINUES}{shown(token)}" if token[:1].isalnum() else shown(token)
+
+
+def shown_in_text(token: str) -> str:
+    """A token in its place, where the gap before it says whether a blank stands there."""
+    return shown(token[1:] if token[:1] == " " and token.strip() else token)
+
+
 def families(texts: Iterable[str]) -> list[str]:
     """Font families that together draw every text of `shown`, the figures' own first."""
     own = list(mpl.rcParams["font.family"])

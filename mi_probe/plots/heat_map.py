@@ -87,9 +87,9 @@ def heat_map(
 
 
 def shown_name(name: str) -> str:
-    """A name whose inner blanks stay blanks: a leading one alone is part of a token."""
-    inner = name[:1].replace(" ", shown(" ")) + name[1:]
-    return "".join(c if c == " " else shown(c) for c in inner)
+    """A name whose inner blanks stay blanks; a token's leading one is left out."""
+    inner = name[1:] if name[:1] == " " and name.strip() else name
+    return "".join(c if c == " " and name.strip() else shown(c) for c in inner)
 
 
 def _check(cells: pd.DataFrame) -> None:
@@ -230,7 +230,7 @@ def _blocks(columns: list, most: int) -> list[list]:
 
 def _notes(cells: pd.DataFrame, breadth: float, note: str) -> list[str]:
     notes = []
-    if any(name[:1] == " " for name in _names(cells).values()):
+    if any(name and not name.strip(" ") for name in _names(cells).values()):
         notes.append(f"{shown(' ')}:\N{NO-BREAK SPACE}a\N{NO-BREAK SPACE}blank")
     if (cells["value"] < 0).any() and breadth < _NUMBERED:
         notes.append("dashed line: below 0")

@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 
 from mi_probe.errors import InputError
 from mi_probe.plots.colour_scale import colours, draw_scale, scale
+from mi_probe.plots.control_marks import control_entries, control_lines, noise_note
 from mi_probe.plots.marks import DASHES, draw_ceiling
 from mi_probe.plots.parts import (
     LINE_SPACING,
@@ -49,10 +50,17 @@ def known_places(points: pd.DataFrame, fewest: int = FEWEST) -> pd.DataFrame:
     return points if kept.empty else kept
 
 
-def position_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw I(Y; Z_t) of one layer and anchor with its 95 % band and H(Y).
+def position_line(
+    points: pd.DataFrame, ax: Axes | None = None, *, memorised: float | None = None
+) -> Axes:
+    """Draw I(Y; Z_t) of one layer and anchor with its 95 % band, controls and H(Y).
 
     Counted from the end, 0 is the last token and stands at the right.
+
+    Args:
+        points: of one anchor.
+        ax: what to draw on; by default the current one.
+        memorised: mean of the control task, to be drawn as a line.
 
     Raises:
         InputError: a column missing, no row, or two anchors.
@@ -66,6 +74,7 @@ def position_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
         x, points["low"], points["high"], color=look.colour, alpha=0.2, linewidth=0
     )
     ax.plot(x, points["value"], look.marker + "-", color=look.colour, markersize=2)
+    control_lines(ax, x, points, memorised)
     ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     if "ceiling" in points and points["ceiling"].round(3).nunique() > 1:
         # Fewer sentences have a token here, and their labels an H(Y) of their own.
@@ -161,13 +170,16 @@ def _count_from(ax: Axes, points: pd.DataFrame) -> None:
     ax.set_xlabel(ANCHORS.get(anchor, anchor))
 
 
-def position_figure(points: pd.DataFrame, *, title: str, note: str = "") -> Figure:
+def position_figure(
+    points: pd.DataFrame, *, title: str, note: str = "", memorised: float | None = None
+) -> Figure:
     """`position_line` of one layer over `position_counts`, a column or row an anchor.
 
     Args:
         points: of one layer.
         title: whose they are.
         note: a line at the foot, such as what was left out.
+        memorised: mean of the control task, to be drawn as a line.
 
     Raises:
         InputError: a column missing, or no row.
@@ -183,7 +195,7 @@ def position_figure(points: pd.DataFrame, *, title: str, note: str = "") -> Figu
         if i:
             above.sharey(axes[0, 0])
             below.sharey(axes[1, 0])
-        position_line(panel, above).set_xlabel("")
+        position_line(panel, above, memorised=memorised).set_xlabel("")
         above.tick_params(labelbottom=False)
         position_counts(panel, below)
         for ax in (above, below) if i % columns else ():
@@ -195,6 +207,7 @@ def position_figure(points: pd.DataFrame, *, title: str, note: str = "") -> Figu
         entries.append((band, "95 % interval over examples"))
     if "ceiling" in points and points["ceiling"].notna().any():
         entries.append((ceiling_handle(), ceiling_label(points)))
+    entries += control_entries(points, memorised)
     if note:
         entries.append((Patch(alpha=0), note))
     figure_legends(figure, entries)
@@ -239,7 +252,8 @@ def position_map_figure(points: pd.DataFrame, *, title: str, note: str = "") -> 
         words += f"\n$H(Y)$ = {marked:.3f} {points['unit'].iloc[0]}{varies}"
     if (points["value"] < -_SLIGHT * float(norm.vmax or 0)).any():
         words += "; dash in a cell: below 0"
-    words += f"\n{note}" if note else ""
+    noise = noise_note(points["random"]) if "random" in points else ""
+    words += "".join(f"\n{line}" for line in (noise, note) if line)
     draw_scale(figure.add_subplot(grid[rows, :]), norm, words, marked=marked)
     return figure
 

@@ -11,9 +11,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe.errors import InputError
+from mi_probe.plots.control_marks import noise_note
 from mi_probe.plots.heat_map import heat_figure
 
 QUANTITIES = ("pointwise", "increment", "cumulative")
+_RANDOM = ("random_pointwise", "random labels")
+"""A column that is drawn where it is there, and what its row is called."""
 
 
 def sentence_cells(tokens: pd.DataFrame, rows: str = "quantity") -> pd.DataFrame:
@@ -41,8 +44,10 @@ def sentence_cells(tokens: pd.DataFrame, rows: str = "quantity") -> pd.DataFrame
         raise InputError("tokens must be of one sentence.")
     common = ["position", "token", "unit"]
     if rows == "quantity":
-        cells = tokens.melt(common, list(QUANTITIES), var_name="row", value_name="value")
-        order = {name: i for i, name in enumerate(QUANTITIES)}
+        drawn = [*QUANTITIES, *([_RANDOM[0]] if _RANDOM[0] in tokens else [])]
+        cells = tokens.melt(common, drawn, var_name="row", value_name="value")
+        cells["row"] = cells["row"].replace(*_RANDOM)
+        order = {name: i for i, name in enumerate((*QUANTITIES, _RANDOM[1]))}
         cells = cells.assign(_at=cells["row"].map(order))
     else:
         cells = tokens[[*common, "layer", "pointwise"]]
@@ -55,16 +60,24 @@ def sentence_cells(tokens: pd.DataFrame, rows: str = "quantity") -> pd.DataFrame
     return cells.reset_index(drop=True)
 
 
-def sentence_figure(cells: pd.DataFrame, *, title: str) -> Figure:
-    """A heat map of `sentence_cells`: tokens across, definitions or layers down."""
+def sentence_figure(cells: pd.DataFrame, *, title: str, note: str = "") -> Figure:
+    """A heat map of `sentence_cells`: tokens across, definitions or layers down.
+
+    Args:
+        cells: of one sentence.
+        title: over it.
+        note: a line at the foot, such as what was left out.
+    """
     by_layer = cells["row"].astype(str).str.startswith("layer").all()
     words = "information of the token, $i(y; z_t)$" if by_layer else "information"
-    note = (
-        ""
-        if by_layer
-        else "cumulative: of all tokens up to this one; increment: what it adds"
-    )
-    return heat_figure(cells, title=title, words=words, note=note)
+    notes = [
+        "cumulative: of all tokens up to this one",
+        "increment: what became readable at it",
+    ]
+    if (cells["row"] == _RANDOM[1]).any():
+        notes.append("random labels: the pointwise value where nothing can be known")
+    notes = [*([] if by_layer else notes), *([note] if note else [])]
+    return heat_figure(cells, title=title, words=words, note="; ".join(notes))
 
 
 def word_cells(words: pd.DataFrame, *, most: int = 14, least_n: int = 1) -> pd.DataFrame:
@@ -112,6 +125,8 @@ def word_figure(
     shown = cells["column"].nunique()
     sizes = cells["n"].to_numpy(float)
     note = f"n = {sizes.min():,.0f} to {sizes.max():,.0f} a cell"
+    noise = noise_note(cells["random"]) if "random" in cells else ""
+    note += f"; {noise}" if noise else ""
     if shown < total:
         note += f"; {shown} of {total} words, of the highest lower bounds: they lean high"
     first = cells.assign(_at=np.arange(len(cells))).drop_duplicates("column")

@@ -30,14 +30,15 @@ from mi_probe.plots.colour_scale import (
     ink_on,
     scale,
 )
-from mi_probe.plots.glyphs import SEEN, families, shown
+from mi_probe.plots.control_marks import noise_note
+from mi_probe.plots.glyphs import SEEN, families, shown_in_text
 from mi_probe.plots.parts import LINE_SPACING, wrapped
 from mi_probe.plots.style import INK
 
 QUANTITIES: Mapping[str, str] = MappingProxyType(
     {
         "pointwise": "of the token alone, $i(y; z_t)$",
-        "increment": "added by the token, $i(y; z_{\\leq t}) - i(y; z_{<t})$",
+        "increment": "newly readable, $i(y; z_{\\leq t}) - i(y; z_{<t})$",
         "cumulative": "up to the token, $i(y; z_{\\leq t})$",
     }
 )
@@ -69,7 +70,7 @@ def token_strip(
 ) -> Axes:
     """Draw one sentence of `in_unit(tokens)`: a box a token, lines broken between words.
 
-    Pieces of one word touch; blanks are seen; special tokens are in grey letters. A token
+    Pieces of one word touch, a gap is a blank; special tokens are in grey letters. A token
     below 0 has a dashed line under it, so that grey print tells the signs apart. Values
     are single examples', not means: they may be negative, and no interval belongs to
     them.
@@ -151,7 +152,7 @@ def _inches(ax: Axes) -> float:
 
 
 def _placed(tokens: pd.DataFrame, room: float, fonts: list[str]) -> list[_Box]:
-    texts = [shown(token) for token in tokens["token"]]
+    texts = [shown_in_text(token) for token in tokens["token"]]
     widths = _widths(texts, fonts)
     words = list(zip(tokens["word"], _special(tokens), strict=True))
     boxes: list[_Box] = []
@@ -188,7 +189,7 @@ def _widths(texts: list[str], fonts: list[str]) -> list[float]:
 
 
 def token_strips(
-    tokens: pd.DataFrame, *, quantity: str = "pointwise", title: str = ""
+    tokens: pd.DataFrame, *, quantity: str = "pointwise", title: str = "", note: str = ""
 ) -> Figure:
     """`token_strip` of every sentence in the table, under one colour scale.
 
@@ -199,6 +200,7 @@ def token_strips(
         tokens: of `in_unit`.
         quantity: of `QUANTITIES`.
         title: whose states they are.
+        note: a line at the foot, such as what was left out.
 
     Raises:
         InputError: as `token_strip`.
@@ -214,7 +216,8 @@ def token_strips(
     titles = [wrapped(_heading(rows), 0.95 * width) for rows in sentences]
     heads = [0.13 * (title.count("\n") + 1) + 0.05 for title in titles]
     tall = [LINE * count for count in lines]
-    note = wrapped(_note(tokens, quantity), 0.95 * width, size=7.0)
+    said = "; ".join(part for part in (_note(tokens, quantity), note) if part)
+    note = wrapped(said, 0.95 * width, size=7.0)
     foot = 0.55 + 0.12 * (note.count("\n") + 1)
     whose = wrapped(title, width, size=9.0) if title else ""
     over = 0.16 * (whose.count("\n") + 1) + 0.02 if title else 0.0
@@ -244,9 +247,12 @@ def _note(tokens: pd.DataFrame, quantity: str) -> str:
         words.append("grey letters: special tokens")
     if tokens[quantity].isna().any():
         words.append("hatched: no value")
-    blanks = tokens["token"].str.contains(" ", regex=False).any()
+    blanks = tokens["token"].str.contains(r"^ +$|\S ", regex=True).any()
     blank = f"{SEEN[' ']}:\N{NO-BREAK SPACE}a\N{NO-BREAK SPACE}blank"
-    return "; ".join([*words, *([blank] if blanks else [])])
+    noise = (
+        noise_note(tokens[f"random_{quantity}"]) if f"random_{quantity}" in tokens else ""
+    )
+    return "; ".join([*words, *([blank] if blanks else []), *([noise] if noise else [])])
 
 
 def _heading(rows: pd.DataFrame) -> str:

@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from mi_probe.errors import InputError
-from mi_probe.plots.glyphs import families, shown
+from mi_probe.plots.control_marks import control_entries, control_marks
+from mi_probe.plots.glyphs import BEGINS, families, shown_token
 from mi_probe.plots.marks import DASHES, draw_intervals, marker_handle
 from mi_probe.plots.parts import (
     LINE_SPACING,
@@ -53,8 +55,8 @@ def pooled_types(types: pd.DataFrame) -> pd.Series:
 def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw I(Y; Z_t) of each token type, in the order of the table, with its count.
 
-    Blanks in tokens are seen. Pooled types have a square. H(Y) of each
-    type's own sentences is dashed.
+    A token that no blank stands before is marked. The controls stand beneath. Pooled types
+    have a square. H(Y) of each type's own sentences is dashed.
 
     Raises:
         InputError: a column missing, or no row.
@@ -78,8 +80,10 @@ def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
         ends = rows["low"], rows["high"]
         draw_intervals(ax, at[chosen], *ends, look.colour, across=True)
         ax.plot(rows["value"], at[chosen], look.marker, color=look.colour, zorder=5)
+    control_marks(ax, at, types)
     names = [
-        POOLED if rest else shown(token) for rest, token in zip(pooled, tokens, strict=True)
+        POOLED if rest else shown_token(token)
+        for rest, token in zip(pooled, tokens, strict=True)
     ]
     ax.set_yticks(at, names, parse_math=False, fontfamily=families(tokens))
     ax.tick_params(axis="y", length=0)
@@ -148,5 +152,8 @@ def type_figure(types: pd.DataFrame, *, title: str, total: int) -> Figure:
         entries.append((interval_handle(across=True), "95 % interval over examples"))
     if pooled.any():
         entries.append((marker_handle(view_style("mean")), POOLED))
+    entries += control_entries(types)
+    if types["token"].astype(str).str.match(r"\w").any():
+        entries.append((Patch(alpha=0), BEGINS))
     figure_legends(figure, entries)
     return figure

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mi_probe.errors import InputError
+from mi_probe.plots.control_marks import control_entries, control_marks
 from mi_probe.plots.glyphs import families, shown
 from mi_probe.plots.heat_map import shown_name
 from mi_probe.plots.marks import DASHES, draw_intervals, marker_handle
@@ -35,7 +36,9 @@ QUANTITIES = {
     ),
 }
 """What is drawn of a word: its interval's columns, what it is called, its look."""
-LINE = 0.17
+LEAST_N = 20
+"""Occurrences that a word must have to be chosen, where any word has as many."""
+LINE = 0.19
 """Inches from one word to the next."""
 _ASIDE = 0.17
 """Share of a line by which the two quantities stand above and below its middle."""
@@ -45,13 +48,16 @@ _NEEDED = ("predicted_word", "word", "n", "value", "low", "high", "unit")
 def chosen_words(words: pd.DataFrame, most: int = 8) -> pd.DataFrame:
     """Of each predicted word, those words whose intervals end highest below, in order.
 
-    Rare words do not by chance alone; and still the chosen lean high.
+    Words of fewer occurrences than `LEAST_N` are left out, unless all are as rare. Rare
+    words do not lead by chance alone then; and still the chosen lean high.
 
     Raises:
         InputError: a column missing, or no row has a value.
     """
     _check(words)
     kept = words[words["value"].notna()]
+    often = kept[kept["n"] >= LEAST_N]
+    kept = kept if often.empty else often
     if kept.empty:
         raise InputError("words must hold one with a value; none has.")
     order = kept.assign(_least=kept["low"].fillna(-np.inf))
@@ -101,6 +107,7 @@ def word_dots(words: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 markeredgewidth=0.8,
                 zorder=5,
             )
+    control_marks(ax, at, words)
     names = [str(word) for word in words["word"]]
     ax.set_yticks(at, list(map(shown, names)), parse_math=False, fontfamily=families(names))
     ax.tick_params(axis="y", length=0)
@@ -178,6 +185,7 @@ def word_dot_figure(
     looks: list[Entry] = [
         (marker_handle(QUANTITIES[name][3]), QUANTITIES[name][2]) for name in _drawn(words)
     ]
+    looks += control_entries(words)
     figure_legends(figure, looks, _notes(words, total))
     return figure
 

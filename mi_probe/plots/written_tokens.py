@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from mi_probe.errors import InputError
 from mi_probe.plots.colour_scale import draw_scale, scale
-from mi_probe.plots.glyphs import shown
+from mi_probe.plots.glyphs import shown_token
 from mi_probe.plots.heat_map import heat_map
 from mi_probe.plots.marks import (
     aside,
@@ -153,7 +153,7 @@ def _read_names(points: pd.DataFrame) -> dict[int, str]:
         read = dict(zip(points["input_from_end"], points["read"].fillna(""), strict=True))
     # The number stands next to the axis, whatever is long.
     return {
-        column: f"{shown(str(read.get(column, '')))} {column + 1}".strip()
+        column: f"{shown_token(str(read.get(column, '')))} {column + 1}".strip()
         for column in _columns(points)
     }
 
@@ -180,7 +180,7 @@ def _written_words(rows: pd.DataFrame) -> str:
     words = f"{_ordinal(_written(rows)[0])} written"
     if "written" in rows and str(rows["written"].iloc[0]):
         # A dollar sign is no mathematics here.
-        token = shown(str(rows["written"].iloc[0])).replace("$", r"\$")
+        token = shown_token(str(rows["written"].iloc[0])).replace("$", r"\$")
         words += f": {token}, {100 * rows['written_share'].iloc[0]:.0f} %"
     return words
 

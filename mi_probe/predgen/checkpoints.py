@@ -225,6 +225,7 @@ def load_checkpoint(
         lm_head=design.objective != "predictor",
         # It says itself at which step it was saved; after one of rate 0 it is the base.
         untrained=True,
+        chat_template=bool(config["settings"].get("chat_template", False)),
     )
     _check_base(config, backbone)
     with user_files(PREDGEN_CONFIG, place):

@@ -209,7 +209,10 @@ def _answers(
         texts = [answer.strip() for answer in task.answers]
         found = [tuple(ids) for ids in tokenizer(texts, **options)["input_ids"]]
     else:
-        found = _continued(tokenizer, task.prompts, task.answers, options)
+        answers = task.answers
+        if backbone.chat_template:  # the assistant's turn begins a line
+            answers = [answer.strip() for answer in answers]
+        found = _continued(tokenizer, backbone.prompt_texts(task.prompts), answers, options)
     empty = [i for i, ids in zip(task.ids, found, strict=True) if not ids]
     if empty and wanted:
         raise InputError(

@@ -69,6 +69,10 @@ class TrainSettings:
     encoding: str | None = about("of its text, such as cp1252; by default UTF-8")
     label_kind: Literal["classes", "scores"] | None = about("what its labels are")
     template: str | None = about(r"the prompt, such as 'Review: {text}\nSentiment:'")
+    chat_template: bool = about(
+        "put prompts into the chat template that an instruct model's tokenizer brings",
+        False,
+    )
     split_seed: int = about(
         "of what is cut, where there are no official splits, and of the held-out rows "
         "that are drawn",

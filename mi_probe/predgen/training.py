@@ -171,6 +171,7 @@ def _prepare(
         local_files_only=settings.local_files_only,
         dtype=settings.dtype,
         lm_head=settings.objective != "predictor",
+        chat_template=settings.chat_template,
     )
     check_objective(settings.objective, backbone.kind)
     if backbone.adapter is not None:

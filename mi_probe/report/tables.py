@@ -134,6 +134,7 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
 _NUMBER = {"gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"}
 _NUMBER |= {"a_value_nats", "b_value_nats", "difference_nats", "p_holm", "p_fdr"}
 _WITH_INTERVAL = ("gap_nats", "value_nats", "difference_nats")
+_NUMBER |= {"random_nats", "control_task_nats", "cumulative_nats"}
 _TITLES = {
     "subject": "Model",
     "task": "Task",
@@ -157,6 +158,9 @@ _TITLES = {
     "p_holm": "p, Holm",
     "p_fdr": "p, FDR",
     "over": "Interval over",
+    "random_nats": "Random labels",
+    "control_task_nats": "Control task",
+    "cumulative_nats": "Known by its end",
     "p_value": "p",
     "H_Y_nats": "H(Y)",
     "n": "Rows",
@@ -269,19 +273,31 @@ def token_tables(sources: Sources) -> list[Table]:
         about = table.about
         subject = short_name(str(about.get("subject", about["stem"])))
         of = f"{subject}, {about.get('site', '')}"
+        beside = ("random_nats", "control_task_nats")
         word = {"predicted": "predicted word", "label": "label"}[words_are_of(about)]
         for kind, caption, columns in (
             (
                 "types",
                 "What an occurrence of the token tells of Y on average, in nats; rare "
                 "types are pooled. Intervals are over sentences.",
-                ("token", "occurrences", "value_nats", "H_Y_nats"),
+                ("token", "occurrences", "value_nats", *beside, "H_Y_nats"),
             ),
             (
                 "words",
                 f"How much the state at a word of the input speaks for the {word}, on "
-                "average, in nats.",
-                (word, "word", "occurrences", "value_nats"),
+                "average, in nats. Words whose intervals end highest below come first, of "
+                "20 occurrences before rarer ones.",
+                (word, "word", "occurrences", "value_nats", *beside),
+            ),
+            (
+                "spans",
+                "What became readable in each span, over all rows, and what is known by "
+                "its end, over the rows that have it, in nats. The numbered spans of a "
+                "kind and its rest add up to I(Y;Z).",
+                (
+                    *("kind", "span", "number", "occurrences", "value_nats"),
+                    *("cumulative_nats", "random_nats"),
+                ),
             ),
             (
                 "generated",
@@ -294,7 +310,9 @@ def token_tables(sources: Sources) -> list[Table]:
                 rows = table.beside[kind].rename(
                     columns={"n": "occurrences", "predicted_word": word}
                 )
-                rows = rows.sort_values("value_nats", ascending=False, kind="stable")
+                # Words come in the order of their lower bounds, spans in the text's.
+                if kind not in ("words", "spans"):
+                    rows = rows.sort_values("value_nats", ascending=False, kind="stable")
                 title = f"Token {kind}: {of}"
                 made.append(plain_table(rows, f"{kind}{i}", title, caption, columns))
     return made

@@ -27,8 +27,9 @@ DEFINITIONS = (
     {
         "key": "increment_nats",
         "title": "increment",
-        "words": f"i(y; z{LESS_OR_EQUAL}t) \N{MINUS SIGN} i(y; z<t): what this token adds "
-        "to all before it. Increments add up to the sentence's total.",
+        "words": f"i(y; z{LESS_OR_EQUAL}t) \N{MINUS SIGN} i(y; z<t): what became "
+        "readable at this token, beyond all before it. Increments add up to the sentence's "
+        "total.",
         "unit": "nats",
         "merge": "sum",
     },
@@ -45,6 +46,30 @@ DEFINITIONS = (
         "key": "cumulative_nats",
         "title": "cumulative",
         "words": f"i(y; z{LESS_OR_EQUAL}t): what all tokens up to this one tell together.",
+        "unit": "nats",
+        "merge": "last",
+    },
+    {
+        "key": "random_increment_nats",
+        "title": "random labels: increment",
+        "words": "The increment with random labels: the true value is 0, and what is found "
+        "was made of nothing.",
+        "unit": "nats",
+        "merge": "sum",
+    },
+    {
+        "key": "random_pointwise_nats",
+        "title": "random labels: pointwise",
+        "words": "The pointwise value with random labels: the true value is 0, and what is "
+        "found was made of nothing.",
+        "unit": "nats",
+        "merge": "last",
+    },
+    {
+        "key": "control_task_nats",
+        "title": "control task",
+        "words": "What the state at a word tells of a random label of that word: what "
+        "memorising words gives.",
         "unit": "nats",
         "merge": "last",
     },
@@ -160,6 +185,7 @@ def _text(rows: pd.DataFrame) -> dict[str, Any]:
     texts = rows["word_text"] if "word_text" in rows else rows["token"]
     roles = rows["role"] if "role" in rows else [""] * len(rows)
     special = rows["special"] if "special" in rows else [False] * len(rows)
+    template = rows["template"] if "template" in rows else [False] * len(rows)
     return {
         "id": _word(rows["row_id"].iloc[0]),
         "tokens": tokens,
@@ -167,6 +193,7 @@ def _text(rows: pd.DataFrame) -> dict[str, Any]:
         "words": [_word(text) for text in texts],
         "roles": [_word(role) for role in roles],
         "special": [bool(s) for s in special],
+        "template": [bool(t) for t in template],
     }
 
 

@@ -114,6 +114,13 @@ def _cautions(sources: Sources) -> list[str]:
             f"In {vague} of {len(intervals)} token maps the interval of I(Y;Z) holds 0: no "
             "single token's value should be read from them."
         )
+    twins = [t.about.get("controls", {}).get("random_labels", {}) for t in sources.tokens]
+    loud = sum(1 for twin in twins if twin.get("ci", (0.0,))[0] > 0)
+    if loud:
+        said.append(
+            f"In {loud} of {len(twins)} token maps random labels are told apart: rows "
+            "depend on one another there, and the map is not to be read."
+        )
     if points.empty:
         return said
     if points["model_label"].nunique() > 1:

@@ -257,6 +257,7 @@ def read_file(
         file_sha256=sha,
         notes=(*notes, *_lost(prompts)),
         groups=groups,
+        template=shown,
     ).grouped()
     return task if rows is None else task.sample(rows, seed=seed)
 

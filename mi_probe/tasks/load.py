@@ -176,7 +176,8 @@ def _built(
             f"({'; '.join(copy.table.notes) or 'it is empty'})."
         )
     records = [{k: v for k, v in row.items() if k != "options"} for row in rows]
-    prompts = fill(template or copy.template or entry.template, records, hidden=("label",))
+    frame = template or copy.template or entry.template
+    prompts = fill(frame, records, hidden=("label",))
     options = tuple(row["options"] for row in rows) if "options" in rows[0] else ()
     labels = _labels(name, entry, rows)
     ids = _ids(name, copy)
@@ -195,6 +196,7 @@ def _built(
         form=form,
         options=options,
         groups=_groups(entry, rows, ids),
+        template=frame,
         metrics=entry.metrics,
     )
 

@@ -1,5 +1,6 @@
 """Prompt templates: one sentence frame, the same for every row."""
 
+import re
 import string
 from collections.abc import Iterable, Mapping
 from itertools import chain
@@ -58,6 +59,25 @@ def columns_in(template: str) -> tuple[str, ...]:
         InputError: if it is malformed.
     """
     return tuple(field for _, field in _pieces(template) if field is not None)
+
+
+def filled_ranges(template: str, prompt: str) -> list[tuple[int, int]] | None:
+    """Where in a prompt the columns' values stand: characters ``start`` to ``end``.
+
+    Where a value holds a piece of the template, its first occurrence is taken for that.
+
+    Returns:
+        None where the prompt is no filled template.
+
+    Raises:
+        InputError: if the template is malformed.
+    """
+    pieces = _pieces(template)
+    frame = "".join(re.escape(t) + ("" if f is None else "(.*?)") for t, f in pieces)
+    found = re.fullmatch(frame, prompt, re.DOTALL)
+    if found is None:
+        return None
+    return [found.span(i + 1) for i in range(found.re.groups)]
 
 
 def _pieces(template: str) -> list[tuple[str, str | None]]:

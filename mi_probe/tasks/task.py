@@ -46,6 +46,9 @@ class Task:
     context, or copies of one text. None: rows were not said to, and no text has a copy."""
     blocks: int | None = None
     """Number of blocks that ordered rows are cut into; None where order says nothing."""
+    template: str = ""
+    """The frame that the prompts were filled into, with ``{column}`` for what differs;
+    empty where it is not known."""
     metrics: tuple[str, ...] = ()
     """What a declared data set is reported by, the first one before all; () of a user's
     file, whatever its name: those of its kind of labels."""

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from result_rows import (
     generated_rows,
     position_rows,
+    span_rows,
     token_rows,
     type_rows,
     word_rows,
@@ -21,6 +22,10 @@ from result_rows import (
 
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import InputError
+from mi_probe.folder_tables import TokenSet
+from mi_probe.gallery_tokens import Chosen, strips
+from mi_probe.gallery_tokens import types as gallery_types
+from mi_probe.gallery_tokens import words as gallery_words
 from mi_probe.plots import (
     chosen_words,
     glyphs,
@@ -32,6 +37,8 @@ from mi_probe.plots import (
     position_map_figure,
     sentence_cells,
     sentence_figure,
+    span_figure,
+    span_lines,
     style,
     token_strip,
     token_strips,
@@ -80,7 +87,7 @@ def test_blanks_are_seen_and_no_letter_is_lost():
         for drawn in (figure, position_map_figure(maps, title="t")):
             # Vector, the scale too.
             assert b"<image" not in rendered(drawn, "svg")
-    for part in ("␣the", "lucky", "␣$\\", "↵", "⇥", "␣U+4E2D", "␣U+1F44D", "(bits)"):
+    for part in ("the", "lucky", "$\\", "↵", "⇥", "U+4E2D", "U+1F44D", "(bits)"):
         assert part in words
     for part in ("label positive, predicted negative", "log p(y) = 1.000 bits"):
         assert part in words
@@ -152,14 +159,14 @@ def test_a_font_that_is_given_draws_what_no_other_does(chinese):
     with style():
         figure = token_strips(tokens, title=f"model {LETTER}")
         rendered(figure, "pdf")
-        assert f"␣U+{ord(LETTER):04X}" in texts(figure)
+        assert f"U+{ord(LETTER):04X}" in texts(figure)
         # Names that are no tokens too, and their blanks stay blanks.
         assert f"model U+{ord(LETTER):04X}" in texts(figure)
         assert glyphs.lost_letters(figure) == [LETTER]
     with style(fonts=[chinese]), mpl.rc_context({"pdf.compression": 0}):
         figure = token_strips(tokens, title=f"model {LETTER}")
         content = rendered(figure, "pdf")
-        assert f"␣{LETTER}" in texts(figure)
+        assert LETTER in texts(figure).replace(f"model {LETTER}", "")
         assert f"model {LETTER}" in texts(figure)
         assert glyphs.lost_letters(figure) == []
     assert b"Private" in content
@@ -214,7 +221,7 @@ def test_long_sentences_are_broken_into_blocks_that_hold_every_token():
     assert len(blocks) > 1
     assert sum(len(boxes(ax)) for ax in blocks) == 150
     names = [label.get_text() for ax in blocks for label in ax.get_xticklabels()]
-    assert names == [f"␣t{i}" for i in range(50)]
+    assert names == [f"t{i}" for i in range(50)]
 
 
 def test_a_sentence_by_layer_has_the_deepest_on_top():
@@ -323,7 +330,7 @@ def test_written_tokens_stand_over_what_was_read_with_their_intervals():
         else:
             assert box.get_hatch()
     for part in (
-        "1st written: ␣yes, 60 %",
+        "1st written: yes, 60 %",
         r"2nd written: \$, 60 %",
         ": 3",
         "n = 270 to 300",
@@ -340,7 +347,7 @@ def test_words_have_a_dot_and_an_interval_for_each_quantity():
     points["low"], points["high"] = points["value"] - 0.2, points["value"] + 0.2
     lines = chosen_words(points, most=2)
     assert lines.groupby("predicted_word")["word"].agg(list).to_dict() == {
-        "negative": ["rare", "\u4e2d"],
+        "negative": ["\u4e2d", "dull"],
         "positive": ["funny", "dull"],
     }
     with style():
@@ -373,7 +380,7 @@ def test_types_are_chosen_by_count_and_the_pooled_come_last():
     with style():
         figure = type_figure(points, title="t", total=4)
         words = texts(figure)
-    for part in ("␣U+4E2D", "rarer types together", "the 2 most frequent of 4 types", "90"):
+    for part in ("U+4E2D", "rarer types together", "the 2 most frequent of 4 types", "90"):
         assert part in words
     drawn = sorted(
         float(x)
@@ -436,3 +443,82 @@ def test_ceilings_that_differ_by_position_and_type_are_drawn_as_they_are():
         if segment[0][0] == segment[1][0]
     }
     assert upright == set(types["H_Y_nats"])
+
+
+def with_random(table):
+    """The table with a twin that is 0."""
+    return table.assign(random_nats=0.0, random_low=-0.01, random_high=0.01)
+
+
+def test_random_labels_and_the_control_task_stand_beside_the_values():
+    points = in_unit(with_random(position_rows()))
+    with style():
+        figure = position_figure(points, title="t", memorised=0.25)
+        words = texts(figure)
+        dots = word_dot_figure(
+            chosen_words(in_unit(with_random(word_rows()))), title="t", total=4
+        )
+        types = type_figure(in_unit(with_random(type_rows())), title="t", total=5)
+        tokens = token_rows().assign(random_pointwise_nats=0.001)
+        strip = token_strips(in_unit(tokens))
+        one = in_unit(tokens).query("row_id == 'r-2'")
+        cells = sentence_cells(one)
+        sentence = texts(sentence_figure(cells, title="t", note="some left out"))
+    drawn = [tuple(np.unique(line.get_ydata())) for line in figure.axes[0].lines]
+    assert (0.25,) in drawn
+    assert "control task: a random label a word type, mean" in words
+    for other in (figure, dots, types):
+        assert "random labels: true value 0" in texts(other)
+    said = texts(strip).replace("\n", " ")
+    assert "with random labels 95 % of such values lie in 0.001 to 0.001" in said
+    assert cells[cells.row == "random labels"].value.tolist() == [0.001] * 4
+    assert "some left out" in sentence
+    assert "became readable" in sentence.replace("\n", " ")
+
+
+def test_spans_show_what_each_adds_and_what_is_known_by_its_end():
+    spans = in_unit(span_rows())
+    lines = span_lines(spans)
+    assert lines.line.tolist() == ["sentence 1", "sentence 2", "(rest)", "user", "(rest)"]
+    assert lines.groupby("kind").value.sum().tolist() == pytest.approx([0.4, 0.4])
+    with style():
+        figure = span_figure(lines, title="t")
+        words = texts(figure)
+    marks = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert [list(x) for x in marks] == [[0.1, 0.3, 0.0]]
+    for part in (
+        "sentence 2",
+        "became readable in it",
+        "known by its end",
+        "random labels",
+    ):
+        assert part in words
+    with pytest.raises(InputError, match="lack the columns kind"):
+        span_lines(spans.drop(columns="kind"))
+
+
+def test_the_templates_and_stop_words_are_drawn_where_they_are_asked_for():
+    tokens = token_rows({"r": [" review", " the", " dull", " film"]})
+    tokens["template"] = [True, False, False, False]
+    words = word_rows().assign(template=False)
+    own = words[words.word == "dull"].assign(template=True)
+    words = pd.concat([words, own, words[words.word == "dull"].assign(word="the")])
+    types = type_rows().assign(template=[True, False, False, False, False])
+    found = TokenSet("stem", {}, tokens, {"words": words, "types": types})
+    with style():
+        [(_, _, strip), _] = list(strips((found,), "nats", Chosen()))
+        every = list(strips((found,), "nats", Chosen(template=True)))[0]
+        (_, figure, _), _ = strips((found,), "nats", Chosen())
+        kept = list(gallery_words((found,), "nats", Chosen()))[1][2]
+        less = list(gallery_words((found,), "nats", Chosen(stop_words=False)))[1][2]
+        more = list(gallery_words((found,), "nats", Chosen(template=True)))[1][2]
+        [(_, _, drawn)] = list(gallery_types((found,), "nats", Chosen()))
+    assert strip.token.tolist() == [" the", " dull", " film"]
+    assert every[2].token.tolist()[0] == " review"
+    said = texts(figure).replace("\n", " ")
+    assert "the template's words are left out; their increments add" in said
+    assert "the" in set(kept.word)
+    assert "the" not in set(less.word)
+    assert "dull (template)" in set(more.word)
+    assert "dull (template)" not in set(kept.word)
+    assert " the" not in set(drawn.token)

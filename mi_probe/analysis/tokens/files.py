@@ -5,6 +5,7 @@ tokens/STEM.positions.csv     I(Y; Z_t) by position
 tokens/STEM.types.csv         by token type
 tokens/STEM.words.csv         by predicted word and word
 tokens/STEM.generated.csv     generated x input, where tokens were generated
+tokens/STEM.spans.csv         by span, where spans were asked for
 tokens/STEM.json              what they are of, and the sha256 of each file and of itself;
                               written last: with it they are finished
 """
@@ -24,7 +25,7 @@ from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 
 FOLDER = "tokens"
-SCHEMA = "mi_probe.tokens/2"
+SCHEMA = "mi_probe.tokens/3"
 
 
 def stem_of(key: Mapping[str, Any]) -> str:
@@ -73,6 +74,7 @@ def write_token_tables(
         "types": tables.types,
         "words": tables.words,
         "generated": tables.generated,
+        "spans": tables.spans,
     }
     for name, table in csvs.items():
         if table is not None:
@@ -119,10 +121,12 @@ def read_about(path: Path) -> dict[str, Any]:
 
 
 def read_tables(path: Path) -> dict[str, pd.DataFrame]:
-    """``tokens``, ``positions``, ``types`` and ``words`` beside a JSON file."""
+    """``tokens``, ``positions``, ``types``, ``words`` and ``spans`` beside a JSON file."""
     stem = path.with_suffix("")
     found = {"tokens": pd.read_parquet(_named(stem, "tokens.parquet"))}
-    for name in ("positions", "types", "words"):
+    for name in ("positions", "types", "words", "spans"):
+        if name == "spans" and not _named(stem, "spans.csv").is_file():
+            continue
         # A token may be called "NA"; only an empty cell is no value.
         found[name] = pd.read_csv(
             _named(stem, f"{name}.csv"), keep_default_na=False, na_values=[""]

@@ -17,10 +17,19 @@ from mi_probe.analysis.tokens.comparison import (
     attention_received,
     gradient_x_input,
 )
+from mi_probe.analysis.tokens.controls import CONTROLS, token_controls
 from mi_probe.analysis.tokens.generated import generated_by_input
 from mi_probe.analysis.tokens.population import by_position, by_type, by_word
 from mi_probe.analysis.tokens.reading import ANSWERED, reading
-from mi_probe.analysis.tokens.table import token_table, word_table
+from mi_probe.analysis.tokens.row_texts import row_texts, template_mask
+from mi_probe.analysis.tokens.span_kinds import Spans
+from mi_probe.analysis.tokens.spans import SpanSets, by_span, span_sets
+from mi_probe.analysis.tokens.table import (
+    token_table,
+    with_controls,
+    word_table,
+    word_types,
+)
 from mi_probe.analysis.tokens.words import WordReader
 from mi_probe.backbones import Backbone
 from mi_probe.capture import Sequences
@@ -49,6 +58,8 @@ class TokenTables:
     words: pd.DataFrame = field(repr=False)
     generated: pd.DataFrame | None = field(repr=False)
     """Generated x input; None where nothing was generated."""
+    spans: pd.DataFrame | None = field(repr=False)
+    """What each span adds; None where no spans were asked for."""
     about: Mapping[str, Any]
 
 
@@ -60,6 +71,8 @@ def measure_tokens(
     *,
     answers: Sequence[str] | None = None,
     compare: bool = True,
+    controls: Sequence[str] = CONTROLS[:1],
+    spans: Mapping[str, Spans] | None = None,
     batch_size: int = 16,
     seed: int = 0,
 ) -> TokenTables:
@@ -73,6 +86,10 @@ def measure_tokens(
         answers: the word that the model predicted, by row; None where it was not asked.
             The word table is then of the labels.
         compare: add gradient x input and attention, a forward and a backward pass more.
+        controls: some of `CONTROLS`: the same map with random labels, and what memorising
+            the words gives. Each takes about as long as the map itself.
+        spans: sets of tokens that are summed up, by kind: functions such as `turns` and
+            `sentences`, or a list of `Span` a row, characters of its prompt.
         batch_size: rows a forward pass.
         seed: of folds and critics.
 
@@ -94,12 +111,16 @@ def measure_tokens(
         backbone, data, z, prefix, compare=compare, batch_size=batch_size
     )
     reader = WordReader(backbone.tokenizer)
-    given: dict[str, Any] = {
-        "row_ids": task.ids,
-        "token_ids": _numbers(z.token_ids),
-        "roles": _roles(z),
-        "reader": reader,
-    }
+    ids, roles = _numbers(z.token_ids), _roles(z)
+    sets: dict[str, SpanSets] = {}
+    template = None
+    if backbone.tokenizer.is_fast or spans:
+        texts = row_texts(backbone, task, ids, roles, prefix.mask)
+        template = template_mask(texts, prefix.mask)
+        for kind, own in (spans or {}).items():
+            sets[kind] = span_sets(texts, own, prefix.mask, kind=kind)
+    given: dict[str, Any] = {"row_ids": task.ids, "token_ids": ids, "roles": roles}
+    given |= {"reader": reader, "template": template}
     tokens = token_table(
         prefix,
         alone,
@@ -109,6 +130,12 @@ def measure_tokens(
         attention=attention.values,
         **given,
     )
+    made = token_controls(
+        z, prefix, controls, types=word_types(tokens, prefix.mask), seed=seed
+    )
+    tokens = with_controls(tokens, made, names)
+    said = {f"span_{kind}": own.labels(prefix.mask) for kind, own in sets.items()}
+    tokens = tokens.assign(**said)
     words, predicted_by = _words(z, tokens, answers, given, groups, seed)
     wrote = z.roles is not None and bool((z.roles == Role.GENERATED).any())
     positions = by_position(tokens)
@@ -122,6 +149,8 @@ def measure_tokens(
         "gradient_x_input": gradient.reason or "of the linear log-odds of the mean state",
         "attention": attention.reason
         or "of the block that writes the site, heads averaged",
+        "controls": dict(made.about),
+        "dependence": [sign.words for sign in prefix.split.signs if sign.flagged],
         "words": f"joined from {reader.scheme} pieces",
         "critics": {name: list(info.history) for name, info in found.items()},
         "seed": seed,
@@ -135,6 +164,9 @@ def measure_tokens(
         types=by_type(tokens),
         words=words,
         generated=generated_by_input(z, seed=seed) if wrote else None,
+        spans=by_span(prefix, sets, None if made.twin is None else made.twin["prefix"])
+        if sets
+        else None,
         about=about,
     )
 
@@ -180,6 +212,13 @@ def _words(
     # Y is now the prediction: what a state says of the label is another question.
     found = token_information(z, y, groups=groups, seed=seed)
     own = token_table(found["prefix"], found["alone"], names=names, **given)
+    if "random_label" in tokens:
+        twin = token_controls(
+            z, found["prefix"], CONTROLS[:1], types=np.zeros((0, 0), dtype=int), seed=seed
+        )
+        own = with_controls(own, twin, names)
+    if "control_task_nats" in tokens:
+        own = own.assign(control_task_nats=tokens["control_task_nats"])
     return by_word(word_table(own), group="label"), ANSWERED
 
 

@@ -22,9 +22,18 @@ def format_tables(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) 
     """
     lines = [f"{about['site']} (layer {_shown(about['layer'])})"]
     lines += [f"  {sentence}" for sentence in about["reading"]]
+    spans = tables.get("spans", pd.DataFrame())
+    for kind, own in spans.groupby("kind", sort=False) if len(spans) else ():
+        shown = ", ".join(
+            f"{row['span']} {fixed(row['value_nats'])} ({fixed(row['ci_low'])} .. "
+            f"{fixed(row['ci_high'])})"
+            for row in own[own["number"] == 0].to_dict("records")
+        )
+        lines.append(f"  increments by {kind}, nats: {shown}")
     for word, own in tables["words"].groupby("predicted_word", sort=True):
         # By what is sure: a word of two sentences can have any value.
-        best = own.sort_values("ci_low", ascending=False).head(_MOST)
+        # The table is in order: by lower bounds, words of few occurrences last.
+        best = own[~own["template"].astype(bool)].head(_MOST)
         shown = ", ".join(
             f"{row['word']} {fixed(row['value_nats'], 2)} (n {row['n']})"
             for row in best.to_dict("records")

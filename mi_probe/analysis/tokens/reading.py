@@ -39,6 +39,7 @@ def reading(
         said.append(
             "That interval holds 0: no single token's value should be read from these rows."
         )
+    said += _controls(about) + list(about.get("dependence", ()))
     special = tokens[tokens["special"]].groupby("row_id")["increment_nats"].sum()
     if len(special):
         share = float(special.sum()) / about["n"]
@@ -54,10 +55,38 @@ def reading(
     )
     said.append(
         "The model reads left to right, so z_t holds all earlier tokens: a pointwise value "
-        "is what is known by t, the increment says at which token it appeared."
+        "is what is known by t, the increment says at which token it became readable for "
+        "these critics; it may have been in the states before, in a form that they miss."
         if causal
         else "The model reads both ways, so every z_t may hold the whole sentence: "
         "increments say what one more state adds for a reader from the left, not which "
         "word brought it."
     )
     return said
+
+
+def _controls(about: Mapping[str, Any]) -> list[str]:
+    """What the controls give beside the map, a sentence each."""
+    said = []
+    for name, found in about.get("controls", {}).items():
+        words = _CONTROLLED[name]
+        if "nats" not in found:
+            said.append(f"{words}: not made, since {found['reason']}")
+            continue
+        low, high = found["ci"]
+        value = f"{words} {fixed(found['nats'])} nats ({fixed(low)} .. {fixed(high)})"
+        if name == "control_task":
+            value += f" of H = {found['H_nats']:.3f} a word: what memorising words gives"
+        elif low > 0:
+            value += (
+                ", where nothing can be known: rows depend on one another. Do not read the "
+                "map before this is 0"
+            )
+        said.append(f"{value}.")
+    return said
+
+
+_CONTROLLED = {
+    "random_labels": "With random labels the same map adds up to",
+    "control_task": "The control task, a random label a word type, gives",
+}

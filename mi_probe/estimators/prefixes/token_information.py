@@ -35,6 +35,7 @@ from mi_probe.estimators.protocol.admission import split_rows
 from mi_probe.estimators.protocol.split import Blocks, Groups, Split
 from mi_probe.estimators.protocol.states import as_states
 from mi_probe.estimators.protocol.targets import Classes, Target, as_target
+from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates
 from mi_probe.hidden import HiddenStates
 
@@ -53,7 +54,10 @@ class TokenInformation:
     Not to be trusted where rows are few (each class should have fifty or more), nor, of
     models that read both ways, as a statement about *when* something is known: there z_1
     has read the whole sentence already. Of causal models z_t holds all earlier tokens, so
-    i(y; z_t) is what is known *by* t; the increments say at which token it appeared.
+    i(y; z_t) is what is known *by* t; the increments say at which token it became
+    *readable* for critics like these. It may have been there before, where nothing that
+    these critics can compute finds it: of a product of two bits in one state little is
+    read before a later state holds it as one direction (`docs/tokens.md`).
     """
 
     reader: Reader
@@ -68,6 +72,28 @@ class TokenInformation:
     """The rows that were held out together."""
     history: tuple[dict[str, object], ...] = field(repr=False, default=())
     """What was chosen for each held-out fold."""
+
+    def by_span(self, spans: Int[np.ndarray, "n t"]) -> Float[np.ndarray, "n k"]:
+        """Increments added up over sets of tokens; over all sets they are each row's total.
+
+        Args:
+            spans: the set of each token, 0 ... k-1; read inside the mask only.
+
+        Returns:
+            A column a set, in nats, 0 where a row has no token of it.
+
+        Raises:
+            InputError: of single tokens, or for a token without a set.
+        """
+        if spans.shape != self.mask.shape or int(spans[self.mask].min()) < 0:
+            raise InputError(
+                f"spans must number a set for each token, {self.mask.shape}, from 0; got "
+                f"{spans.shape}, least {spans[self.mask].min()}."
+            )
+        row, place = np.nonzero(self.mask)
+        found = np.zeros((len(self.y), int(spans.max()) + 1))
+        np.add.at(found, (row, spans[row, place]), self.increments[row, place])
+        return found
 
     def of(self, y: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n t"]:
         """i(y; z_t) or i(y; z_<=t) of these classes, one a row; NaN outside the mask."""
@@ -125,15 +151,20 @@ def increments(
 def token_classes(y: Target) -> Classes:
     """Y as classes that token-level critics can learn; asked before anything is captured.
 
+    Answers in tokens are classes by their distinct values.
+
     Raises:
         InputError: for a Y that is no classes, has too few rows a class or too many
             classes.
     """
     target = as_target(y)
+    if isinstance(target, TokenSequences):
+        _, index = np.unique(target.ids, axis=0, return_inverse=True)
+        target = as_target(index.reshape(-1))
     if not isinstance(target, Classes):
         raise InputError(
-            "y must be classes for token-level information; got numbers or sequences. Cut "
-            "scores into classes, or take one token of the answers."
+            "y must be classes, or answers in tokens, for token-level information; got "
+            "numbers. Cut scores into classes."
         )
     if target.n_classes > _MOST_CLASSES:
         raise InputError(
@@ -161,7 +192,7 @@ def token_information(
 
     Args:
         z: states; only positions in the mask are read.
-        y: int classes (n,).
+        y: int classes (n,), or answers in tokens, whose distinct values are the classes.
         readers: ``prefix`` for q(y|z_<=t), ``alone`` for q(y|z_t).
         groups: which rows depend on one another; see `Estimator.estimate`. By default the
             copies that are found among the rows.

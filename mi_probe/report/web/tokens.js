@@ -36,7 +36,7 @@
     return Number(text) === 0 ? "0.000" : text.replace("-", "\u2212");
   };
   const visible = (text) =>
-    text.replace(/ /g, "\u2423").replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5") || "\u2205";
+    text.replace(/^ (?=\S)/, "").replace(/ /g, "\u2423").replace(/\n/g, "\u21b5").replace(/\t/g, "\u21e5") || "\u2205";
 
   const map = () => data.maps[state.map];
   const sentence = () => map().sentences[state.sentence];
@@ -50,7 +50,9 @@
       if (at("words").checked && i && word[i] === word[i - 1]) found.at(-1).push(i);
       else found.push([i]);
     });
-    return found;
+    if (at("template").checked) return found;
+    const own = found.filter((places) => !text().template[places[0]]);
+    return own.length ? own : found;
   };
   const merged = (key, places) => {
     const values = sentence().values[key];
@@ -235,6 +237,7 @@
   at("previous").addEventListener("click", () => turn(-1));
   at("next").addEventListener("click", () => turn(1));
   at("words").addEventListener("input", drawStrip);
+  at("template").addEventListener("input", drawStrip);
   at("values").addEventListener("input", () => {
     at("strip").classList.toggle("with-values", at("values").checked);
   });

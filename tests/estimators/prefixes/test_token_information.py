@@ -87,7 +87,7 @@ def test_noise_tells_nothing(found):
         assert np.abs(by_place(reader.pointwise)).max() < 0.02
 
 
-def test_of_a_causal_model_the_increment_stands_where_it_appeared(found):
+def test_of_a_causal_model_the_increment_stands_where_it_became_readable(found):
     inc = by_place(found("causal")["prefix"].increments)
     assert inc[3] >= 0.95 * found("causal")["prefix"].nats
     assert np.abs(inc[:3]).max() < 0.03
