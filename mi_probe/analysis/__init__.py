@@ -12,6 +12,7 @@ _HOMES = {
     "Gaps": "gap",
     "Ladder": "ladder",
     "capacity_ladder": "capacity",
+    "conditional": "conditional_information",
     "consistency": "consistency_tests",
     "dpi_gap": "dpi",
     "noise_ladder": "noise_levels",

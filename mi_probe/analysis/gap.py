@@ -24,7 +24,9 @@ class Gap:
     """
 
     pooling: str
-    """The name of g in Z_p = g(Z)."""
+    """The name of g in Z_p = g(Z), or of C."""
+    given: str
+    """Symbol of what is given: Z_mean, or the name of C."""
     nats: float
     """Mean paired difference of held-out pointwise information."""
     stderr: float
@@ -51,6 +53,11 @@ class Gap:
     def p_value(self) -> float | None:
         """Of Y independent of Z given Z_p; None where the test was not run."""
         return None if self.test is None else self.test.p_value
+
+    @property
+    def smallest_shown(self) -> float | None:
+        """Nats that these rows would show in 80 % of draws; None where not known."""
+        return None if self.test is None else self.test.smallest_shown
 
     @property
     def reading(self) -> Reading:

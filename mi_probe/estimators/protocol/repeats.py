@@ -76,6 +76,7 @@ class Repeated:
             status=worst[0] if worst else "ok",
             extrapolated=_middle_limit(found),
             log_posterior=None,
+            inner=None,
         )
 
 
