@@ -86,6 +86,10 @@ class RunSettings:
         """The token sets asked for; None where each model has those of its kind."""
         return None
 
+    def kept_columns(self) -> tuple[str, ...]:
+        """Columns of a user's file that the task keeps beside text and labels."""
+        return ()
+
 
 @dataclass(frozen=True)
 class SeveralSets(RunSettings):
@@ -282,6 +286,7 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
             settings.label_column,
             id_column=settings.id_column,
             group_column=settings.group_column,
+            kept_columns=settings.kept_columns(),
             template=template,
             label_kind=settings.label_kind,
             quoting=settings.quoting,

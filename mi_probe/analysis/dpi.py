@@ -252,9 +252,7 @@ def as_columns(x: Vectors) -> Float[np.ndarray, "n d"]:
     return columns[:, None] if columns.ndim == 1 else columns
 
 
-def _check(
-    z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float
-) -> None:
+def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) -> None:
     if isinstance(pooling, Mapping):
         asked = list(pooling.values())
     elif isinstance(pooling, Sequence) and not isinstance(pooling, str):

@@ -32,7 +32,6 @@ from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.special import log_softmax
 
 from mi_probe.analysis.regressions import GivenC, few_columns, ridge_predictions
 from mi_probe.estimators import Estimate
@@ -111,9 +110,7 @@ class CrossFit:
                 found[k] = _believed(found[k], taken, won * len(rows))
         return found
 
-    def centred(
-        self, offset: Posteriors, critic: Posteriors, given: GivenC
-    ) -> Posteriors:
+    def centred(self, offset: Posteriors, critic: Posteriors, given: GivenC) -> Posteriors:
         """A critic's evidence on top of the offset, of which C alone says nothing."""
         return np.stack(
             [f - q - np.log(_ratio_given(f, q, given)) for f, q in zip(critic, offset)]
@@ -171,7 +168,9 @@ class CrossFit:
                 said = [q + place[k] for place in path]
                 gains = [
                     log_likelihood(
-                        tempered(one[rows], q[rows], best_temperature(one[rows], q[rows], y)),
+                        tempered(
+                            one[rows], q[rows], best_temperature(one[rows], q[rows], y)
+                        ),
                         y,
                     )
                     for one in said
@@ -183,7 +182,9 @@ class CrossFit:
                 tried = {}
                 for name in best.keys() - set(taken):
                     members = [best[one] for one in (*taken, name)]
-                    found_powers = log_linear_weights([m[rows] for m in members], q[rows], y)
+                    found_powers = log_linear_weights(
+                        [m[rows] for m in members], q[rows], y
+                    )
                     whole = pooled(members, q, found_powers)
                     tried[name] = (log_likelihood(whole[rows], y), whole, found_powers)
                 name = max(sorted(tried), key=lambda one: tried[one][0])

@@ -132,8 +132,10 @@ def _nested_classes(
         evidence["few features"] = fits.linear(offset, every, few=True)
     whole, records = fits.on_top(offset, evidence)
     full = _reported(sides.full[0], fits.held_out(whole), target)
-    history = tuple({**record, "nested": used} for record, used in zip(
-        full.history or ({},) * len(records), records, strict=True))
+    history = tuple(
+        {**record, "nested": used}
+        for record, used in zip(full.history or ({},) * len(records), records, strict=True)
+    )
     return (
         replace(full, history=history),
         _reported(sides.pooled[0], fits.held_out(offset), target),
@@ -204,4 +206,3 @@ def _labels(
     assert posterior is not None
     codes = class_codes(target.n_classes, rng)
     return ClassLabels(target.index, np.asarray(posterior), codes, split.group)
-

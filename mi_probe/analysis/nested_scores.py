@@ -78,7 +78,10 @@ def _linear_terms(
 
     def fits(without: tuple[int, ...]) -> np.ndarray:
         rows = split.rows(*without)
-        said = [ridge_predictions(b, rows, [residual[rows]], _RIDGES)[0] for b in blocks.values()]
+        said = [
+            ridge_predictions(b, rows, [residual[rows]], _RIDGES)[0]
+            for b in blocks.values()
+        ]
         return np.concatenate([*said, few_columns(every, rows, residual[rows], _COLUMNS)])
 
     pairs = {pair: fits(pair) for pair in split.pairs}

@@ -119,7 +119,7 @@ class ClassLabels:
     def planted(
         self, along: Float[np.ndarray, " n"], rng: np.random.Generator
     ) -> tuple[Float[np.ndarray, "n k"], float]:
-        """q tilted by evidence along a feature, for a random direction of classes."""
+        """Q tilted by evidence along a feature, for a random direction of classes."""
         classes = rng.normal(size=self.log_posterior.shape[1])
         classes = (classes - classes.mean()) / max(np.linalg.norm(classes), 1e-12)
         q = np.exp(self.log_posterior)
@@ -238,9 +238,7 @@ def randomisation_test(
     )
 
 
-def _where(
-    shown: Float[np.ndarray, " s"], nats: Float[np.ndarray, " s"]
-) -> float | None:
+def _where(shown: Float[np.ndarray, " s"], nats: Float[np.ndarray, " s"]) -> float | None:
     """The size at which the share that is shown first reaches the power asked for."""
     enough = np.flatnonzero(shown >= _POWER)
     if not len(enough):

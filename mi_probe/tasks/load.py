@@ -196,6 +196,11 @@ def _built(
         options=options,
         groups=_groups(entry, rows, ids),
         metrics=entry.metrics,
+        columns={
+            column: tuple(record.get(column) for record in records)
+            for column in records[0]
+            if column != "label"
+        },
     )
 
 
