@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mi_probe.analysis.dpi import DRAWS
+from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.gap_pieces import Asked
 from mi_probe.analysis.given import CHECKPOINT, OF_TEXTS, SITE, check_given, column_of
 from mi_probe.analysis.measuring import check_task

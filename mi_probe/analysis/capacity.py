@@ -4,8 +4,8 @@ A gap between critics is one of usable information: what a critic of that capaci
 (Xu et al. 2020, arXiv 2002.10689). It is worth the name only along a ladder, on which it
 first changes and then saturates. Every rung is scored on held-out rows with the same folds.
 A rung's critic contains those of the rungs below it, of Z as of Z_p, and Z's is learned on
-top of Z_p's (`nested_gap`, by the critics alone), so that more capacity is never less. The rung that is reported for a fold's rows is chosen on the
-other folds' rows.
+top of Z_p's (`nested_gap`, by the critics alone), so that more capacity is never less. The
+rung that is reported for a fold's rows is chosen on the other folds' rows.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from mi_probe.analysis.dpi import pooled_views
+from mi_probe.analysis.gap_inputs import pooled_views
 from mi_probe.analysis.ladder import Ladder
 from mi_probe.analysis.nested_gap import Sides, nested_gap, paired_mean
 from mi_probe.analysis.verdict import CAVEAT

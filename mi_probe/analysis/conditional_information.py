@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mi_probe.analysis.dpi import (
+from mi_probe.analysis.gap import Gap
+from mi_probe.analysis.gap_inputs import (
     DRAWS,
     Vectors,
     as_classes,
@@ -17,7 +18,6 @@ from mi_probe.analysis.dpi import (
     features_of,
     pooled_views,
 )
-from mi_probe.analysis.gap import Gap
 from mi_probe.analysis.nested_gap import Sides, nested_gap
 from mi_probe.analysis.sequence_features import vector_features
 from mi_probe.errors import InputError

@@ -65,9 +65,7 @@ class Gap:
 
     @property
     def shown(self) -> bool:
-        """Whether the test, or the interval where there was none, shows it; by unflagged
-        estimates.
-        """
+        """Whether the test shows it, or the interval where there was none; unflagged."""
         told = is_shown(self.ci[0], self.p_value, self.p_holm)
         return told and {self.full.status, self.pooled.status} == {"ok"}
 

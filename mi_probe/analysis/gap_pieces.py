@@ -11,8 +11,9 @@ from mi_probe.analysis.capacity import RUNGS, Rungs, capacity_ladder
 from mi_probe.analysis.cells import Subject, of_states
 from mi_probe.analysis.conditional_information import Given, conditional
 from mi_probe.analysis.dependent_rows import dependence_key, groups_of
-from mi_probe.analysis.dpi import DRAWS, dpi_gap
+from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.analysis.gap import Gap, Gaps
+from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.contents import digest, settings_of
 from mi_probe.estimators import Estimator
 from mi_probe.gap_results import SCHEMA_VERSION, Compared, GapRow, RungRow

@@ -7,8 +7,8 @@ is the *offset*; everything that Z's critic adds is evidence on top of it,
 
 and with the log prior for an offset the value is plain I(Y;Z). Two kinds of evidence: that
 of Z's own critic, and linear models on features of Z, regressed on the residuals of the
-offset. For a held-out fold, everything is weighed on rows outside it, scored by critics that
-saw neither that fold nor their own (`Estimate.inner`).
+offset. For a held-out fold, everything is weighed on rows outside it, scored by critics
+that saw neither that fold nor their own (`Estimate.inner`).
 
 A critic of many views learns from few rows better than one of C, and the difference would
 be taken for information. Two things stop that. C's critic takes in what Z's critic says
@@ -52,9 +52,9 @@ Posteriors: TypeAlias = Float[np.ndarray, "k n c"]
 _RIDGES = (0.3, 3.0, 30.0)
 """Of linear evidence, in units of the features' mean eigenvalue."""
 _COLUMNS = (1, 2, 4)
-_FEWEST = 1.0
+_FEWEST = 2.0
 """Nats of all rows together that a piece of evidence must win to be used."""
-_EVIDENCE = 1.0
+_EVIDENCE = 2.0
 """Nats of all rows together that all evidence must win to be believed at all."""
 _MOST_PIECES = 4
 _MOST_RATIO = 10.0
@@ -69,7 +69,8 @@ def posteriors(estimate: Estimate) -> Posteriors:
     """
     if estimate.inner is not None:
         return estimate.inner.astype(np.float64)
-    assert estimate.log_posterior is not None and estimate.split is not None
+    assert estimate.log_posterior is not None
+    assert estimate.split is not None
     shape = (estimate.split.n_folds, *estimate.log_posterior.shape)
     return np.broadcast_to(estimate.log_posterior, shape)
 
@@ -112,9 +113,8 @@ class CrossFit:
 
     def centred(self, offset: Posteriors, critic: Posteriors, given: GivenC) -> Posteriors:
         """A critic's evidence on top of the offset, of which C alone says nothing."""
-        return np.stack(
-            [f - q - np.log(_ratio_given(f, q, given)) for f, q in zip(critic, offset)]
-        )
+        pairs = zip(critic, offset, strict=True)
+        return np.stack([f - q - np.log(_ratio_given(f, q, given)) for f, q in pairs])
 
     def linear(
         self, offset: Posteriors, features: Float[np.ndarray, "n f"], *, few: bool

@@ -9,13 +9,12 @@ from jaxtyping import Float
 from mi_probe.analysis.gap import Gap
 from mi_probe.analysis.nested_critics import CrossFit, posteriors
 from mi_probe.analysis.nested_scores import score_terms
-from mi_probe.analysis.randomisation import (
+from mi_probe.analysis.randomisation import randomisation_test, residual_features
+from mi_probe.analysis.redrawn_labels import (
     ClassLabels,
     Labels,
     ScoreLabels,
     class_codes,
-    randomisation_test,
-    residual_features,
 )
 from mi_probe.analysis.regressions import GivenC, principal
 from mi_probe.analysis.sequence_features import PLACE

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.analysis.randomisation import normal_ranks
+from mi_probe.analysis.redrawn_labels import normal_ranks
 from mi_probe.analysis.regressions import (
     GivenC,
     few_columns,

@@ -7,7 +7,7 @@ Under H_0 the real Y is one more draw from the posterior given C, so its statist
 likely to have any rank as a drawn one's, whatever the statistic is. Here it is made of what
 can be fitted again to every draw, since label-free features of Z are made and factorised
 once: how much of the residual :math:`Y - E_q[Y|C]` a ridge regression on each block of
-features fits, and how much the best single feature does. Neither the posterior q nor the
+features fits, and how much the best single feature does, as shares of it. Neither the posterior q nor the
 critic of Z is fitted again. Each statistic's cube root, which is about normal, is
 standardised over all B + 1 label sets, and their largest counts: all label sets are treated
 alike.
@@ -18,8 +18,8 @@ and an error of q matters only where both that regression and q fail (Shah and P
 2020, Li and Liu 2022). The trained critic of Z is no part of the statistic: its own errors
 and those of q come from the same rows, and would be taken for information.
 
-`Randomisation.smallest_shown` is the gap that the same test would show on these rows in 80 %
-of draws: labels are planted along directions of the test's own features.
+`Randomisation.smallest_shown` is the gap that the same test would show on these rows in
+80 % of draws: labels are planted along directions of the test's own features.
 
 References:
     Panning for Gold (Candes et al., 2018), https://arxiv.org/abs/1610.02351
@@ -31,19 +31,16 @@ References:
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.special import log_softmax, ndtri
+from jaxtyping import Float
 
+from mi_probe.analysis.redrawn_labels import Labels
 from mi_probe.analysis.regressions import GivenC, scaled, spectrum
 from mi_probe.analysis.sequence_features import PLACE
 
 _RIDGES = (0.03, 0.3, 3.0)
 """Of the refits, in units of the features' mean eigenvalue."""
-_CODES = 8
-"""Columns that code Y: classes beyond that many share random codes."""
 _LEVEL, _POWER = 0.05, 0.8
 _PLANTED = 48
 """Label sets that are planted for each size."""
@@ -65,117 +62,6 @@ class Randomisation:
     smallest_shown: float | None
     """Nats of I(Y;Z|C) that these rows would show, at p <= 0.05, in 80 % of draws; None
     where no planted size was shown so often."""
-
-
-class Labels(Protocol):
-    """A Y whose residual given C can be drawn anew, and planted."""
-
-    group: Int[np.ndarray, " n"] | None
-
-    def residuals(
-        self, n_draws: int, rng: np.random.Generator
-    ) -> Float[np.ndarray, "b n k"]:
-        """Y - E[Y|C] of the real Y, and of each draw, coded."""
-        ...
-
-    def planted(
-        self, along: Float[np.ndarray, " n"], rng: np.random.Generator
-    ) -> tuple[Float[np.ndarray, "n k"], float]:
-        """How the residual's mean moves with an effect along a feature, and its nats."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class ClassLabels:
-    """Classes, and their posterior given C.
-
-    Draws are of independent rows; where rows come in groups, the signs of whole groups'
-    residuals are drawn instead.
-    """
-
-    index: Int[np.ndarray, " n"]
-    log_posterior: Float[np.ndarray, "n c"]
-    codes: Float[np.ndarray, "c k"]
-    group: Int[np.ndarray, " n"] | None = None
-
-    def residuals(
-        self, n_draws: int, rng: np.random.Generator
-    ) -> Float[np.ndarray, "b n k"]:
-        """Y - E_q[Y|C] of the real classes and of each draw Y' ~ q(y|C), coded."""
-        n, c = self.log_posterior.shape
-        q = np.exp(self.log_posterior)
-        real = self.codes[self.index] - q @ self.codes
-        if self.group is not None:
-            return _signed(real, n_draws, rng, self.group)
-        found = np.empty((n_draws + 1, n, self.codes.shape[1]), dtype=np.float32)
-        found[0] = real
-        cumulative = q.cumsum(1)
-        cumulative /= cumulative[:, -1:]
-        for b in range(1, n_draws + 1):
-            drawn = (rng.random((n, 1)) >= cumulative).sum(1)
-            found[b] = self.codes[np.minimum(drawn, c - 1)] - q @ self.codes
-        return found
-
-    def planted(
-        self, along: Float[np.ndarray, " n"], rng: np.random.Generator
-    ) -> tuple[Float[np.ndarray, "n k"], float]:
-        """Q tilted by evidence along a feature, for a random direction of classes."""
-        classes = rng.normal(size=self.log_posterior.shape[1])
-        classes = (classes - classes.mean()) / max(np.linalg.norm(classes), 1e-12)
-        q = np.exp(self.log_posterior)
-        # An effect of one standard error of its estimate, whatever q is.
-        spread = (q @ classes**2 - (q @ classes) ** 2).mean()
-        evidence = along[:, None] * classes / np.sqrt(max(spread, 1e-12) * len(q))
-        tilted = np.exp(log_softmax(self.log_posterior + evidence, axis=1))
-        nats = (tilted * (log_softmax(self.log_posterior + evidence, axis=1))).sum(1)
-        nats = nats - (tilted * self.log_posterior).sum(1)
-        return (tilted - q) @ self.codes, float(nats.mean())
-
-
-@dataclass(frozen=True, eq=False)
-class ScoreLabels:
-    """Real numbers: rank-normal scores, and their regression on C.
-
-    A draw turns the sign of whole rows or groups at random (the wild bootstrap), so that
-    it keeps each one's spread; what is tested is the conditional *mean* of the scores.
-    """
-
-    values: Float[np.ndarray, "n k"]
-    given: GivenC
-    group: Int[np.ndarray, " n"] | None = None
-
-    def residuals(
-        self, n_draws: int, rng: np.random.Generator
-    ) -> Float[np.ndarray, "b n k"]:
-        """The residual as it is, then with the signs of whole rows or groups drawn."""
-        real = self.given.removed(normal_ranks(self.values))
-        groups = np.arange(len(real)) if self.group is None else self.group
-        return _signed(real, n_draws, rng, groups)
-
-    def planted(
-        self, along: Float[np.ndarray, " n"], rng: np.random.Generator
-    ) -> tuple[Float[np.ndarray, "n k"], float]:
-        """A shift of the mean along a feature, in a random direction of the columns."""
-        residual = self.given.removed(normal_ranks(self.values))
-        columns = rng.normal(size=residual.shape[1])
-        columns /= np.linalg.norm(columns)
-        shift = along[:, None] * columns * residual.std(0) / np.sqrt(len(residual))
-        nats = 0.5 * np.log1p((along**2).mean() / len(residual))
-        return shift, float(nats)
-
-
-def normal_ranks(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """Each column's ranks, as standard normal numbers."""
-    return ndtri((values.argsort(0).argsort(0) + 0.5) / len(values))
-
-
-def class_codes(n_classes: int, rng: np.random.Generator) -> Float[np.ndarray, "c k"]:
-    """A column a class (one for two), or a few random ones where classes are many."""
-    if n_classes == 2:
-        return np.array([[0.0], [1.0]])
-    if n_classes <= _CODES:
-        return np.eye(n_classes)
-    return rng.normal(size=(n_classes, _CODES)) / np.sqrt(_CODES)
 
 
 def residual_features(
@@ -260,18 +146,6 @@ def _flat(
     return given.removed(flat).reshape(n, n_sets, k).transpose(1, 0, 2)
 
 
-def _signed(
-    residual: Float[np.ndarray, "n k"],
-    n_draws: int,
-    rng: np.random.Generator,
-    group: Int[np.ndarray, " n"],
-) -> Float[np.ndarray, "b n k"]:
-    """The residual as it is, then with the signs of whole groups drawn at random."""
-    signs = rng.choice([-1.0, 1.0], size=(n_draws + 1, int(group.max()) + 1, 1))
-    signs[0] = 1.0
-    return (signs[:, group] * residual[None]).astype(np.float32)
-
-
 class _Fits:
     """Blocks of features, factorised: what each fits of any residual."""
 
@@ -313,4 +187,8 @@ class _Fits:
                 energy = ((block[:, told].T @ flat) ** 2).reshape(-1, n_sets, k).sum(2)
                 best = np.maximum(best, (energy / length[told, None]).max(0))
         found.append(("one feature", best))
-        return [name for name, _ in found], np.cbrt(np.stack([v for _, v in found]))
+        # Shares of the residual's own energy: a posterior that is too sure, or not sure
+        # enough, draws labels of another spread than the real ones.
+        energy = np.maximum((residuals**2).sum((1, 2)), 1e-12)
+        table = np.cbrt(np.stack([value for _, value in found]) / energy)
+        return [name for name, _ in found], table

@@ -3,7 +3,8 @@
 A test that draws Y again and again cannot train a network for each draw. These features are
 made once, from Z alone: moments by position, the tokens of each place, random non-linear
 features of one and of two neighbouring tokens, a random recurrent network's states, and
-random features of the ends and the mean together. A linear fit on them costs one matrix product a draw.
+random features of the ends and the mean together. A linear fit on them costs one matrix
+product a draw.
 
 References:
     Random Features for Large-Scale Kernel Machines (Rahimi and Recht, 2007);

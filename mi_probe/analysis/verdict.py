@@ -74,8 +74,7 @@ def gap_verdict(
         smallest_shown: gap that these rows would show in 80 % of draws.
         flagged: statuses of the two estimates that are not ``ok``.
     """
-    amount = f"I(Y;Z|{given}) is at least {amount_of(max(ci[0], 0.0))}"
-    amount += f"; held out {amount_of(nats, ci)}{_share(nats, entropy_y)}"
+    held_out = f"held out {amount_of(nats, ci)}{_share(nats, entropy_y)}"
     if flagged:
         words = " and ".join(dict.fromkeys(flagged)).replace("_", " ")
         return (
@@ -94,8 +93,10 @@ def gap_verdict(
         end = _reading_sentence(given, sigma)
         if ci[0] <= 0:
             end = f"Its amount is not told from 0 by critics of these rows. {end}"
-        return f"A gap is shown: {amount}; {test}. {end}"
-    return f"No gap is shown: {amount}; {test}. {_why_not(ci, p_value, smallest_shown)}"
+        least = f"I(Y;Z|{given}) is at least {amount_of(max(ci[0], 0.0))}"
+        return f"A gap is shown: {least}; {held_out}; {test}. {end}"
+    why = _why_not(ci, p_value, smallest_shown)
+    return f"No gap is shown: I(Y;Z|{given}), {held_out}; {test}. {why}"
 
 
 def is_shown(low: float, p_value: float | None, p_holm: float | None = None) -> bool:
