@@ -107,7 +107,10 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
     )
 
 
-_NUMBER = {"gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"}
+_NUMBER = {
+    *("gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"),
+    *("p_holm", "smallest_shown"),
+}
 _TITLES = {
     "subject": "Model",
     "task": "Task",
@@ -124,6 +127,8 @@ _TITLES = {
     "gap_nats": "Gap",
     "value_nats": "Estimate",
     "p_value": "p",
+    "p_holm": "p (Holm)",
+    "smallest_shown": "Smallest shown",
     "H_Y_nats": "H(Y)",
     "n": "Rows",
     "occurrences": "Occurrences",
@@ -182,9 +187,10 @@ _GAP = ("full_nats", "pooled_nats", "gap_nats")
 _LADDERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "gaps": (
         "Gaps",
-        "I(Y;Z|Z_p) in nats, from paired held-out values. p: conditional randomisation, Y "
-        "redrawn from what Z_p tells.",
-        (*_WHERE, *_GAP, "p_value", "H_Y_nats", "n", "reading"),
+        "I(Y;Z|Z_p), or I(Y;Z|C) of another C, in nats, at least, from paired held-out "
+        "values. p: conditional randomisation, Y redrawn from what is given; Holm's over "
+        "sites and poolings. Smallest shown: gap that these rows show in 80 % of draws.",
+        (*_WHERE, *_GAP, "p_value", "p_holm", "smallest_shown", "H_Y_nats", "n", "reading"),
     ),
     "capacity": (
         "Capacity ladder",
