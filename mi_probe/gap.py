@@ -9,7 +9,7 @@ on stderr.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +17,9 @@ import torch
 from tqdm.auto import tqdm
 
 from mi_probe.analysis.cells import Subject
+from mi_probe.analysis.conditional_information import Given
 from mi_probe.analysis.gap_pieces import Asked, Piece, measure_piece, pieces
+from mi_probe.analysis.given import CHECKPOINT, SITE, given_text
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import (
     format_gaps,
@@ -25,8 +27,10 @@ from mi_probe.analysis.printed import (
     heading,
 )
 from mi_probe.analysis.threads import limited_threads
-from mi_probe.capture import load_activations
+from mi_probe.analysis.verdict import read_together
+from mi_probe.capture import Activations, load_activations
 from mi_probe.command_line import parse_settings, run_command, say
+from mi_probe.errors import InputError
 from mi_probe.gap_results import GapResults
 from mi_probe.gap_settings import PROGRAM, Settings
 from mi_probe.results import Results
@@ -48,7 +52,8 @@ def measure_gaps(settings: Settings) -> None:
         InputError: on a user's mistake; what was finished before it is kept.
     """
     asked = settings.asked()
-    results, gaps = Results(settings.out, say), GapResults(settings.out, say)
+    results = Results(settings.out, say)
+    gaps = GapResults(settings.out, say, together=read_together)
     names = checkpoint_names(settings)
     task = read_task(settings, names)
     if task is not None:
@@ -69,6 +74,9 @@ class Part:
     """The gaps of one token set of a model."""
 
     capture: Capture
+    asked: Asked
+    beside: Mapping[str, str]
+    """The site of each that is given by ``site:NAME``."""
     todo: list[Piece] = field(repr=False)
     missing: list[Piece] = field(repr=False)
 
@@ -93,9 +101,13 @@ class Run:
         )
         self.written: list[Path] = []
         self.stores: list[Path] = []
+        self.others: dict[str, Other] = {}
 
     def measure(self, name: str) -> None:
         """One checkpoint: capture what is needed, measure, print its table."""
+        for given in self.asked.given:
+            if given.startswith(CHECKPOINT) and given not in self.others:
+                self.others[given] = self._other(given)
         model = open_measurable(self.settings, name, self.task)
         task, subject = model.task, model.subject
         self.settings.check(task)
@@ -140,26 +152,46 @@ class Run:
         return replace(part, missing=missing)
 
     def _part(self, model: Measurable, token_set: str) -> Part:
-        given, last = self.settings.sites, model.backbone.sites[-1].name
+        last = model.backbone.sites[-1].name
+        given = self.settings.sites
+        asked = model.sites(token_set, [last] if given is None else chosen_sites(given))
+        wanted = [site.name for site in model.backbone.select(asked)]
+        beside = {
+            name: model.backbone.select([name.removeprefix(SITE)])[0].name
+            for name in self.asked.given
+            if name.startswith(SITE)
+        }
         capture = Capture.of(
             *(model, token_set),
-            sites=[last] if given is None else chosen_sites(given),
+            sites=list(dict.fromkeys([*wanted, *beside.values()])),
             views=["full"],
             folder=self.results.folder,
         )
+        asked_here = self._enough_draws(len(wanted))
+        for name, other in self.others.items():
+            other.check(name, model.task)
         todo = pieces(
             capture.fingerprint,
             model.task,
-            self.asked,
+            asked_here,
             subject=model.subject,
-            sites=capture.sites,
+            sites=[site for site in capture.sites if site in wanted],
             token_set=token_set,
+            others={name: other.fingerprint for name, other in self.others.items()},
         )
         missing = [piece for piece in todo if piece.piece_id not in self.gaps]
-        return Part(capture, todo, missing)
+        return Part(capture, asked_here, beside, todo, missing)
+
+    def _enough_draws(self, sites: int) -> Asked:
+        """As many draws as a p-value needs that is corrected for all gaps of a family."""
+        if self.settings.draws is not None:
+            return self.asked
+        tests = sites * max(len(self.asked.poolings), len(self.asked.given))
+        return replace(self.asked, n_draws=max(self.asked.n_draws, 40 * tests - 1))
 
     def _fill(self, part: Part, task: Task, subject: Subject) -> None:
         states = load_activations(part.capture.store)
+        given = self._given(part, task, states)
         held, z = "", None
         with tqdm(total=len(part.missing), unit="gap", disable=None) as bar:
             for piece in part.missing:
@@ -168,10 +200,11 @@ class Run:
                     z = None  # let go of the last ones before reading the next
                     held, z = piece.site, states.hidden(piece.site)
                 rows = measure_piece(
-                    *(piece, z, task, self.asked),
+                    *(piece, z, task, part.asked),
                     subject=subject,
                     token_set=part.capture.token_set,
                     config_sha=self.record.config_sha,
+                    given=given,
                 )
                 self.gaps.add(piece.piece_id, piece.kind, piece.key, rows)
                 bar.update()
@@ -179,6 +212,57 @@ class Run:
             self.stores.append(part.capture.store)
         else:
             part.capture.forget()
+
+    def _given(self, part: Part, task: Task, states: Activations) -> dict[str, Given]:
+        """What is given beside poolings, as vectors of the rows."""
+        found: dict[str, Given] = {}
+        for name in self.asked.given:
+            if name in self.others:
+                found[name] = self.others[name].states
+            elif name.startswith(SITE):
+                found[name] = states.pooled(part.beside[name], "mean")
+            else:
+                lengths = None
+                if name == "length":
+                    lengths = states.hidden(part.capture.sites[-1]).mask.sum(1).tolist()
+                found[name] = given_text(name, task, lengths)
+        return found
+
+    def _other(self, given: str) -> "Other":
+        """The mean of the last site's states of another checkpoint."""
+        model = open_measurable(self.settings, given.removeprefix(CHECKPOINT), self.task)
+        capture = Capture.of(
+            *(model, "prompt"),
+            sites=[model.backbone.sites[-1].name],
+            views=["mean"],
+            folder=self.results.folder,
+        )
+        with alone_with([capture.store], say):
+            capture.extract(model, self.settings.batch_size)
+            pooled = load_activations(capture.store).pooled(capture.sites[0], "mean")
+        return Other(pooled, capture.fingerprint, model.task)
+
+
+@dataclass(frozen=True, eq=False)
+class Other:
+    """States of another checkpoint, of the same rows."""
+
+    states: torch.Tensor
+    fingerprint: Mapping[str, object]
+    task: Task
+
+    def check(self, name: str, task: Task) -> None:
+        """Refuse other rows.
+
+        Raises:
+            InputError: if the rows are not the task's.
+        """
+        if self.task.sha256() != task.sha256():
+            raise InputError(
+                f"given '{name}' must be of the same rows as what is measured; it is of "
+                f"{len(self.task)} rows of '{self.task.name}', they of {len(task)} of "
+                f"'{task.name}'."
+            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

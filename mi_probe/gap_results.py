@@ -1,7 +1,7 @@
 """Gaps and ladders in a results folder: one file a finished piece, tables rebuilt from all.
 
-    gaps/PIECE_ID.json   one call of dpi_gap or of capacity_ladder: the truth
-    gaps.csv             I(Y;Z) - I(Y;Z_p) without noise, a row a pooling
+    gaps/PIECE_ID.json   one call of dpi_gap, conditional or capacity_ladder: the truth
+    gaps.csv             I(Y;Z|Z_p) without noise, a row a pooling; I(Y;Z|C), one a C
     noise.csv            the same along a ladder of noise, the rung without noise included
     capacity.csv         the same along a ladder of critics
 
@@ -23,7 +23,7 @@ from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.locks import locked
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,13 +73,17 @@ class Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class GapRow(Compared):
-    """A gap of one pooling, without or with noise."""
+    """A gap of one pooling, or of something else that is given, without or with noise."""
 
+    given: str
+    """Symbol of what is given: Z_mean for a pooling, or the name of C."""
     sigma: float
     p_value: float | None
-    """Of Y independent of Z given Z_p, by conditional randomisation."""
+    """Of Y independent of Z given Z_p or C, by conditional randomisation."""
     p_holm: float | None
-    """The same, corrected for the poolings measured together."""
+    """The same, corrected for the sites and poolings measured together."""
+    smallest_shown: float | None
+    """Gap in nats that these rows would show in 80 % of draws; empty where not known."""
     n_draws: int
     reading: str
     status: str
@@ -115,15 +119,22 @@ class GapResults:
     Args:
         folder: where.
         say: is told of each file that is not what was written; it counts as not there.
+        together: makes of the rows of all gaps what they are when read together: p-values
+            corrected for their number, and verdicts by these.
 
     Raises:
         InputError: on a file of another version.
     """
 
     def __init__(
-        self, folder: str | Path, say: Callable[[str], object] = warnings.warn
+        self,
+        folder: str | Path,
+        say: Callable[[str], object] = warnings.warn,
+        *,
+        together: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list,
     ) -> None:
         self.folder = Path(folder)
+        self._together = together
         self._pieces, damaged = _read_all(self.folder)
         for line in damaged:
             say(f"{line} It counts as not there: the run that made it makes it again.")
@@ -153,9 +164,12 @@ class GapResults:
         self, kind: str, piece_ids: Iterable[str] | None = None
     ) -> list[dict[str, Any]]:
         """Rows of a kind, of all pieces or of some, oldest first."""
-        wanted = self._pieces if piece_ids is None else list(piece_ids)
-        pieces = [self._pieces[name] for name in wanted]
-        rows = [row for piece in pieces if piece["kind"] == kind for row in piece["rows"]]
+        wanted = set(self._pieces if piece_ids is None else piece_ids)
+        pieces = [piece for piece in self._pieces.values() if piece["kind"] == kind]
+        rows = [row for piece in pieces for row in piece["rows"]]
+        if kind == "gap":
+            rows = self._together(rows)
+        rows = [row for row in rows if row["piece_id"] in wanted]
         return sorted(rows, key=lambda row: row["created"])
 
     def write_tables(self) -> list[Path]:

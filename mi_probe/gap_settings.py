@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.gap_pieces import Asked
+from mi_probe.analysis.given import CHECKPOINT, OF_TEXTS, SITE, check_given, column_of
 from mi_probe.analysis.measuring import check_task
 from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
@@ -29,9 +31,17 @@ class Settings(SeveralSets):
         "mean+last",
         "mean,last",
     )
+    given: str | list[str] | None = about(
+        "what Z is compared with instead of its poolings: a column of the data, "
+        f"{', '.join(OF_TEXTS)}, {SITE}NAME (another site's mean) or {CHECKPOINT}PATH "
+        "(another model's last site, mean); several as words,length"
+    )
     estimator: str = about("one that reads all tokens, such as auto or mine", "auto")
     seeds: int | str | list[int] = about("one gap each", 0)
-    draws: int = about("of Y for the conditional randomisation test; 0 leaves it out", 199)
+    draws: int | None = about(
+        "of Y for the conditional randomisation test; 0 leaves it out; by default as many "
+        f"as Holm's correction needs, {DRAWS} at least"
+    )
     capacity_ladder: bool = about("also by critics from linear to 'auto'", False)
     noise_ladder: bool = about("also with noise before pooling", False)
     sigmas: str | list[float] = about(
@@ -48,6 +58,18 @@ class Settings(SeveralSets):
             InputError: on the first setting that breaks its rule.
         """
         check_run(self, {"draws": 0, "threads": 1}, PROGRAM)
+        given = [] if self.given is None else listed(self.given, "given")
+        for name in given:
+            check_given(name)
+            if self.data is not None and name == self.label_column:
+                raise InputError(
+                    f"given must not be the label-column, Y itself; got '{name}'."
+                )
+        if given and (self.capacity_ladder or self.noise_ladder):
+            raise InputError(
+                "capacity-ladder and noise-ladder are of poolings; got them with given "
+                f"'{given[0]}'. Leave them out."
+            )
         poolings = listed(self.pooling, "pooling")
         for pooling in poolings:
             if not set(pooling.split("+")) <= set(POOLINGS):
@@ -72,14 +94,20 @@ class Settings(SeveralSets):
                 f"'{got}'. The gap without noise is measured in any case."
             )
         return Asked(
-            poolings=tuple(poolings),
+            poolings=() if given else tuple(poolings),
+            given=tuple(given),
             estimator=self.estimator,
             critic=ESTIMATORS[self.estimator],
             seeds=tuple(seeds),
-            n_draws=self.draws,
+            n_draws=DRAWS if self.draws is None else self.draws,
             sigmas=(0.0, *sorted(sigmas)) if self.noise_ladder else (0.0,),
             capacity=self.capacity_ladder,
         )
+
+    def kept_columns(self) -> tuple[str, ...]:
+        """Those that are given."""
+        names = [] if self.given is None else listed(self.given, "given")
+        return tuple(column for name in names if (column := column_of(name)) is not None)
 
     def check(self, task: Task) -> None:
         """Check what needs the labels.

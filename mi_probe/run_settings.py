@@ -95,6 +95,10 @@ class RunSettings:
         """Whether a model is to be asked what it says of each label."""
         return False
 
+    def kept_columns(self) -> tuple[str, ...]:
+        """Columns of a user's file that the task keeps beside text and labels."""
+        return ()
+
 
 @dataclass(frozen=True)
 class SeveralSets(RunSettings):
@@ -293,6 +297,7 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
             settings.label_column,
             id_column=settings.id_column,
             group_column=settings.group_column,
+            kept_columns=settings.kept_columns(),
             template=template,
             label_kind=settings.label_kind,
             quoting=settings.quoting,

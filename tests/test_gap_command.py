@@ -76,10 +76,10 @@ def test_a_model_and_a_file_give_the_gap_of_each_pooling(model, data, out, capsy
     y = (pd.read_csv(data).label == "not").astype(int).to_numpy()
     gaps = dpi_gap(z, y, pooling=["mean", "last"], estimator=CLOSED, n_draws=19)
     assert table.gap_nats.tolist() == pytest.approx([gap.nats for gap in gaps])
-    assert table.full_nats.tolist() == pytest.approx([gaps.full.nats] * 2)
+    assert table.full_nats.tolist() == pytest.approx([gap.full.nats for gap in gaps])
     assert table.ci_high.tolist() == pytest.approx([gap.ci[1] for gap in gaps])
     assert table.p_value.tolist() == pytest.approx([gap.p_value for gap in gaps])
-    assert table.H_Y_nats.tolist() == pytest.approx([gaps.full.entropy_y] * 2)
+    assert table.H_Y_nats.tolist() == pytest.approx([gap.full.entropy_y for gap in gaps])
     assert table.verdict.tolist() == [gap.verdict for gap in gaps]
     printed = capsys.readouterr().out
     assert "n = 120; Y: column 'label' of mine.csv; H(Y) = " in printed
@@ -90,6 +90,26 @@ def test_a_model_and_a_file_give_the_gap_of_each_pooling(model, data, out, capsy
     assert record["command"] == "python -m mi_probe.gap"
     assert record["config_sha"] == table.config_sha[0]
     assert record["models"][0]["fingerprint"]["model"]
+
+
+def test_something_else_than_poolings_is_given(model, data, out, capsys):
+    names = ["score", "words", "length", "site:embed", f"checkpoint:{model}"]
+    given = ["--given", ",".join(names), "--sites", "1,final_norm"]
+    assert run(model, data, out, *given) == 0
+    table = pd.read_csv(out / "gaps.csv")
+    assert table.pooling.tolist() == names * 2
+    assert table.given.tolist() == names * 2
+    assert table.site.tolist() == ["block.0"] * 5 + ["final_norm"] * 5
+    # The mean of the last site, given itself and all tokens beside it, has little to add.
+    same = table[(table.site == "final_norm") & (table.pooling == names[-1])]
+    assert same.full_nats.item() >= same.pooled_nats.item() - 0.02
+    # Ten tests together: a p-value of 19 draws is never small enough.
+    assert table.p_holm.min() == pytest.approx(10 * table.p_value.min())
+    assert not table.verdict.str.startswith("A gap").any()
+    assert "I(Y;Z|words)" in capsys.readouterr().out
+    # Each C is a piece of its own: nothing is measured twice.
+    assert run(model, data, out, "--given", "words", "--sites", "1") == 0
+    assert "1 of 1 were finished before." in capsys.readouterr().out
 
 
 def test_ladders_have_their_tables(model, data, out, capsys):
@@ -172,6 +192,11 @@ def test_scores_have_gaps_too(model, data, out):
             ["--capacity-ladder", "--label-column", "score", "--estimator", "mine"],
             "capacity-ladder takes classes",
         ),
+        (["--given", "answer"], "given must not be 'answer': no label probabilities"),
+        (["--given", "label"], "given must not be the label-column, Y itself"),
+        (["--given", "colour"], "given must be a column of mine.csv.* got 'colour'"),
+        (["--given", "site:block.9"], "got block.9"),
+        (["--given", "words", "--noise-ladder"], "are of poolings; got them with given"),
         (["--task", "sst2"], "one of task and data must be given; got both"),
     ],
 )

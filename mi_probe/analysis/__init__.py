@@ -16,6 +16,7 @@ _HOMES = {
     "capacity_ladder": "capacity",
     "compare_estimates": "paired",
     "compare_results": "comparisons",
+    "conditional": "conditional_information",
     "consistency": "consistency_tests",
     "dpi_gap": "dpi",
     "noise_ladder": "noise_levels",

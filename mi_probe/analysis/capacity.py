@@ -3,9 +3,9 @@
 A gap between critics is one of usable information: what a critic of that capacity extracts
 (Xu et al. 2020, arXiv 2002.10689). It is worth the name only along a ladder, on which it
 first changes and then saturates. Every rung is scored on held-out rows with the same folds.
-A rung's critic contains those of the rungs below it (`nested`), of Z as of Z_p, so that
-more capacity is never less. The rung that is reported for a fold's rows is chosen on the
-other folds' rows.
+A rung's critic contains those of the rungs below it, of Z as of Z_p, and Z's is learned on
+top of Z_p's (`nested_gap`, by the critics alone), so that more capacity is never less. The
+rung that is reported for a fold's rows is chosen on the other folds' rows.
 """
 
 from collections import Counter
@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from mi_probe.analysis.dpi import pooled_views
+from mi_probe.analysis.gap_inputs import pooled_views
 from mi_probe.analysis.ladder import Ladder
-from mi_probe.analysis.nested import nested, paired_mean
+from mi_probe.analysis.nested_gap import Sides, nested_gap, paired_mean
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, Schedule, Variational
@@ -108,11 +108,24 @@ def capacity_ladder(
             # Copies are told from Z, and so fall into the same folds of Z_p.
             groups = own[0].group
     given: dict[str, Any] = {"groups": groups, "seed": seed}
-    pooled = _climbed([one.estimate(x, y, **given) for one in rungs.values()], [])
-    full = _climbed(own, pooled)
+    alone = [one.estimate(x, y, **given) for one in rungs.values()]
+    gaps = [
+        nested_gap(
+            Sides(pooled=alone[i::-1], full=own[i::-1], c=x),
+            target,
+            name=pooling,
+            given=f"Z_{pooling}",
+            n_draws=0,
+            seed=seed,
+        )
+        for i in range(len(rungs))
+    ]
+    pooled, full = [gap.pooled for gap in gaps], [gap.full for gap in gaps]
+    split = full[0].split
+    assert split is not None
     rows = []
     for i, name in enumerate(rungs):
-        gap, error, ci = paired_mean(full[i].pointwise - pooled[i].pointwise, full[i])
+        gap, error, ci = gaps[i].nats, gaps[i].stderr, gaps[i].ci
         row = {
             "rung": name,
             "full": full[i].nats,
@@ -130,12 +143,12 @@ def capacity_ladder(
             "step_high": np.nan,
         }
         if i:
-            step, _, reach = paired_mean(full[i].pointwise - full[i - 1].pointwise, full[i])
+            step, _, reach = paired_mean(full[i].pointwise - full[i - 1].pointwise, split)
             row |= {"step": step, "step_low": reach[0], "step_high": reach[1]}
         rows.append(row)
     table = pd.DataFrame(rows)
     chosen, terms = _selected(list(rungs), full, pooled)
-    nats, _, ci = paired_mean(terms, full[0])
+    nats, _, ci = paired_mean(terms, split)
     negligible = max(_NEGLIGIBLE, 0.01 * target.entropy)
     saturated = len(rows) > 1 and bool(rows[-1]["step_high"] < negligible)
     return Ladder(
@@ -146,13 +159,6 @@ def capacity_ladder(
         ci=ci,
         verdict=_verdict(pooling, chosen, nats, ci, saturated, rows),
     )
-
-
-def _climbed(estimates: list[Estimate], below: list[Estimate]) -> list[Estimate]:
-    """Each rung's critic stacked with those of the rungs under it, and with others."""
-    return [
-        nested(estimates[i], estimates[:i] + below[: i + 1]) for i in range(len(estimates))
-    ]
 
 
 def _selected(

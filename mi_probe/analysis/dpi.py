@@ -7,37 +7,37 @@ Z_p does not is tested by conditional randomisation, which rests on neither crit
 capacity.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias, overload
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.analysis.gap import Gap, Gaps
-from mi_probe.analysis.nested import nested, paired_mean
-from mi_probe.analysis.noise import with_noise
-from mi_probe.analysis.randomisation import (
-    Randomisation,
-    class_codes,
-    class_residuals,
-    randomisation_test,
-    score_residuals,
+from mi_probe.analysis.gap_inputs import (
+    DRAWS,
+    Vectors,
+    as_classes,
+    as_columns,
+    check_draws,
+    chosen_estimator,
+    features_of,
+    pooled_views,
 )
-from mi_probe.analysis.sequence_features import sequence_features, vector_features
+from mi_probe.analysis.nested_gap import Sides, nested_gap
+from mi_probe.analysis.noise import with_noise
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
+from mi_probe.estimators import Estimate, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
 from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
+from mi_probe.estimators.protocol.targets import Target
 from mi_probe.hidden import HiddenStates
-from mi_probe.pooling import POOLINGS, pool
+from mi_probe.pooling import POOLINGS
 
-Vectors: TypeAlias = np.ndarray | Tensor
-Poolings: TypeAlias = str | Sequence[str] | Mapping[str, Vectors]
-
-_CHUNK = 512
+View: TypeAlias = Callable[[Any], Vectors]
+# Arrays are let in to be refused in words: they go to `conditional`.
+Poolings: TypeAlias = str | View | Sequence[Any] | Mapping[str, Any] | Vectors
 
 
 @overload
@@ -45,11 +45,11 @@ def dpi_gap(
     z: HiddenStates | Vectors,
     y: Target,
     *,
-    pooling: str = "mean",
+    pooling: str | View = "mean",
     estimator: str | Estimator = "auto",
     groups: Groups | None = None,
     seed: int = 0,
-    n_draws: int = 199,
+    n_draws: int = DRAWS,
     sigma: float = 0.0,
 ) -> Gap: ...
 
@@ -59,11 +59,11 @@ def dpi_gap(
     z: HiddenStates | Vectors,
     y: Target,
     *,
-    pooling: Sequence[str] | Mapping[str, Vectors],
+    pooling: Sequence[str | View] | Mapping[str, View],
     estimator: str | Estimator = "auto",
     groups: Groups | None = None,
     seed: int = 0,
-    n_draws: int = 199,
+    n_draws: int = DRAWS,
     sigma: float = 0.0,
 ) -> Gaps: ...
 
@@ -76,7 +76,7 @@ def dpi_gap(
     estimator: str | Estimator = "auto",
     groups: Groups | None = None,
     seed: int = 0,
-    n_draws: int = 199,
+    n_draws: int = DRAWS,
     sigma: float = 0.0,
 ) -> Gap | Gaps:
     r"""Measure and test :math:`I(Y;Z) - I(Y;Z_p) = I(Y;Z \mid Z_p) \ge 0`, in nats.
@@ -85,8 +85,8 @@ def dpi_gap(
         z: the states of all tokens.
         y: classes, real numbers, or token sequences.
         pooling: a name (``mean``, ``last``, ``first``, ``max``), names joined by ``+`` for
-            their concatenation, or several of these; or vectors of your own by name, each
-            a function of z's row alone.
+            their concatenation, or a function from z to vectors (n, d), each of z's row
+            alone; or several of these, or functions by name.
         estimator: a name of `ESTIMATORS`, or one of your own.
         groups: which rows depend on one another; see `Estimator.estimate`. The folds, the
             errors and the test are then of whole groups.
@@ -98,17 +98,26 @@ def dpi_gap(
             the gap is one of noise-smoothed Shannon information.
 
     Returns:
-        A `Gap` for one name; `Gaps` for several, or for vectors by name.
+        A `Gap` for one pooling; `Gaps` for several, or for functions by name.
 
     Raises:
-        InputError: for an unknown pooling or estimator, a seed that is none, vectors with
-            noise (which must be pooled after it), a test of token sequences, and what the
-            estimator refuses.
+        InputError: for an unknown pooling or estimator, a seed that is none, vectors where
+            a function of z is wanted (see `conditional`), a test of answers in tokens that
+            are too many to be classes, and what the estimator refuses.
+
+    Example:
+        >>> from mi_probe.analysis import dpi_gap
+        >>> from mi_probe.synthetic import order
+        >>> known = order(300, t=4, d=3, vary=False, seed=0)
+        >>> gap = dpi_gap(known.x, known.y, estimator="auto", n_draws=99)
+        >>> gap.p_value <= 0.05
+        True
     """
-    chosen = _chosen(estimator)
-    target = as_target(y)
+    chosen = chosen_estimator(estimator)
+    y, target = as_classes(y, chosen)
     check_seed(seed)
-    _check(z, target, pooling, n_draws, sigma)
+    _check(z, pooling, n_draws, sigma)
+    check_draws(target, n_draws)
     if sigma:
         z = with_noise(z, sigma, seed=seed)
     views = _views(z, pooling)
@@ -118,26 +127,21 @@ def dpi_gap(
         # Copies are told from Z, and so fall into the same folds of every Z_p.
         groups = full.split.group
     pooled = _pooled_estimates(z, y, views, chosen, groups, seed)
-    full = nested(full, list(pooled.values()))
-    blocks = _features(z, seed) if n_draws else {}
-    gaps = []
-    for name, x in views.items():
-        nats, stderr, ci = paired_mean(full.pointwise - pooled[name].pointwise, full)
-        gaps.append(
-            Gap(
-                pooling=name,
-                nats=nats,
-                stderr=stderr,
-                ci=ci,
-                full=full,
-                pooled=pooled[name],
-                test=_tested(blocks, x, y, pooled[name], n_draws, seed)
-                if n_draws
-                else None,
-                sigma=sigma,
-            )
+    features = features_of(z, seed)
+    gaps = [
+        nested_gap(
+            Sides(pooled=pooled[name], full=[full], c=x, features=features),
+            target,
+            name=name,
+            given=f"Z_{name}",
+            n_draws=n_draws,
+            seed=seed,
+            sigma=sigma,
         )
-    return gaps[0] if isinstance(pooling, str) else Gaps(tuple(gaps))
+        for name, x in views.items()
+    ]
+    several = isinstance(pooling, Mapping | Sequence) and not isinstance(pooling, str)
+    return Gaps(tuple(gaps)) if several else gaps[0]
 
 
 def _pooled_estimates(
@@ -147,13 +151,14 @@ def _pooled_estimates(
     estimator: Estimator,
     groups: Groups | None,
     seed: int,
-) -> dict[str, Estimate]:
-    """I(Y;Z_p) of each view; a concatenation's critic contains those of its parts."""
+) -> dict[str, list[Estimate]]:
+    """I(Y;Z_p) of each view; a concatenation's critic is stacked with its parts'."""
     given: dict[str, Any] = {"groups": groups, "seed": seed}
     alone = {name: estimator.estimate(x, y, **given) for name, x in views.items()}
     pooled = {}
     for name, estimate in alone.items():
         parts = name.split("+")
+        inside: list[Estimate] = []
         if isinstance(z, HiddenStates) and len(parts) > 1 and set(parts) <= set(POOLINGS):
             inside = [
                 alone[part]
@@ -161,115 +166,64 @@ def _pooled_estimates(
                 else estimator.estimate(pooled_views(z, part), y, **given)
                 for part in parts
             ]
-            estimate = nested(estimate, inside)
-        pooled[name] = estimate
+        pooled[name] = [estimate, *inside]
     return pooled
 
 
-def pooled_views(z: HiddenStates, pooling: str) -> Float[np.ndarray, "n d"]:
-    """Z_p of one name, or of several joined by ``+`` side by side, in float64.
-
-    Raises:
-        InputError: for an unknown name.
-    """
-    parts = []
-    for name in pooling.split("+"):
-        if name not in POOLINGS:
-            raise InputError(
-                f"pooling must be made of {', '.join(POOLINGS)}, joined by '+' for a "
-                f"concatenation; got '{pooling}'. Pass other vectors by name."
-            )
-        chunks = [pool(z[i : i + _CHUNK], name) for i in range(0, len(z), _CHUNK)]
-        parts.append(torch.cat(chunks))
-    return torch.cat(parts, dim=1).double().cpu().numpy()
-
-
-def _chosen(estimator: str | Estimator) -> Estimator:
-    if isinstance(estimator, Estimator):
-        return estimator
-    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
-        raise InputError(
-            f"estimator must be one of {', '.join(ESTIMATORS)}; got '{estimator}'."
-        )
-    return ESTIMATORS[estimator]
-
-
-def _check(
-    z: HiddenStates | Vectors, target: object, pooling: Poolings, n_draws: int, sigma: float
-) -> None:
-    if not isinstance(z, HiddenStates) and not isinstance(pooling, Mapping):
-        raise InputError(
-            "z must be HiddenStates for a pooling by name; got an array. Wrap it in "
-            "HiddenStates(values, mask), or pass Z_p as pooling={'name': vectors}."
-        )
-    if not pooling:
+def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) -> None:
+    if isinstance(pooling, Mapping):
+        asked = list(pooling.values())
+    elif isinstance(pooling, Sequence) and not isinstance(pooling, str):
+        asked = list(pooling)
+    else:
+        asked = [pooling]
+    if not asked:
         raise InputError("pooling must name at least one Z_p; got none.")
-    if not isinstance(pooling, str | Mapping) and not (
-        isinstance(pooling, Sequence) and all(isinstance(name, str) for name in pooling)
-    ):
-        raise InputError(
-            "pooling must be a name, a list of names, or vectors by name; got "
-            f"{pooling!r}. Names: {', '.join(POOLINGS)}, and these joined by '+'."
-        )
-    if sigma and isinstance(pooling, Mapping):
-        raise InputError(
-            f"sigma must be 0 for vectors of your own, which know nothing of the noise; "
-            f"got {sigma}. Add it with mi_probe.analysis.with_noise and pool after it."
-        )
-    if n_draws < 0:
-        raise InputError(f"n_draws must be 0 or more; got {n_draws}. 199 is the default.")
-    if n_draws and not isinstance(target, Classes | Scores):
-        raise InputError(
-            "the conditional randomisation test takes classes or floats; got token "
-            "sequences. Pass n_draws=0 for the gap and its interval alone."
-        )
+    for each in asked:
+        if isinstance(each, np.ndarray | Tensor):
+            raise InputError(
+                "pooling must be names or functions of Z, which is pooled by them; got "
+                f"an array of shape {tuple(each.shape)}. For what Z tells beyond vectors "
+                "of your own, use mi_probe.analysis.conditional(z, y, c)."
+            )
+        if not (callable(each) or isinstance(each, str)):
+            raise InputError(
+                "pooling must be a name, a function of Z, a list of these, or functions by "
+                f"name; got {each!r}. Names: {', '.join(POOLINGS)}, and these joined by "
+                "'+'."
+            )
+        if isinstance(each, str) and not isinstance(z, HiddenStates):
+            raise InputError(
+                "z must be HiddenStates for a pooling by name; got an array. Wrap it in "
+                "HiddenStates(values, mask), or pass a function of z."
+            )
 
 
 def _views(
     z: HiddenStates | Vectors, pooling: Poolings
 ) -> dict[str, Float[np.ndarray, "n d"]]:
     if isinstance(pooling, Mapping):
-        return {
-            name: torch.as_tensor(x).detach().cpu().double().numpy()
-            for name, x in pooling.items()
+        named = dict(pooling)
+    else:
+        alone = isinstance(pooling, str) or callable(pooling)
+        listed = [pooling] if alone else list(pooling)
+        named = {
+            one if isinstance(one, str) else getattr(one, "__name__", "function"): one
+            for one in listed
         }
-    assert isinstance(z, HiddenStates)
-    names = (pooling,) if isinstance(pooling, str) else pooling
-    return {name: pooled_views(z, name) for name in names}
+    return {
+        name: pooled_views(z, one) if isinstance(one, str) else _pooled_by(one, z, name)
+        for name, one in named.items()
+    }
 
 
-def _features(z: HiddenStates | Vectors, seed: int) -> dict[str, np.ndarray]:
-    if isinstance(z, HiddenStates):
-        return sequence_features(z, seed=seed)
-    vectors = torch.as_tensor(z).detach().cpu().double().numpy()
-    return vector_features(vectors, seed=seed)
-
-
-def _tested(
-    blocks: Mapping[str, np.ndarray],
-    x: Float[np.ndarray, "n d"],
-    y: Target,
-    pooled: Estimate,
-    n_draws: int,
-    seed: int,
-) -> Randomisation:
-    assert pooled.split is not None
-    target, group = as_target(y), pooled.split.group
-    if pooled.split.kept is not None:
-        kept = pooled.split.kept
-        target, x = target[kept], x[kept]
-        blocks = {name: features[kept] for name, features in blocks.items()}
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 2]))
-    if isinstance(target, Scores):
-        residuals = score_residuals(target.values, x, n_draws, rng, group)
-        return randomisation_test(blocks, x, residuals, rng)
-    assert isinstance(target, Classes)
-    codes = class_codes(target.n_classes, rng)
-    posterior = pooled.log_posterior
-    if posterior is None:  # the estimator has none: the recommended one's instead
-        posterior = (
-            ESTIMATORS["auto"].estimate(x, target.index, groups=group, seed=seed)
-        ).log_posterior
-    assert posterior is not None
-    residuals = class_residuals(target.index, posterior, codes, n_draws, rng, group)
-    return randomisation_test(blocks, x, residuals, rng)
+def _pooled_by(
+    view: View, z: HiddenStates | Vectors, name: str
+) -> Float[np.ndarray, "n d"]:
+    x = as_columns(view(z))
+    if x.ndim != 2 or len(x) != len(z):
+        raise InputError(
+            f"pooling '{name}' must give vectors (n, d) for the {len(z)} rows of z; got "
+            f"shape {x.shape}."
+        )
+    return x

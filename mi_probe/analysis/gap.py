@@ -1,7 +1,7 @@
 """The DPI gap as one quantity: I(Y;Z) - I(Y;Z_p) = I(Y;Z|Z_p)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 import numpy as np
@@ -10,35 +10,41 @@ from jaxtyping import Float
 
 from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.randomisation import Randomisation
-from mi_probe.analysis.verdict import Reading, gap_verdict, reading_of
+from mi_probe.analysis.verdict import Reading, gap_verdict, is_shown, reading_of
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gap:
-    """I(Y;Z|Z_p) for one pooling, in nats; ``float(gap)`` is ``nats``.
+    """I(Y;Z|Z_p) or I(Y;Z|C), in nats; ``float(gap)`` is ``nats``.
 
-    Neither bound: it is the difference of two lower bounds. Not to be trusted as an amount
-    where either critic is far from its best, which `Estimate.extrapolated` and
-    `capacity_ladder` tell; a critic of Z_p that misses something widens it.
+    *At least*: critics find what they have learned from these rows. It is 0 or below on
+    average where Y is independent of Z given C, whatever critic C has (see
+    `mi_probe.analysis.nested_critics`); not to be trusted where what C says of Z cannot be
+    regressed out, as with about as many columns of C as rows.
     """
 
     pooling: str
-    """The name of g in Z_p = g(Z)."""
+    """The name of g in Z_p = g(Z), or of C."""
+    given: str
+    """Symbol of what is given: Z_mean, or the name of C."""
     nats: float
     """Mean paired difference of held-out pointwise information."""
     stderr: float
     ci: tuple[float, float]
-    """95 % interval of the paired difference."""
+    """95 % interval of the paired difference; where the test was run its upper end reaches
+    as far up as what these rows would show in 80 % of draws."""
     full: Estimate = field(repr=False)
-    """I(Y;Z), by the estimator's critic stacked with the pooled ones."""
+    """I(Y;Z) or I(Y;Z,C), by evidence of Z on top of the critic of what is given."""
     pooled: Estimate = field(repr=False)
-    """I(Y;Z_p)."""
+    """I(Y;Z_p) or I(Y;C), with what Z's critic says given C alone."""
     test: Randomisation | None
     """The conditional randomisation test; None where it was not run."""
     sigma: float = 0.0
     """Of the noise added before pooling, in units of the states' root mean square."""
+    p_holm: float | None = None
+    """The p-value corrected for the gaps that were measured with it; None for one alone."""
 
     def __float__(self) -> float:
         return self.nats
@@ -54,6 +60,17 @@ class Gap:
         return None if self.test is None else self.test.p_value
 
     @property
+    def smallest_shown(self) -> float | None:
+        """Nats that these rows would show in 80 % of draws; None where not known."""
+        return None if self.test is None else self.test.smallest_shown
+
+    @property
+    def shown(self) -> bool:
+        """Whether the test shows it, or the interval where there was none; unflagged."""
+        told = is_shown(self.ci[0], self.p_value, self.p_holm)
+        return told and {self.full.status, self.pooled.status} == {"ok"}
+
+    @property
     def reading(self) -> Reading:
         """What a gap is of, by whether noise was added."""
         return reading_of(self.sigma)
@@ -63,10 +80,12 @@ class Gap:
         """Whether a gap is shown, how large, and on which reading it rests."""
         flagged = {self.full.status, self.pooled.status} - {"ok"}
         return gap_verdict(
-            self.pooling,
+            self.given,
             self.nats,
             self.ci,
             p_value=self.p_value,
+            p_holm=self.p_holm,
+            smallest_shown=self.smallest_shown,
             n_draws=0 if self.test is None else self.test.n_draws,
             entropy_y=self.full.entropy_y,
             sigma=self.sigma,
@@ -83,9 +102,15 @@ class Gap:
 
 @dataclass(frozen=True)
 class Gaps:
-    """The gaps of several poolings, which share the estimate of I(Y;Z)."""
+    """The gaps of several poolings, each with its `Gap.p_holm`."""
 
     gaps: tuple[Gap, ...]
+
+    def __post_init__(self) -> None:
+        corrected = holm([gap.p_value for gap in self.gaps])
+        known = [None if np.isnan(p) else float(p) for p in corrected]
+        pairs = zip(self.gaps, known, strict=True)
+        object.__setattr__(self, "gaps", tuple(replace(g, p_holm=p) for g, p in pairs))
 
     def __getitem__(self, pooling: str) -> Gap:
         for gap in self.gaps:
@@ -101,21 +126,13 @@ class Gaps:
         return len(self.gaps)
 
     @property
-    def full(self) -> Estimate:
-        """I(Y;Z), in nats."""
-        return self.gaps[0].full
-
-    @property
     def verdict(self) -> str:
         """One paragraph a pooling."""
         return "\n".join(gap.verdict for gap in self.gaps)
 
     def table(self) -> pd.DataFrame:
         """One tidy row a pooling, in nats; ``p_holm`` is corrected for their number."""
-        table = pd.DataFrame([_row(gap) for gap in self.gaps])
-        place = list(table.columns).index("p_value") + 1
-        table.insert(place, "p_holm", holm([gap.p_value for gap in self.gaps]))
-        return table
+        return pd.DataFrame([_row(gap) for gap in self.gaps])
 
     def _repr_html_(self) -> str:
         return _html(self.table(), tuple(gap.verdict for gap in self.gaps))
@@ -131,11 +148,17 @@ def _row(gap: Gap) -> dict[str, object]:
         "stderr": gap.stderr,
         "low": gap.ci[0],
         "high": gap.ci[1],
-        "p_value": np.nan if gap.p_value is None else gap.p_value,
+        "p_value": _number(gap.p_value),
+        "p_holm": _number(gap.p_value if gap.p_holm is None else gap.p_holm),
+        "smallest_shown": _number(gap.smallest_shown),
         "H_Y": np.nan if gap.full.entropy_y is None else gap.full.entropy_y,
         "status": gap.full.status if gap.full.status != "ok" else gap.pooled.status,
         "reading": gap.reading,
     }
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
 
 
 def _html(table: pd.DataFrame, verdicts: tuple[str, ...]) -> str:

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from mi_probe.analysis.capacity import RUNGS, Rungs, capacity_ladder
 from mi_probe.analysis.cells import Subject, of_states
+from mi_probe.analysis.conditional_information import Given, conditional
 from mi_probe.analysis.dependent_rows import dependence_key, groups_of
 from mi_probe.analysis.dpi import dpi_gap
+from mi_probe.analysis.gap import Gap, Gaps
+from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.contents import digest, settings_of
 from mi_probe.estimators import Estimator
 from mi_probe.gap_results import SCHEMA_VERSION, Compared, GapRow, RungRow
@@ -23,11 +27,14 @@ class Asked:
     """What is measured at every site."""
 
     poolings: tuple[str, ...]
+    """Of Z; none where something else is given."""
     estimator: str
     critic: Estimator = field(repr=False)
     """The estimator of that name."""
+    given: tuple[str, ...] = ()
+    """What else Z is compared with, by name."""
     seeds: tuple[int, ...] = (0,)
-    n_draws: int = 199
+    n_draws: int = DRAWS
     sigmas: tuple[float, ...] = (0.0,)
     """Noise before pooling; 0 is the gap itself."""
     capacity: bool = False
@@ -40,9 +47,12 @@ class Piece:
     """What is measured, and kept, in one go."""
 
     kind: str
-    """``gap``, of all poolings together, or ``capacity``, of one."""
+    """``gap``, of all poolings together or of one C, or ``capacity``, of one pooling."""
     site: str
     poolings: tuple[str, ...]
+    """Of Z, or the name of what else is given."""
+    given: bool
+    """Whether something else than poolings is given."""
     seed: int
     sigma: float
     key: Mapping[str, Any] = field(repr=False)
@@ -63,8 +73,19 @@ def pieces(
     subject: Subject,
     sites: Sequence[str],
     token_set: str = "prompt",
+    others: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
 ) -> list[Piece]:
-    """All pieces, known before anything is captured; one site's after another's."""
+    """All pieces, known before anything is captured; one site's after another's.
+
+    Args:
+        fingerprint: of the states.
+        task: the rows and their Y.
+        asked: what is measured.
+        subject: whose states they are.
+        sites: where.
+        token_set: what the positions hold.
+        others: the fingerprints of other states that are given, by name.
+    """
     common = {
         "schema_version": SCHEMA_VERSION,
         "model": subject.model,
@@ -79,11 +100,13 @@ def pieces(
         _piece(common, site, seed, kind, poolings, sigma, own)
         for site in sites
         for seed in asked.seeds
-        for kind, poolings, sigma, own in _of_a_site(asked)
+        for kind, poolings, sigma, own in _of_a_site(asked, task, others)
     ]
 
 
-def _of_a_site(asked: Asked) -> list[tuple[str, tuple[str, ...], float, dict[str, Any]]]:
+def _of_a_site(
+    asked: Asked, task: Task, others: Mapping[str, Mapping[str, object]]
+) -> list[tuple[str, tuple[str, ...], float, dict[str, Any]]]:
     """Kind, poolings and sigma of each piece, and what else defines it."""
     test = {
         "n_draws": asked.n_draws,
@@ -91,8 +114,15 @@ def _of_a_site(asked: Asked) -> list[tuple[str, tuple[str, ...], float, dict[str
         "settings": settings_of(asked.critic),
     }
     gaps = [
-        ("gap", asked.poolings, sigma, {"sigma": sigma, **test}) for sigma in asked.sigmas
+        ("gap", asked.poolings, sigma, {"sigma": sigma, **test})
+        for sigma in asked.sigmas
+        if asked.poolings
     ]
+    for name in asked.given:
+        known: object = task.columns.get(name)
+        if name in others:
+            known = of_states(others[name])
+        gaps.append(("gap", (name,), 0.0, {"given": [name, known], **test}))
     if not asked.capacity:
         return gaps
     rungs = {name: settings_of(one) for name, one in asked.rungs.items()}
@@ -120,7 +150,7 @@ def _piece(
         "seed": seed,
         **own,
     }
-    return Piece(kind, site, poolings, seed, sigma, key, digest(key))
+    return Piece(kind, site, poolings, "given" in own, seed, sigma, key, digest(key))
 
 
 def measure_piece(
@@ -132,6 +162,7 @@ def measure_piece(
     subject: Subject,
     token_set: str = "prompt",
     config_sha: str = "",
+    given: Mapping[str, Given] = MappingProxyType({}),
 ) -> Sequence[Compared]:
     """The rows of a piece, a pooling or a rung each.
 
@@ -143,9 +174,10 @@ def measure_piece(
         subject: whose states they are.
         token_set: what the positions hold.
         config_sha: the hash of the run's settings.
+        given: what else is given, by name.
 
     Raises:
-        InputError: as `dpi_gap` and `capacity_ladder`.
+        InputError: as `dpi_gap`, `conditional` and `capacity_ladder`.
     """
     common: dict[str, Any] = {
         "subject": subject.model,
@@ -165,14 +197,18 @@ def measure_piece(
         "code_version": code_version(),
         "config_sha": config_sha,
     }
-    measured = _rungs if piece.kind == "capacity" else _gaps
-    return measured(piece, z, task, asked, common)
+    if piece.kind == "capacity":
+        return _rungs(piece, z, task, asked, common)
+    gaps = (
+        _conditional(piece, z, task, asked, given)
+        if piece.given
+        else _gaps(piece, z, task, asked)
+    )
+    return [_gap_row(gap, asked, common) for gap in gaps]
 
 
-def _gaps(
-    piece: Piece, z: HiddenStates, task: Task, asked: Asked, common: dict[str, Any]
-) -> Sequence[Compared]:
-    gaps = dpi_gap(
+def _gaps(piece: Piece, z: HiddenStates, task: Task, asked: Asked) -> Gaps:
+    return dpi_gap(
         z,
         task.labels,
         pooling=list(piece.poolings),
@@ -182,29 +218,48 @@ def _gaps(
         n_draws=asked.n_draws,
         sigma=piece.sigma,
     )
-    table = {str(row["pooling"]): row for row in gaps.table().to_dict("records")}
-    return [
-        GapRow(
-            **common,
-            **_values(table[gap.pooling]),
-            pooling=gap.pooling,
-            H_Y_nats=gap.full.entropy_y,
-            verdict=gap.verdict,
-            created=now(),
-            sigma=piece.sigma,
-            full_low=gap.full.ci[0],
-            full_high=gap.full.ci[1],
-            pooled_low=gap.pooled.ci[0],
-            pooled_high=gap.pooled.ci[1],
-            p_value=gap.p_value,
-            p_holm=_number(table[gap.pooling]["p_holm"]),
-            n_draws=asked.n_draws,
-            reading=gap.reading,
-            status=str(table[gap.pooling]["status"]),
-            estimator=asked.estimator,
-        )
-        for gap in gaps
-    ]
+
+
+def _conditional(
+    piece: Piece, z: HiddenStates, task: Task, asked: Asked, given: Mapping[str, Given]
+) -> list[Gap]:
+    (name,) = piece.poolings
+    gap = conditional(
+        z,
+        task.labels,
+        given[name],
+        groups=groups_of(task),
+        estimator=asked.critic,
+        seed=piece.seed,
+        n_draws=asked.n_draws,
+        name=name,
+    )
+    return [gap]
+
+
+def _gap_row(gap: Gap, asked: Asked, common: dict[str, Any]) -> GapRow:
+    row = gap.table().iloc[0]
+    return GapRow(
+        **common,
+        **_values(row),
+        pooling=gap.pooling,
+        given=gap.given,
+        H_Y_nats=gap.full.entropy_y,
+        verdict=gap.verdict,
+        created=now(),
+        sigma=gap.sigma,
+        full_low=gap.full.ci[0],
+        full_high=gap.full.ci[1],
+        pooled_low=gap.pooled.ci[0],
+        pooled_high=gap.pooled.ci[1],
+        p_value=gap.p_value,
+        p_holm=gap.p_holm,
+        smallest_shown=gap.smallest_shown,
+        n_draws=asked.n_draws,
+        reading=gap.reading,
+        status=str(row["status"]),
+        estimator=asked.estimator,
+    )
 
 
 def _rungs(

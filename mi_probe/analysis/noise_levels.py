@@ -11,8 +11,8 @@ import pandas as pd
 
 from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.analysis.gap import Gap
+from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.ladder import Ladder
-from mi_probe.analysis.verdict import LEVEL
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimator
 from mi_probe.estimators.protocol.split import Groups
@@ -29,7 +29,7 @@ def noise_ladder(
     estimator: str | Estimator = "auto",
     groups: Groups | None = None,
     seed: int = 0,
-    n_draws: int = 199,
+    n_draws: int = DRAWS,
 ) -> Ladder:
     """I(Y;Z), I(Y;Z_p) and their gap, in nats, with noise added before pooling.
 
@@ -76,7 +76,7 @@ def noise_ladder(
         for sigma in sorted(set(sigmas))
     ]
     noised = [gap for gap in gaps if gap.sigma > 0]
-    found = [gap for gap in noised if _shown(gap)]
+    found = [gap for gap in noised if gap.shown]
     lead = found[0] if found else noised[0]
     return Ladder(
         table=pd.concat([gap.table() for gap in gaps], ignore_index=True),
@@ -86,11 +86,6 @@ def noise_ladder(
         ci=lead.ci,
         verdict=_verdict(noised, found, lead),
     )
-
-
-def _shown(gap: Gap) -> bool:
-    tested = gap.p_value is None or gap.p_value <= LEVEL
-    return tested and gap.ci[0] > 0 and {gap.full.status, gap.pooled.status} == {"ok"}
 
 
 def _verdict(noised: list[Gap], found: list[Gap], lead: Gap) -> str:

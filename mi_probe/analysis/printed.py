@@ -110,11 +110,13 @@ def format_gaps(
         if not rows:
             continue
         lines: list[tuple[str, ...]] = [
-            ("site", "tokens", "pooling", axis, "seed", "I(Y;Z)", "I(Y;Z_p)", "gap")
-            + ("95% interval", "p" if axis == "sigma" else "chosen")
+            ("site", "tokens", "given", axis, "seed", "I(Y;Z)", "I(Y;given)", "gap")
+            + ("95% interval", "p (Holm)" if axis == "sigma" else "chosen")
         ]
         for row in rows:
-            last = _number(row["p_value"]) if axis == "sigma" else "*" * row["chosen"]
+            p = row.get("p_holm")
+            p = row.get("p_value") if p is None else p
+            last = _number(p) if axis == "sigma" else "*" * row["chosen"]
             lines.append(
                 (
                     str(row["site"]),

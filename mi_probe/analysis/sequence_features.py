@@ -1,9 +1,10 @@
 """Label-free features of sequences and vectors, for tests that refit very many times.
 
 A test that draws Y again and again cannot train a network for each draw. These features are
-made once, from Z alone: moments by position, random non-linear features of one and of
-two neighbouring tokens, a random recurrent network's states, and random features of the
-ends and the mean together. A linear fit on them costs one matrix product a draw.
+made once, from Z alone: moments by position, the tokens of each place, random non-linear
+features of one and of two neighbouring tokens, a random recurrent network's states, and
+random features of the ends and the mean together. A linear fit on them costs one matrix
+product a draw.
 
 References:
     Random Features for Large-Scale Kernel Machines (Rahimi and Recht, 2007);
@@ -26,6 +27,10 @@ _WIDE, _NARROW = 128, 24
 """Leading principal directions that the linear and the random features read."""
 _RANDOM = 128
 """Random features of a kind."""
+_PLACES = 12
+"""Parts that sequences are cut into, at most; single tokens where they are no longer."""
+PLACE = "place"
+"""What the blocks of places are called, with their number behind."""
 
 
 def sequence_features(
@@ -38,7 +43,8 @@ def sequence_features(
     """
     generator = torch.Generator().manual_seed(seed)
     whiten = _Whitening(_sampled_tokens(z, generator))
-    weights = _RandomWeights(whiten.rank, generator)
+    longest = int(z.mask.sum(1).max())
+    weights = _RandomWeights(whiten.rank, longest, generator)
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(z), _CHUNK):
         part = z[start : start + _CHUNK]
@@ -84,6 +90,9 @@ class _Whitening:
         kept = values > 1e-6 * values[0].clamp(min=1e-30)
         kept[0] = True
         directions = vectors[:, kept] / values[kept].clamp(min=1e-12).sqrt()
+        if kept.all() and len(values) == len(scale) <= _NARROW:
+            # Few columns stay near themselves: what one of them tells is not spread.
+            directions = directions @ vectors.T
         self._centre = centre.float()
         self._map = (directions / scale[:, None]).float()
         self.rank = int(kept.sum())
@@ -100,7 +109,8 @@ class _Whitening:
 class _RandomWeights:
     """The random maps, drawn once, and what they read of a chunk of sequences."""
 
-    def __init__(self, rank: int, generator: torch.Generator) -> None:
+    def __init__(self, rank: int, longest: int, generator: torch.Generator) -> None:
+        self._longest = longest
         narrow = min(rank, _NARROW)
         self._narrow = narrow
         self._one = _sphere(narrow, _RANDOM // 2, generator)
@@ -150,6 +160,7 @@ class _RandomWeights:
             total = total + moved * real
         recurrent = [state, total / lengths[:, None]]
 
+        places = self._places(x, mask, (place + 0.5)[..., 0])
         narrow = slice(None, max(1, self._narrow // 3))
         summary = [v[:, narrow] for v in (first, last, mean(u), slope)]
         return {
@@ -157,7 +168,20 @@ class _RandomWeights:
             "tokens": torch.cat(token, 1),
             "recurrent": torch.cat(recurrent, 1),
             "summary": torch.cat(summary, 1),
+            **{f"{PLACE} {b}": part for b, part in enumerate(places)},
         }
+
+    def _places(
+        self, x: Float[Tensor, "b t r"], mask: Bool[Tensor, "b t"], place: Tensor
+    ) -> list[Float[Tensor, "b r"]]:
+        """The mean token of each part of the sequences; zeros where a part holds none."""
+        number = min(_PLACES, self._longest)
+        part = (place * number).long().clamp(0, number - 1)
+        found = []
+        for b in range(number):
+            inside = (mask & (part == b))[..., None]
+            found.append((x * inside).sum(1) / inside.sum(1).clamp(min=1))
+        return found
 
 
 def _next_token(x: Float[Tensor, "b t r"], mask: Bool[Tensor, "b t"]) -> Tensor:

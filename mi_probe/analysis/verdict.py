@@ -8,8 +8,10 @@ pooling that argument is gone, and a gap is one of Shannon information of the no
 """
 
 import math
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
+from mi_probe.analysis.multiplicity import holm
 from mi_probe.facts import amount as amount_of
 from mi_probe.facts import fixed
 
@@ -19,6 +21,13 @@ Reading: TypeAlias = Literal[
 
 LEVEL = 0.05
 """At or below which a p-value shows a gap."""
+POOLED = "Z_"
+"""How the symbol of a pooling begins, whatever else is given has a name of its own."""
+_FAMILY = (
+    *("subject", "revision", "step", "task", "split", "target", "token_set", "n", "seed"),
+    *("sigma", "estimator", "n_draws"),
+)
+"""Columns that gaps have in common which are corrected together."""
 CAVEAT = (
     "the states of a causal language model almost surely determine the text, the last "
     "token's and a generic mean too, so this is no proof that pooling loses Shannon "
@@ -37,7 +46,7 @@ def reading_of(sigma: float) -> Reading:
 
 
 def gap_verdict(
-    pooling: str,
+    given: str,
     nats: float,
     ci: tuple[float, float],
     *,
@@ -45,37 +54,95 @@ def gap_verdict(
     n_draws: int,
     entropy_y: float | None,
     sigma: float,
+    p_holm: float | None = None,
+    smallest_shown: float | None = None,
     flagged: tuple[str, ...] = (),
 ) -> str:
     """One paragraph: whether a gap is shown, how large, and on which reading it rests.
 
+    The conditional test alone says whether; the amount is *at least* the interval's lower
+    end, since critics may miss what they have not learned.
+
     Args:
-        pooling: the name of g in Z_p = g(Z).
+        given: symbol of what is given: Z_mean for a pooling, or the name of C.
         nats: the paired gap.
         ci: its 95 % interval.
         p_value: of the conditional randomisation test; None where it was not run.
         n_draws: of Y' in that test.
         entropy_y: H(Y), None for continuous Y.
         sigma: of the noise that was added before pooling; 0 for none.
+        p_holm: the same p corrected for all gaps of the family, which then decides.
+        smallest_shown: gap that these rows would show in 80 % of draws.
         flagged: statuses of the two estimates that are not ``ok``.
     """
-    amount = f"I(Y;Z|Z_{pooling}) = {amount_of(nats, ci)}"
-    amount += _share(nats, entropy_y)
+    held_out = f"held out {amount_of(nats, ci)}{_share(nats, entropy_y)}"
     if flagged:
         words = " and ".join(dict.fromkeys(flagged)).replace("_", " ")
         return (
             f"The gap is not read: an estimate that it compares is flagged ({words}). "
-            f"The paired difference is {amount}."
+            f"The paired difference is {amount_of(nats, ci)}{_share(nats, entropy_y)}."
         )
+    shown = is_shown(ci[0], p_value, p_holm)
     if p_value is None:
-        shown, test = ci[0] > 0, "the interval alone, as no conditional test was run"
+        test = "the interval alone, as no conditional test was run"
     else:
-        shown = p_value <= LEVEL and ci[0] > 0
         # A p-value never falls below 1 / (1 + draws), however strong the evidence.
         test = f"conditional randomisation p = {p_value:.3g} with {n_draws} draws"
+        if p_holm is not None and p_holm > p_value:
+            test += f", {p_holm:.3g} corrected for the gaps measured together (Holm)"
     if shown:
-        return f"A gap is shown: {amount}; {test}. {_reading_sentence(sigma)}"
-    return f"No gap is shown: {amount}; {test}. {_why_not(ci, p_value)}"
+        end = _reading_sentence(given, sigma)
+        if ci[0] <= 0:
+            end = f"Its amount is not told from 0 by critics of these rows. {end}"
+        least = f"I(Y;Z|{given}) is at least {amount_of(max(ci[0], 0.0))}"
+        return f"A gap is shown: {least}; {held_out}; {test}. {end}"
+    why = _why_not(ci, p_value, smallest_shown)
+    return f"No gap is shown: I(Y;Z|{given}), {held_out}; {test}. {why}"
+
+
+def is_shown(low: float, p_value: float | None, p_holm: float | None = None) -> bool:
+    """Whether a gap is shown: by the test, or by the interval where there was none.
+
+    Args:
+        low: the interval's lower end.
+        p_value: of the conditional test.
+        p_holm: the same, corrected for the gaps of its family.
+    """
+    p = p_value if p_holm is None else p_holm
+    return low > 0 if p is None else p <= LEVEL
+
+
+def read_together(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of `GapRow`, their p corrected over sites and poolings, and read by it.
+
+    A family is what was measured of one subject's rows with one seed and one noise.
+    """
+    families: dict[tuple[Any, ...], list[int]] = {}
+    for place, row in enumerate(rows):
+        families.setdefault(tuple(row[name] for name in _FAMILY), []).append(place)
+    found = [dict(row) for row in rows]
+    for places in families.values():
+        corrected = holm([rows[place]["p_value"] for place in places])
+        for place, p in zip(places, corrected, strict=True):
+            row, p_holm = found[place], None if math.isnan(p) else float(p)
+            row["p_holm"] = p_holm
+            row["verdict"] = gap_verdict(
+                row["given"],
+                row["gap_nats"],
+                (_end(row["ci_low"], -1), _end(row["ci_high"], 1)),
+                p_value=row["p_value"],
+                p_holm=p_holm,
+                n_draws=row["n_draws"],
+                entropy_y=row["H_Y_nats"],
+                sigma=row["sigma"],
+                smallest_shown=row["smallest_shown"],
+                flagged=() if row["status"] == "ok" else (row["status"],),
+            )
+    return found
+
+
+def _end(value: float | None, sign: int) -> float:
+    return sign * math.inf if value is None else value
 
 
 def _share(nats: float, entropy_y: float | None) -> str:
@@ -84,7 +151,11 @@ def _share(nats: float, entropy_y: float | None) -> str:
     return f", {fixed(100 * nats / entropy_y, 0)} % of H(Y) = {entropy_y:.3f}"
 
 
-def _reading_sentence(sigma: float) -> str:
+def _reading_sentence(given: str, sigma: float) -> str:
+    if not given.startswith(POOLED):
+        return (
+            f"Reading: {reading_of(sigma)}; what {given} tells was learned from these rows."
+        )
     if sigma > 0:
         return (
             f"Reading: {reading_of(sigma)}, of states with noise of {sigma:g} times their "
@@ -95,22 +166,24 @@ def _reading_sentence(sigma: float) -> str:
     return f"Reading: {reading_of(sigma)}; {CAVEAT}."
 
 
-def _why_not(ci: tuple[float, float], p_value: float | None) -> str:
+def _why_not(
+    ci: tuple[float, float], p_value: float | None, smallest_shown: float | None
+) -> str:
     # What is nothing to three decimals is no sign of a weaker critic.
     if round(ci[1], 3) < 0:
         return (
-            "Z_p is a function of Z and cannot hold more, so the critic of Z is the "
-            "weaker one: give it more rows or more capacity."
+            "What is given can be added to Z, which cannot hold less, so the critic of Z "
+            "is the weaker one: give it more rows or more capacity."
         )
-    if p_value is not None and p_value <= LEVEL:
+    end = "How large a gap these rows would show is not known."
+    if smallest_shown is not None:
+        end = (
+            f"These rows would show a gap of {amount_of(smallest_shown)}, planted along "
+            "the test's own features, in 80 % of draws: smaller ones may be there."
+        )
+    if p_value is not None and ci[0] > 0:
         return (
-            "The test finds that Z tells something beyond Z_p, but its amount is not "
-            "told from 0: more rows would."
+            "The interval lies above 0, but Y drawn from the posterior given the rest "
+            f"looks the same to the test: the difference may be one of critics. {end}"
         )
-    if ci[0] > 0:
-        return (
-            "The interval lies above 0, but Y drawn from the pooled posterior looks the "
-            "same to the test: the difference may be one of critics."
-        )
-    bound = fixed(ci[1]) if math.isfinite(ci[1]) else "any amount of"
-    return f"Up to {bound} nats at this capacity are compatible with these rows."
+    return end

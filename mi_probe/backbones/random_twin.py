@@ -34,6 +34,7 @@ def random_twin(backbone: Backbone) -> Callable[[int], Backbone]:
     dtype = next(backbone.base.parameters()).dtype
     device, tokenizer = backbone.device, backbone.tokenizer
     name, revision, step = backbone.name, backbone.revision, backbone.step
+    chat_template = backbone.chat_template
 
     def make(seed: int) -> Backbone:
         with quiet_transformers(), torch.random.fork_rng(devices=[]):
@@ -43,7 +44,13 @@ def random_twin(backbone: Backbone) -> Callable[[int], Backbone]:
         model = model.to(device=device, dtype=dtype)
         hashes = fingerprint_model(model) | {"random_weights": str(seed)}
         return assemble(
-            model, tokenizer, name=name, hashes=hashes, revision=revision, step=step
+            model,
+            tokenizer,
+            name=name,
+            hashes=hashes,
+            revision=revision,
+            step=step,
+            chat_template=chat_template,
         )
 
     return make

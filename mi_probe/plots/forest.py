@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import in_order, short_name
-from mi_probe.analysis.verdict import LEVEL
+from mi_probe.analysis.verdict import LEVEL, is_shown
 from mi_probe.errors import InputError
 from mi_probe.plots.marks import draw_intervals, marker_handle
 from mi_probe.plots.parts import LINE_SPACING, Entry, figure_legends, interval_handle
@@ -41,10 +41,10 @@ def gap_forest(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw `points` of `in_unit(gaps)`: I(Y;Z) - I(Y;Z_p), one a line.
 
     A heading a subject and task names n and H(Y), the most that a gap can be. Markers
-    tell poolings apart; hollow ones have an interval that holds 0, or none, or a p-value
-    above 0.05. At the right stand the value and that p-value (of the conditional
-    randomisation test), where it was
-    run. Nothing is clipped.
+    tell poolings apart; hollow ones are not shown: their p-value (of the conditional
+    randomisation test, corrected for the gaps measured together where ``p_holm`` says so)
+    is above 0.05, or, where the test was not run, their interval holds 0. At the right
+    stand the value and that p-value. Nothing is clipped.
 
     Raises:
         InputError: a column missing, or no row.
@@ -118,17 +118,15 @@ def _check(points: pd.DataFrame) -> None:
 def _draw_point(
     ax: Axes, row: pd.Series, height: float, look: ViewStyle, value: str
 ) -> None:
-    doubted = pd.notna(row.get("p_value")) and row["p_value"] > LEVEL
-    known = np.isfinite(row["low"]) and not row["low"] <= 0 <= row["high"]
-    shown = known and not doubted
+    p, shown = _p_of(row), _is_shown(row, value)
     ends = (np.array([row["low"]]), np.array([row["high"]]))
     draw_intervals(ax, np.array([height]), *ends, look.colour, across=True)
     # Minus zero is zero.
     words = f"{round(row[value], 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
     if not np.isfinite(row[value]):
         words = "no value"
-    elif pd.notna(row.get("p_value")):
-        words += f"  {_p_words(row['p_value'])}"
+    elif p is not None:
+        words += f"  {_p_words(p)}"
     ax.plot(
         [row[value]],
         [height],
@@ -149,6 +147,24 @@ def _draw_point(
         fontsize=7,
         annotation_clip=False,
     )
+
+
+def _p_of(row: pd.Series) -> float | None:
+    """The corrected p-value where there is one, else the p-value, else None."""
+    for name in ("p_holm", "p_value"):
+        if pd.notna(row.get(name)):
+            return float(row[name])
+    return None
+
+
+def _is_shown(row: pd.Series, value: str) -> bool:
+    """Whether a gap, which has one side, or a difference, which has two, is shown."""
+    p, low, high = _p_of(row), float(row["low"]), float(row["high"])
+    if value == "gap":
+        shown = is_shown(low, p)
+    else:
+        shown = low > 0 or high < 0 if p is None else p <= LEVEL
+    return bool(np.isfinite(row[value])) and shown
 
 
 def _p_words(p: float) -> str:
@@ -244,16 +260,12 @@ def forest_notes(points: pd.DataFrame, what: str, over: str, p: str = "$p$") -> 
     notes: list[Entry] = []
     if points[["low", "high"]].notna().all(axis=1).any():
         notes.append((interval_handle(across=True), f"95 % interval, paired over {over}"))
-    held = ~(points["low"] > 0) & ~(points["high"] < 0)
-    if "p_value" in points:
-        held |= points["p_value"].astype(float) > LEVEL
+    held = ~points.apply(_is_shown, axis=1, value=what)
     if held.any():
         hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)
-        unknown = points.loc[held, ["low", "high"]].isna().any(axis=1)
-        words = f"no {what} shown: interval holds 0, or {p} > {LEVEL:g}"
-        if unknown.all():
-            words = "no interval"
-        elif unknown.any():
-            words = f"no {what} shown: 0 in interval, none, or {p} > {LEVEL:g}"
-        notes.append((hollow, words))
+        tested = points.loc[held].apply(_p_of, axis=1).notna()
+        words = f"{p} > {LEVEL:g}" if tested.any() else ""
+        if not tested.all():
+            words += ", or " * tested.any() + "0 in interval, or none"
+        notes.append((hollow, f"no {what} shown: {words}"))
     return notes

@@ -131,10 +131,12 @@ def _estimate(row: pd.Series) -> tuple[Cell, ...]:
     )
 
 
-_NUMBER = {"gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"}
-_NUMBER |= {"a_value_nats", "b_value_nats", "difference_nats", "p_holm", "p_fdr"}
+_NUMBER = {
+    *("gap_nats", "full_nats", "pooled_nats", "H_Y_nats", "p_value", "value_nats"),
+    *("a_value_nats", "b_value_nats", "difference_nats", "p_holm", "p_fdr"),
+    *("random_nats", "control_task_nats", "cumulative_nats", "smallest_shown"),
+}
 _WITH_INTERVAL = ("gap_nats", "value_nats", "difference_nats")
-_NUMBER |= {"random_nats", "control_task_nats", "cumulative_nats"}
 _TITLES = {
     "subject": "Model",
     "task": "Task",
@@ -162,6 +164,7 @@ _TITLES = {
     "control_task_nats": "Control task",
     "cumulative_nats": "Known by its end",
     "p_value": "p",
+    "smallest_shown": "Smallest shown",
     "H_Y_nats": "H(Y)",
     "n": "Rows",
     "occurrences": "Occurrences",
@@ -237,9 +240,10 @@ _LADDERS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "gaps": (
         "Gaps",
-        "I(Y;Z|Z_p) in nats, from paired held-out values. p: conditional randomisation, Y "
-        "redrawn from what Z_p tells.",
-        (*_WHERE, *_GAP, "p_value", "H_Y_nats", "n", "reading"),
+        "I(Y;Z|Z_p), or I(Y;Z|C) of another C, in nats, at least, from paired held-out "
+        "values. p: conditional randomisation, Y redrawn from what is given; Holm's over "
+        "sites and poolings. Smallest shown: gap that these rows show in 80 % of draws.",
+        (*_WHERE, *_GAP, "p_value", "p_holm", "smallest_shown", "H_Y_nats", "n", "reading"),
     ),
     "capacity": (
         "Capacity ladder",

@@ -183,6 +183,7 @@ def read_file(
     *,
     id_column: str | None = None,
     group_column: str | None = None,
+    kept_columns: Collection[str] = (),
     template: str | None = None,
     label_kind: Literal["classes", "scores"] | None = None,
     quoting: Quoting | None = None,
@@ -202,6 +203,7 @@ def read_file(
         id_column: a unique name a row; None numbers the rows.
         group_column: the column that says which rows depend on each other: the document,
             speaker or question that several rows are of.
+        kept_columns: others that the task keeps, filled in every row.
         template: the prompt, with the file's columns as ``{column}``; None is the text
             alone.
         label_kind: ``classes`` or ``scores``; None takes labels as classes unless scores
@@ -224,7 +226,8 @@ def read_file(
     if text == label_column:
         raise InputError(f"text-column and label-column must differ; both are '{text}'.")
     shown = template or "{" + str(text) + "}"
-    others = {text, id_column, group_column, *(columns_in(template) if template else ())}
+    shown_columns = columns_in(template) if template else ()
+    others = {text, id_column, group_column, *kept_columns, *shown_columns}
     table = _read(
         path, {label_column, *(c for c in others if c is not None)}, quoting, encoding
     )
@@ -258,6 +261,7 @@ def read_file(
         notes=(*notes, *_lost(prompts)),
         groups=groups,
         template=shown,
+        columns={name: tuple(table.filled(name, "given")) for name in kept_columns},
     ).grouped()
     return task if rows is None else task.sample(rows, seed=seed)
 

@@ -198,6 +198,11 @@ def _built(
         groups=_groups(entry, rows, ids),
         template=frame,
         metrics=entry.metrics,
+        columns={
+            column: tuple(record.get(column) for record in records)
+            for column in records[0]
+            if column != "label"
+        },
     )
 
 

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,6 +53,9 @@ class Task:
     """What a declared data set is reported by, the first one before all; () of a user's
     file, whatever its name: those of its kind of labels."""
 
+    columns: Mapping[str, tuple[Any, ...]] = field(default_factory=dict, repr=False)
+    """Other columns of the table by name, a value a row, where they were kept."""
+
     def __len__(self) -> int:
         return len(self.prompts)
 
@@ -97,6 +100,10 @@ class Task:
             options=tuple(self.options[i] for i in index) if self.options else (),
             labels=self.labels[index],
             groups=tuple(self.groups[i] for i in index) if self.groups else None,
+            columns={
+                name: tuple(values[i] for i in index)
+                for name, values in self.columns.items()
+            },
         )
 
     def grouped(self) -> "Task":

@@ -30,7 +30,9 @@ def segments(ax):
 
 
 def test_the_forest_draws_every_gap_with_its_interval():
-    points = in_unit(gap_rows(), "bits")
+    rows = gap_rows()
+    rows.loc[1, "p_value"] = 0.6
+    points = in_unit(rows, "bits")
     with style():
         figure = gap_figure(points)
         (ax,) = figure.axes
@@ -41,7 +43,7 @@ def test_the_forest_draws_every_gap_with_its_interval():
     ends = {(round(a, 9), round(b, 9)) for a, _, b, _ in segments(ax)}
     for low, high in zip(points["low"], points["high"], strict=True):
         assert (round(low, 9), round(high, 9)) in ends
-    # The second's interval holds 0: hollow; and the markers differ without colour.
+    # The second's p is above 0.05: hollow; and the markers differ without colour.
     assert drawn[0][3] != "white"
     assert drawn[1][3] == "white"
     assert drawn[0][2] != drawn[1][2]
@@ -50,7 +52,7 @@ def test_the_forest_draws_every_gap_with_its_interval():
         "(bits)",
         "usable information at this capacity",
         "95 % interval, paired over examples",
-        "no gap shown: interval holds 0",
+        "no gap shown: $p$ > 0.05",
         "$p$ = 0.010",
     ):
         assert part in words
@@ -130,8 +132,18 @@ def test_what_no_command_wrote_is_refused():
 
 
 def test_a_gap_that_its_test_does_not_show_is_hollow():
-    points = in_unit(gap_rows((0.1,), ("mean",), p_value=0.3))
+    # The corrected p-value decides where there is one.
+    points = in_unit(gap_rows((0.1,), ("mean",), p_value=0.03, p_holm=0.3))
     with style():
         figure = gap_figure(points)
         assert markers(figure.axes[0])[0][3] == "white"
-        assert "or $p$ > 0.05" in texts(figure)
+        assert "no gap shown: $p$ > 0.05" in texts(figure)
+        assert "$p$ = 0.300" in texts(figure)
+    shown = gap_rows((0.01,), ("mean",), p_value=0.001)
+    with style():
+        assert markers(gap_figure(in_unit(shown)).axes[0])[0][3] != "white"
+    untested = gap_rows((0.01,), ("mean",), p_value=math.nan)
+    with style():
+        figure = gap_figure(in_unit(untested))
+        assert markers(figure.axes[0])[0][3] == "white"
+        assert "0 in interval, or none" in texts(figure)

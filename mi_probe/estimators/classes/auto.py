@@ -62,13 +62,15 @@ def vector_estimate(
     curve: dict[int, np.ndarray] = {}
     ratios = np.empty((len(split), target.n_classes))
     records: list[dict[str, Any]] = []
+    inner: list[np.ndarray] = []
     told = None if hints is None else [hint_of(record, fits) for record in hints]
     for level in range(TOP + 1) if extrapolate else [TOP]:
-        records = []
+        records, inner = [], []
         for k in range(split.n_folds):
             chosen = stacked(fits, target, split, level, k, told)
             ratios[split.held_out(k)] = chosen.test
             records.append(chosen.record)
+            inner.append(chosen.log_posterior(split.fold != k, target.log_prior))
         size = round(float(np.mean([record["n_train"] for record in records])))
         for fit in fits.values():
             fit.release(level)
@@ -88,6 +90,7 @@ def vector_estimate(
         extrapolated=limit,
         history=records,
         log_posterior=log_softmax(ratios + target.log_prior, axis=1),
+        inner=np.stack(inner),
     )
 
 

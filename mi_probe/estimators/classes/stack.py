@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int
-from scipy.special import logsumexp
+from jaxtyping import Bool, Float, Int
+from scipy.special import log_softmax, logsumexp
 
 from mi_probe.estimators.classes.cross_fits import ViewFits
 from mi_probe.estimators.classes.members import MEMBERS
@@ -75,6 +75,19 @@ class Chosen:
     """log q(y), of the rows outside the fold."""
     record: dict[str, Any]
     """Places, temperatures and weights."""
+
+    def log_posterior(
+        self, outside: Bool[np.ndarray, " n"], log_prior: Float[np.ndarray, " c"]
+    ) -> Float[np.ndarray, "n c"]:
+        """The log q(y|x) of all rows, with these shares of the classes.
+
+        Args:
+            outside: True for the rows outside the fold.
+            log_prior: of all rows, as held-out terms have it.
+        """
+        ratio = np.empty((len(outside), len(log_prior)))
+        ratio[outside], ratio[~outside] = self.train, self.test
+        return log_softmax(ratio + log_prior, axis=1).astype(np.float32)
 
 
 def stacked(

@@ -8,6 +8,7 @@ References:
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,6 +20,9 @@ _NEWTON_STEPS, _SETTLED = 20, 5e-4
 _NO_EVIDENCE = 1e-9
 """Nats below which log q(y|x)/p(y) is rounding."""
 
+Offset: TypeAlias = Float[np.ndarray, " c"] | Float[np.ndarray, "n c"]
+"""What evidence comes on top of: log p(y), or log q(y|c) a row."""
+
 
 def log_likelihood(
     log_posterior: Float[np.ndarray, "n c"], y: Int[np.ndarray, " n"]
@@ -29,7 +33,7 @@ def log_likelihood(
 
 def tempered(
     scores: Float[np.ndarray, "n c"],
-    log_prior: Float[np.ndarray, " c"],
+    log_prior: Offset,
     temperature: float,
 ) -> Float[np.ndarray, "n c"]:
     """Log posteriors whose evidence, log q(y|x)/p(y), is scaled by the temperature.
@@ -41,7 +45,7 @@ def tempered(
 
 def best_temperature(
     scores: Float[np.ndarray, "n c"],
-    log_prior: Float[np.ndarray, " c"],
+    log_prior: Offset,
     y: Int[np.ndarray, " n"],
 ) -> float:
     """The scale in 0 ... 3 with the highest likelihood; the problem is convex."""
@@ -92,7 +96,7 @@ def mix(
 
 def log_linear_weights(
     members: Sequence[Float[np.ndarray, "n c"]],
-    log_prior: Float[np.ndarray, " c"],
+    log_prior: Offset,
     y: Int[np.ndarray, " n"],
     pull: float = 0.0,
 ) -> Float[np.ndarray, " m"]:
@@ -100,8 +104,9 @@ def log_linear_weights(
 
     Views that each know something of their own (the mean, the last token) add up in a
     product; in a mixture they cannot. Convex, with as many numbers as members, none below
-    0. Each is pulled towards an equal share by ``pull`` times the square of what it lies
-    off, in nats of all rows together: few rows would choose by chance.
+    0. Where log q(y|c) of each row stands for the prior, evidence is what a member says
+    beyond it. Each power is pulled towards an equal share by ``pull`` times the square of
+    what it lies off, in nats of all rows together: few rows would choose by chance.
     """
     evidence = np.stack([_beside_own(member - log_prior, y) for member in members])
     prior, flat = _prior_beside_own(log_prior, y), evidence.reshape(len(members), -1)
@@ -131,7 +136,7 @@ def pair_powers(members: Sequence[Float[np.ndarray, "n k"]]) -> Float[np.ndarray
 
 def pooled(
     members: Sequence[Float[np.ndarray, "n c"]],
-    log_prior: Float[np.ndarray, " c"],
+    log_prior: Offset,
     powers: Float[np.ndarray, " m"],
 ) -> Float[np.ndarray, "n c"]:
     """Log posteriors of the product of the members' evidence to these powers."""
@@ -147,8 +152,10 @@ def _beside_own(
 
 
 def _prior_beside_own(
-    log_prior: Float[np.ndarray, " c"], y: Int[np.ndarray, " n"]
+    log_prior: Offset, y: Int[np.ndarray, " n"]
 ) -> Float[np.ndarray, "c n"]:
+    if log_prior.ndim == 2:
+        return _beside_own(log_prior, y)
     return log_prior[:, None] - log_prior[y]
 
 

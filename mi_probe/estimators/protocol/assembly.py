@@ -59,6 +59,7 @@ def assembled(
     extrapolated: Extrapolation | None = None,
     history: Sequence[dict[str, Any]] = (),
     log_posterior: Float[np.ndarray, "n c"] | None = None,
+    inner: Float[np.ndarray, "k n c"] | None = None,
     saturated: bool = False,
 ) -> Estimate:
     """The record of one cross-fitted estimate, in nats.
@@ -76,6 +77,7 @@ def assembled(
         extrapolated: the learning curve's value.
         history: one record a fold.
         log_posterior: held-out log q(y|x) of every class, where there is one.
+        inner: the same of all rows by held-out fold, see `Estimate.inner`.
         saturated: True where the value is the most that so many rows can show.
     """
     nats = float(pointwise.mean())
@@ -123,6 +125,7 @@ def assembled(
         influence=None if alike else influence,
         split=split,
         log_posterior=log_posterior,
+        inner=inner,
     )
 
 

@@ -139,6 +139,11 @@ class Estimate:
     """Held-out log q(y|x) of every class, normalised: ``pointwise`` is its value at the
     example's own class minus log p(y). None where the estimator has no posterior."""
 
+    inner: Float[np.ndarray, "k n c"] | None = field(repr=False, default=None)
+    """The log q(y|x) of all rows by held-out fold: rows outside it by critics that saw
+    neither it nor their own fold, its own rows held out. What is weighed or learned on top
+    of this critic is then fitted on rows that no critic knew. None where not kept."""
+
     def __float__(self) -> float:
         return self.nats
 

@@ -78,6 +78,7 @@ class Repeated:
             status=worst[0] if worst else "ok",
             extrapolated=_middle_limit(found),
             log_posterior=None,
+            inner=None,
         )
 
 

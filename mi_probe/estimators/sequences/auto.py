@@ -52,6 +52,7 @@ class Values:
     terms: Float[np.ndarray, " n"]
     log_posterior: Float[np.ndarray, "n c"]
     records: list[dict[str, Any]]
+    inner: Float[np.ndarray, "k n c"]
 
 
 def sequence_estimate(
@@ -99,6 +100,7 @@ def sequence_estimate(
         extrapolated=_largest(last, reported, reading) if curved else None,
         history=records,
         log_posterior=last[reported].log_posterior,
+        inner=last[WHOLE].inner,
     )
 
 
@@ -108,19 +110,20 @@ def _values(reading: Reading) -> dict[str, Values]:
     shape = (len(split), target.n_classes)
     ratios = {name: np.empty(shape) for name in (WHOLE, *reading.pooled)}
     records: dict[str, list[dict[str, Any]]] = {name: [] for name in ratios}
+    inner: dict[str, list[np.ndarray]] = {name: [] for name in ratios}
     for k in range(split.n_folds):
         stacks, rows = reading.stacks(k), split.held_out(k)
-        for name in reading.pooled:
-            ratios[name][rows] = stacks[name].test
-            records[name].append(stacks[name].record)
-        whole = reading.joined(stacks, TOP, k)
-        ratios[WHOLE][rows] = whole.test
-        records[WHOLE].append(whole.record)
+        read = {name: stacks[name] for name in reading.pooled}
+        for name, chosen in {**read, WHOLE: reading.joined(stacks, TOP, k)}.items():
+            ratios[name][rows] = chosen.test
+            records[name].append(chosen.record)
+            inner[name].append(chosen.log_posterior(split.fold != k, target.log_prior))
     return {
         name: Values(
             held_out_terms(ratio, target.index, target.log_prior),
             log_softmax(ratio + target.log_prior, axis=1),
             records[name],
+            np.stack(inner[name]),
         )
         for name, ratio in ratios.items()
     }

@@ -1,0 +1,107 @@
+"""What gaps and conditional information are told: Y, Z and C as their critics see them."""
+
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mi_probe.analysis.sequence_features import sequence_features, vector_features
+from mi_probe.errors import InputError
+from mi_probe.estimators import ESTIMATORS, Estimator
+from mi_probe.estimators.auto import Auto
+from mi_probe.estimators.continuous.auto import as_codes
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
+from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.variational.token_start import distinct_answers
+from mi_probe.hidden import HiddenStates
+from mi_probe.pooling import POOLINGS, pool
+
+Vectors: TypeAlias = np.ndarray | Tensor
+
+_CHUNK = 512
+DRAWS = 499
+"""Of Y' by default; the least p-value is 1 / (1 + draws)."""
+
+
+def pooled_views(z: HiddenStates, pooling: str) -> Float[np.ndarray, "n d"]:
+    """Z_p of one name, or of several joined by ``+`` side by side, in float64.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    parts = []
+    for name in pooling.split("+"):
+        if name not in POOLINGS:
+            raise InputError(
+                f"pooling must be made of {', '.join(POOLINGS)}, joined by '+' for a "
+                f"concatenation; got '{pooling}'. Pass a function of z for another."
+            )
+        chunks = [pool(z[i : i + _CHUNK], name) for i in range(0, len(z), _CHUNK)]
+        parts.append(torch.cat(chunks))
+    return torch.cat(parts, dim=1).double().cpu().numpy()
+
+
+def chosen_estimator(estimator: str | Estimator) -> Estimator:
+    """The estimator of a name, or the one given.
+
+    Raises:
+        InputError: for an unknown name.
+    """
+    if isinstance(estimator, Estimator):
+        return estimator
+    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
+        raise InputError(
+            f"estimator must be one of {', '.join(ESTIMATORS)}; got '{estimator}'."
+        )
+    return ESTIMATORS[estimator]
+
+
+def as_classes(
+    y: Target, estimator: Estimator
+) -> tuple[Target, Classes | Scores | TokenSequences]:
+    """Y as the estimator is told it, and as the critics and the test see it.
+
+    `auto` takes few distinct answers, and few different numbers, for classes: then both
+    are these classes.
+    """
+    target = as_target(y)
+    codes = None
+    if isinstance(estimator, Auto) and isinstance(target, TokenSequences):
+        if answers := distinct_answers(target):
+            codes = answers.index
+    elif isinstance(estimator, Auto) and isinstance(target, Scores):
+        codes = as_codes(target)
+    return (y, target) if codes is None else (codes, as_target(codes))
+
+
+def check_draws(target: Classes | Scores | TokenSequences, n_draws: int) -> None:
+    """Whether the test can be made.
+
+    Raises:
+        InputError: for fewer than 0 draws, or draws of what has no posterior.
+    """
+    if n_draws < 0:
+        raise InputError(
+            f"n_draws must be 0 or more; got {n_draws}. {DRAWS} is the default."
+        )
+    if n_draws and isinstance(target, TokenSequences):
+        raise InputError(
+            "the conditional randomisation test takes classes, floats, or answers in "
+            "tokens of which few are distinct; these are too many. Pass n_draws=0 for the "
+            "gap and its interval alone."
+        )
+
+
+def features_of(z: HiddenStates | Vectors, seed: int) -> dict[str, np.ndarray]:
+    """Label-free features of states or vectors, for linear evidence and for the test."""
+    if isinstance(z, HiddenStates):
+        return sequence_features(z, seed=seed)
+    return vector_features(as_columns(z), seed=seed)
+
+
+def as_columns(x: Vectors) -> Float[np.ndarray, "n d"]:
+    """Vectors as float64 columns; one column where they are single numbers."""
+    columns = torch.as_tensor(x).detach().cpu().double().numpy()
+    return columns[:, None] if columns.ndim == 1 else columns

@@ -1,0 +1,137 @@
+"""Ridge regressions on features of Z and of C that are factorised once and used often."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from mi_probe.analysis.sequence_features import random_features
+
+_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+_WIDEST = 512
+"""Leading directions of C that are regressed on."""
+
+
+class GivenC:
+    """A ridge regression on C and random features of it: what C says of any columns.
+
+    Args:
+        c: the vectors that are given.
+        rng: draws the random features.
+    """
+
+    def __init__(self, c: Float[np.ndarray, "n d"], rng: np.random.Generator) -> None:
+        n = len(c)
+        leading = principal(scaled(c), min(_WIDEST, max(1, n // 3)))
+        generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
+        random = random_features(
+            torch.as_tensor(c, dtype=torch.float32), max(8, min(128, n // 8)), generator
+        )
+        columns = np.concatenate([leading, scaled(random.double().numpy())], axis=1)
+        self._basis, self._values = spectrum(columns)
+
+    def removed(self, columns: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
+        """The columns less their fit, the ridge chosen by generalised cross-validation."""
+        centred = columns - columns.mean(0)
+        n = len(centred)
+        shares = self._basis.T @ centred
+        energy = (centred**2).sum()
+        best, chosen = np.inf, np.zeros(len(self._values))
+        for ridge in _RIDGES:
+            kept = self._values / (self._values + ridge * n)
+            fit = (kept * (2 - kept)) @ (shares**2).sum(1)
+            score = (energy - fit) / max(1 - (1 + kept.sum()) / n, 1e-3) ** 2
+            if score < best:
+                best, chosen = score, kept
+        return centred - self._basis @ (chosen[:, None] * shares)
+
+    def fitted(self, columns: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
+        """What C says of the columns."""
+        return columns - self.removed(columns)
+
+
+def ridge_predictions(
+    features: Float[np.ndarray, "n f"],
+    rows: Int[np.ndarray, " m"],
+    targets: Sequence[Float[np.ndarray, "m k"]],
+    ridges: Sequence[float],
+) -> Float[np.ndarray, "t p n k"]:
+    """What ridge regressions fitted to some rows say of all, by target and by ridge.
+
+    Args:
+        features: of all rows.
+        rows: those that are learned from.
+        targets: of these rows; several share the factorisation.
+        ridges: in units of the features' mean eigenvalue.
+    """
+    learned = features[rows]
+    gram = learned.T @ learned
+    wide = len(gram) > len(rows)
+    if wide:
+        gram = learned @ learned.T
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > 1e-9 * max(values[-1], 1e-30)
+    values, vectors = values[kept], vectors[:, kept]
+    # Directions of the features, as the factor of either Gram matrix gives them.
+    turned = features @ (learned.T @ (vectors / np.sqrt(values)) if wide else vectors)
+    shares = np.stack([turned[rows].T @ target for target in targets])
+    mean = values.mean() if len(values) else 1.0
+    return np.stack(
+        [turned @ (shares / (values + ridge * mean)[:, None]) for ridge in ridges], axis=1
+    )
+
+
+def few_columns(
+    features: Float[np.ndarray, "n f"],
+    rows: Int[np.ndarray, " m"],
+    target: Float[np.ndarray, "m k"],
+    counts: Sequence[int],
+) -> Float[np.ndarray, "p n k"]:
+    """What least squares on the few columns that say most, taken in turn, say of all rows.
+
+    Args:
+        features: of all rows.
+        rows: those that are learned from.
+        target: of these rows.
+        counts: numbers of columns, rising.
+    """
+    learned = features[rows]
+    length = np.maximum((learned**2).sum(0), 1e-12 * len(rows))
+    left, chosen, found = target, [], []
+    for count in range(1, max(counts) + 1):
+        power = ((learned.T @ left) ** 2).sum(1) / length
+        power[chosen] = -1.0
+        chosen.append(int(power.argmax()))
+        weights = np.linalg.lstsq(learned[:, chosen], target, rcond=None)[0]
+        left = target - learned[:, chosen] @ weights
+        if count in counts:
+            found.append(features[:, chosen] @ weights)
+    return np.stack(found)
+
+
+def spectrum(
+    columns: Float[np.ndarray, "n f"],
+) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, " r"]]:
+    """Left singular vectors and squared singular values, by the smaller Gram matrix."""
+    n, f = columns.shape
+    tall = n >= f
+    values, vectors = np.linalg.eigh(columns.T @ columns if tall else columns @ columns.T)
+    kept = values > 1e-9 * max(values[-1], 1e-30)
+    values, vectors = values[kept], vectors[:, kept]
+    return (columns @ (vectors / np.sqrt(values)) if tall else vectors), values
+
+
+def principal(columns: Float[np.ndarray, "n f"], most: int) -> Float[np.ndarray, "n r"]:
+    """The columns, or their leading principal components where they are more."""
+    if columns.shape[1] <= most:
+        return columns
+    basis, values = spectrum(columns)
+    return basis[:, -most:] * np.sqrt(values[-most:])
+
+
+def scaled(columns: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
+    """Columns of mean 0 and spread 1; those that are constant become 0."""
+    centre, spread = columns.mean(0), columns.std(0)
+    varies = spread > 1e-6 * np.maximum(np.abs(centre), 1e-30)
+    return np.where(varies, (columns - centre) / np.where(varies, spread, 1), 0)
