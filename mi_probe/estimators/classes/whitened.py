@@ -38,10 +38,7 @@ def whitened(
     )
     kept = values > _LEAST * max(values[-1], 1e-30)
     values, vectors = values[kept], vectors[:, kept]
-    if n > d:
-        scores = x @ vectors.astype(np.float32)
-    else:
-        scores = vectors * np.sqrt(values * n)
+    scores = x @ vectors.astype(np.float32) if n > d else vectors * np.sqrt(values * n)
     shrinkage = d / (d + n)
     variances = (1 - shrinkage) * values + shrinkage
     u = scores / np.sqrt(variances)
