@@ -19,6 +19,8 @@ from jaxtyping import Float
 _ENOUGH = 1e-4
 """Of a right side's length, what may be left of it."""
 _ROUNDS = 200
+_LAST = 1e-200
+"""What is as good as 0."""
 
 
 def solved_shifts(
@@ -47,8 +49,10 @@ def solved_shifts(
         ahead = product(search) + base * search
         step = length / np.maximum((search * ahead).sum(0, dtype=np.float64), 1e-300)
         after = scale * before * step_before
-        after /= step * turn * (before - scale) + before * step_before * (1 + more * step)
-        ratio = after / scale
+        under = step * turn * (before - scale) + before * step_before * (1 + more * step)
+        # What is solved to the last bit stays as it is.
+        after = np.divide(after, under, out=np.zeros_like(after), where=under > _LAST)
+        ratio = np.divide(after, scale, out=np.zeros_like(after), where=scale > _LAST)
         rest = rest - (step * ahead).astype(right.dtype)
         now = np.square(rest).sum(0, dtype=np.float64)
         turn = now / np.maximum(length, 1e-300)
