@@ -47,6 +47,8 @@ _ERRORS = 4.0
 """Standard errors by which the signs in X and in Y have to show."""
 _CUTS = (40, 10)
 """Blocks of successive rows, whose means a slow drift moves."""
+_BEST = 2.0
+"""Times as far that the clearest of many columns has to stand out."""
 _COLUMNS, _BINS = 64, 8
 """Leading directions in which order is looked for; ranges that scores are cut into."""
 _REPEATS = 0.5
@@ -157,8 +159,8 @@ def _in_order(
         rest = rest @ basis
     # As they are, and all directions alike: what drifts need not be what varies most.
     alike, lengths, _ = np.linalg.svd(rest, full_matrices=False)
-    alike = alike[:, lengths > 1e-6 * max(lengths[0], 1e-30)]
-    if max(_ordered(rest), _ordered(alike)) < _ERRORS:
+    alike = alike[:, lengths > 1e-3]
+    if not alike.shape[1] or max(_ordered(rest), _ordered(alike)) < _ERRORS:
         return None
     words = (
         "successive rows are alike, in X and in Y: their order may be one of time or of "
@@ -186,18 +188,22 @@ def _ordered(values: Float[np.ndarray, "n k"]) -> float:
     """Likeness of near rows, in standard errors of a random order: the largest of scales.
 
     Of successive rows, which short dependence makes alike, and of those of one of `_CUTS`
-    blocks, which a slow drift does.
+    blocks, which a slow drift does; of all columns, and of the one where it is clearest,
+    which many others would drown.
     """
     centred = values - values.mean(0)
     n, gram = len(centred), centred.T @ centred
-    pairs, found = [n - 1], [float((centred[1:] * centred[:-1]).sum())]
+    own = np.diag(gram)
+    pairs, found = [n - 1], [(centred[1:] * centred[:-1]).sum(0)]
     for blocks in _CUTS:
         starts = np.arange(blocks) * n // blocks
         sizes = np.diff(np.append(starts, n))
         pairs.append(int((sizes * (sizes - 1) // 2).sum()))
-        sums = np.add.reduceat(centred, starts)
-        found.append(float(np.square(sums).sum() - np.trace(gram)) / 2)
+        found.append((np.square(np.add.reduceat(centred, starts)).sum(0) - own) / 2)
     # Moments over all orders: pairs of rows are drawn without replacement.
-    mean = -np.array(pairs) * np.trace(gram) / (n * (n - 1))
-    spread = np.sqrt(np.array(pairs) * (gram**2).sum()) / n
-    return float(((found - mean) / np.maximum(spread, 1e-30)).max())
+    count = np.array(pairs, dtype=float)[:, None]
+    away = np.stack(found) + count * own / (n * (n - 1))
+    spread = np.sqrt(count) / n * np.maximum(own, 1e-6)
+    together = np.sqrt(count[:, 0] * np.square(gram).sum()) / n
+    every = away.sum(1) / np.maximum(together, 1e-30)
+    return float(max(every.max(), (away / spread).max() / _BEST))

@@ -93,6 +93,11 @@ def own_spreads_by_class(rng):
     return (1 + y)[:, None] * rng.normal(size=(600, 12)), y
 
 
+def all_of_x_is_y(rng):
+    y = np.sort(rng.integers(0, 4, 600))
+    return np.eye(4)[y] + 1e-9, y
+
+
 def kinds(make):
     found = []
     for seed in range(REPEATS):
@@ -113,6 +118,7 @@ def kinds(make):
         by_class,
         by_score,
         own_spreads_by_class,
+        all_of_x_is_y,
     ],
 )
 def test_independent_rows_are_not_flagged(make):
