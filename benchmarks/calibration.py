@@ -21,6 +21,7 @@ from scipy.stats import beta
 
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.estimators import ESTIMATORS, Estimator, with_null
+from mi_probe.provenance import code_version
 from mi_probe.synthetic import Known, class_gaussians, independent
 
 _HERE = Path(__file__).parent
@@ -152,6 +153,7 @@ def markdown(table: pd.DataFrame) -> str:
     lines = [
         "# Calibration",
         "",
+        f"Made with mi_probe {code_version()}.",
         "Written by `make bench-calibration`. Of the value at n -> infinity: `too_high`,",
         "its lower end is above the truth, whatever it claims; `two_sided`, it claims both",
         "ends; `missed`, the truth lies outside both ends, of those that claim them.",

@@ -19,6 +19,7 @@ import torch
 from mi_probe import InputError
 from mi_probe.analysis import consistency
 from mi_probe.estimators import ESTIMATORS
+from mi_probe.provenance import code_version
 from mi_probe.synthetic import class_gaussians, gaussian_pair
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -70,7 +71,7 @@ def measured(names: list[str]) -> pd.DataFrame:
 
 def markdown(table: pd.DataFrame) -> str:
     """One table a kind of Y, a line an estimator."""
-    parts = [HEAD]
+    parts = [f"{HEAD}Last run with mi_probe {code_version()}.\n"]
     for kind, rows in table.groupby("y", sort=False):
         what = "Four classes, d = 8" if kind == "classes" else "Two columns of numbers"
         parts.append(f"## {what}, n = 1,000, I(Y;X) = {rows.truth.iloc[0]:.3f}\n")

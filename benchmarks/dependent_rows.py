@@ -16,6 +16,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from mi_probe.estimators import ESTIMATORS, Auto, Blocks
+from mi_probe.provenance import code_version
 
 Draw = Callable[[np.random.Generator, int], tuple[np.ndarray, np.ndarray, Any]]
 
@@ -77,6 +78,7 @@ def main() -> None:
         f"# Rows that know one another, n = {told.rows:,}, {told.draws} draws a line",
         "",
         "Labels know nothing of other groups: the true value is 0 in every line.",
+        f"Made with mi_probe {code_version()}.",
         "",
         "| kind | estimator | without groups: mean | flagged or noted | with groups: mean "
         "| interval holds 0 |",

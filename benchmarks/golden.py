@@ -83,10 +83,16 @@ class Real:
         """Of the comparison."""
         return f"real, {'scores' if self.task.startswith('hutto') else self.view}"
 
-    def draw(self) -> tuple[np.ndarray | HiddenStates, np.ndarray]:
-        """X and Y; every real cell's states of one model and task are captured together."""
-        alike = [r for r in REAL if (r.model, r.task) == (self.model, self.task)]
+    def draw(
+        self, among: "Sequence[Real] | None" = None
+    ) -> tuple[np.ndarray | HiddenStates, np.ndarray]:
+        """X and Y; states of one model and task are captured together, `REAL`'s or these."""
+        own = (self.model, self.task, self.rows)
+        alike = [r for r in among or REAL if (r.model, r.task, r.rows) == own]
         file = f"{self.model}-{self.task}-{self.rows}".replace(":", "-")
+        if among is not None:
+            named = "".join(sorted(f"{r.site}/{r.view} " for r in alike))
+            file += f"-{zlib.crc32(named.encode()):08x}"
         path = _HERE / "states" / f"{file}.safetensors"
         if not path.exists():
             _capture(alike, path)

@@ -1,4 +1,4 @@
-"""What ``python -m mi_probe.estimate`` says before it starts: cost, and self-tests."""
+"""What ``mi_probe.estimate`` and ``mi_probe.gap`` say before they start."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +16,9 @@ from mi_probe.capture.sizes import free_bytes
 from mi_probe.estimate_settings import Choice, Settings
 from mi_probe.tasks import Task
 
-_MOST_PLANTED = 1600
-"""Rows of planted data in a dry run, at most: its answer should take less than a minute."""
+_MOST_PLANTED, _MOST_GAP = 1600, 400
+"""Rows of planted data in a dry run, at most, for a value and for a gap: its answer should
+take less than a minute, and that of a gap, whose every draw is tested, a few."""
 
 
 def print_forecast(
@@ -42,14 +43,7 @@ def print_forecast(
         threads: of an estimate.
     """
     shapes = found["shapes"]
-    print(
-        f"  capture: {found['rows']} rows, {found['tokens']} tokens, longest "
-        f"{found['longest']}; {format_bytes(found['bytes_on_disk'])} on disk "
-        f"({format_bytes(free_bytes(Path(settings.out)))} free), about "
-        f"{format_duration(found['seconds'])}"
-    )
-    for name, shape in shapes.items():
-        print(f"    {name}: {' x '.join(map(str, shape))}")
+    _print_capture(found, settings.out)
     runs = 1 + settings.permutations
     print(
         f"  estimates: {len(todo)}, of which {len(todo) - len(missing)} are "
@@ -69,13 +63,49 @@ def print_forecast(
                 threads=threads,
             )
         )
-    _print_rows_needed(task, shapes, threads)
+    width = max(shape[-1] for shape in shapes.values())
+    with limited_threads(threads):
+        print_rows_needed(task, (width,))
 
 
-def _print_rows_needed(
-    task: Task, shapes: Mapping[str, Sequence[int]], threads: int
+def print_gap_forecast(
+    found: Mapping[str, Any], todo: int, finished: int, *, task: Task, out: str
 ) -> None:
-    """Say from how many rows on a twentieth of H(Y) would be seen, of classes."""
+    """Say what a capture will take, and from how many rows on a gap would be seen.
+
+    Args:
+        found: what `mi_probe.capture.forecast` gave.
+        todo: all gaps and ladders.
+        finished: those of them that need not be made again.
+        task: the rows.
+        out: the results folder.
+    """
+    _print_capture(found, out)
+    print(f"  gaps and ladders: {todo}, of which {finished} are finished")
+    tokens = max(2, round(found["tokens"] / max(found["rows"], 1)))
+    width = max(shape[-1] for shape in found["shapes"].values())
+    # A capture's longest row says little of what critics read: the mean length does.
+    print_rows_needed(task, (tokens, width))
+
+
+def _print_capture(found: Mapping[str, Any], out: str) -> None:
+    print(
+        f"  capture: {found['rows']} rows, {found['tokens']} tokens, longest "
+        f"{found['longest']}; {format_bytes(found['bytes_on_disk'])} on disk "
+        f"({format_bytes(free_bytes(Path(out)))} free), about "
+        f"{format_duration(found['seconds'])}"
+    )
+    for name, shape in found["shapes"].items():
+        print(f"    {name}: {' x '.join(map(str, shape))}")
+
+
+def print_rows_needed(task: Task, shape: tuple[int, ...]) -> None:
+    """Say from how many rows on a twentieth of H(Y) would be seen, of classes.
+
+    Args:
+        task: the rows; nothing is said where their labels are no classes.
+        shape: (d,) for a value, (t, d) for a gap between the tokens and their mean.
+    """
     if task.label_names is None:
         return
     counts = np.bincount(task.labels)
@@ -83,16 +113,17 @@ def _print_rows_needed(
     nats = float(-0.05 * (shares * np.log(shares)).sum())
     if not nats:
         return
-    width = max(shape[-1] for shape in shapes.values())
-    with limited_threads(threads):
-        found = rows_needed(
-            nats,
-            shape=(width,),
-            n_classes=len(shares),
-            most=min(_MOST_PLANTED, max(FEWEST, 4 * len(task))),
-            draws=3,
-        )
-    print(f"  rows, by planting in {width} columns: {found.sentence}; here {len(task):,}")
+    gap = len(shape) > 1
+    found = rows_needed(
+        nats,
+        shape=shape,
+        n_classes=len(shares),
+        gap=gap,
+        most=min(_MOST_GAP if gap else _MOST_PLANTED, max(FEWEST, 4 * len(task))),
+        draws=3,
+    )
+    where = f"{shape[0]} tokens of {shape[1]}" if gap else f"{shape[0]}"
+    print(f"  rows, by planting in {where} columns: {found.sentence}; here {len(task):,}")
 
 
 def print_self_tests(

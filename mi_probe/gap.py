@@ -29,8 +29,10 @@ from mi_probe.analysis.printed import (
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.verdict import read_together
 from mi_probe.capture import Activations, load_activations
+from mi_probe.capture.forecast import forecast
 from mi_probe.command_line import parse_settings, run_command, say
 from mi_probe.errors import InputError
+from mi_probe.estimate_forecast import print_gap_forecast
 from mi_probe.gap_results import GapResults
 from mi_probe.gap_settings import PROGRAM, Settings
 from mi_probe.results import Results
@@ -97,6 +99,7 @@ class Run:
         self.record = RunRecord(
             *(results, settings, task),
             program=PROGRAM,
+            aside=("dry_run",),
             threads_per_estimate=torch.get_num_threads(),
         )
         self.written: list[Path] = []
@@ -105,10 +108,11 @@ class Run:
 
     def measure(self, name: str) -> None:
         """One checkpoint: capture what is needed, measure, print its table."""
+        dry = self.settings.dry_run
         for given in self.asked.given:
-            if given.startswith(CHECKPOINT) and given not in self.others:
+            if not dry and given.startswith(CHECKPOINT) and given not in self.others:
                 self.others[given] = self._other(given)
-        model = open_measurable(self.settings, name, self.task)
+        model = open_measurable(self.settings, name, self.task, write=not dry)
         task, subject = model.task, model.subject
         self.settings.check(task)
         parts = [self._part(model, token_set) for token_set in model.sources]
@@ -116,6 +120,10 @@ class Run:
         print(heading(model.backbone.name, task, [*dict.fromkeys(notes)]))
         if model.scores:
             print(f"  its own answers: {format_scores(model.scores)}")
+        if dry:
+            for part in parts:
+                self._forecast(model, part)
+            return
         self.record.add(name, model)
         with alone_with((part.capture.store for part in parts if part.missing), say):
             parts = [self._left(part) for part in parts]
@@ -135,14 +143,24 @@ class Run:
 
     def close(self) -> None:
         """Rebuild the tables from the finished pieces."""
-        if self.record.close():
+        if not self.settings.dry_run and self.record.close():
             self.written = self.gaps.write_tables()
 
     def say_where(self) -> None:
         """Say where things were written."""
+        if self.settings.dry_run:
+            print("Dry run: nothing was written.")
+            return
         print(f"Tables: {', '.join(map(str, self.written))}")
         for line in sizes_on_disk(self.stores):
             print(line)
+
+    def _forecast(self, model: Measurable, part: Part) -> None:
+        source, size = model.sources[part.capture.token_set], self.settings.batch_size
+        costs = forecast(model.backbone, source, batch_size=size, **part.capture.told)
+        finished = len(part.todo) - len(part.missing)
+        out = self.settings.out
+        print_gap_forecast(costs, len(part.todo), finished, task=model.task, out=out)
 
     def _left(self, part: Part) -> Part:
         """The part without what another process finished meanwhile."""

@@ -51,6 +51,11 @@ class Settings(SeveralSets):
         "CPU threads; by default as torch finds it. Same seed and threads, same number"
     )
 
+    dry_run: bool = about(
+        "say what it would take and from how many rows a gap is seen, and write nothing",
+        False,
+    )
+
     def asked(self) -> Asked:
         """Check what can be checked without data or a model.
 

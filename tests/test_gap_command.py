@@ -271,3 +271,18 @@ def test_estimates_may_share_the_folder(model, data, out):
     assert run(model, data, out) == 0
     assert not len(Results(out).table())
     assert not list(out.rglob("*.tmp"))
+
+
+def test_a_dry_run_says_from_how_many_rows_a_gap_is_seen(
+    model, data, out, capsys, monkeypatch
+):
+    monkeypatch.setattr("mi_probe.estimate_forecast._MOST_GAP", 100)
+    before = sorted(out.parent.rglob("*"))
+    assert run(model, data, out, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "full/final_norm: 120 x " in printed
+    assert "gaps and ladders: 1, of which 0 are finished" in printed
+    assert "columns: a gap of 0.0" in printed
+    assert "; here 120\n" in printed
+    assert "nothing was written" in printed
+    assert sorted(out.parent.rglob("*")) == before

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from mi_probe.provenance import code_version
 from mi_probe.synthetic import GROUPS
 
 _COLUMNS = [
@@ -74,6 +75,7 @@ def markdown(table: pd.DataFrame) -> str:
         "95 % intervals that hold the true value; a lower bound's is of the bound.",
         "A value that is claimed from below alone is covered where the truth is no less;",
         "`extrapolated, two-sided` leaves those out.",
+        f"Last run with mi_probe {code_version()}; cells that it kept may be older.",
     ]
     for group, part in table.groupby("group", sort=False):
         lines += ["", f"## {GROUPS[str(group)]}", ""]

@@ -7,10 +7,10 @@ Under H_0 the real Y is one more draw from the posterior given C, so its statist
 likely to have any rank as a drawn one's, whatever the statistic is. Here it is made of what
 can be fitted again to every draw, since label-free features of Z are made and factorised
 once: how much of the residual :math:`Y - E_q[Y|C]` a ridge regression on each block of
-features fits, and how much the best single feature does, as shares of it. Neither the posterior q nor the
-critic of Z is fitted again. Each statistic's cube root, which is about normal, is
-standardised over all B + 1 label sets, and their largest counts: all label sets are treated
-alike.
+features fits, and how much the best single feature does, as shares of it. Neither the
+posterior q nor the critic of Z is fitted again. Each statistic's cube root, which is about
+normal, is standardised over all B + 1 label sets, and their largest counts: all label sets
+are treated alike.
 
 q is an estimate. Its error would be taken for information in Z wherever features of Z also
 tell C; so features and residuals are first regressed on C and on random features of it,

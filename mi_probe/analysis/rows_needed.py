@@ -19,7 +19,7 @@ from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.protocol.admission import check_seed
 
 FEWEST, _LEVEL = 100, 0.05
-_DRAWS_OF_Y = 99
+_DRAWS_OF_Y = 39
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -229,7 +229,7 @@ def _log_ratios(within: WithinClasses, u: Float[np.ndarray, "k d"]) -> np.ndarra
     half = solved(factor, within.differences)
     d, free = len(half), int(within.rows) - len(within.counts)
     noise = d * free / (free - d - 1)
-    half = half @ shrunk_means(half, within.counts, noise, spiked=True)
+    half = half @ shrunk_means(half.T @ half, d, within.counts, noise, spiked=True)
     scale = (free - d) * (free - d - 3) / (free * (free - 1))
     weights = solved(factor, half, transposed=True)
     return scale * ((u - within.centre) @ weights - 0.5 * (half**2).sum(0))

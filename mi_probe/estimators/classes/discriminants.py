@@ -32,20 +32,19 @@ def fit_linear(
     ``columns`` or of whitened coordinates. Those that differ in means alone share a factor.
     """
     shared = samples[0].shared
-    # Of each covariance, the places that it serves.
-    served: dict[tuple[float, float], list[int]] = {}
-    for number, place in enumerate(path):
-        served.setdefault((place["columns"], place["shrinkage"]), []).append(number)
+    towards = {0.0: shared.white, 1.0: shared.independent}
+    # Of each covariance, the class means that it serves.
+    wanted: dict[tuple[float, float], list[Means]] = {}
+    for place in path:
+        way = MEANS[int(place["means"])]
+        wanted.setdefault((place["columns"], place["shrinkage"]), []).append(way)
     found = []
     rows = [sample.rows for sample in samples]
     for moments in moments_of_sets(shared.u, shared.y, shared.n_classes, rows):
-        within = WithinClasses(moments)
-        fits: dict[int, Linear] = {}
-        for (columns, shrinkage), numbers in served.items():
-            towards = shared.independent if columns else shared.white
-            means: list[Means] = [MEANS[int(path[number]["means"])] for number in numbers]
-            fits |= zip(numbers, within.linears(shrinkage, towards, means), strict=True)
-        found.append(_affine(shared, [fits[number] for number in range(len(path))]))
+        made = WithinClasses(moments).linears(wanted, towards)
+        left = {key: iter(fits) for key, fits in made.items()}
+        own = [next(left[place["columns"], place["shrinkage"]]) for place in path]
+        found.append(_affine(shared, own))
     return found
 
 

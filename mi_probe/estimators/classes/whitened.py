@@ -31,14 +31,14 @@ def whitened(
     n, d = x.shape
     if not d:
         return x, x.sum(0)
-    if n > d:
-        values, vectors = np.linalg.eigh((x.T @ x).astype(np.float64) / n)
-        kept = values > _LEAST * max(values[-1], 1e-30)
-        values, scores = values[kept], x @ vectors[:, kept].astype(np.float32)
-    else:
-        left, singular, _ = np.linalg.svd(x, full_matrices=False)
-        kept = singular**2 > _LEAST * max(singular[0] ** 2, 1e-30)
-        values, scores = singular[kept] ** 2 / n, left[:, kept] * singular[kept]
+    # Of the smaller of both products; of rows in float64, whose digits are the scores'.
+    wide = x.astype(np.float64)[: n if n <= d else 0]
+    values, vectors = np.linalg.eigh(
+        (x.T @ x).astype(np.float64) / n if n > d else wide @ wide.T / n
+    )
+    kept = values > _LEAST * max(values[-1], 1e-30)
+    values, vectors = values[kept], vectors[:, kept]
+    scores = x @ vectors.astype(np.float32) if n > d else vectors * np.sqrt(values * n)
     shrinkage = d / (d + n)
     variances = (1 - shrinkage) * values + shrinkage
     u = scores / np.sqrt(variances)

@@ -21,7 +21,6 @@ References:
 
 import numpy as np
 from jaxtyping import Float, Real
-from scipy.linalg import solve_triangular
 
 _EXACT = 32
 """Dimensions up to which a trace is exact."""
@@ -29,36 +28,29 @@ _PROBES = 16
 """Random signs that find the trace in more."""
 
 
-def mean_noise(
-    factor: Float[np.ndarray, "d d"],
-    within: Float[np.ndarray, "d d"],
-    shrinkage: float,
-    rows: float | int,
-) -> float:
+def probes(d: int, dtype: np.dtype) -> Float[np.ndarray, "d p"]:
+    """Columns whose mean quadratic form is a trace over d: I, or random signs."""
+    if d <= _EXACT:
+        return np.eye(d, dtype=dtype) * np.sqrt(d).astype(dtype)
+    return np.random.default_rng(0).choice([-1.0, 1.0], (d, _PROBES)).astype(dtype)
+
+
+def mean_noise(trace: float, shrinkage: float, rows: float | int) -> float:
     r""":math:`\nu = \mathrm{tr}\,S_\lambda^{-1}\Sigma`: noise of whitened means times rows.
 
     The sample's own trace is too small by as much of the rows as its covariance uses up.
 
     Args:
-        factor: Cholesky factor of the shrunk covariance.
-        within: the covariance within classes of the sample.
-        shrinkage: of it towards I.
+        trace: the sample's own.
+        shrinkage: of its covariance.
         rows: that it was learned from.
     """
-    d = len(within)
-    if d <= _EXACT:
-        probes = np.eye(d)
-    else:
-        probes = np.random.default_rng(0).choice([-1.0, 1.0], (d, _PROBES))
-    probes = probes.astype(factor.dtype)
-    solved = solve_triangular(factor, probes, lower=True, check_finite=False)
-    whitened = solve_triangular(factor, within @ probes, lower=True, check_finite=False)
-    trace = float((solved * whitened).sum()) * (1.0 if d <= _EXACT else 1 / _PROBES)
     return trace / max(1 - (1 - shrinkage) * trace / rows, 1 / rows)
 
 
 def shrunk_means(
-    half: Float[np.ndarray, "d c"],
+    gram: Float[np.ndarray, "c c"],
+    d: int,
     counts: Real[np.ndarray, " c"],
     noise: float,
     *,
@@ -67,20 +59,20 @@ def shrunk_means(
     """The matrix that turns whitened class means (as columns) into the shrunk ones.
 
     Args:
-        half: whitened class means, as differences from the mean of all rows.
+        gram: products of whitened class means, as differences from the mean of all rows.
+        d: their columns.
         counts: rows of each class.
         noise: of a whitened mean, times its rows; see `mean_noise`.
         spiked: whether the spread of noise is reckoned with, and not its mean alone.
     """
-    d = len(half)
-    root = np.sqrt(np.maximum(counts, 1)).astype(half.dtype)
-    _, strength, right = np.linalg.svd(half * root, full_matrices=False)
-    squares = np.maximum(strength.astype(np.float64) ** 2 * d / max(noise, 1e-30), 1e-30)
+    root = np.sqrt(np.maximum(counts, 1)).astype(np.float64)
+    strength, right = np.linalg.eigh(root[:, None] * gram * root)
+    squares = np.maximum(strength * d / max(noise, 1e-30), 1e-30)
     if spiked:
         share = spike_gap(squares, d, min(len(counts) - 1, d))[0] / squares
     else:
         share = np.maximum(1 - d / squares, 0)
-    return ((root[:, None] * right.T) * share.astype(half.dtype)) @ right / root
+    return ((root[:, None] * right) * share) @ right.T / root
 
 
 def spike_gap(

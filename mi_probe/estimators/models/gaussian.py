@@ -22,7 +22,7 @@ References:
     The Elements of Statistical Learning (Hastie et al., 2009), section 4.3.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -30,10 +30,13 @@ import numpy as np
 from jaxtyping import Float, Int, Real
 from scipy.linalg import cholesky, solve_triangular
 
-from mi_probe.estimators.models.class_means import mean_noise, shrunk_means
+from mi_probe.estimators.models.class_means import mean_noise, probes, shrunk_means
+from mi_probe.estimators.models.shifted import solved_shifts
 
 Means: TypeAlias = Literal["sample", "shrunk", "spiked"]
 """Class means as they are, or shrunk in one of two ways."""
+_DIRECT = 512
+"""Columns up to which each shrunk covariance is factored; above, they are solved as one."""
 
 
 @dataclass(frozen=True)
@@ -180,30 +183,82 @@ class WithinClasses:
         self, shrinkage: float, towards: Float[np.ndarray, " d"] | None = None
     ) -> Linear:
         """The discriminant of a shrinkage, with the class means of the rows."""
-        return self.linears(shrinkage, towards, ("sample",))[0]
+        factor = self.factor(shrinkage, towards)
+        half = solved(factor, self.differences)
+        return self._along(solved(factor, half, transposed=True), (half**2).sum(0))
 
     def linears(
         self,
-        shrinkage: float,
-        towards: Float[np.ndarray, " d"] | None,
-        means: Sequence[Means],
-    ) -> list[Linear]:
-        """Discriminants of a shrinkage with several class means; see `shrunk_means`."""
-        factor = self.factor(shrinkage, towards)
-        half = solved(factor, self.differences)
-        noise = 0.0
-        if set(means) != {"sample"}:
-            noise = mean_noise(factor, self.covariance, shrinkage, self.rows)
-        found = []
-        for way in means:
-            kept = half
-            if way != "sample":
-                spiked = way == "spiked"
-                kept = half @ shrunk_means(half, self.counts, noise, spiked=spiked)
-            weights = solved(factor, kept, transposed=True)
-            constant = self.log_prior - 0.5 * (kept**2).sum(0) - self.centre @ weights
-            found.append(Linear(weights, constant.astype(weights.dtype)))
+        wanted: Mapping[tuple[float, float], Sequence[Means]],
+        towards: Mapping[float, Float[np.ndarray, " d"]],
+    ) -> dict[tuple[float, float], list[Linear]]:
+        """Discriminants, one for each of the class means; see `shrunk_means`.
+
+        Args:
+            wanted: class means by the name of what is shrunk to and the shrinkage, not 0.
+            towards: variances by name.
+        """
+        # Columns whose products with S^-1 are all that is asked of a shrunk covariance S.
+        signs = probes(len(self.covariance), self.covariance.dtype)
+        right = np.concatenate([self.differences, signs], axis=1)
+        varied = self.covariance @ signs
+        iterated = len(self.covariance) > _DIRECT
+        solutions = self._iterated(list(wanted), towards, right) if iterated else None
+        found = {}
+        for (name, shrinkage), means in wanted.items():
+            if solutions is None:
+                factor = self.factor(shrinkage, towards[name])
+                both = solved(factor, solved(factor, right), transposed=True)
+            else:
+                both = solutions[name, shrinkage]
+            weights, inverse = np.split(both, [len(self.counts)], axis=1)
+            trace = float((inverse * varied).sum()) / signs.shape[1]
+            noise = mean_noise(trace, shrinkage, self.rows)
+            found[name, shrinkage] = [self._shrunk(weights, noise, way) for way in means]
         return found
+
+    def _iterated(
+        self,
+        wanted: Sequence[tuple[float, float]],
+        towards: Mapping[float, Float[np.ndarray, " d"]],
+        right: Float[np.ndarray, "d m"],
+    ) -> dict[tuple[float, float], Float[np.ndarray, "d m"]] | None:
+        """S^-1 of the right sides for all that is wanted; None where it takes too long."""
+        # Columns divided by the root of the variances: then all shrinkages are shifts.
+        names = list(dict.fromkeys(name for name, _ in wanted))
+        shrinkages = list(dict.fromkeys(shrinkage for _, shrinkage in wanted))
+        inverse = 1 / np.sqrt(np.stack([towards[name] for name in names], axis=1))
+        scale = np.repeat(inverse, right.shape[1], axis=1)
+        solutions = solved_shifts(
+            lambda v: scale * (self.covariance @ (scale * v)),
+            scale * np.tile(right, len(names)),
+            [s / (1 - s) for s in shrinkages],
+        )
+        if solutions is None:
+            return None
+        found = {}
+        for shrinkage, x in zip(shrinkages, solutions, strict=True):
+            parts = np.split(scale * x / np.float32(1 - shrinkage), len(names), axis=1)
+            found |= {(name, shrinkage): x for name, x in zip(names, parts, strict=True)}
+        return found
+
+    def _shrunk(
+        self, weights: Float[np.ndarray, "d c"], noise: float, way: Means
+    ) -> Linear:
+        gram = (self.differences.T @ weights).astype(np.float64)
+        if way == "sample":
+            return self._along(weights, np.diag(gram))
+        d, spiked = len(weights), way == "spiked"
+        turn = shrunk_means(gram, d, self.counts, noise, spiked=spiked)
+        lengths = ((turn.T @ gram) * turn.T).sum(1)
+        return self._along(weights @ turn.astype(weights.dtype), lengths)
+
+    def _along(
+        self, weights: Float[np.ndarray, "d c"], lengths: Float[np.ndarray, " c"]
+    ) -> Linear:
+        """From S^-1 times the class means and their squared whitened lengths."""
+        constant = self.log_prior - 0.5 * lengths - self.centre @ weights
+        return Linear(weights, constant.astype(weights.dtype))
 
     def whitening(self, shrinkage: float) -> Subspace:
         """Coordinates with unit covariance under the shrunk covariance."""

@@ -9,8 +9,8 @@ rows that are alike in X only make nothing of nothing.
   gap counts where neighbours before it agree in Y more than those just behind it.
 * *Clusters*: the same behind more neighbours. A speaker's ten rows look like one part of a
   mixture, so this is a note and no flag.
-* *Order*: successive rows are alike in what Y leaves of X, and in Y, beyond what a random
-  order gives.
+* *Order*: successive rows, or those of one tenth or fortieth of the data, are alike in what
+  Y leaves of X, and in Y, beyond what a random order gives.
 
 Not to be trusted to find all: rows of one document that differ as much as others do cannot
 be told. Name the groups where they are known.
@@ -45,6 +45,10 @@ _ASKED = 1000
 """Rows whose neighbours are looked for, at most."""
 _ERRORS = 4.0
 """Standard errors by which the signs in X and in Y have to show."""
+_CUTS = (40, 10)
+"""Blocks of successive rows, whose means a slow drift moves."""
+_BEST = 2.0
+"""Times as far that the clearest of many columns has to stand out."""
 _COLUMNS, _BINS = 64, 8
 """Leading directions in which order is looked for; ranges that scores are cut into."""
 _REPEATS = 0.5
@@ -145,17 +149,18 @@ def _near(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]) -> Dependenc
 def _in_order(
     x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]
 ) -> Dependence | None:
-    if _lagged(y) < _ERRORS:
+    if _ordered(y) < _ERRORS:
         return None
     rest = _without(x, y)
+    rest = rest - rest.mean(0)
     if rest.shape[1] > _COLUMNS:
-        centred = rest - rest.mean(0)
         rng = np.random.default_rng(0)
-        basis = np.linalg.qr(
-            centred.T @ (centred @ rng.normal(size=(x.shape[1], _COLUMNS)))
-        )[0]
-        rest = centred @ basis
-    if _lagged(rest) < _ERRORS:
+        basis = np.linalg.qr(rest.T @ (rest @ rng.normal(size=(x.shape[1], _COLUMNS))))[0]
+        rest = rest @ basis
+    # As they are, and all directions alike: what drifts need not be what varies most.
+    alike, lengths, _ = np.linalg.svd(rest, full_matrices=False)
+    alike = alike[:, lengths > 1e-3]
+    if not alike.shape[1] or max(_ordered(rest), _ordered(alike)) < _ERRORS:
         return None
     words = (
         "successive rows are alike, in X and in Y: their order may be one of time or of "
@@ -179,12 +184,26 @@ def _without(
     return x - design @ np.linalg.lstsq(design, x.astype(np.float64), rcond=None)[0]
 
 
-def _lagged(values: Float[np.ndarray, "n k"]) -> float:
-    """Likeness of successive rows, in standard errors of a random order."""
+def _ordered(values: Float[np.ndarray, "n k"]) -> float:
+    """Likeness of near rows, in standard errors of a random order: the largest of scales.
+
+    Of successive rows, which short dependence makes alike, and of those of one of `_CUTS`
+    blocks, which a slow drift does; of all columns, and of the one where it is clearest,
+    which many others would drown.
+    """
     centred = values - values.mean(0)
     n, gram = len(centred), centred.T @ centred
-    products = (centred[1:] * centred[:-1]).sum(1)
+    own = np.diag(gram)
+    pairs, found = [n - 1], [(centred[1:] * centred[:-1]).sum(0)]
+    for blocks in _CUTS:
+        starts = np.arange(blocks) * n // blocks
+        sizes = np.diff(np.append(starts, n))
+        pairs.append(int((sizes * (sizes - 1) // 2).sum()))
+        found.append((np.square(np.add.reduceat(centred, starts)).sum(0) - own) / 2)
     # Moments over all orders: pairs of rows are drawn without replacement.
-    mean = -(n - 1) * np.trace(gram) / (n * (n - 1))
-    spread = np.sqrt((n - 1) * (gram**2).sum()) / n
-    return float((products.sum() - mean) / max(spread, 1e-30))
+    count = np.array(pairs, dtype=float)[:, None]
+    away = np.stack(found) + count * own / (n * (n - 1))
+    spread = np.sqrt(count) / n * np.maximum(own, 1e-6)
+    together = np.sqrt(count[:, 0] * np.square(gram).sum()) / n
+    every = away.sum(1) / np.maximum(together, 1e-30)
+    return float(max(every.max(), (away / spread).max() / _BEST))

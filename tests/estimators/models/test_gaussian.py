@@ -8,6 +8,7 @@ from sklearn.discriminant_analysis import (
     QuadraticDiscriminantAnalysis,
 )
 
+from mi_probe.estimators.models import gaussian, shifted
 from mi_probe.estimators.models.gaussian import (
     Moments,
     WithinClasses,
@@ -71,11 +72,32 @@ def test_a_linear_change_of_x_with_its_variances_changes_nothing(rows):
 def test_shrunk_means_of_noise_tell_nothing(means):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(600, 40)), np.arange(600) % 6
-    spread = {
-        m: np.ptp(within(x, y, 6).linears(0.3, None, [m])[0](x), axis=1).mean()
-        for m in ("sample", means)
-    }
-    assert spread[means] < 0.5 * spread["sample"]
+    wanted = {(0.0, 0.3): ["sample", means]}
+    (fits,) = within(x, y, 6).linears(wanted, {0.0: np.ones(40)}).values()
+    sample, shrunk = (np.ptp(fit(x), axis=1).mean() for fit in fits)
+    assert shrunk < 0.5 * sample
+
+
+def test_many_columns_solved_together_are_as_if_factored(monkeypatch):
+    rng = np.random.default_rng(0)
+    y = np.arange(150) % 3
+    x = (rng.normal(size=(150, 90)) + y[:, None] / 3).astype(np.float32)
+    spread = np.linspace(0.5, 3, 90).astype(np.float32)
+    towards = {0.0: np.ones(90, dtype=np.float32), 1.0: spread}
+    wanted = {(way, s): ["sample", "shrunk"] for way in towards for s in (0.003, 0.2, 0.9)}
+    factored = within(x, y).linears(wanted, towards)
+    monkeypatch.setattr(gaussian, "_DIRECT", 0)
+    together = within(x, y).linears(wanted, towards)
+    for key, fits in factored.items():
+        for fit, other in zip(fits, together[key], strict=True):
+            expected = log_softmax(fit(x), axis=1)
+            assert log_softmax(other(x), axis=1) == pytest.approx(expected, abs=2e-3)
+    # Where rounds do not suffice each is factored, to the last bit.
+    monkeypatch.setattr(shifted, "_ROUNDS", 1)
+    again = within(x, y).linears(wanted, towards)
+    for key, fits in factored.items():
+        for fit, other in zip(fits, again[key], strict=True):
+            assert (other.coefficients == fit.coefficients).all()
 
 
 def test_whitened_classes_have_unit_covariance(rows):

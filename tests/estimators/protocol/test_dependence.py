@@ -81,6 +81,23 @@ def drift(rng, d=16):
     return slow[:, :d], (slow[:, d] > np.median(slow[:, d])).astype(int)
 
 
+def ramp(rng):
+    """A weak trend of two columns of 64, and of the classes: no two rows look alike."""
+    x, time = rng.normal(size=(600, 64)), np.linspace(-1, 1, 600)
+    x[:, :2] += time[:, None]
+    return x, (time + 0.7 * rng.normal(size=600) > 0).astype(int)
+
+
+def own_spreads_by_class(rng):
+    y = np.sort(rng.integers(0, 3, 600))
+    return (1 + y)[:, None] * rng.normal(size=(600, 12)), y
+
+
+def all_of_x_is_y(rng):
+    y = np.sort(rng.integers(0, 4, 600))
+    return np.eye(4)[y] + 1e-9, y
+
+
 def kinds(make):
     found = []
     for seed in range(REPEATS):
@@ -90,7 +107,19 @@ def kinds(make):
 
 
 @pytest.mark.parametrize(
-    "make", [gaussians, heavy_tails, parts, latent, rings, signs, by_class, by_score]
+    "make",
+    [
+        gaussians,
+        heavy_tails,
+        parts,
+        latent,
+        rings,
+        signs,
+        by_class,
+        by_score,
+        own_spreads_by_class,
+        all_of_x_is_y,
+    ],
 )
 def test_independent_rows_are_not_flagged(make):
     flagged = [bool({"near copies", "order"} & set(one)) for one in kinds(make)]
@@ -104,6 +133,7 @@ def test_independent_rows_are_not_flagged(make):
         (hardly_differ, "near copies"),
         (speakers, "clusters"),
         (drift, "order"),
+        (ramp, "order"),
     ],
 )
 def test_rows_that_know_one_another_are_named(make, kind):
