@@ -33,7 +33,11 @@ LINES = [
     ("estimate", (*_OWN, "--sites", "nonsense"), "or names such as 'block.2'"),
     ("estimate", (*_OWN, "--pooling", "meen"), "Did you mean 'mean'?"),
     ("estimate", (*_OWN, "--estimator", "MINE"), "Did you mean 'mine'?"),
-    ("estimate", (*_OWN, "--rows", "ten"), "rows must be a whole number or null; got 'ten'"),
+    (
+        "estimate",
+        (*_OWN, "--rows", "ten"),
+        "rows must be a whole number or null; got 'ten'",
+    ),
     ("estimate", (*_OWN, "--rows", "999"), "rows must lie in 1 ... 40"),
     ("estimate", (*_OWN, "--batch_size", "4"), "Did you mean '--batch-size'?"),
     ("estimate", (*_OWN, "--limit", "4"), "there is no --limit. See"),
