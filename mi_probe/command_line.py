@@ -26,6 +26,7 @@ import yaml
 from jsonargparse import ActionYesNo, ArgumentParser
 
 from mi_probe.errors import InputError
+from mi_probe.option_mistakes import in_words
 
 Settings = TypeVar("Settings")
 _Listed: TypeAlias = str | int | float | list[str | int | float]
@@ -112,8 +113,9 @@ def parse_settings(
     try:
         found = parser.parse_args(ordered)
     except argparse.ArgumentError as error:
-        message = " ".join(str(error).split()).rstrip(".")
-        raise InputError(f"{message}. See `{program} --help`.") from None
+        message = " ".join(str(error).split())
+        fields = dataclasses.fields(kind)  # type: ignore[arg-type]
+        raise InputError(in_words(message, fields, program)) from None
     except UnicodeDecodeError as error:
         raise InputError(
             f"config must be UTF-8; it is not, at byte {error.start}."

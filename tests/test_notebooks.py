@@ -160,4 +160,7 @@ def test_it_runs_as_it_is(path, tmp_path):
     given = settings(notebook)
     model = str(given["MODEL"]).partition(":")[0]
     skip_without(EMBEDDED[model].distribution, wheel_of(given).package)
-    execute(notebook, tmp_path)
+    ran = execute(notebook, tmp_path)
+    shown = [out for cell in code(ran) for out in cell.outputs]
+    assert [out for out in shown if out.output_type == "error"] == []
+    assert any("image/png" in out.get("data", {}) for out in shown)

@@ -181,6 +181,12 @@ def check_task(task: Task, estimators: Mapping[str, Estimator] | None = None) ->
             f"task '{task.name}' must have at least {FEWEST_ROWS} rows to train and to "
             f"test a critic; got {len(y)}. Take more rows."
         )
+    if estimators and task.groups is not None and len(set(task.groups)) < 2:
+        raise InputError(
+            f"rows of task '{task.name}' must be of several groups, which are held out in "
+            f"turn; all {len(y)} are of one context, source or text. Take texts that are "
+            "not all alike."
+        )
     for name, estimator in (estimators or {}).items():
         if task.kind not in estimator.nature.takes:
             raise InputError(

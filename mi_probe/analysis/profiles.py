@@ -24,7 +24,7 @@ from mi_probe.analysis.stored import Stored
 from mi_probe.backbones import Backbone
 from mi_probe.capture import Activations, extract
 from mi_probe.capture.extract import plan
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, meant
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.results import Results, Row, table_of
 from mi_probe.tasks import Task, load_task
@@ -214,5 +214,6 @@ def choose_estimators(
         raise InputError(
             f"estimator must be one of {', '.join(ESTIMATORS)}; "
             f"got {', '.join(map(repr, unknown)) or 'none'}."
+            f"{meant(unknown[0], ESTIMATORS) if unknown else ''}"
         )
     return {name: ESTIMATORS[name] for name in chosen}

@@ -87,8 +87,9 @@ def over_seeds(results: pd.DataFrame, *, unit: str = "nats") -> pd.DataFrame:
     missing = [column for column in NEEDED if column not in results.columns]
     if missing:
         raise InputError(
-            f"results lack the columns {', '.join(missing)}; "
-            "give a table written by `python -m mi_probe.estimate`."
+            f"results must be a table that `python -m mi_probe.estimate` wrote; it lacks "
+            f"{len(missing)} of its columns, the first '{missing[0]}'. Give the folder, or "
+            "its results.csv."
         )
     table = results.drop_duplicates("row_id").reset_index(drop=True)
     # Of nullable integers and floats, only floats go through every step alike.

@@ -9,6 +9,11 @@ from mi_probe.errors import InputError
 from mi_probe.tasks import Task, load_splits, read_file
 from mi_probe.tasks.cut import SHARES, cut
 
+FEWEST_MEASURED = 10
+"""Rows, or groups of them, two a fold, that an estimate of information is made of."""
+_LOOKED_FOR_COPIES = 1_000
+"""More rows than that are not so few groups by copies alone."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -90,13 +95,36 @@ def read_splits(
             raise InputError(f"rows of '{name}' must be at least 1; got {rows}.")
         if rows is not None and rows < len(parts[name]):
             parts[name] = parts[name].sample(rows, seed=drawn_by)
+        # As many as there are is what the default of the validation rows means.
+        elif rows is not None and rows > len(parts[name]) and name != "validation":
+            fewer = f"all {len(parts[name]):,} rows; {rows:,} were asked for"
+            parts[name] = _noted(parts[name], fewer)
     found = Splits(**parts)
     if found.train.kind == "classes" and len(set(found.train.labels.tolist())) < 2:
         raise InputError(
             f"training rows must be of two classes or more; the {len(found.train)} drawn "
             "are of one. Draw more of them."
         )
-    return found
+    return replace(found, test=_measurable(found.test))
+
+
+def _noted(task: Task, note: str) -> Task:
+    return replace(task, notes=(*task.notes, note))
+
+
+def _measurable(test: Task) -> Task:
+    """The reserved rows, with a note where they are too few to be measured."""
+    told = test.groups if len(test) > _LOOKED_FOR_COPIES else test.grouped().groups
+    units, what = len(test), "rows"
+    if told is not None and len(set(told)) < units:
+        units, what = len(set(told)), "groups of rows that depend on one another"
+    if units >= FEWEST_MEASURED:
+        return test
+    return _noted(
+        test,
+        f"{units} {what}: information is measured on {FEWEST_MEASURED} or more. The "
+        "training may be scored on these, but not measured; give more data",
+    )
 
 
 def _whole(source: Source) -> dict[str, Task]:

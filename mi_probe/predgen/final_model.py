@@ -10,6 +10,7 @@ from mi_probe.predgen.checkpoints import PREDGEN_CONFIG, load_checkpoint, read_c
 from mi_probe.predgen.encoding import Rows
 from mi_probe.predgen.kept_answers import answers_key, kept_answers
 from mi_probe.predgen.resumption import (
+    CHECKED,
     ONLY_TO_RESUME,
     STATE,
     checkpoints,
@@ -43,7 +44,7 @@ def finish(
     config = read_config(source)
     place = folder / ".final"
     shutil.rmtree(place, ignore_errors=True)
-    left_out = (*ONLY_TO_RESUME, STATE, PREDGEN_CONFIG)
+    left_out = (*ONLY_TO_RESUME, CHECKED, STATE, PREDGEN_CONFIG)
     shutil.copytree(source, place, ignore=shutil.ignore_patterns(*left_out))
     chosen = load_checkpoint(source, device=device)
     answers, loss = answers_and_loss(chosen.system, task, rows, batch_size=batch_size)

@@ -1,6 +1,7 @@
 """What a training leaves on the way: a line a step in ``losses.csv``, and a bar."""
 
 import csv
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,18 @@ class Bar(TrainerCallback):
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take it away."""
         self.bar.close()
+
+
+def losses_sha256(path: Path, step: int) -> str:
+    """The sha256 of the lines of ``losses.csv`` until a step, with the headings.
+
+    Args:
+        path: of the file; one that is not there has no lines.
+        step: the last one whose line counts. Later lines, of steps after the checkpoint
+            from which a training goes on, are taken away by it.
+    """
+    found = hashlib.sha256()
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    for line in lines[: step + 1]:
+        found.update(line)
+    return found.hexdigest()

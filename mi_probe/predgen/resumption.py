@@ -22,7 +22,7 @@ from mi_probe.predgen.checkpoints import (
     read_config,
 )
 from mi_probe.predgen.rank_updates import load_rank_state, rank_state, split_rank_state
-from mi_probe.predgen.records import LOSSES
+from mi_probe.predgen.records import LOSSES, losses_sha256
 from mi_probe.predgen.systems import System
 
 RESUME = "training_state.safetensors"
@@ -30,10 +30,9 @@ RESUME = "training_state.safetensors"
 STATE = "trainer_state.json"
 """The Trainer's: steps done, and the best of them."""
 CHECKED = "resumption.json"
-"""The sha256 of each of these files, and of itself."""
+"""The sha256 of each of these files, of the lines of losses until then, and of itself."""
 ONLY_TO_RESUME = (
     RESUME,
-    CHECKED,
     "optimizer.pt",
     "scheduler.pt",
     "scaler.pt",
@@ -65,25 +64,54 @@ def drop_resumption(folder: Path, *, but: Path | None = None) -> None:
                     path.unlink()
 
 
-def seal_resumption(folder: Path) -> None:
-    """Write down what the files are from which training goes on."""
-    write_atomically(folder / CHECKED, sealed({"files": _files(folder)}))
+def seal_resumption(folder: Path, losses: str) -> None:
+    """Write down what the files are from which training goes on.
+
+    Args:
+        folder: of the checkpoint.
+        losses: `losses_sha256` of the training so far.
+    """
+    write_atomically(folder / CHECKED, sealed({"files": _files(folder), "losses": losses}))
 
 
-def damaged_resumption(folder: Path) -> str | None:
-    """What of them is not as it was written; None where all is."""
+def damaged_resumption(folder: Path, *, over: bool = False) -> str | None:
+    """What of them is not as it was written; None where all is.
+
+    Args:
+        folder: of the checkpoint.
+        over: the training may have ended, and what is gone only served to go on.
+    """
     try:
         written, found = unsealed(read_json(folder / CHECKED))["files"], _files(folder)
         read_config(folder)
     except (OSError, ValueError, KeyError, TypeError) as error:
         return str(error)
-    differ = sorted(n for n in {*written, *found} if written.get(n) != found.get(n))
+    names = {*found} if over else {*written, *found}
+    differ = sorted(n for n in names if written.get(n) != found.get(n))
     return ", ".join(differ) or None
+
+
+def say_damaged_losses(place: Path, step: int, say: Callable[[str], None]) -> None:
+    """Name ``losses.csv`` where its lines are not those that a checkpoint was saved with.
+
+    Nothing is computed from them, so that nothing is refused.
+    """
+    path = place.parent / LOSSES
+    try:
+        written = unsealed(read_json(place / CHECKED))["losses"]
+        if losses_sha256(path, step) == written:
+            return
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    say(
+        f"{path} is not as it was written until step {step}. No number hangs on it; do not "
+        "draw it."
+    )
 
 
 def _files(folder: Path) -> dict[str, str]:
     paths = [p for pattern in (STATE, *ONLY_TO_RESUME) for p in folder.glob(pattern)]
-    return {path.name: sha256_file(path) for path in paths if path.name != CHECKED}
+    return {path.name: sha256_file(path) for path in paths}
 
 
 def save_state(system: System, folder: Path) -> None:
@@ -183,6 +211,8 @@ def finished(
         say(f"{error} It is made again.")
         return None
     check_same(config["settings"], settings, folder)
+    for step, place in checkpoints(folder)[-1:]:
+        say_damaged_losses(place, step, say)
     return config
 
 
@@ -215,10 +245,10 @@ def resumable(
                 f"out must be a folder of its own for each training; the rows of the "
                 f"one in {str(folder)!r} were others. Name another folder."
             )
-        if step == last and (place / STATE).is_file():
-            return place
-        if (place / RESUME).is_file():
-            if (damage := damaged_resumption(place)) is None:
+        over = step == last and (place / STATE).is_file()
+        if over or (place / RESUME).is_file():
+            if (damage := damaged_resumption(place, over=over)) is None:
+                say_damaged_losses(place, step, say)
                 return place
             say(f"{place} cannot be gone on from: {damage} is not as it was written.")
     return None

@@ -19,7 +19,7 @@ from mi_probe.predgen.encoding import Rows, collate
 from mi_probe.predgen.loss_sums import Sums, share_of_step, sums_of
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.rank_updates import orthogonality_penalty, rank_update_callback
-from mi_probe.predgen.records import Bar, LastStep, Records
+from mi_probe.predgen.records import Bar, LastStep, Records, losses_sha256
 from mi_probe.predgen.resumption import (
     checkpoints,
     drop_resumption,
@@ -275,7 +275,8 @@ class SystemTrainer(Trainer):
             return
         name = f"checkpoint-{self.state.global_step}"
         final = self.folder / name
-        seal_resumption(self.folder / _UNFINISHED / name)
+        losses = losses_sha256(self.records.path, self.state.global_step)
+        seal_resumption(self.folder / _UNFINISHED / name, losses)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(self.folder / _UNFINISHED / name, final)
         shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)

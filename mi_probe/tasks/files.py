@@ -5,7 +5,6 @@ text, never a missing value. Missing is an empty or blank cell there, a null in 
 In a column of numbers such words are refused, as they are neither.
 """
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, meant
 from mi_probe.tasks.decoded import PACKED, check_encoding, sha256_of
 from mi_probe.tasks.delimited import Quoting, separated
 from mi_probe.tasks.labels import classes_or_scores
@@ -84,13 +83,11 @@ class Columns:
             InputError: if there is none of this name, or it has gaps.
         """
         if name not in self.values:
-            near = difflib.get_close_matches(name, self.names, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else ""
             names = [repr(n if len(n) <= 40 else n[:40] + "...") for n in self.names[:20]]
             more = ["..."] if len(self.names) > 20 else []
             raise InputError(
                 f"{role} must be a column of {self.path.name}, which has "
-                f"{', '.join(names + more)}; got '{name}'.{hint}"
+                f"{', '.join(names + more)}; got '{name}'.{meant(name, self.names)}"
             )
         values = self.decoded(name, role)
         empty = [

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, meant
 from mi_probe.tasks.answers import AnswerForm, OptionText
 from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.cut import SHARES, cut
@@ -81,8 +81,9 @@ def load_task(
 def _entry(name: str) -> Entry:
     if name not in TASKS:
         raise InputError(
-            f"task must be one of {', '.join(TASKS)}; got '{name}'. "
-            "Your own file is a task too: --data FILE, or read_file(...)."
+            f"task must be one of {', '.join(TASKS)}; got '{name}'."
+            f"{meant(name, TASKS)} Your own file is a task too: --data FILE, or "
+            "read_file(...)."
         )
     return TASKS[name]
 

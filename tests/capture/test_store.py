@@ -93,9 +93,11 @@ def test_a_killed_run_is_taken_up_again(tmp_path, monkeypatch):
 
 def test_a_finished_store_runs_no_model(tmp_path, monkeypatch):
     kept = run(tmp_path)
-    backbone = tiny_backbone("llama")
-    monkeypatch.setattr(backbone.base, "forward", lambda **_: pytest.fail("it ran"))
-    same(run(tmp_path), kept)
+    backbone, ran = tiny_backbone("llama"), []
+    monkeypatch.setattr(backbone.base, "forward", lambda **_: ran.append("forward"))
+    again = run(tmp_path)
+    assert ran == []
+    same(again, kept)
 
 
 @pytest.mark.parametrize(

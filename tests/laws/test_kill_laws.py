@@ -6,9 +6,11 @@ no handler and no `finally`. Then the same command runs again, and what it leave
 compared with what a run leaves that nobody killed.
 """
 
+import faulthandler
 import os
 import signal
 import sys
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +21,7 @@ import pandas as pd
 import pytest
 from planted_tasks import quick
 from safetensors.numpy import load_file
+from tqdm.std import tqdm
 
 from mi_probe import estimate, gap, tokens
 from mi_probe.analysis.tokens.files import read_about
@@ -31,6 +34,8 @@ from tests.tiny import save_tiny
 
 TOUCHES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
 DIES = 137
+STANDS_STILL = 240
+"""Seconds after which a child says where its threads are, and ends."""
 _MEASURED = ("value_nats", "ci_low", "ci_high", "stderr", "site", "view", "n", "seed")
 
 
@@ -157,6 +162,8 @@ def _live(work, given, out, count, before, after):
     quiet = os.open(out.parent / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     sys.stdout = sys.stderr = os.fdopen(quiet, "w", buffering=1)  # pytest's are others
     os.dup2(quiet, 1), os.dup2(quiet, 2)
+    faulthandler.dump_traceback_later(STANDS_STILL, exit=True, file=quiet)
+    locks_of_its_own()
     touched = 0
 
     def watch(event, told):
@@ -181,6 +188,36 @@ def _live(work, given, out, count, before, after):
     signal.setitimer(signal.ITIMER_REAL, 0)
     Path(count).write_text(str(touched))
     os._exit(code)
+
+
+def locks_of_its_own():
+    """Bars of this process wait for no other's.
+
+    The lock of tqdm is a semaphore in memory that forks share with whoever drew a bar
+    before them. A child that dies while it draws holds it for ever: the next one stood
+    still at its first bar, once in hundreds of kills. Commands that a user starts share
+    nothing of the kind.
+    """
+    kinds = [tqdm]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        kind.set_lock(threading.RLock())
+
+
+def test_a_fork_killed_as_it_drew_a_bar_stops_no_other():
+    with open(os.devnull, "w") as nowhere:
+        list(tqdm(range(1), file=nowhere))
+    for dies in (True, False):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of forks of a process with threads
+            child = os.fork()
+        if child == 0:
+            faulthandler.dump_traceback_later(60, exit=True)
+            locks_of_its_own()
+            with tqdm.get_lock():
+                os._exit(DIES if dies else 0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status == (DIES if dies else 0)
 
 
 @pytest.fixture(scope="module")

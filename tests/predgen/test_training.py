@@ -249,6 +249,49 @@ def test_a_damaged_final_model_is_made_again_from_its_checkpoint(
     assert all(torch.equal(weights(again.folder)[key], expected[key]) for key in expected)
 
 
+def test_losses_that_are_not_as_written_are_named_and_change_nothing(
+    classes, folder_of, tmp_path
+):
+    few = {"steps": 4, "checkpoint_every": 2, "validation_rows": 8, "reserve": 8}
+    settings = quick("predictor", folder_of("llama"), classes, **few)
+    said = []
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, tmp_path / "out", callbacks=[Stop(3)])
+    losses = tmp_path / "out" / "losses.csv"
+    content = bytearray(losses.read_bytes())
+    at = content.index(b"\n1,") + 4  # a digit of the first step's loss
+    content[at : at + 1] = b"8" if content[at : at + 1] == b"9" else b"9"
+    losses.write_bytes(content)
+    train(settings, tmp_path / "out", say=said.append)
+    named = [line for line in said if "losses.csv is not as it was written" in line]
+    assert named == [
+        f"{losses} is not as it was written until step 2. No number hangs on "
+        "it; do not draw it."
+    ]
+    # Of a finished training too.
+    said.clear()
+    train(settings, tmp_path / "out", say=said.append)
+    assert said == []  # what it went on with is what its last checkpoint was saved with
+    losses.write_bytes(losses.read_bytes()[:-3] + b"7" + losses.read_bytes()[-2:])
+    train(settings, tmp_path / "out", say=said.append)
+    assert [line.split(" is not")[0] for line in said] == [str(losses)]
+
+
+def test_a_damaged_state_of_a_finished_training_chooses_no_model(
+    classes, folder_of, tmp_path
+):
+    few = {"steps": 4, "checkpoint_every": 2, "validation_rows": 8, "reserve": 8}
+    settings = quick("predictor", folder_of("llama"), classes, **few)
+    whole = train(settings, tmp_path / "out")
+    expected = {key: t.clone() for key, t in weights(whole.folder).items()}
+    flip(whole.folder / "head.safetensors")
+    flip(whole.folder / "checkpoint-4" / "trainer_state.json")
+    said = []
+    again = train(settings, whole.folder, say=said.append)
+    assert any("trainer_state.json is not as it was written" in line for line in said)
+    assert all(torch.equal(weights(again.folder)[key], expected[key]) for key in expected)
+
+
 def test_a_folder_with_other_files_is_left_alone(classes, folder_of, tmp_path):
     model = folder_of("llama")
     with pytest.raises(InputError, match="out must be a new or empty folder"):

@@ -1,6 +1,7 @@
 """What the user points at: the right folder, the wrong one, a file, a split."""
 
 import json
+import re
 
 import pytest
 
@@ -17,18 +18,25 @@ SCIENCE = {
 
 
 def refused(name, match, **arguments):
-    with pytest.raises(InputError, match=match) as caught:
+    """Whether it is refused in one line that says what ``match`` has."""
+    with pytest.raises(InputError) as caught:
         load_task(name, **arguments)
-    assert "\n" not in str(caught.value)
+    said = str(caught.value)
+    assert "\n" not in said
+    return re.search(match, said)
 
 
 def test_wrong_places(tmp_path):
-    refused("sick", "must exist; there is no", data_folder=tmp_path / "nowhere")
-    refused("sick", "SICK_test_annotated.txt .4,927 rows.; .*nothing", data_folder=tmp_path)
+    assert refused("sick", "must exist; there is no", data_folder=tmp_path / "nowhere")
+    assert refused(
+        "sick", "SICK_test_annotated.txt .4,927 rows.; .*nothing", data_folder=tmp_path
+    )
     (tmp_path / "notes.txt").write_text("x", "utf-8")
-    refused("sick", "none of the task's files, but notes.txt", data_folder=tmp_path)
-    refused("sick", "official name, one of SICK_", data_folder=tmp_path / "notes.txt")
-    refused("hutto_nyt", "has no reader of original files", data_folder=tmp_path)
+    assert refused("sick", "none of the task's files, but notes.txt", data_folder=tmp_path)
+    assert refused(
+        "sick", "official name, one of SICK_", data_folder=tmp_path / "notes.txt"
+    )
+    assert refused("hutto_nyt", "has no reader of original files", data_folder=tmp_path)
 
 
 def test_splits(tmp_path):
@@ -39,18 +47,20 @@ def test_splits(tmp_path):
     assert load_task("sick", data_folder=path).split == "train"
     assert load_task("sick", data_folder=path, split="train", rows=1).split == "train"
     assert splits_there(TASKS["sick"].original, tmp_path) == ["train"]
-    refused("sick", "'test' .*holds only train", data_folder=tmp_path, split="test")
-    refused(
+    assert refused("sick", "'test' .*holds only train", data_folder=tmp_path, split="test")
+    assert refused(
         "sick", "train, validation, test; got 'dev'", data_folder=path.parent, split="dev"
     )
-    refused("sick", "that of the file, 'train'.*'test'", data_folder=path, split="test")
-    refused(
+    assert refused(
+        "sick", "that of the file, 'train'.*'test'", data_folder=path, split="test"
+    )
+    assert refused(
         "boolq",
         "load_splits.* cuts a validation",
         data_folder=path.parent,
         split="validation",
     )
-    refused("sst2", "one of train, validation, test; got 'dev'", split="dev")
+    assert refused("sst2", "one of train, validation, test; got 'dev'", split="dev")
 
 
 def test_another_tasks_folder_with_the_same_file_names(tmp_path):
@@ -59,8 +69,10 @@ def test_another_tasks_folder_with_the_same_file_names(tmp_path):
     (folder / "test.json").write_text(json.dumps([SCIENCE]), "utf-8")
     assert len(load_task("arc_easy", data_folder=folder)) == 1
     assert len(load_task("arc_easy", data_folder=tmp_path)) == 1
-    refused("arc_challenge", "the folder of task 'arc_easy'", data_folder=folder)
-    refused("obqa", "the folder of task 'arc_easy'", data_folder=folder / "test.json")
+    assert refused("arc_challenge", "the folder of task 'arc_easy'", data_folder=folder)
+    assert refused(
+        "obqa", "the folder of task 'arc_easy'", data_folder=folder / "test.json"
+    )
     # A name of one's own says nothing; the count does.
     mine = folder.rename(tmp_path / "mine")
     assert load_task("obqa", data_folder=mine).notes[0] == "1 rows, where 500 are published"
@@ -90,18 +102,20 @@ def test_packed_files_are_found(tmp_path):
 )
 def test_wrong_files(tmp_path, content, match):
     (tmp_path / "SICK_train.txt").write_text(content, "utf-8")
-    refused("sick", match, data_folder=tmp_path)
+    assert refused("sick", match, data_folder=tmp_path)
 
 
 def test_a_file_that_is_not_utf8(tmp_path):
     (tmp_path / "SICK_train.txt").write_bytes(SICK.encode() + b"3\t\xe9\tb\t2\n")
-    refused("sick", "must be UTF-8", data_folder=tmp_path)
+    assert refused("sick", "must be UTF-8", data_folder=tmp_path)
 
 
 def test_without_files_it_says_what_is_needed(monkeypatch):
     monkeypatch.setattr("mi_probe.tasks.load.has_datasets", lambda: False)
-    refused(
+    assert refused(
         "wassa", "'test' of task 'wassa' needs its data, none is embedded.*--data-folder"
     )
-    refused("stsb", "--data-folder PATH, or run `pip install datasets` to read mteb/")
-    refused("sst2", "'train' .*only 'test' of it is embedded", split="train")
+    assert refused(
+        "stsb", "--data-folder PATH, or run `pip install datasets` to read mteb/"
+    )
+    assert refused("sst2", "'train' .*only 'test' of it is embedded", split="train")

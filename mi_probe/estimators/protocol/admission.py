@@ -139,6 +139,8 @@ def split_rows(
         raise InputError(
             f"n_folds must lie in {fewest_folds} ... {units // 2} for {units} {what}: "
             f"{nested * (fewest_folds > 2)}got {n_folds}."
+            + f" Take more rows, or name finer groups: at least {2 * n_folds}."
+            * (units < 2 * n_folds)
         )
     split = draw_split(target, n_folds, seed, group, fold=fold, kept=kept)
     if groups is None:
@@ -163,8 +165,8 @@ def _group_of(groups: Any, n: int) -> Int[np.ndarray, " n"] | None:
     codes = codes_of(values)
     if not codes.any():
         raise InputError(
-            f"groups must be several, which are held out in turn; all {n} rows are of "
-            f"'{values[0]}'."
+            f"groups must be several, which are held out in turn; all {n} rows are of one, "
+            f"'{values[0]}'. Name finer groups, or take texts that are not all alike."
         )
     return codes if int(codes.max()) + 1 < n else None
 
