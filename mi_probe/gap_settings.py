@@ -6,7 +6,7 @@ import numpy as np
 
 from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.gap_pieces import Asked
-from mi_probe.analysis.given import CHECKPOINT, OF_TEXTS, SITE, check_given, column_of
+from mi_probe.analysis.given import BY_NAME, CHECKPOINT, SITE, check_given, column_of
 from mi_probe.analysis.measuring import check_task
 from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
@@ -33,7 +33,7 @@ class Settings(SeveralSets):
     )
     given: str | list[str] | None = about(
         "what Z is compared with instead of its poolings: a column of the data, "
-        f"{', '.join(OF_TEXTS)}, {SITE}NAME (another site's mean) or {CHECKPOINT}PATH "
+        f"{', '.join(BY_NAME)}, {SITE}NAME (another site's mean) or {CHECKPOINT}PATH "
         "(another model's last site, mean); several as words,length"
     )
     estimator: str = about("one that reads all tokens, such as auto or mine", "auto")
@@ -108,6 +108,10 @@ class Settings(SeveralSets):
             sigmas=(0.0, *sorted(sigmas)) if self.noise_ladder else (0.0,),
             capacity=self.capacity_ladder,
         )
+
+    def asks_answers(self) -> bool:
+        """Whether the model's own label probabilities are given."""
+        return self.given is not None and "answer" in listed(self.given, "given")
 
     def kept_columns(self) -> tuple[str, ...]:
         """Those that are given."""
