@@ -224,7 +224,10 @@ def test_scores_have_gaps_too(model, data, out):
             "capacity-ladder takes classes",
         ),
         (["--given", "answer"], "given 'answer' needs a model .* no head"),
-        (["--given", "answer", "--label-column", "score"], "its labels are scores"),
+        (
+            ["--given", "answer", "--label-column", "score", "--estimator", "auto"],
+            "its labels are scores",
+        ),
         (["--given", "label"], "given must not be the label-column, Y itself"),
         (["--given", "colour"], "given must be a column of mine.csv.* got 'colour'"),
         (["--given", "site:block.9"], "got block.9"),
