@@ -7,6 +7,7 @@ import numpy as np
 from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.gap_pieces import Asked
 from mi_probe.analysis.given import BY_NAME, CHECKPOINT, SITE, check_given, column_of
+from mi_probe.analysis.learned_pooling import LEARNED, check_pooling
 from mi_probe.analysis.measuring import check_task
 from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
@@ -27,8 +28,8 @@ class Settings(SeveralSets):
         "default the deepest alone"
     )
     pooling: str | list[str] = about(
-        f"what Z is compared with, of {','.join(POOLINGS)}, or a concatenation as "
-        "mean+last",
+        f"what Z is compared with, of {','.join((*POOLINGS, *LEARNED))}, or a "
+        "concatenation as mean+last; a third of the rows teaches what is learned",
         "mean,last",
     )
     given: str | list[str] | None = about(
@@ -77,11 +78,7 @@ class Settings(SeveralSets):
             )
         poolings = listed(self.pooling, "pooling")
         for pooling in poolings:
-            if not set(pooling.split("+")) <= set(POOLINGS):
-                raise InputError(
-                    f"pooling must be of {', '.join(POOLINGS)}, or several joined by '+'; "
-                    f"got '{pooling}'."
-                )
+            check_pooling(pooling)
         readers = [name for name, e in ESTIMATORS.items() if e.nature.sequences]
         if self.estimator not in readers:
             raise InputError(

@@ -253,6 +253,7 @@ def _gap_row(gap: Gap, asked: Asked, common: dict[str, Any]) -> GapRow:
         p_value=gap.p_value,
         p_holm=gap.p_holm,
         smallest_shown=gap.smallest_shown,
+        learned_on=gap.learned_on,
         n_draws=asked.n_draws,
         reading=gap.reading,
         status=str(row["status"]),
