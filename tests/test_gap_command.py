@@ -143,6 +143,18 @@ def test_the_model_s_own_answers_are_given(tmp_path, data, out, capsys, monkeypa
     assert len(given) == 1
 
 
+def test_a_learned_pooling_is_one_of_those_asked_for(model, data, out, capsys):
+    assert run(model, data, out, "--pooling", "attention,last") == 0
+    table = pd.read_csv(out / "gaps.csv")
+    assert table.pooling.tolist() == ["attention", "last"]
+    assert table.given.tolist() == ["Z_attention", "Z_last"]
+    assert table.n.tolist() == [120, 120]
+    assert table.learned_on.tolist() == [40, 0]
+    assert "Z_attention was learned from 40 other rows" in capsys.readouterr().out
+    # Corrected together, though of different rows.
+    assert table.p_holm.min() == pytest.approx(2 * table.p_value.min())
+
+
 def test_ladders_have_their_tables(model, data, out, capsys):
     options = ["--noise-ladder", "--sigmas", "0.5", "--capacity-ladder"]
     assert run(model, data, out, *options, "--pooling", "mean", "--sites", "1") == 0

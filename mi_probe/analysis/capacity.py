@@ -75,7 +75,8 @@ def capacity_ladder(
     Args:
         z: the states of all tokens.
         y: classes.
-        pooling: a name, or names joined by ``+``.
+        pooling: a name, or names joined by ``+``; what is learned (``attention``) is taught
+            by a third of the rows, and all rungs are of the others.
         groups: which rows depend on one another; see `Estimator.estimate`.
         seed: of the folds and the critics.
         rungs: estimators in the order of their capacity; with the same number of folds.

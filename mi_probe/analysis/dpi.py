@@ -131,10 +131,7 @@ def dpi_gap(
     plain = {name: one for name, one in named.items() if name not in learned}
     found: dict[str, Gap] = {}
     if plain:
-        views = {
-            name: pooled_views(z, one) if isinstance(one, str) else _pooled_by(one, z, name)
-            for name, one in plain.items()
-        }
+        views = {name: _pooled_by(one, z, name) for name, one in plain.items()}
         found |= _gaps(z, y, target, views, chosen, groups, _parts(z, views), **told)
     if learned:
         assert isinstance(z, HiddenStates)
@@ -176,7 +173,7 @@ def _gaps(
     found = {}
     for name, x in views.items():
         # A concatenation's critic is stacked with its parts'.
-        inside = [alone[part] for part in name.split("+") if part in parts]
+        inside = [alone[p] for p in name.split("+") if "+" in name and p in parts]
         found[name] = nested_gap(
             Sides(pooled=[alone[name], *inside], full=[full], c=x, features=features),
             target,
@@ -235,20 +232,22 @@ def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) 
             check_pooling(each)
 
 
-def _named(pooling: Poolings) -> dict[str, str | View]:
+def _named(pooling: Any) -> dict[str, str | View]:
     if isinstance(pooling, Mapping):
         return dict(pooling)
     alone = isinstance(pooling, str) or callable(pooling)
-    listed: list[Any] = [pooling] if alone else list(pooling)
     return {
         one if isinstance(one, str) else getattr(one, "__name__", "function"): one
-        for one in listed
+        for one in ([pooling] if alone else pooling)
     }
 
 
 def _pooled_by(
-    view: View, z: HiddenStates | Vectors, name: str
+    view: str | View, z: HiddenStates | Vectors, name: str
 ) -> Float[np.ndarray, "n d"]:
+    if isinstance(view, str):
+        assert isinstance(z, HiddenStates)
+        return pooled_views(z, view)
     x = as_columns(view(z))
     if x.ndim != 2 or len(x) != len(z):
         raise InputError(
