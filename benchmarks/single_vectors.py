@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from mi_probe.analysis import dpi_gap
-from mi_probe.estimators import ESTIMATORS
+from mi_probe.estimators.auto import Auto
 from mi_probe.synthetic import needle, order
 from mi_probe.synthetic.known import Known
 
-AUTO = replace(ESTIMATORS["auto"], extrapolate=False)
+AUTO = Auto(extrapolate=False)
 POOLINGS = ("mean", "last", "attention", "attention4")
 
 
@@ -42,7 +42,7 @@ FAMILIES: dict[str, Callable[..., Known]] = {
 
 def main() -> None:
     """Run and write."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--draws", type=int, default=2)
     parser.add_argument("--rows", type=int, default=600)
     parser.add_argument("--only", nargs="+", choices=FAMILIES)

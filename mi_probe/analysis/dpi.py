@@ -235,10 +235,10 @@ def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) 
 def _named(pooling: Any) -> dict[str, str | View]:
     if isinstance(pooling, Mapping):
         return dict(pooling)
-    alone = isinstance(pooling, str) or callable(pooling)
+    listed = list(pooling) if isinstance(pooling, Sequence) else [pooling]
     return {
         one if isinstance(one, str) else getattr(one, "__name__", "function"): one
-        for one in ([pooling] if alone else pooling)
+        for one in ([pooling] if isinstance(pooling, str) else listed)
     }
 
 

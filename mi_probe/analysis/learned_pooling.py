@@ -5,11 +5,12 @@ the mean with these weights; several heads stand side by side:
 
 .. math::
     Z_p = \sum_i a_i z_i, \qquad
-    a_i = \mathrm{softmax}_i(q \cdot \tilde z_i + r \cdot \mathrm{place}_i)
+    a_i = \mathrm{softmax}_i(s(\tilde z_i, \mathrm{place}_i))
 
-with z~ the standardised token. q and r are trained with a small reader of Z_p behind them
-to tell Y, start near 0 (the plain mean), and stop when rows that are only watched are told
-no better: from few rows the mean is what is left.
+with z~ the standardised token and s a linear map plus a hidden layer. s is trained with a
+small reader of Z_p behind it to tell Y, starts near 0 (the plain mean), and stops when rows
+that are only watched are told no better: from few rows the mean is what is left. Not to be
+trusted as *the* best single vector: what it keeps is at least what one vector may keep.
 
 Weights that have seen a row's Y would make Z_p of that row tell Y. So a third of the rows,
 whole groups of them, teach the pooling, and *only the other two thirds are measured*: there
@@ -54,8 +55,8 @@ _PART = 3
 """One in so many rows teaches the poolings."""
 _WATCHED = 0.25
 """Share of them that stop the training."""
-_HIDDEN = 32
-"""Units of the reader behind a pooling."""
+_SCORING, _READING = 16, 32
+"""Units of what scores the tokens, and of the reader behind a pooling."""
 _SPREAD = 0.1
 """Of the first scores of the tokens, so that heads differ."""
 _STARTS = 3
@@ -242,10 +243,12 @@ class _Reader(nn.Module):
         d = len(centre)
         read = d + _where(torch.ones(1, 1, dtype=torch.bool)).shape[2]
         self.query = nn.Linear(read, heads, bias=False)
+        self.inside, self.outside = nn.Linear(read, _SCORING), nn.Linear(_SCORING, heads)
         nn.init.normal_(self.query.weight, std=_SPREAD / math.sqrt(read))
+        nn.init.normal_(self.outside.weight, std=_SPREAD / math.sqrt(_SCORING))
         self.linear = zeroed(nn.Linear(heads * d, width))
-        self.hidden = nn.Linear(heads * d, _HIDDEN)
-        self.head = nn.Linear(_HIDDEN, width)
+        self.hidden = nn.Linear(heads * d, _READING)
+        self.head = nn.Linear(_READING, width)
 
     def pooled(self, x: HiddenStates) -> Float[Tensor, "b _hd"]:
         """Z_p, in the units of the states."""
@@ -262,7 +265,8 @@ class _Reader(nn.Module):
         # Padding may hold anything, and 0 times NaN is NaN.
         values = x.values.cpu().float().masked_fill(~mask[..., None], 0.0)
         z = (values - self.centre) / self.scale * mask[..., None]
-        scores = self.query(torch.cat([z, _where(mask)], dim=2))
+        read = torch.cat([z, _where(mask)], dim=2)
+        scores = self.query(read) + self.outside(nn.functional.gelu(self.inside(read)))
         weights = scores.masked_fill(~mask[..., None], -torch.inf).softmax(1)
         return torch.einsum("bth,btd->bhd", weights, z)
 
