@@ -167,7 +167,7 @@ def test_no_test_is_said(late):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pooling": "middle"}, "made of mean, last, first, max.* got 'middle'"),
+        ({"pooling": "middle"}, "must be of mean, last, first, max.* got 'middle'"),
         ({"pooling": []}, "at least one Z_p; got none"),
         ({"estimator": "guess"}, "estimator must be one of .* got 'guess'"),
         ({"n_draws": -1}, "n_draws must be 0 or more; got -1"),

@@ -37,6 +37,18 @@ def test_attention_keeps_a_needle_that_the_mean_loses():
     assert "learned from" not in gaps["mean"].verdict
 
 
+def test_a_concatenation_is_of_the_same_rows_and_holds_its_parts():
+    known = order(240, t=6, d=4, vary=False, seed=0)
+    told = {"estimator": CLOSED, "n_draws": 0, "seed": 0}
+    names = ["last+attention", "mean", "attention"]
+    gaps = dpi_gap(known.x, known.y, pooling=names, **told)
+    assert [gap.pooling for gap in gaps] == names
+    assert [gap.learned_on for gap in gaps] == [80, 0, 80]
+    both, alone = gaps["last+attention"], gaps["attention"]
+    assert both.pooled.nats > alone.pooled.nats - 0.03
+    assert alone.nats == dpi_gap(known.x, known.y, pooling="attention", **told).nats
+
+
 def test_weights_tell_an_order_by_where_tokens_stand():
     known = order(600, t=8, d=4, vary=False, seed=0)
     part = taught(known.x, as_target(known.y), ["attention"], groups=None, seed=0)
