@@ -150,10 +150,10 @@ def _gaps(
     z: HiddenStates | Vectors,
     y: Target,
     target: Classes | Scores | TokenSequences,
-    views: Mapping[str, Float[np.ndarray, "n d"]],
+    views: Mapping[str, Float[np.ndarray, "n _d"]],
     estimator: Estimator,
     groups: Groups | None,
-    parts: Mapping[str, Float[np.ndarray, "n d"]],
+    parts: Mapping[str, Float[np.ndarray, "n _d"]],
     *,
     n_draws: int,
     seed: int,
@@ -195,7 +195,7 @@ def _part_names(names: Iterable[str]) -> list[str]:
 
 def _parts(
     z: HiddenStates | Vectors, names: Iterable[str]
-) -> dict[str, Float[np.ndarray, "n d"]]:
+) -> dict[str, Float[np.ndarray, "n _d"]]:
     if not isinstance(z, HiddenStates):
         return {}
     return {part: pooled_views(z, part) for part in _part_names(names)}
