@@ -63,7 +63,7 @@ def test_a_gap_without_interval_or_value_is_said_so():
     rows.loc[1, "gap_nats"] = math.nan
     with style():
         words = texts(gap_figure(in_unit(rows)))
-    assert "no interval" in words
+    assert "no gap shown: 0 in interval, or none" in words
     assert "no value" in words
     assert "95 %" not in words
 
