@@ -7,10 +7,10 @@ Under H_0 the real Y is one more draw from the posterior given C, so its statist
 likely to have any rank as a drawn one's, whatever the statistic is. Here it is made of what
 can be fitted again to every draw, since label-free features of Z are made and factorised
 once: how much of the residual :math:`Y - E_q[Y|C]` a ridge regression on each block of
-features fits, and how much the best single feature does, as shares of it. Neither the posterior q nor the
-critic of Z is fitted again. Each statistic's cube root, which is about normal, is
-standardised over all B + 1 label sets, and their largest counts: all label sets are treated
-alike.
+features fits, and how much the best single feature does, as shares of it. Neither the
+posterior q nor the critic of Z is fitted again. Each statistic's cube root, which is about
+normal, is standardised over all B + 1 label sets, and their largest counts: all label sets
+are treated alike.
 
 q is an estimate. Its error would be taken for information in Z wherever features of Z also
 tell C; so features and residuals are first regressed on C and on random features of it,
@@ -37,7 +37,7 @@ from jaxtyping import Float
 
 from mi_probe.analysis.redrawn_labels import Labels
 from mi_probe.analysis.regressions import GivenC, scaled, spectrum
-from mi_probe.analysis.sequence_features import PLACE
+from mi_probe.analysis.sequence_features import merged
 
 _RIDGES = (0.03, 0.3, 3.0)
 """Of the refits, in units of the features' mean eigenvalue."""
@@ -152,9 +152,9 @@ class _Fits:
     def __init__(self, features: Mapping[str, Float[np.ndarray, "n _f"]]) -> None:
         self._features = dict(features)
         self._factors = {name: spectrum(block) for name, block in features.items()}
-        places = [block for name, block in features.items() if name.startswith(PLACE)]
-        if len(places) > 1:
-            self._factors["all places"] = spectrum(np.concatenate(places, axis=1))
+        for kind, block in merged(features).items():
+            if kind not in features:
+                self._factors[kind] = spectrum(block)
 
     def direction(self, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
         """A column, or a random combination of columns, of one block; of spread 1."""

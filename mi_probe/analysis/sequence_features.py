@@ -12,6 +12,7 @@ References:
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -29,14 +30,15 @@ _RANDOM = 128
 """Random features of a kind."""
 _PLACES = 12
 """Parts that sequences are cut into, at most; single tokens where they are no longer."""
-PLACE = "place"
-"""What the blocks of places are called, with their number behind."""
+_MOMENTS = ("mean", "slope", "wave", "first", "last", "largest", "smallest", "length")
 
 
 def sequence_features(
     z: HiddenStates, *, seed: int = 0
 ) -> dict[str, Float[np.ndarray, "n f"]]:
     """Blocks of features of each sequence, by name; masked positions are never read.
+
+    Blocks of one kind begin with its name and a colon (`merged`).
 
     Not to be trusted to hold all that Z does: what lies outside the leading 128
     principal directions of the tokens is not read.
@@ -52,6 +54,16 @@ def sequence_features(
     blocks = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     blocks["ends"] = random_features(blocks.pop("summary"), 2 * _RANDOM, generator)
     return {name: block.double().numpy() for name, block in blocks.items()}
+
+
+def merged(
+    blocks: Mapping[str, Float[np.ndarray, "n _f"]],
+) -> dict[str, Float[np.ndarray, "n _f"]]:
+    """All blocks of a kind as one, by the kind."""
+    kinds: dict[str, list[np.ndarray]] = {}
+    for name, block in blocks.items():
+        kinds.setdefault(name.split(": ")[0], []).append(block)
+    return {kind: np.concatenate(parts, axis=1) for kind, parts in kinds.items()}
 
 
 def vector_features(
@@ -141,6 +153,7 @@ class _RandomWeights:
         wave = mean(u * torch.cos(2 * math.pi * place))
         length = lengths[:, None].float()
         linear = [mean(u), slope, wave, first, last, most(u), -most(-u), length]
+        moments = dict(zip(_MOMENTS, linear, strict=True))
 
         x = u[..., : self._narrow]
         neighbour = _next_token(x, mask)
@@ -164,11 +177,11 @@ class _RandomWeights:
         narrow = slice(None, max(1, self._narrow // 3))
         summary = [v[:, narrow] for v in (first, last, mean(u), slope)]
         return {
-            "linear": torch.cat(linear, 1),
+            **{f"linear: {name}": part for name, part in moments.items()},
             "tokens": torch.cat(token, 1),
             "recurrent": torch.cat(recurrent, 1),
             "summary": torch.cat(summary, 1),
-            **{f"{PLACE} {b}": part for b, part in enumerate(places)},
+            **{f"places: {b}": part for b, part in enumerate(places)},
         }
 
     def _places(
