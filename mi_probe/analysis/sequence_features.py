@@ -46,13 +46,15 @@ def sequence_features(
     generator = torch.Generator().manual_seed(seed)
     whiten = _Whitening(_sampled_tokens(z, generator))
     longest = int(z.mask.sum(1).max())
-    weights = _RandomWeights(whiten.rank, longest, generator)
+    weights = _RandomWeights(whiten, longest, generator)
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(z), _CHUNK):
         part = z[start : start + _CHUNK]
         parts.append(weights(whiten(part.values, part.mask), part.mask.cpu()))
     blocks = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    blocks["ends"] = random_features(blocks.pop("summary"), 2 * _RANDOM, generator)
+    ends = blocks.pop("summary")
+    blocks["ends: linear"] = ends
+    blocks["ends: random"] = random_features(ends, 2 * _RANDOM, generator)
     return {name: block.double().numpy() for name, block in blocks.items()}
 
 
@@ -102,9 +104,10 @@ class _Whitening:
         kept = values > 1e-6 * values[0].clamp(min=1e-30)
         kept[0] = True
         directions = vectors[:, kept] / values[kept].clamp(min=1e-12).sqrt()
-        if kept.all() and len(values) == len(scale) <= _NARROW:
-            # Few columns stay near themselves: what one of them tells is not spread.
-            directions = directions @ vectors.T
+        # Few columns are turned back near themselves where places are read: what one of
+        # them tells is then not spread over all.
+        few = kept.all() and len(values) == len(scale) <= _NARROW
+        self.back = (vectors.T if few else torch.eye(int(kept.sum()))).float()
         self._centre = centre.float()
         self._map = (directions / scale[:, None]).float()
         self.rank = int(kept.sum())
@@ -121,9 +124,11 @@ class _Whitening:
 class _RandomWeights:
     """The random maps, drawn once, and what they read of a chunk of sequences."""
 
-    def __init__(self, rank: int, longest: int, generator: torch.Generator) -> None:
-        self._longest = longest
-        narrow = min(rank, _NARROW)
+    def __init__(
+        self, whiten: _Whitening, longest: int, generator: torch.Generator
+    ) -> None:
+        narrow = min(whiten.rank, _NARROW)
+        self._longest, self._back = longest, whiten.back[:narrow]
         self._narrow = narrow
         self._one = _sphere(narrow, _RANDOM // 2, generator)
         self._two = _sphere(2 * narrow, _RANDOM // 2, generator)
@@ -173,7 +178,7 @@ class _RandomWeights:
             total = total + moved * real
         recurrent = [state, total / lengths[:, None]]
 
-        places = self._places(x, mask, (place + 0.5)[..., 0])
+        places = self._places(x @ self._back, mask, (place + 0.5)[..., 0])
         narrow = slice(None, max(1, self._narrow // 3))
         summary = [v[:, narrow] for v in (first, last, mean(u), slope)]
         return {
