@@ -144,7 +144,9 @@ def _nested_classes(
 def _nestable(estimates: Sequence[Estimate]) -> bool:
     first = estimates[0].fold
     return first is not None and all(
-        one.log_posterior is not None and np.array_equal(one.fold, first)
+        one.log_posterior is not None
+        and one.fold is not None
+        and np.array_equal(one.fold, first)
         for one in estimates
     )
 

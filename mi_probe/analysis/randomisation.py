@@ -30,7 +30,7 @@ References:
     Bootstrap-based improvements for inference with clustered errors (Cameron et al., 2008)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,7 @@ def randomisation_test(
     names, *tables = fits.statistics(_flat(residuals, given))
     scales = [_Scale(table) for table in tables]
 
-    def standard(tables: list[np.ndarray]) -> np.ndarray:
+    def standard(tables: Sequence[np.ndarray]) -> np.ndarray:
         """The smaller of both, so that neither kind of posterior makes a finding."""
         pairs = zip(scales, tables, strict=True)
         return np.minimum.reduce([scale(table) for scale, table in pairs])
