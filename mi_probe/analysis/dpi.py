@@ -206,7 +206,8 @@ def _views(
         named = dict(pooling)
     else:
         several = isinstance(pooling, Sequence) and not isinstance(pooling, str)
-        named = {_name_of(one): one for one in (pooling if several else [pooling])}
+        asked: list[Any] = list(pooling) if several else [pooling]  # pyright: ignore[reportArgumentType]
+        named = {_name_of(one): one for one in asked}
     found = {}
     for name, one in named.items():
         if isinstance(one, str):
