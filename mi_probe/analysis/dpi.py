@@ -205,21 +205,24 @@ def _views(
     if isinstance(pooling, Mapping):
         named = dict(pooling)
     else:
-        alone = isinstance(pooling, str) or callable(pooling)
-        listed = [pooling] if alone else list(pooling)
-        named = {
-            one if isinstance(one, str) else getattr(one, "__name__", "function"): one
-            for one in listed
-        }
-    return {
-        name: pooled_views(z, one) if isinstance(one, str) else _pooled_by(one, z, name)
-        for name, one in named.items()
-    }
+        several = isinstance(pooling, Sequence) and not isinstance(pooling, str)
+        asked: list[Any] = list(pooling) if several else [pooling]  # pyright: ignore[reportArgumentType]
+        named = {_name_of(one): one for one in asked}
+    found = {}
+    for name, one in named.items():
+        if isinstance(one, str):
+            assert isinstance(z, HiddenStates)
+            found[name] = pooled_views(z, one)
+        else:
+            found[name] = _pooled_by(one, z, name)
+    return found
 
 
-def _pooled_by(
-    view: View, z: HiddenStates | Vectors, name: str
-) -> Float[np.ndarray, "n d"]:
+def _name_of(view: Any) -> str:
+    return view if isinstance(view, str) else getattr(view, "__name__", "function")
+
+
+def _pooled_by(view: Any, z: HiddenStates | Vectors, name: str) -> Float[np.ndarray, "n d"]:
     x = as_columns(view(z))
     if x.ndim != 2 or len(x) != len(z):
         raise InputError(
