@@ -266,6 +266,6 @@ def forest_notes(points: pd.DataFrame, what: str, over: str, p: str = "$p$") -> 
         tested = points.loc[held].apply(_p_of, axis=1).notna()
         words = f"{p} > {LEVEL:g}" if tested.any() else ""
         if not tested.all():
-            words += ", or " * tested.any() + "0 in interval, or none"
+            words += ", or " * bool(tested.any()) + "0 in interval, or none"
         notes.append((hollow, f"no {what} shown: {words}"))
     return notes
