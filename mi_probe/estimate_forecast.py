@@ -122,7 +122,8 @@ def print_rows_needed(task: Task, shape: tuple[int, ...]) -> None:
         most=min(_MOST_GAP if gap else _MOST_PLANTED, max(FEWEST, 4 * len(task))),
         draws=3,
     )
-    where = f"{shape[0]} tokens of {shape[1]}" if gap else f"{shape[0]}"
+    *tokens, width = shape
+    where = f"{tokens[0]} tokens of {width}" if tokens else f"{width}"
     print(f"  rows, by planting in {where} columns: {found.sentence}; here {len(task):,}")
 
 
