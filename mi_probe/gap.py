@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from mi_probe.analysis.cells import Subject
 from mi_probe.analysis.conditional_information import Given
 from mi_probe.analysis.gap_pieces import Asked, Piece, measure_piece, pieces
-from mi_probe.analysis.given import CHECKPOINT, SITE, given_text
+from mi_probe.analysis.given import CHECKPOINT, SITE
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import (
     format_gaps,
@@ -28,11 +28,11 @@ from mi_probe.analysis.printed import (
 )
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.verdict import read_together
-from mi_probe.capture import Activations, load_activations
+from mi_probe.capture import load_activations
 from mi_probe.capture.forecast import forecast
 from mi_probe.command_line import parse_settings, run_command, say
-from mi_probe.errors import InputError
 from mi_probe.estimate_forecast import print_gap_forecast
+from mi_probe.gap_given import Other, known_of, what_defines
 from mi_probe.gap_results import GapResults
 from mi_probe.gap_settings import PROGRAM, Settings
 from mi_probe.results import Results
@@ -111,7 +111,8 @@ class Run:
         dry = self.settings.dry_run
         for given in self.asked.given:
             if not dry and given.startswith(CHECKPOINT) and given not in self.others:
-                self.others[given] = self._other(given)
+                told = self.settings, self.task, self.results
+                self.others[given] = Other.of(given, *told)
         model = open_measurable(self.settings, name, self.task, write=not dry)
         task, subject = model.task, model.subject
         self.settings.check(task)
@@ -130,10 +131,12 @@ class Run:
             for part in parts:
                 if part.missing:
                     part.capture.extract(model, self.settings.batch_size)
+            left = [p.poolings[0] for part in parts for p in part.missing if p.given]
+            known = known_of(left, model, self.others)
             del model  # measuring needs its memory more
             for part in parts:
                 if part.missing:
-                    self._fill(part, task, subject)
+                    self._fill(part, task, subject, known)
         todo = [piece.piece_id for part in parts for piece in part.todo]
         print(format_gaps(self.gaps.rows("gap", todo), self.gaps.rows("capacity", todo)))
         done = len(todo) - sum(len(part.missing) for part in parts)
@@ -186,8 +189,6 @@ class Run:
             folder=self.results.folder,
         )
         asked_here = self._enough_draws(len(wanted))
-        for name, other in self.others.items():
-            other.check(name, model.task)
         todo = pieces(
             capture.fingerprint,
             model.task,
@@ -195,7 +196,7 @@ class Run:
             subject=model.subject,
             sites=[site for site in capture.sites if site in wanted],
             token_set=token_set,
-            others={name: other.fingerprint for name, other in self.others.items()},
+            given=what_defines(self.asked.given, model, self.others),
         )
         missing = [piece for piece in todo if piece.piece_id not in self.gaps]
         return Part(capture, asked_here, beside, todo, missing)
@@ -207,9 +208,11 @@ class Run:
         tests = sites * max(len(self.asked.poolings), len(self.asked.given))
         return replace(self.asked, n_draws=max(self.asked.n_draws, 40 * tests - 1))
 
-    def _fill(self, part: Part, task: Task, subject: Subject) -> None:
+    def _fill(
+        self, part: Part, task: Task, subject: Subject, known: Mapping[str, Given]
+    ) -> None:
         states = load_activations(part.capture.store)
-        given = self._given(part, task, states)
+        sites = {name: states.pooled(site, "mean") for name, site in part.beside.items()}
         held, z = "", None
         with tqdm(total=len(part.missing), unit="gap", disable=None) as bar:
             for piece in part.missing:
@@ -222,7 +225,7 @@ class Run:
                     subject=subject,
                     token_set=part.capture.token_set,
                     config_sha=self.record.config_sha,
-                    given=given,
+                    given={**known, **sites},
                 )
                 self.gaps.add(piece.piece_id, piece.kind, piece.key, rows)
                 bar.update()
@@ -230,57 +233,6 @@ class Run:
             self.stores.append(part.capture.store)
         else:
             part.capture.forget()
-
-    def _given(self, part: Part, task: Task, states: Activations) -> dict[str, Given]:
-        """What is given beside poolings, as vectors of the rows."""
-        found: dict[str, Given] = {}
-        for name in self.asked.given:
-            if name in self.others:
-                found[name] = self.others[name].states
-            elif name.startswith(SITE):
-                found[name] = states.pooled(part.beside[name], "mean")
-            else:
-                lengths = None
-                if name == "length":
-                    lengths = states.hidden(part.capture.sites[-1]).mask.sum(1).tolist()
-                found[name] = given_text(name, task, lengths)
-        return found
-
-    def _other(self, given: str) -> "Other":
-        """The mean of the last site's states of another checkpoint."""
-        model = open_measurable(self.settings, given.removeprefix(CHECKPOINT), self.task)
-        capture = Capture.of(
-            *(model, "prompt"),
-            sites=[model.backbone.sites[-1].name],
-            views=["mean"],
-            folder=self.results.folder,
-        )
-        with alone_with([capture.store], say):
-            capture.extract(model, self.settings.batch_size)
-            pooled = load_activations(capture.store).pooled(capture.sites[0], "mean")
-        return Other(pooled, capture.fingerprint, model.task)
-
-
-@dataclass(frozen=True, eq=False)
-class Other:
-    """States of another checkpoint, of the same rows."""
-
-    states: torch.Tensor
-    fingerprint: Mapping[str, object]
-    task: Task
-
-    def check(self, name: str, task: Task) -> None:
-        """Refuse other rows.
-
-        Raises:
-            InputError: if the rows are not the task's.
-        """
-        if self.task.sha256() != task.sha256():
-            raise InputError(
-                f"given '{name}' must be of the same rows as what is measured; it is of "
-                f"{len(self.task)} rows of '{self.task.name}', they of {len(task)} of "
-                f"'{task.name}'."
-            )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -23,7 +23,7 @@ from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.locks import locked
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,8 @@ class GapRow(Compared):
     """The same, corrected for the sites and poolings measured together."""
     smallest_shown: float | None
     """Gap in nats that these rows would show in 80 % of draws; empty where not known."""
+    learned_on: int
+    """Rows of ``n`` that taught a learned pooling, and are not measured; else 0."""
     n_draws: int
     reading: str
     status: str

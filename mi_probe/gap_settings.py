@@ -6,7 +6,8 @@ import numpy as np
 
 from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.gap_pieces import Asked
-from mi_probe.analysis.given import CHECKPOINT, OF_TEXTS, SITE, check_given, column_of
+from mi_probe.analysis.given import BY_NAME, CHECKPOINT, SITE, check_given, column_of
+from mi_probe.analysis.learned_pooling import LEARNED, check_pooling
 from mi_probe.analysis.measuring import check_task
 from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
@@ -27,13 +28,13 @@ class Settings(SeveralSets):
         "default the deepest alone"
     )
     pooling: str | list[str] = about(
-        f"what Z is compared with, of {','.join(POOLINGS)}, or a concatenation as "
-        "mean+last",
+        f"what Z is compared with, of {','.join((*POOLINGS, *LEARNED))}, or a "
+        "concatenation as mean+last; a third of the rows teaches what is learned",
         "mean,last",
     )
     given: str | list[str] | None = about(
         "what Z is compared with instead of its poolings: a column of the data, "
-        f"{', '.join(OF_TEXTS)}, {SITE}NAME (another site's mean) or {CHECKPOINT}PATH "
+        f"{', '.join(BY_NAME)}, {SITE}NAME (another site's mean) or {CHECKPOINT}PATH "
         "(another model's last site, mean); several as words,length"
     )
     estimator: str = about("one that reads all tokens, such as auto or mine", "auto")
@@ -77,11 +78,7 @@ class Settings(SeveralSets):
             )
         poolings = listed(self.pooling, "pooling")
         for pooling in poolings:
-            if not set(pooling.split("+")) <= set(POOLINGS):
-                raise InputError(
-                    f"pooling must be of {', '.join(POOLINGS)}, or several joined by '+'; "
-                    f"got '{pooling}'."
-                )
+            check_pooling(pooling)
         readers = [name for name, e in ESTIMATORS.items() if e.nature.sequences]
         if self.estimator not in readers:
             raise InputError(
@@ -108,6 +105,10 @@ class Settings(SeveralSets):
             sigmas=(0.0, *sorted(sigmas)) if self.noise_ladder else (0.0,),
             capacity=self.capacity_ladder,
         )
+
+    def asks_answers(self) -> bool:
+        """Whether the model's own label probabilities are given."""
+        return self.given is not None and "answer" in listed(self.given, "given")
 
     def kept_columns(self) -> tuple[str, ...]:
         """Those that are given."""

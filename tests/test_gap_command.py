@@ -10,14 +10,17 @@ from tiny import save_tiny
 
 from mi_probe.analysis import dpi_gap
 from mi_probe.analysis.capacity import RUNGS
+from mi_probe.backbones import load_backbone
 from mi_probe.capture import load_activations
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.gap import main
 from mi_probe.gap_results import SCHEMA_VERSION, GapResults
+from mi_probe.predgen.label_probabilities import answer_log_probabilities
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
 from mi_probe.results import Results
+from mi_probe.tasks import read_file
 
 # Closed forms alone: quick, and no rung less than another.
 CLOSED = replace(RUNGS["linear on views"], name="closed")
@@ -112,6 +115,46 @@ def test_something_else_than_poolings_is_given(model, data, out, capsys):
     assert "1 of 1 were finished before." in capsys.readouterr().out
 
 
+def test_the_model_s_own_answers_are_given(tmp_path, data, out, capsys, monkeypatch):
+    from mi_probe.analysis import conditional, gap_pieces
+
+    model = str(save_tiny(tmp_path / "llama", "llama", head="CausalLM"))
+    given = []
+
+    def noted(z, y, c, **settings):
+        given.append(c)
+        return conditional(z, y, c, **settings)
+
+    monkeypatch.setattr(gap_pieces, "conditional", noted)
+    assert run(model, data, out, "--given", "answer", "--sites", "1") == 0
+    (row,) = pd.read_csv(out / "gaps.csv").to_dict("records")
+    assert (row["pooling"], row["given"], row["n"]) == ("answer", "answer", 120)
+    assert "I(Y;Z|answer)" in capsys.readouterr().out
+    task = read_file(data, label_column="label")
+    said = answer_log_probabilities(load_backbone(model, lm_head=True), task)
+    assert given[0] == pytest.approx(said, abs=1e-5)
+    (piece,) = (out / "gaps").iterdir()
+    assert json.loads(piece.read_text())["key"]["given"][1]["texts"] == [
+        [" first"],
+        [" not"],
+    ]
+    assert run(model, data, out, "--given", "answer", "--sites", "1") == 0
+    assert "1 of 1 were finished before." in capsys.readouterr().out
+    assert len(given) == 1
+
+
+def test_a_learned_pooling_is_one_of_those_asked_for(model, data, out, capsys):
+    assert run(model, data, out, "--pooling", "attention,last") == 0
+    table = pd.read_csv(out / "gaps.csv")
+    assert table.pooling.tolist() == ["attention", "last"]
+    assert table.given.tolist() == ["Z_attention", "Z_last"]
+    assert table.n.tolist() == [120, 120]
+    assert table.learned_on.tolist() == [40, 0]
+    assert "Z_attention was learned from 40 other rows" in capsys.readouterr().out
+    # Corrected together, though of different rows.
+    assert table.p_holm.min() == pytest.approx(2 * table.p_value.min())
+
+
 def test_ladders_have_their_tables(model, data, out, capsys):
     options = ["--noise-ladder", "--sigmas", "0.5", "--capacity-ladder"]
     assert run(model, data, out, *options, "--pooling", "mean", "--sites", "1") == 0
@@ -192,7 +235,11 @@ def test_scores_have_gaps_too(model, data, out):
             ["--capacity-ladder", "--label-column", "score", "--estimator", "mine"],
             "capacity-ladder takes classes",
         ),
-        (["--given", "answer"], "given must not be 'answer': no label probabilities"),
+        (["--given", "answer"], "given 'answer' needs a model .* no head"),
+        (
+            ["--given", "answer", "--label-column", "score", "--estimator", "auto"],
+            "its labels are scores",
+        ),
         (["--given", "label"], "given must not be the label-column, Y itself"),
         (["--given", "colour"], "given must be a column of mine.csv.* got 'colour'"),
         (["--given", "site:block.9"], "got block.9"),

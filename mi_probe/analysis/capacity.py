@@ -19,6 +19,7 @@ from jaxtyping import Float
 
 from mi_probe.analysis.gap_inputs import pooled_views
 from mi_probe.analysis.ladder import Ladder
+from mi_probe.analysis.learned_pooling import check_pooling, is_learned, taught
 from mi_probe.analysis.nested_gap import Sides, nested_gap, paired_mean
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.errors import InputError
@@ -74,7 +75,8 @@ def capacity_ladder(
     Args:
         z: the states of all tokens.
         y: classes.
-        pooling: a name, or names joined by ``+``.
+        pooling: a name, or names joined by ``+``; what is learned (``attention``) is taught
+            by a third of the rows, and all rungs are of the others.
         groups: which rows depend on one another; see `Estimator.estimate`.
         seed: of the folds and the critics.
         rungs: estimators in the order of their capacity; with the same number of folds.
@@ -100,7 +102,14 @@ def capacity_ladder(
         )
     if not rungs:
         raise InputError("rungs must hold at least one estimator; got none.")
-    x = pooled_views(z, pooling)
+    check_pooling(pooling)
+    if is_learned(pooling):
+        part = taught(z, target, [pooling], groups=groups, seed=seed)
+        z, y, groups, x = part.z, part.y, part.groups, part.view(pooling)
+        target = as_target(y)
+        assert isinstance(target, Classes)
+    else:
+        x = pooled_views(z, pooling)
     own = []
     for one in rungs.values():
         own.append(one.estimate(z, y, groups=groups, seed=seed))

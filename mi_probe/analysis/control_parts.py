@@ -19,10 +19,8 @@ from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import InMemory
 from mi_probe.analysis.words_control import words_estimator
 from mi_probe.backbones import Backbone, random_twin
-from mi_probe.capture.sequences import Sequences, as_sequences
 from mi_probe.contents import digest
 from mi_probe.estimators import Estimator
-from mi_probe.hidden import Role
 from mi_probe.tasks import Task
 
 TEXT = "text"
@@ -91,7 +89,7 @@ def text_controls(
         by = {name: words_estimator(one) for name, one in estimators.items()}
         add("words", TEXT, "words", {}, by, lambda: texts)
     if "length" in controls:
-        tokens = _tokens_read(model)
+        tokens = model.prompt_lengths()
         lengths = length_features(task.prompts, tokens)
         more = {"tokens": digest(tokens)}
         add("length", TEXT, "length", more, dict(estimators), lambda: lengths)
@@ -149,10 +147,14 @@ def not_made(model: Measurable, controls: Sequence[str]) -> list[str]:
     """A note for each control that is asked for and cannot be made of this model."""
     if "answer" not in controls or model.own is not None:
         return []
-    why = "its labels are scores"
-    if model.task.label_names is not None:
-        why = "it was given no head that says any (an encoder, or a bare backbone)"
-    return [f"no control 'answer': {why}"]
+    return [f"no control 'answer': {why_no_answer(model)}"]
+
+
+def why_no_answer(model: Measurable) -> str:
+    """Why a model without `Measurable.own` has none."""
+    if model.task.label_names is None:
+        return "its labels are scores"
+    return "it was given no head that says any (an encoder, or a bare backbone)"
 
 
 def _twin(
@@ -162,13 +164,3 @@ def _twin(
     left = replace(model.subject, control="random_weights")
     task, sources, limit = model.task, dict(model.sources), model.max_tokens
     return lambda: Measurable(make(seed), task, left, sources, limit)
-
-
-def _tokens_read(model: Measurable) -> list[int]:
-    """How many tokens of each prompt the model reads."""
-    source = next(iter(model.sources.values()))
-    if not isinstance(source, Sequences):
-        source = as_sequences(model.backbone, source, max_tokens=model.max_tokens)
-    if source.roles is None:
-        return [*map(len, source.input_ids)]
-    return [sum(role == Role.PROMPT for role in row) for row in source.roles]

@@ -7,7 +7,8 @@ Z_p does not is tested by conditional randomisation, which rests on neither crit
 capacity.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias, overload
 
 import numpy as np
@@ -25,13 +26,15 @@ from mi_probe.analysis.gap_inputs import (
     features_of,
     pooled_views,
 )
+from mi_probe.analysis.learned_pooling import LEARNED, check_pooling, is_learned, taught
 from mi_probe.analysis.nested_gap import Sides, nested_gap
 from mi_probe.analysis.noise import with_noise
 from mi_probe.errors import InputError
-from mi_probe.estimators import Estimate, Estimator
+from mi_probe.estimators import Estimator
 from mi_probe.estimators.protocol.admission import check_seed
 from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Target
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target
+from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 
@@ -84,9 +87,11 @@ def dpi_gap(
     Args:
         z: the states of all tokens.
         y: classes, real numbers, or token sequences.
-        pooling: a name (``mean``, ``last``, ``first``, ``max``), names joined by ``+`` for
-            their concatenation, or a function from z to vectors (n, d), each of z's row
-            alone; or several of these, or functions by name.
+        pooling: a name (``mean``, ``last``, ``first``, ``max``, or learned: ``attention``,
+            a weighted mean, ``attention4``, four of them side by side), names joined by
+            ``+`` for their concatenation, or a function from z to vectors (n, d), each of
+            z's row alone; or several of these, or functions by name. A third of the rows
+            teaches what is learned, and its gap is measured on the other rows alone.
         estimator: a name of `ESTIMATORS`, or one of your own.
         groups: which rows depend on one another; see `Estimator.estimate`. The folds, the
             errors and the test are then of whole groups.
@@ -120,17 +125,57 @@ def dpi_gap(
     check_draws(target, n_draws)
     if sigma:
         z = with_noise(z, sigma, seed=seed)
-    views = _views(z, pooling)
-    full = chosen.estimate(z, y, groups=groups, seed=seed)
+    named = _named(pooling)
+    learned = [n for n, one in named.items() if isinstance(one, str) and is_learned(one)]
+    told: dict[str, Any] = {"n_draws": n_draws, "seed": seed, "sigma": sigma}
+    plain = {name: one for name, one in named.items() if name not in learned}
+    found: dict[str, Gap] = {}
+    if plain:
+        views = {name: _pooled_by(one, z, name) for name, one in plain.items()}
+        found |= _gaps(z, y, target, views, chosen, groups, _parts(z, views), **told)
+    if learned:
+        assert isinstance(z, HiddenStates)
+        part = taught(z, target, learned, groups=groups, seed=seed)
+        views = {name: part.view(name) for name in learned}
+        inside = {name: part.view(name) for name in _part_names(views)}
+        y, target = as_classes(part.y, chosen)
+        gaps = _gaps(part.z, y, target, views, chosen, part.groups, inside, **told)
+        found |= {n: replace(gap, learned_on=part.learned_on) for n, gap in gaps.items()}
+    several = isinstance(pooling, Mapping | Sequence) and not isinstance(pooling, str)
+    in_order = tuple(found[name] for name in named)
+    return Gaps(in_order) if several else in_order[0]
+
+
+def _gaps(
+    z: HiddenStates | Vectors,
+    y: Target,
+    target: Classes | Scores | TokenSequences,
+    views: Mapping[str, Float[np.ndarray, "n d"]],
+    estimator: Estimator,
+    groups: Groups | None,
+    parts: Mapping[str, Float[np.ndarray, "n d"]],
+    *,
+    n_draws: int,
+    seed: int,
+    sigma: float,
+) -> dict[str, Gap]:
+    """The gap to each view of the same rows; ``parts`` are those of concatenations."""
+    full = estimator.estimate(z, y, groups=groups, seed=seed)
     assert full.split is not None
     if groups is None:
         # Copies are told from Z, and so fall into the same folds of every Z_p.
         groups = full.split.group
-    pooled = _pooled_estimates(z, y, views, chosen, groups, seed)
+    alone = {
+        name: estimator.estimate(x, y, groups=groups, seed=seed)
+        for name, x in {**parts, **views}.items()
+    }
     features = features_of(z, seed)
-    gaps = [
-        nested_gap(
-            Sides(pooled=pooled[name], full=[full], c=x, features=features),
+    found = {}
+    for name, x in views.items():
+        # A concatenation's critic is stacked with its parts'.
+        inside = [alone[p] for p in name.split("+") if "+" in name and p in parts]
+        found[name] = nested_gap(
+            Sides(pooled=[alone[name], *inside], full=[full], c=x, features=features),
             target,
             name=name,
             given=f"Z_{name}",
@@ -138,36 +183,22 @@ def dpi_gap(
             seed=seed,
             sigma=sigma,
         )
-        for name, x in views.items()
-    ]
-    several = isinstance(pooling, Mapping | Sequence) and not isinstance(pooling, str)
-    return Gaps(tuple(gaps)) if several else gaps[0]
+    return found
 
 
-def _pooled_estimates(
-    z: HiddenStates | Vectors,
-    y: Target,
-    views: Mapping[str, Float[np.ndarray, "n d"]],
-    estimator: Estimator,
-    groups: Groups | None,
-    seed: int,
-) -> dict[str, list[Estimate]]:
-    """I(Y;Z_p) of each view; a concatenation's critic is stacked with its parts'."""
-    given: dict[str, Any] = {"groups": groups, "seed": seed}
-    alone = {name: estimator.estimate(x, y, **given) for name, x in views.items()}
-    pooled = {}
-    for name, estimate in alone.items():
-        parts = name.split("+")
-        inside: list[Estimate] = []
-        if isinstance(z, HiddenStates) and len(parts) > 1 and set(parts) <= set(POOLINGS):
-            inside = [
-                alone[part]
-                if part in alone
-                else estimator.estimate(pooled_views(z, part), y, **given)
-                for part in parts
-            ]
-        pooled[name] = [estimate, *inside]
-    return pooled
+def _part_names(names: Iterable[str]) -> list[str]:
+    """The parts of concatenations by name."""
+    parts = [name.split("+") for name in names if "+" in name]
+    known = {*POOLINGS, *LEARNED}
+    return list(dict.fromkeys(p for one in parts if set(one) <= known for p in one))
+
+
+def _parts(
+    z: HiddenStates | Vectors, names: Iterable[str]
+) -> dict[str, Float[np.ndarray, "n d"]]:
+    if not isinstance(z, HiddenStates):
+        return {}
+    return {part: pooled_views(z, part) for part in _part_names(names)}
 
 
 def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) -> None:
@@ -189,40 +220,34 @@ def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) 
         if not (callable(each) or isinstance(each, str)):
             raise InputError(
                 "pooling must be a name, a function of Z, a list of these, or functions by "
-                f"name; got {each!r}. Names: {', '.join(POOLINGS)}, and these joined by "
-                "'+'."
+                f"name; got {each!r}. Names: {', '.join((*POOLINGS, *LEARNED))}, and these "
+                "joined by '+'."
             )
         if isinstance(each, str) and not isinstance(z, HiddenStates):
             raise InputError(
                 "z must be HiddenStates for a pooling by name; got an array. Wrap it in "
                 "HiddenStates(values, mask), or pass a function of z."
             )
+        if isinstance(each, str):
+            check_pooling(each)
 
 
-def _views(
-    z: HiddenStates | Vectors, pooling: Poolings
-) -> dict[str, Float[np.ndarray, "n d"]]:
+def _named(pooling: Any) -> dict[str, str | View]:
     if isinstance(pooling, Mapping):
-        named = dict(pooling)
-    else:
-        several = isinstance(pooling, Sequence) and not isinstance(pooling, str)
-        asked: list[Any] = list(pooling) if several else [pooling]  # pyright: ignore[reportArgumentType]
-        named = {_name_of(one): one for one in asked}
-    found = {}
-    for name, one in named.items():
-        if isinstance(one, str):
-            assert isinstance(z, HiddenStates)
-            found[name] = pooled_views(z, one)
-        else:
-            found[name] = _pooled_by(one, z, name)
-    return found
+        return dict(pooling)
+    alone = isinstance(pooling, str) or callable(pooling)
+    return {
+        one if isinstance(one, str) else getattr(one, "__name__", "function"): one
+        for one in ([pooling] if alone else pooling)
+    }
 
 
-def _name_of(view: Any) -> str:
-    return view if isinstance(view, str) else getattr(view, "__name__", "function")
-
-
-def _pooled_by(view: Any, z: HiddenStates | Vectors, name: str) -> Float[np.ndarray, "n d"]:
+def _pooled_by(
+    view: str | View, z: HiddenStates | Vectors, name: str
+) -> Float[np.ndarray, "n d"]:
+    if isinstance(view, str):
+        assert isinstance(z, HiddenStates)
+        return pooled_views(z, view)
     x = as_columns(view(z))
     if x.ndim != 2 or len(x) != len(z):
         raise InputError(

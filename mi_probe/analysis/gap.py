@@ -43,6 +43,8 @@ class Gap:
     """The conditional randomisation test; None where it was not run."""
     sigma: float = 0.0
     """Of the noise added before pooling, in units of the states' root mean square."""
+    learned_on: int = 0
+    """Rows that taught a learned pooling, none of which are measured; 0 for another."""
     p_holm: float | None = None
     """The p-value corrected for the gaps that were measured with it; None for one alone."""
 
@@ -90,6 +92,7 @@ class Gap:
             entropy_y=self.full.entropy_y,
             sigma=self.sigma,
             flagged=tuple(sorted(flagged)),
+            learned_on=self.learned_on,
         )
 
     def table(self) -> pd.DataFrame:
@@ -151,6 +154,7 @@ def _row(gap: Gap) -> dict[str, object]:
         "p_value": _number(gap.p_value),
         "p_holm": _number(gap.p_value if gap.p_holm is None else gap.p_holm),
         "smallest_shown": _number(gap.smallest_shown),
+        "learned_on": gap.learned_on,
         "H_Y": np.nan if gap.full.entropy_y is None else gap.full.entropy_y,
         "status": gap.full.status if gap.full.status != "ok" else gap.pooled.status,
         "reading": gap.reading,
@@ -165,8 +169,8 @@ def _html(table: pd.DataFrame, verdicts: tuple[str, ...]) -> str:
     interval = [
         f"[{low:.3f}, {high:.3f}]" for low, high in table[["low", "high"]].to_numpy()
     ]
-    hidden = [c for c in ("sigma", "reading", "stderr", "low", "high") if c in table]
-    shown = table.drop(columns=hidden)
+    hidden = ["sigma", "reading", "stderr", "low", "high", "learned_on"]
+    shown = table.drop(columns=[name for name in hidden if name in table])
     shown.insert(list(shown.columns).index("gap") + 1, "95 % interval", interval)
     units = {c: f"{c} (nats)" for c in ("full", "pooled", "gap")}
     shown = shown.rename(columns={**units, "H_Y": "H(Y) (nats)"})

@@ -73,7 +73,7 @@ def pieces(
     subject: Subject,
     sites: Sequence[str],
     token_set: str = "prompt",
-    others: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+    given: Mapping[str, object] = MappingProxyType({}),
 ) -> list[Piece]:
     """All pieces, known before anything is captured; one site's after another's.
 
@@ -84,7 +84,7 @@ def pieces(
         subject: whose states they are.
         sites: where.
         token_set: what the positions hold.
-        others: the fingerprints of other states that are given, by name.
+        given: what defines each that is given beside the rows themselves, by name.
     """
     common = {
         "schema_version": SCHEMA_VERSION,
@@ -100,12 +100,12 @@ def pieces(
         _piece(common, site, seed, kind, poolings, sigma, own)
         for site in sites
         for seed in asked.seeds
-        for kind, poolings, sigma, own in _of_a_site(asked, task, others)
+        for kind, poolings, sigma, own in _of_a_site(asked, task, given)
     ]
 
 
 def _of_a_site(
-    asked: Asked, task: Task, others: Mapping[str, Mapping[str, object]]
+    asked: Asked, task: Task, given: Mapping[str, object]
 ) -> list[tuple[str, tuple[str, ...], float, dict[str, Any]]]:
     """Kind, poolings and sigma of each piece, and what else defines it."""
     test = {
@@ -119,9 +119,7 @@ def _of_a_site(
         if asked.poolings
     ]
     for name in asked.given:
-        known: object = task.columns.get(name)
-        if name in others:
-            known = of_states(others[name])
+        known = given.get(name, task.columns.get(name))
         gaps.append(("gap", (name,), 0.0, {"given": [name, known], **test}))
     if not asked.capacity:
         return gaps
@@ -255,6 +253,7 @@ def _gap_row(gap: Gap, asked: Asked, common: dict[str, Any]) -> GapRow:
         p_value=gap.p_value,
         p_holm=gap.p_holm,
         smallest_shown=gap.smallest_shown,
+        learned_on=gap.learned_on,
         n_draws=asked.n_draws,
         reading=gap.reading,
         status=str(row["status"]),

@@ -3,6 +3,7 @@
 COLUMN           a column of the task's table: text is kinds, one column each; numbers
 words            TF-IDF of the prompts, in its leading directions; no label is used
 length           tokens and characters of the prompts
+answer           the model's own log probability of each label
 site:NAME        the mean of another site's states, of the same model
 checkpoint:PATH  the mean of the last site's states of another model, of the same rows
 """
@@ -11,84 +12,82 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
+from mi_probe.analysis.control_parts import why_no_answer
+from mi_probe.analysis.controls import length_features, words_features
+from mi_probe.analysis.measurables import Measurable
 from mi_probe.errors import InputError
-from mi_probe.tasks import Task
 
 SITE, CHECKPOINT = "site:", "checkpoint:"
-OF_TEXTS = ("words", "length")
+BY_NAME = ("words", "length", "answer")
+"""What can be given of any task, whatever columns it has."""
 _MOST_KINDS = 256
-_WORDS = 50
-"""Leading directions of TF-IDF at most, a tenth of the rows at most."""
+_WORDS, _ROWS_A_WORD = 50, 10
+"""Columns of the words at most, and rows that each needs: all else is regressed on them."""
+_LEAST = -30.0
+"""Log probability that stands for all below it, such as that of an option a row lacks."""
 
 
 def check_given(name: str) -> None:
     """Refuse what cannot be given, before anything is read.
 
     Raises:
-        InputError: for no name, or the model's own answers.
+        InputError: for no name.
     """
-    if name == "answer":
-        raise InputError(
-            "given must not be 'answer': no label probabilities of a model's own are kept "
-            "to compare with. Put them into columns of your file and name these."
-        )
     if not name or name in (SITE, CHECKPOINT):
         raise InputError(
-            f"given must be a column of the data, {', '.join(OF_TEXTS)}, {SITE}NAME or "
+            f"given must be a column of the data, {', '.join(BY_NAME)}, {SITE}NAME or "
             f"{CHECKPOINT}PATH; got '{name}'."
         )
 
 
 def column_of(name: str) -> str | None:
     """The column of the task's table that a name stands for; None for none."""
-    own = name in OF_TEXTS or name.startswith((SITE, CHECKPOINT))
+    own = name in BY_NAME or name.startswith((SITE, CHECKPOINT))
     return None if own else name
 
 
-def given_text(
-    name: str, task: Task, n_tokens: Sequence[int] | None = None
-) -> Float[np.ndarray, "n k"]:
-    """Words, length, or a column of the task's table, as vectors.
+def check_answers(model: Measurable) -> None:
+    """Refuse a model that says no label probabilities, where they are to be given.
+
+    Raises:
+        InputError: for an encoder, a bare backbone, or scores.
+    """
+    if model.own is None:
+        raise InputError(
+            "given 'answer' needs a model that says how likely each label is; "
+            f"'{model.backbone.name}' does not: {why_no_answer(model)}. Leave it out."
+        )
+
+
+def given_by(name: str, model: Measurable) -> Float[np.ndarray, "n k"]:
+    """Words, length, the model's answers, or a column of the task's table, as vectors.
 
     Args:
         name: what is given.
-        task: the rows.
-        n_tokens: of each prompt; without them length is that of characters.
+        model: what is measured, with its rows; ``answer`` asks it, which may take long.
 
     Raises:
-        InputError: for a column that the task has not, that has gaps or too many kinds.
+        InputError: for a column that the task has not, that has gaps or too many kinds;
+            as `check_answers`.
     """
+    task = model.task
     if name == "words":
-        return words_of(task.prompts)
+        width = min(_WORDS, max(1, len(task) // _ROWS_A_WORD))
+        return words_features(task.prompts, width=width)
     if name == "length":
-        characters = [len(prompt) for prompt in task.prompts]
-        counts = [characters] if n_tokens is None else [characters, list(n_tokens)]
-        return np.log1p(np.array(counts, dtype=float).T)
+        return np.log1p(length_features(task.prompts, model.prompt_lengths()))
+    if name == "answer":
+        check_answers(model)
+        assert model.own is not None
+        return np.maximum(model.own.log_probabilities(), _LEAST)
     if name not in task.columns:
         has = ", ".join(repr(one) for one in task.columns) or "none beside its prompts"
         raise InputError(
-            f"given must be {', '.join(OF_TEXTS)}, {SITE}NAME, {CHECKPOINT}PATH, or a "
+            f"given must be {', '.join(BY_NAME)}, {SITE}NAME, {CHECKPOINT}PATH, or a "
             f"column of task '{task.name}', which keeps {has}; got '{name}'."
         )
     return _numbers_or_kinds(name, task.columns[name])
-
-
-def words_of(texts: Sequence[str]) -> Float[np.ndarray, "n k"]:
-    """TF-IDF of words and pairs of words, in its leading directions; label-free."""
-    found = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    try:
-        weights = found.fit_transform(texts)
-    except ValueError as error:
-        raise InputError(
-            "given 'words' needs prompts that share words; no word is in two of them."
-        ) from error
-    most = min(_WORDS, max(1, len(texts) // 10), weights.shape[1] - 1)
-    if most < 1:
-        return np.asarray(weights.todense())
-    return TruncatedSVD(most, random_state=0).fit_transform(weights)
 
 
 def _numbers_or_kinds(name: str, values: Sequence[object]) -> Float[np.ndarray, "n k"]:

@@ -13,10 +13,10 @@ from typing import Any
 from mi_probe.analysis.cells import Subject, subject_of
 from mi_probe.backbones import Backbone, expand_checkpoints, load_backbone
 from mi_probe.capture import Sequences
+from mi_probe.capture.sequences import as_sequences
 from mi_probe.errors import InputError
-from mi_probe.predgen.checkpoints import (
-    is_checkpoint,
-)
+from mi_probe.hidden import Role
+from mi_probe.predgen.checkpoints import is_checkpoint
 from mi_probe.predgen.encoding import Rows, encode, end_token
 from mi_probe.predgen.inference import (
     TOKEN_SETS,
@@ -106,6 +106,15 @@ class Measurable:
                 "token set 'prompt'."
             )
         return there
+
+    def prompt_lengths(self) -> list[int]:
+        """How many tokens of each prompt the model reads."""
+        source = next(iter(self.sources.values()))
+        if not isinstance(source, Sequences):
+            source = as_sequences(self.backbone, source, max_tokens=self.max_tokens)
+        if source.roles is None:
+            return [*map(len, source.input_ids)]
+        return [sum(role == Role.PROMPT for role in row) for row in source.roles]
 
 
 def expand(name: str, *, series: bool = True) -> list[str]:

@@ -57,6 +57,7 @@ def gap_verdict(
     p_holm: float | None = None,
     smallest_shown: float | None = None,
     flagged: tuple[str, ...] = (),
+    learned_on: int = 0,
 ) -> str:
     """One paragraph: whether a gap is shown, how large, and on which reading it rests.
 
@@ -74,6 +75,7 @@ def gap_verdict(
         p_holm: the same p corrected for all gaps of the family, which then decides.
         smallest_shown: gap that these rows would show in 80 % of draws.
         flagged: statuses of the two estimates that are not ``ok``.
+        learned_on: rows that taught a learned pooling; 0 for another.
     """
     held_out = f"held out {amount_of(nats, ci)}{_share(nats, entropy_y)}"
     if flagged:
@@ -83,6 +85,12 @@ def gap_verdict(
             f"The paired difference is {amount_of(nats, ci)}{_share(nats, entropy_y)}."
         )
     shown = is_shown(ci[0], p_value, p_holm)
+    taught = ""
+    if learned_on:
+        taught = (
+            f" {given} was learned from {learned_on:,} other rows: another single vector "
+            "may keep more."
+        )
     if p_value is None:
         test = "the interval alone, as no conditional test was run"
     else:
@@ -95,9 +103,9 @@ def gap_verdict(
         if ci[0] <= 0:
             end = f"Its amount is not told from 0 by critics of these rows. {end}"
         least = f"I(Y;Z|{given}) is at least {amount_of(max(ci[0], 0.0))}"
-        return f"A gap is shown: {least}; {held_out}; {test}. {end}"
+        return f"A gap is shown: {least}; {held_out}; {test}. {end}{taught}"
     why = _why_not(ci, p_value, smallest_shown)
-    return f"No gap is shown: I(Y;Z|{given}), {held_out}; {test}. {why}"
+    return f"No gap is shown: I(Y;Z|{given}), {held_out}; {test}. {why}{taught}"
 
 
 def is_shown(low: float, p_value: float | None, p_holm: float | None = None) -> bool:
@@ -137,6 +145,7 @@ def read_together(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 sigma=row["sigma"],
                 smallest_shown=row["smallest_shown"],
                 flagged=() if row["status"] == "ok" else (row["status"],),
+                learned_on=row["learned_on"],
             )
     return found
 

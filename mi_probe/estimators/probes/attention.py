@@ -49,7 +49,7 @@ class Attention:
         loss = nn.CrossEntropyLoss(reduction="none")
         with weights_from(rng):
             log_prior = torch.as_tensor(rows.log_prior, dtype=torch.float32)
-            network = _Reader(*_moments(train), self.hidden, self.heads, log_prior)
+            network = _Reader(*token_moments(train), self.hidden, self.heads, log_prior)
             converged = fit_until_watched_rises(
                 network,
                 lambda batch: loss(network(train[batch]), y[batch]),
@@ -104,7 +104,7 @@ class _Reader(nn.Module):
         values = x.values[:, :longest].float().masked_fill(~mask[..., None], 0.0)
         z = (values - self.centre) / self.scale * mask[..., None]
         share = mask / mask.sum(1, keepdim=True)
-        h = nn.functional.gelu(self.project(torch.cat([z, _places(mask)], dim=2)))
+        h = nn.functional.gelu(self.project(torch.cat([z, places(mask)], dim=2)))
         h = h + self._attended(self.norm(h), mask)
         h = h + self.network(self.norm_after(h))
         weights = self.query(h).masked_fill(~mask[..., None], -torch.inf).softmax(1)
@@ -136,7 +136,7 @@ def as_sequences(x: np.ndarray | HiddenStates) -> HiddenStates:
     return HiddenStates(values, torch.ones(len(x), 1, dtype=torch.bool))
 
 
-def _places(mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b t f"]:
+def places(mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b t f"]:
     """Sines and cosines of each token's place, counted over real tokens only."""
     place = (mask.cumsum(1) - 1).clamp(min=0)[..., None].float()
     angles = place / 2.0 ** torch.arange(_FREQUENCIES, device=mask.device)
@@ -149,7 +149,7 @@ def _in_chunks(network: nn.Module, x: HiddenStates) -> Tensor:
     return torch.cat([network(x[start : start + _CHUNK]) for start in starts])
 
 
-def _moments(x: HiddenStates) -> tuple[Tensor, Tensor]:
+def token_moments(x: HiddenStates) -> tuple[Tensor, Tensor]:
     """Mean and scale of all real tokens, without a copy of them."""
     total, squares, count = torch.zeros(()), torch.zeros(()), 0
     for start in range(0, len(x), _CHUNK):

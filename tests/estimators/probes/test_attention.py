@@ -4,7 +4,7 @@ import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.probes.attention import _places
+from mi_probe.estimators.probes.attention import places
 from mi_probe.synthetic import needle, order
 
 ATTENTION = ESTIMATORS["attention"]
@@ -24,10 +24,10 @@ def test_a_needle_is_found():
     assert ATTENTION.estimate(known.x, known.y).nats > 1.25
 
 
-def test_places_are_counted_over_real_tokens():
+def testplaces_are_counted_over_real_tokens():
     left = torch.tensor([[False, False, True, True]])
     right = torch.tensor([[True, True, False, False]])
-    assert torch.equal(_places(left)[0, 2:], _places(right)[0, :2])
+    assert torch.equal(places(left)[0, 2:], places(right)[0, :2])
 
 
 def test_where_padding_stands_is_no_matter():
