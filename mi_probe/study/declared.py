@@ -228,7 +228,7 @@ def _rows(task: str, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 def _check_training(given: Mapping[str, Any], chain: str) -> None:
     # A whole number is a number.
-    told = {
+    told: dict[str, Any] = {
         name: float(value) if name in _FLOATS and type(value) is int else value
         for name, value in given.items()
     }
