@@ -86,7 +86,7 @@ class Real:
     def draw(
         self, among: "Sequence[Real] | None" = None
     ) -> tuple[np.ndarray | HiddenStates, np.ndarray]:
-        """X and Y; states of one model and task are captured at once, `REAL`'s or these."""
+        """X and Y; states of one model and task are captured together."""
         own = (self.model, self.task, self.rows)
         alike = [r for r in among or REAL if (r.model, r.task, r.rows) == own]
         file = f"{self.model}-{self.task}-{self.rows}".replace(":", "-")

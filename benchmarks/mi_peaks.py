@@ -128,7 +128,7 @@ def _line(name: str, values: object) -> None:
 
 def main() -> None:
     """Print the three tables."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=ROWS, help="of the language model")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

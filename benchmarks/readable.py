@@ -48,7 +48,7 @@ def planted(n: int, seed: int) -> tuple[HiddenStates, np.ndarray, np.ndarray]:
 
 def main() -> None:
     """Print the increments by token: the truth, and what is said at each number of rows."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[300, 600, 1200])
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

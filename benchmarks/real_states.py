@@ -83,14 +83,15 @@ def holm(p: np.ndarray) -> np.ndarray:
 def table(found: pd.DataFrame) -> str:
     """The page: means, one line a data set and size, and what they come to."""
     keys = ["kind", "data", "n", "other"]
-    lines = found.groupby(keys, sort=False, as_index=False).mean(numeric_only=True)
+    groups = found.groupby(keys, sort=False)
+    lines = pd.DataFrame(groups.mean(numeric_only=True)).reset_index()
     lines["p"] = norm.cdf(lines.difference / lines.stderr.clip(lower=1e-12))
     lines["holm"] = holm(lines.p.to_numpy())
     head = "data | n | other | `auto` | other | `auto` - other | error | p that it is below"
     page = [
         "# `auto` beside simpler estimators on states of language models",
-        f"Made with mi_probe {code_version()}. Nats; means over {found.seed.nunique()} "
-        "draws of rows; p by Holm's method.",
+        f"Made with mi_probe {code_version()}. Nats; means over up to "
+        f"{found.seed.nunique()} draws of rows; p by Holm's method.",
         "\n".join(
             f"- {kind}, against `{other}`: mean difference {part.difference.mean():+.4f}, "
             f"lowest {part.difference.min():+.4f}; of {len(part)} lines "

@@ -21,8 +21,8 @@ NEEDED = (
 def brief(results: pd.DataFrame) -> pd.DataFrame:
     """The same rows, to be looked at: names, value with interval, ceiling, null, status.
 
-    Controls, steps, seeds and sets of tokens have a column where there are several. In
-    nats. ``n → ∞`` is the extrapolated value, or after ``≥`` the lower end of its interval;
+    Controls, steps, seeds and token sets have a column where there are several. In nats.
+    ``n → ∞`` is the extrapolated value, or after ``≥`` the lower end of its interval;
     ``null, high`` the 95th percentile with Y permuted, where that is of the same estimate;
     ``p`` of its own or of a cheaper statistic. A cell without a value is empty.
 

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from tqdm.auto import tqdm
 
+from mi_probe.analysis.cells import Cell
 from mi_probe.analysis.control_parts import not_made
 from mi_probe.analysis.control_points import control_sentences
 from mi_probe.analysis.measurables import Measurable
@@ -134,7 +135,11 @@ class Run:
             for part in parts:
                 if part.missing and part.twin is None:
                     part.capture.extract(model, settings.batch_size)
-            read = [(part, part.made.read()) for part in texts if part.missing]
+            read = [
+                (part.wanted, part.finished, part.made.read())
+                for part in texts
+                if part.missing
+            ]
             whole = [*parts, *texts]
             shown = [(part.todo, part.order) for part in whole]
             done = sum(len(part.todo) - len(part.missing) for part in whole)
@@ -143,23 +148,36 @@ class Run:
             for part in parts[: len(states)]:
                 if part.missing:
                     self._estimate(part)
-            for part, made_of in read:
-                self._estimate_text(part, made_of, task)
+            for wanted, finished, values in read:
+                self._estimate_text(values, task, wanted, finished)
             for part in parts[len(states) :]:
                 if part.missing:
                     if part.twin is not None:
                         part.capture.extract(part.twin(), settings.batch_size)
                     self._estimate(part)
             self._let_go([part for part in parts if part.missing])
+        self._show(shown, len(states), done)
+
+    def _show(
+        self, shown: list[tuple[list[Cell], list[str]]], states: int, done: int
+    ) -> None:
+        """Print the rows of the states, then those of the controls, and what they say.
+
+        Args:
+            shown: cells of each part, with its sites in order; the states' come first.
+            states: parts of the states.
+            done: estimates that were finished before.
+        """
         table = self.results.table()
         rows = [in_network_order(table, *one) for one in shown]
-        print(format_table(pd.concat(rows[: len(states)], ignore_index=True)))
-        if len(rows) > len(states):
-            print(format_table(pd.concat(rows[len(states) :], ignore_index=True)))
-            for one in control_sentences(over_seeds(pd.concat(rows, ignore_index=True))):
-                print(one)
+        whole = pd.concat(rows, ignore_index=True)
+        print(format_table(pd.concat(rows[:states], ignore_index=True)))
+        if len(rows) > states:
+            print(format_table(pd.concat(rows[states:], ignore_index=True)))
+            for sentence in control_sentences(over_seeds(whole)):
+                print(sentence)
         if done:
-            print(f"{done} of {sum(map(len, rows))} were finished before.")
+            print(f"{done} of {len(whole)} were finished before.")
         print()
 
     def close(self) -> None:
@@ -184,19 +202,19 @@ class Run:
         missing = [cell for cell in part.missing if cell.row_id not in self.results]
         return replace(part, missing=missing)
 
-    def _estimate_text(self, part: TextPart, read: InMemory, task: Task) -> None:
-        done = {cell.row_id for cell in part.todo} - {c.row_id for c in part.missing}
-        sha = self.record.config_sha
+    def _estimate_text(
+        self, values: InMemory, task: Task, wanted: dict[str, Any], done: set[str]
+    ) -> None:
+        told = {**wanted, "done": done, "config_sha": self.record.config_sha}
         with limited_threads(self.workers.threads):
-            for found in measure(read, task, done=done, config_sha=sha, **part.wanted):
-                keep(self.results, found, task)
+            for measured in measure(values, task, **told):
+                keep(self.results, measured, task)
 
     def _estimate(self, part: Part) -> None:
         wanted, missing = dict(part.wanted), part.missing
         wanted["sites"] = list(dict.fromkeys(cell.site for cell in missing))
         wanted["histories"] = anchored(self.results, missing)
-        left = {cell.row_id for cell in missing}
-        wanted["done"] = {c.row_id for c in part.todo} - left
+        wanted["done"] = part.finished
         told = part.control or None
         with tqdm(total=len(missing), unit="estimate", desc=told, disable=None) as bar:
             for measured in self._estimates(part.capture.store, part.task, wanted):

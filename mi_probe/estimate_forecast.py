@@ -14,6 +14,7 @@ from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.timing import time_estimators
 from mi_probe.capture.sizes import free_bytes
 from mi_probe.estimate_settings import Choice, Settings
+from mi_probe.estimators import Estimator
 from mi_probe.tasks import Task
 
 _MOST_PLANTED, _MOST_GAP = 1600, 400
@@ -69,7 +70,13 @@ def print_forecast(
 
 
 def print_gap_forecast(
-    found: Mapping[str, Any], todo: int, finished: int, *, task: Task, out: str
+    found: Mapping[str, Any],
+    todo: int,
+    finished: int,
+    *,
+    task: Task,
+    out: str,
+    estimator: Estimator,
 ) -> None:
     """Say what a capture will take, and from how many rows on a gap would be seen.
 
@@ -79,13 +86,14 @@ def print_gap_forecast(
         finished: those of them that need not be made again.
         task: the rows.
         out: the results folder.
+        estimator: of the gaps.
     """
     _print_capture(found, out)
     print(f"  gaps and ladders: {todo}, of which {finished} are finished")
     tokens = max(2, round(found["tokens"] / max(found["rows"], 1)))
     width = max(shape[-1] for shape in found["shapes"].values())
     # A capture's longest row says little of what critics read: the mean length does.
-    print_rows_needed(task, (tokens, width))
+    print_rows_needed(task, (tokens, width), estimator)
 
 
 def _print_capture(found: Mapping[str, Any], out: str) -> None:
@@ -99,12 +107,15 @@ def _print_capture(found: Mapping[str, Any], out: str) -> None:
         print(f"    {name}: {' x '.join(map(str, shape))}")
 
 
-def print_rows_needed(task: Task, shape: tuple[int, ...]) -> None:
+def print_rows_needed(
+    task: Task, shape: tuple[int, ...], estimator: str | Estimator = "auto"
+) -> None:
     """Say from how many rows on a twentieth of H(Y) would be seen, of classes.
 
     Args:
         task: the rows; nothing is said where their labels are no classes.
         shape: (d,) for a value, (t, d) for a gap between the tokens and their mean.
+        estimator: that would see it.
     """
     if task.label_names is None:
         return
@@ -118,11 +129,13 @@ def print_rows_needed(task: Task, shape: tuple[int, ...]) -> None:
         nats,
         shape=shape,
         n_classes=len(shares),
+        estimator=estimator,
         gap=gap,
         most=min(_MOST_GAP if gap else _MOST_PLANTED, max(FEWEST, 4 * len(task))),
         draws=3,
     )
-    where = f"{shape[0]} tokens of {shape[1]}" if gap else f"{shape[0]}"
+    *tokens, width = shape
+    where = f"{tokens[0]} tokens of {width}" if tokens else f"{width}"
     print(f"  rows, by planting in {where} columns: {found.sentence}; here {len(task):,}")
 
 

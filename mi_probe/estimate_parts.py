@@ -37,6 +37,11 @@ class Part:
         return self.wanted["subject"].control
 
     @property
+    def finished(self) -> set[str]:
+        """Row ids that are not missing."""
+        return {cell.row_id for cell in self.todo} - {c.row_id for c in self.missing}
+
+    @property
     def order(self) -> list[str]:
         """Sites as the network has them."""
         return self.capture.sites
@@ -50,6 +55,11 @@ class TextPart:
     wanted: dict[str, Any]
     todo: list[Cell] = field(repr=False)
     missing: list[Cell] = field(repr=False)
+
+    @property
+    def finished(self) -> set[str]:
+        """Row ids that are not missing."""
+        return {cell.row_id for cell in self.todo} - {c.row_id for c in self.missing}
 
     @property
     def order(self) -> list[str]:

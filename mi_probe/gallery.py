@@ -25,7 +25,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe import gallery_tokens
-from mi_probe.analysis.control_points import controls_beside, states_of
+from mi_probe.analysis.control_points import states_of, with_controls
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.summaries import at_layer
 from mi_probe.analysis.training_runs import last_steps, with_runs
@@ -125,7 +125,7 @@ def _profiles(folders: ResultFolders, options: Options) -> Found:
     points = folders.points(options.unit)
     for (model, task), states in _groups(states_of(points), ["model_label", "task_label"]):
         if states["x"].nunique() > 1:
-            rows = pd.concat([states, controls_beside(states, points)], ignore_index=True)
+            rows = with_controls(states, points)
             yield f"profile-{task}-{model}", layer_profiles(rows), rows
 
 
@@ -134,11 +134,11 @@ def _bars(folders: ResultFolders, options: Options) -> Found:
     points = folders.points(options.unit)
     chosen = points if points.empty else last_steps(_runs_at_layer(points, options))
     for (model,), states in _groups(chosen, ["model_label"]):
-        rows = pd.concat([states, controls_beside(states, points)], ignore_index=True)
+        rows = with_controls(states, points)
         yield f"bars-{model}", bar_figure(rows, x="task"), rows
     for (task,), states in _groups(chosen, ["task_label"]):
         if states["model_label"].nunique() > 1:
-            rows = pd.concat([states, controls_beside(states, points)], ignore_index=True)
+            rows = with_controls(states, points)
             yield f"bars-models-{task}", bar_figure(rows, x="model"), rows
 
 
@@ -150,7 +150,7 @@ def _systems(folders: ResultFolders, options: Options) -> Found:
     chosen = last_steps(_runs_at_layer(points, options))
     tasks = chosen.loc[chosen["objective"] != "", "task_label"]
     states = chosen[chosen["task_label"].isin(tasks)]
-    rows = pd.concat([states, controls_beside(states, points)], ignore_index=True)
+    rows = with_controls(states, points)
     yield "systems", system_figure(rows), rows
 
 

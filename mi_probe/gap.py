@@ -162,8 +162,8 @@ class Run:
         source, size = model.sources[part.capture.token_set], self.settings.batch_size
         costs = forecast(model.backbone, source, batch_size=size, **part.capture.told)
         finished = len(part.todo) - len(part.missing)
-        out = self.settings.out
-        print_gap_forecast(costs, len(part.todo), finished, task=model.task, out=out)
+        told = {"out": self.settings.out, "estimator": self.asked.critic}
+        print_gap_forecast(costs, len(part.todo), finished, task=model.task, **told)
 
     def _left(self, part: Part) -> Part:
         """The part without what another process finished meanwhile."""

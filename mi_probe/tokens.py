@@ -11,7 +11,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from tqdm.auto import tqdm
 
@@ -28,13 +27,11 @@ from mi_probe.analysis.tokens.files import (
     stem_of,
     write_token_tables,
 )
-from mi_probe.analysis.tokens.measuring import measure_tokens
+from mi_probe.analysis.tokens.measuring import discrete_labels, measure_tokens
 from mi_probe.analysis.tokens.printed import format_tables
 from mi_probe.capture import Plan, extract, fingerprint_id, plan
 from mi_probe.command_line import parse_settings, run_command, say
 from mi_probe.contents import digest
-from mi_probe.errors import InputError
-from mi_probe.estimators.prefixes.token_information import token_classes
 from mi_probe.provenance import now
 from mi_probe.results import Results
 from mi_probe.run_settings import (
@@ -75,12 +72,7 @@ def tokens(settings: TokenSettings) -> None:
 
 def _check_classes(task: Task) -> None:
     check_task(task)
-    if task.label_names is None:
-        raise InputError(
-            f"task '{task.name}' must have classes for token-level information; its labels "
-            "are scores. Take another task, or cut them into classes in a file of your own."
-        )
-    token_classes(np.asarray(task.labels))
+    discrete_labels(task)
 
 
 class Run:

@@ -13,6 +13,7 @@ import torch
 from fakes import ANYTHING
 from tiny import save_tiny, tiny_adapted, tiny_model, tiny_tokenizer
 
+from mi_probe.analysis.comparisons import compare_results
 from mi_probe.analysis.measurables import How
 from mi_probe.analysis.trained_systems import CHOSE, open_trained
 from mi_probe.backbones import load_backbone
@@ -131,6 +132,9 @@ def test_a_training_is_measured_with_no_word_about_its_task(predgen, tmp_path, c
     assert set(table.model) == {str(predgen)}
     assert set(table.objective) == {"predgen"}
     assert set(table.token_set) == {"prompt", "generated", "all"}
+    assert table.training.notna().all()
+    assert table.training.nunique() == 1
+    assert set(table.training_seed) == {config["seed"]}
     assert set(table.n) == {24}
     assert set(table.split) == {"test"}
     assert set(table.metric) == {"accuracy"}
@@ -168,6 +172,10 @@ def test_systems_are_drawn_side_by_side(predgen, predictor, tmp_path, capsys):
     assert "Systems on reviews, prompt" in printed
     assert "the data processing inequality does not order" in printed
     assert len(pd.read_csv(drawn / "systems.csv")) == 2 + 2 + 1 + 1
+    compared = compare_results(out, between=["system"])
+    assert set(compared["over"]) == {"rows; one training of each"}
+    assert set(compared["n"]) == {24}
+    assert read_results(out).training.nunique() == 2
 
 
 def test_rows_that_chose_the_checkpoint_are_named_so(predictor):

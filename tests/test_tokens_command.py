@@ -8,11 +8,12 @@ import pytest
 from tiny import save_tiny, tiny_tokenizer
 
 from mi_probe.analysis.tokens.files import read_about, read_tables
-from mi_probe.analysis.tokens.measuring import TokenTables
+from mi_probe.analysis.tokens.measuring import TokenTables, discrete_labels
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import read_config
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
+from mi_probe.tasks import read_file
 from mi_probe.tokens import UNREAD, main
 
 FILLERS = ["a", "film", "the", "plot", "is", "really", "not", "at", "all", "and", "of"]
@@ -105,6 +106,13 @@ def test_mistakes_are_one_line(model, data, tmp_path, capsys, monkeypatch):
     assert "must have classes" in refused(
         capsys, *(model, "--data", _scores(tmp_path), *out)
     )
+    # Scores of few values are classes by their values.
+    few = tmp_path / "few.csv"
+    rows = {"text": [f"film {i}" for i in range(30)], "label": [1.5, 2.5, 3.5] * 10}
+    pd.DataFrame(rows).to_csv(few, index=False)
+    index, names = discrete_labels(read_file(few, label_kind="scores"))
+    assert index.tolist()[:3] == [0, 1, 2]
+    assert names == ["1.5", "2.5", "3.5"]
     # Before the model is read, so that nobody waits for it.
     monkeypatch.setattr("mi_probe.tokens.find_all", lambda *_: 1 / 0)
     assert "at least 10" in refused(capsys, *given, "--rows", "16")

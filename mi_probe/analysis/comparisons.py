@@ -156,11 +156,8 @@ def _sides(table: pd.DataFrame, stored: Stored, what: str) -> Iterator[Side]:
         points = last_steps(points.assign(task_label=points["task"]))
     # One training with several seeds is told by its hash; others are themselves.
     steps = points.groupby(["training", "training_seed"])["checkpoint_step"].nunique()
-    single = (
-        set()
-        if steps.empty
-        else set(steps.groupby("training").max()[lambda s: s == 1].index)
-    )
+    most = steps.groupby("training").max().to_dict()
+    single = {str(training) for training, count in most.items() if count == 1}
     points["trained"] = [
         _trained(row, single, apart=what == "seed") for row in points.to_dict("records")
     ]

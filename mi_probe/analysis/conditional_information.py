@@ -93,7 +93,9 @@ def conditional(
     joint = chosen.estimate(np.concatenate([beside, columns], axis=1), y, **arguments)
     assert joint.split is not None
     if groups is None:
-        arguments["groups"] = joint.split.group
+        # Equal rows of C alone are no copies.
+        group = joint.split.group
+        arguments["groups"] = np.arange(len(target)) if group is None else group
     pooled = [chosen.estimate(columns, y, **arguments)]
     if isinstance(c, HiddenStates):
         pooled.insert(0, chosen.estimate(c, y, **arguments))

@@ -80,6 +80,11 @@ def controls_beside(panel: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
     return found[same & by & (free | there)].reset_index(drop=True)
 
 
+def with_controls(panel: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
+    """The states of a panel, and after them `controls_beside` them."""
+    return pd.concat([panel, controls_beside(panel, points)], ignore_index=True)
+
+
 _ROWS = ("model_label", "task", "split", "n", "y_kind")
 _OF_TEXT = ("token_set", "gold_leak")
 """In which a control of the prompt's text differs from states of other tokens."""

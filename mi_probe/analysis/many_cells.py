@@ -295,7 +295,7 @@ def _best(
     return BestEstimate(
         nats=float(value),
         stderr=stderr,
-        ci=(float(value) - max(missing, 0.0) - reach, float(value) + reach),
+        ci=(float(value - max(missing, 0.0) - reach), float(value + reach)),
         chosen=tuple(chosen),
     )
 

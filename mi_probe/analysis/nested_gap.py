@@ -17,7 +17,7 @@ from mi_probe.analysis.redrawn_labels import (
     class_codes,
 )
 from mi_probe.analysis.regressions import GivenC, principal
-from mi_probe.analysis.sequence_features import PLACE
+from mi_probe.analysis.sequence_features import merged
 from mi_probe.estimators import ESTIMATORS, Estimate
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes, Scores
@@ -75,7 +75,7 @@ def nested_gap(
     if isinstance(target, Classes) and _nestable([*sides.full, *sides.pooled]):
         full, pooled = _nested_classes(sides, target, regression, beyond, split)
     elif isinstance(target, Scores) and beyond:
-        terms = score_terms(target, regression, _merged(beyond), first, pooled, split)
+        terms = score_terms(target, regression, merged(beyond), first, pooled, split)
         full = _with_terms(first, pooled.pointwise + terms, None)
     else:
         full = first
@@ -124,7 +124,7 @@ def _nested_classes(
         f"critic {number}": [fits.centred(offset, critic, given)]
         for number, critic in enumerate(critics)
     }
-    for name, block in _merged(beyond).items():
+    for name, block in merged(beyond).items():
         evidence[name] = fits.linear(offset, principal(block, _WIDEST), few=False)
     if beyond:
         every = np.concatenate(list(beyond.values()), axis=1)
@@ -141,19 +141,12 @@ def _nested_classes(
     )
 
 
-def _merged(
-    blocks: Mapping[str, Float[np.ndarray, "n _f"]],
-) -> dict[str, Float[np.ndarray, "n _f"]]:
-    """The blocks, those of places as one."""
-    found = {name: b for name, b in blocks.items() if not name.startswith(PLACE)}
-    places = [b for name, b in blocks.items() if name.startswith(PLACE)]
-    return found | ({"places": np.concatenate(places, axis=1)} if places else {})
-
-
 def _nestable(estimates: Sequence[Estimate]) -> bool:
     first = estimates[0].fold
     return first is not None and all(
-        one.log_posterior is not None and np.array_equal(one.fold, first)
+        one.log_posterior is not None
+        and one.fold is not None
+        and np.array_equal(one.fold, first)
         for one in estimates
     )
 

@@ -219,8 +219,10 @@ def shared_split(of: Sequence[Scored]) -> Split:
     group: np.ndarray | None = None
     for one in of:
         found = one.split.group
-        if found is not None and not np.array_equal(found, group):
-            group = codes_of(found) if group is None else _joined(group, found)
+        if found is not None and group is None:
+            group = codes_of(found)
+        elif found is not None and group is not None:
+            group = _joined(group, found)
     folds = [one.split.fold for one in of]
     same = all(np.array_equal(fold, folds[0]) for fold in folds)
     return rows_alone(n, first.split.seed, fold=folds[0] if same else None, group=group)

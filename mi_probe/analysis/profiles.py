@@ -1,7 +1,7 @@
 """A profile: from a model and a task to a tidy table of estimates, in one call."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -22,7 +22,7 @@ from mi_probe.analysis.measuring import (
 from mi_probe.analysis.paired import Scored, scored
 from mi_probe.analysis.stored import Stored
 from mi_probe.backbones import Backbone
-from mi_probe.capture import Activations, extract
+from mi_probe.capture import Activations, extract, fingerprint_id
 from mi_probe.capture.extract import plan
 from mi_probe.errors import InputError, meant
 from mi_probe.estimators import ESTIMATORS, Estimator
@@ -134,45 +134,12 @@ def profile(
         "max_tokens": max_tokens,
         "progress": progress,
     }
-    finished = results or ()
-    parts: list[tuple[list[Cell], list[str]]] = []
-    rows: list[Row] = []
-    terms: dict[str, Scored] = {}
-
-    def taken(task: Task, read: Callable[[], Any], fingerprint: Any, **told: Any) -> None:
-        todo = cells(fingerprint, task, **told)
-        parts.append((todo, told["sites"]))
-        if all(cell.row_id in finished for cell in todo):
-            return
-        histories = anchored(results, todo) if results is not None else None
-        for one in measure(read(), task, done=finished, histories=histories, **told):
-            rows.append(one.row)
-            name = f"{one.row.view} at {one.row.site}"
-            terms[one.row.row_id] = scored(one.estimate, name)
-            if results is not None:
-                keep(results, one, task)
-
-    def captured(by: Backbone, task: Task, **told: Any) -> None:
-        where = {"sites": told["sites"], "views": told["views"]}
-        planned = plan(by, task, max_tokens=max_tokens, **where)
-        names = [site.name for site in planned.sites]
-        told |= {"sites": names, "views": planned.views, "estimators": chosen}
-        anchor = anchor_of(names, chosen)
-        key = json.dumps([dict(planned.fingerprint)], sort_keys=True, default=str)
-
-        def read() -> Activations:
-            # Random labels are of states that are here already.
-            if key not in states:
-                states.clear()
-                states[key] = extract(by, task, **where, **capturing)
-            return states[key]
-
-        taken(task, read, planned.fingerprint, anchor=anchor, **told)
-
-    states: dict[str, Activations] = {}
-    told = {"sites": sites, "views": tuple(views)}
-    more = {"seeds": seeds, "n_permutations": n_permutations}
-    captured(model, task, subject=measured.subject, **told, **more)
+    taken = _Taken(results)
+    states = _Captured(taken, chosen, capturing)
+    told: dict[str, Any] = {"sites": sites, "views": tuple(views), "seeds": seeds}
+    states.take(
+        model, task, subject=measured.subject, n_permutations=n_permutations, **told
+    )
     others = captured_controls(
         measured, wanted_controls, sites=sites, views=lambda _: views, seeds=seeds
     )
@@ -180,23 +147,101 @@ def profile(
     for one in sorted(others, key=lambda one: one.subject.control != "random_labels"):
         by = model if one.twin is None else one.twin().backbone
         told = {"sites": one.sites, "views": one.views, "seeds": one.seeds}
-        captured(by, one.task, subject=one.subject, **told)
+        states.take(by, one.task, subject=one.subject, **told)
     for text in text_controls(measured, wanted_controls, chosen):
         told = {"sites": [text.site], "views": [text.view], **text.wanted(seeds)}
-        taken(task, text.read, text.fingerprint, **told)
-    if results is None:
-        table = table_of(rows)
-    else:
-        results.write_table()
-        table = results.table()
-    ordered = [in_network_order(table, *part) for part in parts]
-    found = Profile(pd.concat(ordered, ignore_index=True))
-    if results is not None:
-        stored = Stored([results.folder])
-        read = {row_id: stored.get(row_id) for row_id in found["row_id"]}
-        terms = {row_id: one for row_id, one in read.items() if one is not None}
-    found.terms = terms
-    return found
+        taken.take(task, text.read, text.fingerprint, **told)
+    return taken.table()
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """The rows of a profile as they are finished, in a results folder or in memory."""
+
+    results: Results | None
+    rows: list[Row] = field(default_factory=list)
+    parts: list[tuple[list[Cell], list[str]]] = field(default_factory=list)
+    """Cells in the order asked for, with their sites in the network's."""
+    terms: dict[str, Scored] = field(default_factory=dict)
+    """What is compared of each row, by its id."""
+
+    def take(
+        self, task: Task, read: Callable[[], Any], fingerprint: Any, **told: Any
+    ) -> None:
+        """Measure what is not finished.
+
+        Args:
+            task: the rows, with the labels that are asked for.
+            read: gives what `measure` reads; called only where something is missing.
+            fingerprint: of what it gives.
+            told: the other arguments of `cells` and `measure`.
+        """
+        results, done = self.results, self.results or ()
+        todo = cells(fingerprint, task, **told)
+        self.parts.append((todo, told["sites"]))
+        if all(cell.row_id in done for cell in todo):
+            return
+        histories = None if results is None else anchored(results, todo)
+        for one in measure(read(), task, done=done, histories=histories, **told):
+            self.rows.append(one.row)
+            name = f"{one.row.view} at {one.row.site}"
+            self.terms[one.row.row_id] = scored(one.estimate, name)
+            if results is not None:
+                keep(results, one, task)
+
+    def table(self) -> Profile:
+        """All rows, in the order asked for."""
+        if self.results is not None:
+            self.results.write_table()
+            found = self.results.table()
+        else:
+            found = table_of(self.rows)
+        ordered = [in_network_order(found, *part) for part in self.parts]
+        made = Profile(pd.concat(ordered, ignore_index=True))
+        made.terms = self.terms
+        if self.results is not None:
+            stored = Stored([self.results.folder])
+            read = {row_id: stored.get(row_id) for row_id in made["row_id"]}
+            made.terms = {row_id: one for row_id, one in read.items() if one is not None}
+        return made
+
+
+@dataclass(frozen=True)
+class _Captured:
+    """States as a profile reads them: those of one network are in memory at a time."""
+
+    taken: _Taken
+    estimators: Mapping[str, Estimator]
+    capturing: Mapping[str, Any]
+    """What `extract` is told beside sites and views."""
+    held: dict[str, Activations] = field(default_factory=dict)
+
+    def take(
+        self,
+        backbone: Backbone,
+        task: Task,
+        *,
+        sites: str | Sequence[int | str],
+        views: Sequence[str],
+        **told: Any,
+    ) -> None:
+        """Measure a network's states; the other arguments are those of `cells`."""
+        where = {"sites": sites, "views": views}
+        limit = self.capturing["max_tokens"]
+        planned = plan(backbone, task, max_tokens=limit, sites=sites, views=views)
+        names = [site.name for site in planned.sites]
+        key = fingerprint_id(planned.fingerprint)
+
+        def read() -> Activations:
+            # Random labels are of states that are here already.
+            if key not in self.held:
+                self.held.clear()
+                self.held[key] = extract(backbone, task, **where, **self.capturing)
+            return self.held[key]
+
+        told |= {"sites": names, "views": planned.views, "estimators": self.estimators}
+        anchor = anchor_of(names, self.estimators)
+        self.taken.take(task, read, planned.fingerprint, anchor=anchor, **told)
 
 
 def choose_estimators(

@@ -7,10 +7,11 @@ Under H_0 the real Y is one more draw from the posterior given C, so its statist
 likely to have any rank as a drawn one's, whatever the statistic is. Here it is made of what
 can be fitted again to every draw, since label-free features of Z are made and factorised
 once: how much of the residual :math:`Y - E_q[Y|C]` a ridge regression on each block of
-features fits, and how much the best single feature does, as shares of it. Neither the
-posterior q nor the critic of Z is fitted again. Each statistic's cube root, which is about
-normal, is standardised over all B + 1 label sets, and their largest counts: all label sets
-are treated alike.
+features fits, and how much the best single feature does. Neither the posterior q nor the
+critic of Z is fitted again. Each statistic's cube root, which is about normal, is
+standardised over all B + 1 label sets, as it is and as a share of the residual's energy;
+the smaller of the two counts, and of all statistics the largest: all label sets are treated
+alike, and a posterior that is too sure, or not sure enough, makes no finding.
 
 q is an estimate. Its error would be taken for information in Z wherever features of Z also
 tell C; so features and residuals are first regressed on C and on random features of it,
@@ -29,7 +30,7 @@ References:
     Bootstrap-based improvements for inference with clustered errors (Cameron et al., 2008)
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ from jaxtyping import Float
 
 from mi_probe.analysis.redrawn_labels import Labels
 from mi_probe.analysis.regressions import GivenC, scaled, spectrum
-from mi_probe.analysis.sequence_features import PLACE
+from mi_probe.analysis.sequence_features import merged
 
 _RIDGES = (0.03, 0.3, 3.0)
 """Of the refits, in units of the features' mean eigenvalue."""
@@ -89,15 +90,15 @@ def randomisation_test(
     """
     residuals = labels.residuals(n_draws, rng)
     fits = _Fits(features)
-    names, table = fits.statistics(_flat(residuals, given))
-    centre, spread = table.mean(1, keepdims=True), table.std(1, keepdims=True)
-    # What does not vary (features that are constant) says nothing.
-    varies = spread > 1e-9 * np.maximum(np.abs(table).max(1, keepdims=True), 1e-30)
+    names, *tables = fits.statistics(_flat(residuals, given))
+    scales = [_Scale(table) for table in tables]
 
-    def standard(rows: np.ndarray) -> np.ndarray:
-        return np.where(varies, (rows - centre) / np.where(varies, spread, 1), 0)
+    def standard(tables: Sequence[np.ndarray]) -> np.ndarray:
+        """The smaller of both, so that neither kind of posterior makes a finding."""
+        pairs = zip(scales, tables, strict=True)
+        return np.minimum.reduce([scale(table) for scale, table in pairs])
 
-    scores = standard(table)
+    scores = standard(tables)
     statistic, ties = scores.max(0), rng.random(n_draws + 1)
     real = (statistic[0], ties[0])
     as_large = sum(bool(pair >= real) for pair in zip(statistic[1:], ties[1:], strict=True))
@@ -113,7 +114,7 @@ def randomisation_test(
                 size * along, np.random.default_rng(stream)
             )
             planted.append(drawn[number % len(drawn)] + shift)
-    reached = standard(fits.statistics(_flat(np.stack(planted), given))[1]).max(0)
+    reached = standard(fits.statistics(_flat(np.stack(planted), given))[1:]).max(0)
     shown = (reached.reshape(_PLANTED, len(_SIZES)) > threshold).mean(0)
     return Randomisation(
         p_value=float(1 + as_large) / (1 + n_draws),
@@ -152,9 +153,9 @@ class _Fits:
     def __init__(self, features: Mapping[str, Float[np.ndarray, "n _f"]]) -> None:
         self._features = dict(features)
         self._factors = {name: spectrum(block) for name, block in features.items()}
-        places = [block for name, block in features.items() if name.startswith(PLACE)]
-        if len(places) > 1:
-            self._factors["all places"] = spectrum(np.concatenate(places, axis=1))
+        for kind, block in merged(features).items():
+            if kind not in features:
+                self._factors[kind] = spectrum(block)
 
     def direction(self, rng: np.random.Generator) -> Float[np.ndarray, " n"]:
         """A column, or a random combination of columns, of one block; of spread 1."""
@@ -169,8 +170,12 @@ class _Fits:
 
     def statistics(
         self, residuals: Float[np.ndarray, "b n k"]
-    ) -> tuple[list[str], Float[np.ndarray, "s b"]]:
-        """Names, and the cube root of each statistic of each label set."""
+    ) -> tuple[list[str], Float[np.ndarray, "s b"], Float[np.ndarray, "s b"]]:
+        """Names, and each statistic's cube root for each label set, and that of its share.
+
+        The share is of the residual's own energy: a posterior that is too sure draws labels
+        that leave less of it than the real ones do.
+        """
         n_sets, n, k = residuals.shape
         flat = np.ascontiguousarray(residuals.transpose(1, 0, 2)).reshape(n, -1)
         found: list[tuple[str, np.ndarray]] = []
@@ -187,8 +192,20 @@ class _Fits:
                 energy = ((block[:, told].T @ flat) ** 2).reshape(-1, n_sets, k).sum(2)
                 best = np.maximum(best, (energy / length[told, None]).max(0))
         found.append(("one feature", best))
-        # Shares of the residual's own energy: a posterior that is too sure, or not sure
-        # enough, draws labels of another spread than the real ones.
         energy = np.maximum((residuals**2).sum((1, 2)), 1e-12)
-        table = np.cbrt(np.stack([value for _, value in found]) / energy)
-        return [name for name, _ in found], table
+        table = np.stack([value for _, value in found])
+        return [name for name, _ in found], np.cbrt(table), np.cbrt(table / energy)
+
+
+class _Scale:
+    """Mean and spread of each statistic over all label sets."""
+
+    def __init__(self, table: Float[np.ndarray, "s b"]) -> None:
+        self._centre = table.mean(1, keepdims=True)
+        spread = table.std(1, keepdims=True)
+        # What does not vary (features that are constant) says nothing.
+        level = np.maximum(np.abs(table).max(1, keepdims=True), 1e-30)
+        self._spread = np.where(spread > 1e-9 * level, spread, np.inf)
+
+    def __call__(self, table: Float[np.ndarray, "s b"]) -> Float[np.ndarray, "s b"]:
+        return (table - self._centre) / self._spread

@@ -17,8 +17,6 @@ _CODES = 8
 class Labels(Protocol):
     """A Y whose residual given C can be drawn anew, and planted."""
 
-    group: Int[np.ndarray, " n"] | None
-
     def residuals(
         self, n_draws: int, rng: np.random.Generator
     ) -> Float[np.ndarray, "b n k"]:

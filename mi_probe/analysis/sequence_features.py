@@ -12,6 +12,7 @@ References:
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -29,8 +30,7 @@ _RANDOM = 128
 """Random features of a kind."""
 _PLACES = 12
 """Parts that sequences are cut into, at most; single tokens where they are no longer."""
-PLACE = "place"
-"""What the blocks of places are called, with their number behind."""
+_MOMENTS = ("mean", "slope", "wave", "first", "last", "largest", "smallest", "length")
 
 
 def sequence_features(
@@ -38,20 +38,34 @@ def sequence_features(
 ) -> dict[str, Float[np.ndarray, "n f"]]:
     """Blocks of features of each sequence, by name; masked positions are never read.
 
+    Blocks of one kind begin with its name and a colon (`merged`).
+
     Not to be trusted to hold all that Z does: what lies outside the leading 128
     principal directions of the tokens is not read.
     """
     generator = torch.Generator().manual_seed(seed)
     whiten = _Whitening(_sampled_tokens(z, generator))
     longest = int(z.mask.sum(1).max())
-    weights = _RandomWeights(whiten.rank, longest, generator)
+    weights = _RandomWeights(whiten, longest, generator)
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(z), _CHUNK):
         part = z[start : start + _CHUNK]
         parts.append(weights(whiten(part.values, part.mask), part.mask.cpu()))
     blocks = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    blocks["ends"] = random_features(blocks.pop("summary"), 2 * _RANDOM, generator)
+    ends = blocks.pop("summary")
+    blocks["ends: linear"] = ends
+    blocks["ends: random"] = random_features(ends, 2 * _RANDOM, generator)
     return {name: block.double().numpy() for name, block in blocks.items()}
+
+
+def merged(
+    blocks: Mapping[str, Float[np.ndarray, "n _f"]],
+) -> dict[str, Float[np.ndarray, "n _f"]]:
+    """All blocks of a kind as one, by the kind."""
+    kinds: dict[str, list[np.ndarray]] = {}
+    for name, block in blocks.items():
+        kinds.setdefault(name.split(": ")[0], []).append(block)
+    return {kind: np.concatenate(parts, axis=1) for kind, parts in kinds.items()}
 
 
 def vector_features(
@@ -90,9 +104,10 @@ class _Whitening:
         kept = values > 1e-6 * values[0].clamp(min=1e-30)
         kept[0] = True
         directions = vectors[:, kept] / values[kept].clamp(min=1e-12).sqrt()
-        if kept.all() and len(values) == len(scale) <= _NARROW:
-            # Few columns stay near themselves: what one of them tells is not spread.
-            directions = directions @ vectors.T
+        # Few columns are turned back near themselves where places are read: what one of
+        # them tells is then not spread over all.
+        few = kept.all() and len(values) == len(scale) <= _NARROW
+        self.back = (vectors.T if few else torch.eye(int(kept.sum()))).float()
         self._centre = centre.float()
         self._map = (directions / scale[:, None]).float()
         self.rank = int(kept.sum())
@@ -109,9 +124,11 @@ class _Whitening:
 class _RandomWeights:
     """The random maps, drawn once, and what they read of a chunk of sequences."""
 
-    def __init__(self, rank: int, longest: int, generator: torch.Generator) -> None:
-        self._longest = longest
-        narrow = min(rank, _NARROW)
+    def __init__(
+        self, whiten: _Whitening, longest: int, generator: torch.Generator
+    ) -> None:
+        narrow = min(whiten.rank, _NARROW)
+        self._longest, self._back = longest, whiten.back[:narrow]
         self._narrow = narrow
         self._one = _sphere(narrow, _RANDOM // 2, generator)
         self._two = _sphere(2 * narrow, _RANDOM // 2, generator)
@@ -141,6 +158,7 @@ class _RandomWeights:
         wave = mean(u * torch.cos(2 * math.pi * place))
         length = lengths[:, None].float()
         linear = [mean(u), slope, wave, first, last, most(u), -most(-u), length]
+        moments = dict(zip(_MOMENTS, linear, strict=True))
 
         x = u[..., : self._narrow]
         neighbour = _next_token(x, mask)
@@ -160,15 +178,15 @@ class _RandomWeights:
             total = total + moved * real
         recurrent = [state, total / lengths[:, None]]
 
-        places = self._places(x, mask, (place + 0.5)[..., 0])
+        places = self._places(x @ self._back, mask, (place + 0.5)[..., 0])
         narrow = slice(None, max(1, self._narrow // 3))
         summary = [v[:, narrow] for v in (first, last, mean(u), slope)]
         return {
-            "linear": torch.cat(linear, 1),
+            **{f"linear: {name}": part for name, part in moments.items()},
             "tokens": torch.cat(token, 1),
             "recurrent": torch.cat(recurrent, 1),
             "summary": torch.cat(summary, 1),
-            **{f"{PLACE} {b}": part for b, part in enumerate(places)},
+            **{f"places: {b}": part for b, part in enumerate(places)},
         }
 
     def _places(

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from mi_probe.analysis.control_points import controls_beside, labelled, states_of
+from mi_probe.analysis.control_points import labelled, states_of, with_controls
 from mi_probe.analysis.labels import ESTIMATOR_KEY, MODEL_KEY, TASK_KEY, in_order
 from mi_probe.analysis.units import unit_factor
 from mi_probe.errors import InputError
@@ -264,7 +264,7 @@ def at_layer(
     chosen = _states_at(states_of(points), layer)
     if not controls:
         return chosen
-    return pd.concat([chosen, controls_beside(chosen, points)], ignore_index=True)
+    return with_controls(chosen, points)
 
 
 def _states_at(points: pd.DataFrame, layer: int | str | None) -> pd.DataFrame:

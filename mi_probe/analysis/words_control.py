@@ -13,6 +13,7 @@ So the value is never clearly below that of a cross-validated regression of TF-I
 
 import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -78,7 +79,7 @@ class Words:
         Raises:
             InputError: for what is no text, and what the estimator refuses.
         """
-        texts = list(x) if isinstance(x, np.ndarray) else [x]
+        texts: list[Any] = list(x) if isinstance(x, np.ndarray) else [x]
         if not all(isinstance(text, str) for text in texts):
             raise InputError(
                 f"x must be texts; got {type(texts[0]).__name__}. Pass the prompts."

@@ -51,6 +51,11 @@ def user_files(what: str, folder: Path) -> Iterator[None]:
             ) from error
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         said = " ".join(lines[:2])[:300]
+        if isinstance(error, ImportError):  # a quantised model, in nearly every case
+            raise InputError(
+                f"{what} in {str(folder)!r} must be readable by what is installed; "
+                f"{said.rstrip('.')}. Install that, or save the model without quantisation."
+            ) from error
         raise InputError(
             f"{what} in {str(folder)!r} must be whole and fit together; reading gave "
             f"{type(error).__name__}: {said} Copy or save it again."

@@ -17,7 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mi_probe.analysis.control_points import controls_beside, controls_of, states_of
+from mi_probe.analysis.control_points import (
+    controls_beside,
+    controls_of,
+    states_of,
+    with_controls,
+)
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.errors import InputError
@@ -209,7 +214,7 @@ def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
         linespacing=LINE_SPACING,
     )
     for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
-        grouped_bars(pd.concat([panel, controls_beside(panel, controls)]), ax, x=x)
+        grouped_bars(with_controls(panel, controls), ax, x=x)
         shown = [short[name] for name in dict.fromkeys(panel[f"{x}_label"])]
         names = ["estimator_label"]
         if points[held].nunique() > 1:

@@ -112,7 +112,7 @@ def draw_control_pieces(
 
 
 def control_entries(controls: pd.DataFrame) -> list[Entry]:
-    """Legend of the controls; with their values, where there is one of each.
+    """Legend of the controls; with its value, where all of one control have the same.
 
     Args:
         controls: those of the whole figure.
@@ -125,8 +125,9 @@ def control_entries(controls: pd.DataFrame) -> list[Entry]:
         rows = controls[names == name]
         first = rows.iloc[0]
         label = str(name)
-        if len(rows) == 1 and np.isfinite(first["value"]):
-            label += f" {fixed(first['value'])}"
+        values = {fixed(value) for value in rows["value"] if np.isfinite(value)}
+        if len(values) == 1:
+            label += f" {values.pop()}"
         entries.append((Line2D([], [], **_line(control_style(first))), label))
     return entries
 

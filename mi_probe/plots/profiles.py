@@ -16,7 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator
 
-from mi_probe.analysis.control_points import controls_beside, controls_of, states_of
+from mi_probe.analysis.control_points import (
+    controls_beside,
+    controls_of,
+    states_of,
+    with_controls,
+)
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import PANEL, null_band
 from mi_probe.errors import InputError
@@ -233,7 +238,7 @@ def _draw_panels(
     varying = [c for c in ("model_label", "task_label") if c not in constant]
     same_axis = len({layer_axis_label(p, p["n_layers"].max()) for p in panels}) == 1
     for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
-        layer_profile(pd.concat([panel, controls_beside(panel, controls)]), ax)
+        layer_profile(with_controls(panel, controls), ax)
         names = [*varying, "estimator_label"]
         title = ", ".join(str(panel[name].iloc[0]) for name in names)
         plain_title(ax, f"{title}, {sample_label(panel)}", 0.9 * width / columns)

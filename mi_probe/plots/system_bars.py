@@ -14,7 +14,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mi_probe.analysis.control_points import controls_beside, controls_of, states_of
+from mi_probe.analysis.control_points import (
+    controls_beside,
+    controls_of,
+    states_of,
+    with_controls,
+)
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.analysis.training_runs import systems_in_order
@@ -161,7 +166,7 @@ def system_figure(points: pd.DataFrame) -> Figure:
     title = layer_words(points) + steps
     figure.suptitle(wrapped(title, width, size=9.0), parse_math=False)
     for ax, (estimator, part), (names, slant) in zip(axes, panels, named, strict=True):
-        system_bars(pd.concat([part, controls_beside(part, controls)]), ax)
+        system_bars(with_controls(part, controls), ax)
         plain_title(ax, f"{estimator}, {sample_label(part)}", 0.9 * width)
         ax.set_xticklabels(names, parse_math=False, linespacing=LINE_SPACING)
         ax.tick_params(axis="x", rotation=slant)

@@ -16,7 +16,7 @@ combination asked for twice is one chain.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -30,7 +30,7 @@ from mi_probe.errors import InputError
 from mi_probe.estimate_settings import Choice
 from mi_probe.estimate_settings import Settings as EstimateSettings
 from mi_probe.gap_settings import Settings as GapSettings
-from mi_probe.predgen.settings import preset
+from mi_probe.predgen.settings import TrainSettings, preset
 from mi_probe.study.endpoints import Comparison, comparisons_of
 from mi_probe.token_settings import TokenSettings
 
@@ -49,6 +49,9 @@ _OF_ROWS = (
     *("quoting", "encoding", "label_kind", "template"),
 )
 """What a task may say that measuring is told as well as training."""
+
+
+_FLOATS = {field.name for field in fields(TrainSettings) if "float" in str(field.type)}
 
 
 @dataclass(frozen=True)
@@ -224,7 +227,11 @@ def _rows(task: str, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _check_training(given: Mapping[str, Any], chain: str) -> None:
-    told = dict(given)
+    # A whole number is a number.
+    told: dict[str, Any] = {
+        name: float(value) if name in _FLOATS and type(value) is int else value
+        for name, value in given.items()
+    }
     try:
         preset(told.pop("preset", "default"), **told)
     except (InputError, TypeError) as error:  # the second: a text where a number is due

@@ -42,6 +42,7 @@ READERS: dict[str, Callable[[Path, Reading], Iterator[dict[str, Any]]]] = {
 
 # JSON can escape what no text can hold, and no tokenizer takes.
 _HALF = re.compile("[\ud800-\udfff]")
+_CHAT = re.compile(r'\s*\[\s*\{\s*"(?:role|content)"\s*:')
 _LOST = "\ufffd"
 
 
@@ -314,7 +315,12 @@ def _lost(prompts: Sequence[str]) -> tuple[str, ...]:
     """A note of texts that were decoded wrongly before they came into the file."""
     n = sum(_LOST in prompt for prompt in prompts)
     note = f"{n:,} prompts hold U+FFFD, which stands for a character that was lost"
-    return (note,) if n else ()
+    chats = sum(bool(_CHAT.match(prompt)) for prompt in prompts)
+    told = (
+        f"{chats:,} prompts are chat messages written as JSON, and read as such; if the "
+        "model is to read them as a conversation, write each by its chat template"
+    )
+    return (note,) * (n > 0) + (told,) * (chats > 0)
 
 
 def _groups(

@@ -231,11 +231,15 @@ def _candidates(
     rare: csr_array, holders: csr_array, start: int
 ) -> tuple[Int[np.ndarray, " p"], Int[np.ndarray, " p"]]:
     """Of each text of a chunk, the few before it that share most of its rare words."""
-    product = coo_array(rare[start : start + _CHUNK] @ holders)
-    left, right = product.row + start, product.col
-    earlier = right < left
-    left, right = left[earlier], right[earlier]
-    order = np.lexsort((right, np.negative(product.data)[earlier], left))
-    left, right = left[order], right[order]
+    found = rare[start : start + _CHUNK] @ holders
+    found.sort_indices()
+    product = coo_array(found)
+    earlier = product.col < product.row + start
+    left, right = product.row[earlier].astype(np.int64), product.col[earlier]
+    shared = product.data[earlier]
+    # By text, most shared first, then by place: one key to sort by, for its cost.
+    key = left * (2 * shared.max(initial=0.0) + 1) - shared
+    order = np.argsort(key, kind="stable")
+    left, right = left[order] + start, right[order]
     best = np.arange(len(left)) - np.searchsorted(left, left) < _CANDIDATES
     return left[best], right[best]

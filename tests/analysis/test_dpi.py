@@ -126,7 +126,7 @@ def test_one_tokens_column_is_shown_at_few_rows():
     y = (rng.random(400) < 1 / (1 + np.exp(-1.2 * values[:, 3, 1]))).astype(int)
     gap = dpi_gap(HiddenStates(values, np.ones((400, 8))), y, estimator=CLOSED)
     assert gap.shown
-    assert gap.test.strongest in {"place 3", "one feature"}
+    assert gap.test.strongest in {"places: 3", "one feature"}
     assert 0.01 < gap.smallest_shown < 0.1
     assert 0.01 < gap.nats < 0.16
 

@@ -356,6 +356,22 @@ def test_a_missing_shard(tmp_path):
     assert f"{shard.name} is not in" in refusal(tmp_path)
 
 
+def test_a_quantised_model_whose_reader_is_not_there(copied, monkeypatch):
+    """Whatever is installed here: the loader says so by an ImportError."""
+    config = json.loads((copied / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    (copied / "config.json").write_text(json.dumps(config))
+
+    def lacks(*_, **__):
+        raise ImportError("4-bit quantization requires bitsandbytes: pip install it")
+
+    monkeypatch.setattr(transformers.AutoModelForCausalLM, "from_pretrained", lacks)
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", lacks)
+    said = refusal(copied)
+    assert "must be readable by what is installed; 4-bit quantization requires" in said
+    assert "or save the model without quantisation" in said
+
+
 def test_pickled_training_arguments_are_never_read(copied, monkeypatch):
     before = load_backbone(str(copied)).fingerprint
     (copied / "training_args.bin").write_bytes(b"not even a pickle")

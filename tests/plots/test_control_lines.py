@@ -42,7 +42,7 @@ def test_a_profile_has_each_control_as_a_thin_line_and_in_its_legend():
     words = legend_words(figure)
     for label in ("words 0.021", "length 0.000", "answer, calibrated 0.200"):
         assert label in words
-    assert "random weights" in words
+    assert "random weights 0.030" in words
     # Far below the axis it is not drawn; the legend has its value.
     assert -0.9 not in level_lines(ax)
     assert "own answer -0.900" in words

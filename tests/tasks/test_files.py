@@ -330,3 +330,12 @@ def test_json_that_no_row_is(tmp_path, content, message):
 def test_lost_characters_are_noted(tmp_path):
     path = write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["caf\ufffd", *TEXTS[1:]])
     assert any("1 prompts hold U+FFFD" in note for note in read_file(path).notes)
+
+
+def test_chat_messages_as_text_get_a_note(tmp_path):
+    path = tmp_path / "chats.csv"
+    cells = [
+        f'"[{{""role"": ""user"", ""content"": ""hi {i}""}}]",{i % 2}' for i in range(12)
+    ]
+    path.write_text("\n".join(["text,label", *cells]) + "\n")
+    assert any("12 prompts are chat messages" in note for note in read_file(path).notes)

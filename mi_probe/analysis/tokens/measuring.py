@@ -36,7 +36,9 @@ from mi_probe.capture import Sequences
 from mi_probe.errors import InputError
 from mi_probe.estimators.prefixes.readout import mean_readout
 from mi_probe.estimators.prefixes.token_information import (
+    FEWEST_A_CLASS,
     TokenInformation,
+    token_classes,
     token_information,
 )
 from mi_probe.estimators.protocol.split import Groups
@@ -94,16 +96,9 @@ def measure_tokens(
         seed: of folds and critics.
 
     Raises:
-        InputError: for a task of scores, and as `token_information`.
+        InputError: as `discrete_labels` and `token_information`.
     """
-    if task.label_names is None:
-        raise InputError(
-            f"task '{task.name}' must have classes for token-level information; its labels "
-            "are scores. Cut them into classes first."
-        )
-    labels = np.asarray(task.labels)
-    present = np.unique(labels)
-    names = [task.label_names[int(c)] for c in present]
+    labels, names = discrete_labels(task)
     groups = groups_of(task)
     found = token_information(z, labels, groups=groups, seed=seed)
     prefix, alone = found["prefix"], found["alone"]
@@ -169,6 +164,26 @@ def measure_tokens(
         else None,
         about=about,
     )
+
+
+def discrete_labels(task: Task) -> tuple[Int[np.ndarray, " n"], list[str]]:
+    """Classes 0 ... c-1 of a task, and their names; scores of few values are classes too.
+
+    Raises:
+        InputError: for other scores, and as `token_classes`.
+    """
+    labels = np.asarray(task.labels)
+    present, index = np.unique(labels, return_inverse=True)
+    if task.label_names is None and np.bincount(index).min() < FEWEST_A_CLASS:
+        raise InputError(
+            f"task '{task.name}' must have classes for token-level information, or scores "
+            f"of few values in {FEWEST_A_CLASS} rows each; it has {len(present)} values in "
+            f"{len(labels)} rows. Cut them into classes in a file of your own."
+        )
+    token_classes(index)
+    if task.label_names is None:
+        return index, [f"{value:g}" for value in present]
+    return index, [task.label_names[int(c)] for c in present]
 
 
 def _compared(

@@ -49,8 +49,8 @@ def row_texts(
 
     Args:
         backbone: that read them.
-        task: the rows; of one whose template is not known, the words with which all
-            prompts begin and end are the template's.
+        task: the rows; of one whose template is not known, or is a column alone, the
+            words with which all prompts begin and end are the template's.
         token_ids: of the states' positions.
         roles: a `Role` for each.
         mask: true where a token is real.
@@ -71,7 +71,8 @@ def row_texts(
         verbose=False,
     )
     reader = WordReader(backbone.tokenizer)
-    around = (0, 0) if task.template else _common_ends(task.prompts)
+    framed = bool(re.sub(r"\{[^{}]*\}", "", task.template))
+    around = (0, 0) if framed else _common_ends(task.prompts)
     found = []
     for i, (prompt, text) in enumerate(zip(task.prompts, texts, strict=True)):
         ids, own = token_ids[i, mask[i]].tolist(), roles[i, mask[i]]
@@ -80,7 +81,7 @@ def row_texts(
         whole, tokens = _with_written(reader, text, ids, own, places)
         # A template may trim the prompt.
         start = max(text.find(prompt.strip()) - _blanks(prompt), 0)
-        filled = filled_ranges(task.template, prompt) if task.template else None
+        filled = filled_ranges(task.template, prompt) if framed else None
         filled = filled or [(around[0], len(prompt) - around[1])]
         found.append(
             RowText(

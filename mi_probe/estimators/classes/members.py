@@ -15,6 +15,9 @@ refined        discriminative the same in many dimensions, refined by Newton ste
 mixtures       generative     clusters: Gaussian mixtures in a few telling directions
 trees          discriminative edges: boosted trees on X's own and on independent axes
 ============== ============== =========================================================
+
+A statistics network trained from zero, `mine`, is none of them: on states of language
+models the stack is not below it (benchmarks/real_states.md).
 """
 
 from collections.abc import Callable, Sequence

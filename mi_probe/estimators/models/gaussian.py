@@ -35,8 +35,9 @@ from mi_probe.estimators.models.shifted import solved_shifts
 
 Means: TypeAlias = Literal["sample", "shrunk", "spiked"]
 """Class means as they are, or shrunk in one of two ways."""
-_DIRECT = 512
-"""Columns up to which each shrunk covariance is factored; above, they are solved as one."""
+_DIRECT = 64
+"""Columns, times the right sides, up to which each shrunk covariance is factored; above,
+they are solved as one. Both cost about the same at that size."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class WithinClasses:
         signs = probes(len(self.covariance), self.covariance.dtype)
         right = np.concatenate([self.differences, signs], axis=1)
         varied = self.covariance @ signs
-        iterated = len(self.covariance) > _DIRECT
+        iterated = len(self.covariance) > _DIRECT * right.shape[1]
         solutions = self._iterated(list(wanted), towards, right) if iterated else None
         found = {}
         for (name, shrinkage), means in wanted.items():

@@ -42,7 +42,8 @@ from mi_probe.hidden import HiddenStates
 Reader: TypeAlias = Literal["prefix", "alone"]
 
 _FOLDS = 5
-_FEWEST_A_CLASS = 2 * _FOLDS
+FEWEST_A_CLASS = 2 * _FOLDS
+"""Rows that each class must have."""
 _MOST_CLASSES = 64
 """The critics keep log-odds of every class at every token of every row."""
 
@@ -163,7 +164,7 @@ def token_classes(y: Target) -> Classes:
         target = as_target(index.reshape(-1))
     if not isinstance(target, Classes):
         raise InputError(
-            "y must be classes, or answers in tokens, for token-level information; got "
+            "y must be classes for token-level information, or answers in tokens; got "
             "numbers. Cut scores into classes."
         )
     if target.n_classes > _MOST_CLASSES:
@@ -171,9 +172,9 @@ def token_classes(y: Target) -> Classes:
             f"y must have at most {_MOST_CLASSES} classes for token-level information; got "
             f"{target.n_classes}. Pool rare classes into one, or join classes to groups."
         )
-    if target.counts.min() < _FEWEST_A_CLASS:
+    if target.counts.min() < FEWEST_A_CLASS:
         raise InputError(
-            f"y must have at least {_FEWEST_A_CLASS} rows a class for token-level "
+            f"y must have at least {FEWEST_A_CLASS} rows a class for token-level "
             f"information, two a fold; the smallest of {target.n_classes} has "
             f"{int(target.counts.min())}. Pool rare classes, or take more rows."
         )

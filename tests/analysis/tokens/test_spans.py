@@ -154,7 +154,7 @@ def test_texts_and_template_of_what_was_read(chat):
     pairs = [("a good film", "the plot"), ("bad", "not at all"), ("is really bad", "film")]
     prompts = [frame.format(a=a, b=b) for a, b in pairs]
     answer = tokenizer(" yes", add_special_tokens=False)["input_ids"]
-    for template in (frame, ""):
+    for template in (frame, "", "{text}"):
         task = task_of(prompts, template)
         ids = [[*row, *answer] for row in backbone.tokenise(prompts)]
         mask = np.arange(max(map(len, ids))) < np.array([[len(row)] for row in ids])
@@ -175,7 +175,7 @@ def test_texts_and_template_of_what_was_read(chat):
                 for (s, e), out in zip(row.tokens, own[i, mask[i]], strict=True)
                 if not out
             )
-            middle = f" {b}" if template else f"\nSecond: {b}"
+            middle = f" {b}" if template == frame else f"\nSecond: {b}"
             assert kept == f" {a}{middle} yes"
 
 

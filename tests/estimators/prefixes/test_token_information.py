@@ -173,6 +173,24 @@ def test_three_classes_and_labels_of_any_numbers():
     assert by_place(prefix.increments)[2] >= 0.95 * prefix.nats
 
 
+def test_answers_in_tokens_are_classes_by_their_distinct_values():
+    answers = [[5], [5, 9], [7, 7, 2]]
+    y = np.arange(60) % 3
+    target = token_classes([answers[i] for i in y])
+    assert target.index.tolist() == y.tolist()
+    padded = np.array([[5, -1, -1], [5, 9, -1], [7, 7, 2]])[y]
+    assert token_classes(padded).n_classes == 3
+
+
+def test_spans_of_tokens_add_up_to_the_total(found):
+    prefix = found("needle")["prefix"]
+    spans = np.tile(np.arange(T) // 4, (N, 1))  # the needle, 3, is in the first
+    added = prefix.by_span(spans)
+    np.testing.assert_allclose(added.sum(1), prefix.totals, atol=1e-12)
+    assert added.mean(0)[0] == pytest.approx(LN2, abs=0.04)
+    assert np.abs(added.mean(0)[1:]).max() < 0.03
+
+
 def test_increments_bridge_holes():
     cumulative = np.array([[0.1, np.nan, 0.4], [np.nan, -0.2, np.nan]])
     mask = ~np.isnan(cumulative)
