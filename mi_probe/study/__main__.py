@@ -58,6 +58,11 @@ def study(settings: Settings) -> None:
         read_study(settings.study[0], data_folder=settings.data_folder),
         Path(settings.out),
     )
+    if settings.dry_run and settings.restore is not None:
+        raise InputError(
+            "dry-run and restore must not both be given: the first writes nothing; got "
+            f"'{settings.restore}'. Leave one out."
+        )
     if settings.restore is not None:
         restore(settings.restore, out)
     if settings.dry_run:

@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -25,7 +27,7 @@ KEPT = (
     *("*/trained/predgen_config.json", "*/trained/answers/*.json"),
     *("*/results/provenance.json", "*/results/rows/*.json", "*/results/*.csv"),
     *("*/results/pointwise/*.safetensors", "*/results/answers/*.json"),
-    *("*/results/gaps/**/*", "*/results/tokens/*"),
+    *("*/results/gaps/*.json", "*/results/tokens/*"),
 )
 """Files of a study's folder that its figures, tables and tests are made of."""
 _LARGEST = 1 << 30
@@ -92,17 +94,34 @@ def restore(path: str | Path, folder: str | Path) -> Path:
     return target
 
 
-def _check_line(line: dict, source: Path) -> None:
+def _check_line(line: dict[str, Any], source: Path) -> None:
     """Raise where a file is not what was archived, or would lie elsewhere."""
-    place = PurePosixPath(str(line["path"]))
-    if place.is_absolute() or ".." in place.parts or not any(map(place.match, KEPT)):
+    name, content = line["path"], line["content"]
+    if not isinstance(name, str) or not isinstance(content, bytes):
+        raise InputError(
+            f"an archive's files must have a name and bytes; one in {source} has not."
+        )
+    place = PurePosixPath(name)
+    if (
+        place.is_absolute()
+        or ".." in place.parts
+        or not any(_fits(place, pattern) for pattern in KEPT)
+    ):
         raise InputError(
             f"an archive's files must be a study's; {source} has {str(place)!r}."
         )
-    if hashlib.sha256(line["content"]).hexdigest() != line["sha256"]:
+    if hashlib.sha256(content).hexdigest() != line["sha256"]:
         raise InputError(
             f"an archive's files must be as they were; in {source}, {str(place)!r} is not."
         )
+
+
+def _fits(place: PurePosixPath, pattern: str) -> bool:
+    """Whether a path is one that a pattern of `KEPT` finds, folder by folder."""
+    parts = pattern.split("/")
+    return len(parts) == len(place.parts) and all(
+        fnmatchcase(part, wanted) for part, wanted in zip(place.parts, parts, strict=True)
+    )
 
 
 def _kept(folder: Path) -> Iterator[Path]:

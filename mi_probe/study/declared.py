@@ -31,19 +31,20 @@ from mi_probe.estimate_settings import Choice
 from mi_probe.estimate_settings import Settings as EstimateSettings
 from mi_probe.gap_settings import Settings as GapSettings
 from mi_probe.predgen.settings import TrainSettings, preset
+from mi_probe.study.chains import FACTORS, Chain, Step
 from mi_probe.study.endpoints import Comparison, comparisons_of
+from mi_probe.tasks import TASKS
 from mi_probe.token_settings import TokenSettings
 
 MEASURES = {"estimate": EstimateSettings, "gap": GapSettings, "tokens": TokenSettings}
 """The commands that measure, and what each is told."""
-FACTORS = ("backbone", "task", "method", "system", "seed")
-"""What a training is one combination of."""
 _KEYS = (
     *("study", "about", "train", "tasks", "systems", "methods", "trainings"),
     *("measure", "models", "comparisons"),
 )
 
 
+_NOT_OF_A_STUDY = ("checkpoints", "out", "dry_run", "self_test", "config")
 _OF_ROWS = (
     *("data", "data_folder", "text_column", "label_column", "id_column", "group_column"),
     *("quoting", "encoding", "label_kind", "template"),
@@ -52,29 +53,6 @@ _OF_ROWS = (
 
 
 _FLOATS = {field.name for field in fields(TrainSettings) if "float" in str(field.type)}
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command of a chain."""
-
-    command: str
-    """Name of the command: ``train``, ``estimate``, ``gap`` or ``tokens``."""
-    settings: Mapping[str, Any]
-    """Its settings, all but where it writes and which model it reads."""
-    model: str | None = None
-    """The model that it measures; None for the one that the chain trains."""
-
-
-@dataclass(frozen=True)
-class Chain:
-    """Commands that run one after the other, in a folder of their own."""
-
-    name: str
-    """Name of its folder."""
-    factors: Mapping[str, Any]
-    """What distinguishes it: backbone, task, method, system, seed."""
-    steps: tuple[Step, ...] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -139,12 +117,11 @@ def study_of(
             )
     if not chains:
         raise InputError(f"{where} must declare trainings or models; it has none.")
-    factors = [chain.factors for chain in chains.values()]
     return Study(
         name=str(content.get("study", "study")),
         about=str(content.get("about", "")),
         chains=tuple(chains.values()),
-        comparisons=comparisons_of(content.get("comparisons", ()), factors),
+        comparisons=comparisons_of(content.get("comparisons", ()), [*chains.values()]),
         declared=content,
     )
 
@@ -161,7 +138,7 @@ def _trainings(content: Mapping[str, Any]) -> Iterator[Chain]:
             _chosen(one, "tasks", tasks, where),
             _chosen(one, "systems", systems, where),
             _chosen(one, "methods", methods, where),
-            one.get("seeds", [0]),
+            _seeds(one.get("seeds", [0]), where),
         ):
             # What is said of a task goes over what is said of all, and so on.
             given = {**_rows(task, tasks), **shared, **tasks[task], **methods[method]}
@@ -177,6 +154,14 @@ def _trainings(content: Mapping[str, Any]) -> Iterator[Chain]:
             _check_training(given, name)
             steps = [Step("train", given), *_steps(measure, factors, None, name)]
             yield Chain(name, factors, tuple(steps))
+
+
+def _seeds(seeds: Any, where: str) -> list[int]:
+    if not isinstance(seeds, list) or not all(type(seed) is int for seed in seeds):
+        raise InputError(
+            f"seeds of {where} must be a list of whole numbers; got {seeds!r}."
+        )
+    return seeds
 
 
 def _models(content: Mapping[str, Any]) -> Iterator[Chain]:
@@ -207,11 +192,16 @@ def _steps(
     for one in measure:
         given = dict(_mapping(one, "a command of measure"))
         command, only = given.pop("command", None), given.pop("only", {})
-        if command not in MEASURES:
+        if not isinstance(command, str) or command not in MEASURES:
             raise InputError(
                 f"command of measure must be one of {', '.join(MEASURES)}; got {command!r}."
             )
         _known(_mapping(only, "only"), FACTORS, f"only of {command}")
+        if clash := sorted({*given} & {*_NOT_OF_A_STUDY}):
+            raise InputError(
+                f"{command} in measure must leave out {', '.join(_NOT_OF_A_STUDY)}, which "
+                f"the study itself gives; got '{clash[0]}'."
+            )
         if any(factors.get(name) not in _list_of(some) for name, some in only.items()):
             continue
         given = {**rows, **given}
@@ -222,6 +212,11 @@ def _steps(
 def _rows(task: str, tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """What a command is told of a task's rows: a declared one's name, or a file's."""
     given = tasks[task]
+    if task not in TASKS and "data" not in given:
+        raise InputError(
+            f"tasks must be declared data sets, {', '.join(TASKS)}, or have a file of "
+            f"yours, data: FILE; got '{task}'."
+        )
     found = {name: given[name] for name in _OF_ROWS if name in given}
     return found if "data" in found else {"task": task, **found}
 
@@ -234,8 +229,14 @@ def _check_training(given: Mapping[str, Any], chain: str) -> None:
     }
     try:
         preset(told.pop("preset", "default"), **told)
-    except (InputError, TypeError) as error:  # the second: a text where a number is due
+    except InputError as error:
         raise InputError(f"training '{chain}': {error}") from None
+    except TypeError as error:  # a text where a number is due
+        shown = ", ".join(f"{name}: {value!r}" for name, value in given.items())
+        raise InputError(
+            f"training '{chain}': each setting must be of its kind, a number where numbers "
+            f"are due; one of these is not ({str(error).splitlines()[0][:80]}): {shown}."
+        ) from None
 
 
 def _check_measure(command: str, given: Mapping[str, Any], model: str, chain: str) -> None:

@@ -5,17 +5,24 @@ one network (all tokens, a pooled vector). Trainings that are alike in everythin
 paired, row by row and seed by seed.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
-from mi_probe.capture import VIEWS
+from mi_probe.contents import digest
 from mi_probe.errors import InputError
+from mi_probe.predgen.inference import TOKEN_SETS
+from mi_probe.study.chains import FACTORS, Chain
 
 Quantity: TypeAlias = Literal["information", "score"]
 QUANTITIES = ("information", "score")
-_READ = ("site", "view", "token_set", "estimator", "control")
+_READ = ("site", "view", "token_set", "estimator")
 """What a side may say of the results rows, beside the factors of its trainings."""
+DEFAULTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {"information": {"view": "full", "token_set": "prompt"}, "score": {}}
+)
+"""What a side is of where it does not say."""
 _KEYS = ("name", "question", "primary", "of", "a", "b", "where")
 
 
@@ -38,10 +45,13 @@ class Comparison:
     where: Mapping[str, Any] = field(repr=False)
     """Values that both sides have, each one or a list."""
 
+    @property
+    def digest(self) -> str:
+        """Hash of what is compared, which tells whether it was changed."""
+        return digest([self.name, self.of, self.a, self.b, self.where])
 
-def comparisons_of(
-    declared: Any, factors: Sequence[Mapping[str, Any]]
-) -> tuple[Comparison, ...]:
+
+def comparisons_of(declared: Any, chains: Sequence[Chain]) -> tuple[Comparison, ...]:
     """The comparisons of a study's file, checked against what it trains.
 
     Raises:
@@ -49,7 +59,7 @@ def comparisons_of(
     """
     if not isinstance(declared, Sequence) or isinstance(declared, str):
         raise InputError(f"comparisons must be a list; got {declared!r}."[:300])
-    found = tuple(_comparison(one, factors) for one in declared)
+    found = tuple(_comparison(one, chains) for one in declared)
     names = [one.name for one in found]
     for name in names:
         if names.count(name) > 1:
@@ -57,7 +67,7 @@ def comparisons_of(
     return found
 
 
-def _comparison(one: Any, factors: Sequence[Mapping[str, Any]]) -> Comparison:
+def _comparison(one: Any, chains: Sequence[Chain]) -> Comparison:
     if not isinstance(one, Mapping) or not {"name", "a", "b"} <= set(one):
         raise InputError(
             f"a comparison must have at least the keys name, a and b; got {one!r}."[:300]
@@ -73,7 +83,7 @@ def _comparison(one: Any, factors: Sequence[Mapping[str, Any]]) -> Comparison:
             f"of, in comparison '{name}', must be one of {', '.join(QUANTITIES)}; got "
             f"{quantity!r}."
         )
-    known = [*factors[0], *_READ]
+    known = [*FACTORS, *_READ]
     sides: dict[str, dict[str, Any]] = {}
     for side in ("a", "b", "where"):
         given = one.get(side, {})
@@ -84,33 +94,71 @@ def _comparison(one: Any, factors: Sequence[Mapping[str, Any]]) -> Comparison:
             )
         sides[side] = dict(given)
     for side in ("a", "b"):
-        both = {**sides["where"], **sides[side]}
-        view = both.get("view", "full")
-        if view not in VIEWS:
-            raise InputError(
-                f"view, in comparison '{name}', must be one of {', '.join(VIEWS)}; got "
-                f"{view!r}."
-            )
-        if not any(matches(chain, both) for chain in factors):
+        both = {**DEFAULTS[quantity], **sides["where"], **sides[side]}
+        if not any(_is_measured(chain, both, quantity) for chain in chains):
             raise InputError(
                 f"{side}, in comparison '{name}', must be of something that the study "
-                f"trains or measures; nothing has {both}."
+                f"trains and measures; nothing has {both}."
             )
+    primary = one.get("primary", False)
+    if not isinstance(primary, bool):
+        raise InputError(
+            f"primary, in comparison '{name}', must be true or false; got {primary!r}."
+        )
     return Comparison(
         name=name,
         question=str(one.get("question", "")),
-        primary=bool(one.get("primary", False)),
+        primary=primary,
         of=quantity,
         **sides,
     )
 
 
 def matches(values: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a chain or a row has what is wanted of it; what it does not know, it has."""
-    return all(
-        values[name] in _among(some) for name, some in wanted.items() if name in values
-    )
+    """Whether each value that is wanted is there, or one of those that are."""
+    return all(values.get(name) in _among(some) for name, some in wanted.items())
 
 
-def _among(some: Any) -> Iterable[Any]:
-    return some if isinstance(some, list | tuple) else (some,)
+def _is_measured(chain: Chain, wanted: Mapping[str, Any], of: str) -> bool:
+    """Whether a chain's training, and an estimate of it, have what a side names."""
+    factors = {name: some for name, some in wanted.items() if name in FACTORS}
+    if not matches(chain.factors, factors):
+        return False
+    estimates = [step.settings for step in chain.steps if step.command == "estimate"]
+    if of == "score":
+        # Answers are kept by what measures a trained system.
+        return bool(estimates) and chain.steps[0].command == "train"
+    return any(_has(settings, wanted) for settings in estimates)
+
+
+def _has(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether an estimate's settings have the sites, views, ... that are wanted."""
+    usual = {"pooling": "full,mean,last", "sites": "all", "estimator": "auto"}
+    for name, option in (
+        ("view", "pooling"),
+        ("site", "sites"),
+        ("estimator", "estimator"),
+    ):
+        listed = settings.get(option, usual[option])
+        there = (
+            [str(one) for one in listed]
+            if isinstance(listed, list)
+            else (str(listed).split(","))
+        )
+        # "all", and layers by their number, are known once a model is there.
+        open_ended = option == "sites" and any(
+            one == "all" or one.lstrip("-").isdigit() for one in there
+        )
+        if open_ended or name not in wanted:
+            continue
+        if not any(one in there for one in _among(wanted[name])):
+            return False
+    sets = settings.get("token_sets")
+    if sets is None or "token_set" not in wanted:
+        return all(one in TOKEN_SETS for one in _among(wanted.get("token_set", "all")))
+    there = sets if isinstance(sets, list) else str(sets).split(",")
+    return any(one in there for one in _among(wanted["token_set"]))
+
+
+def _among(some: Any) -> tuple[Any, ...]:
+    return tuple(some) if isinstance(some, list | tuple) else (some,)

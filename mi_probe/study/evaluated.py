@@ -7,9 +7,9 @@
 # pyright: reportGeneralTypeIssues=false
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,17 @@ from scipy.special import stdtr, stdtrit
 
 from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.paired import Scored, compare
-from mi_probe.study.declared import FACTORS, Study
-from mi_probe.study.endpoints import Comparison, matches
+from mi_probe.analysis.stored import averaged
+from mi_probe.errors import InputError
+from mi_probe.study.chains import FACTORS
+from mi_probe.study.declared import Study
+from mi_probe.study.endpoints import DEFAULTS, Comparison, matches
 from mi_probe.study.gathered import Measured
 
 AVERAGE = "average"
 """What stands in the column ``task`` where tasks are averaged."""
+_SHARED = ("task", "backbone", "method", "system", "site", "view", "token_set", "estimator")
+"""What the sides of a line have in common, unless they are told apart by it."""
 COLUMNS = (
     *("question", "comparison", "primary", "task", "unit", "a", "b", "difference"),
     *("stderr", "low", "high", "p_value", "p_holm", "n", "trainings", "seen"),
@@ -50,7 +55,9 @@ class Difference:
         return float(t) * self.stderr
 
 
-def evaluate(study: Study, known: Sequence[Measured]) -> pd.DataFrame:
+def evaluate(
+    study: Study, known: Sequence[Measured], fixed: Collection[str] | None = None
+) -> pd.DataFrame:
     """A line a comparison and task, and one for the average of the tasks.
 
     ``difference`` is in nats for information of one task, a share of H(Y) (of scores,
@@ -59,36 +66,39 @@ def evaluate(study: Study, known: Sequence[Measured]) -> pd.DataFrame:
     Trainings are paired by their seed, and rows by their place. ``p_holm`` is corrected
     over the primary comparisons, or over the exploratory ones, averages apart. ``seen`` is
     the smallest difference that so many rows and trainings would show in 80 % of runs.
+
+    Args:
+        study: what was declared.
+        known: what was measured.
+        fixed: `Comparison.digest` of those that were declared before anything was run;
+            a primary one that is not among them is exploratory. None: all are.
+
+    Raises:
+        InputError: where a side has several trainings of one seed.
     """
     lines: list[dict[str, Any]] = []
     for one in study.comparisons:
-        found = dict(_by_task(one, known))
-        for task, (difference, unit) in found.items():
-            lines.append(_line(one, task, unit, difference))
-        shares = [difference for difference, _ in _shares(one, known)]
-        if len(shares) > 1:
-            unit = "share of H(Y)" if one.of == "information" else "score"
-            lines.append(_line(one, AVERAGE, unit, average_of(shares)))
+        if fixed is not None and one.digest not in fixed:
+            one = replace(one, primary=False)  # its results were there before it was
+        sides = _sides(one, known)
+        shares: dict[_Place, list[Difference]] = {}
+        for place, (a, b) in sides.items():
+            found = difference([m.scored for m in a], [m.scored for m in b])
+            lines.append(_line(one, _words(place, [*sides]), a[0].metric, found))
+            share = difference([as_share(m) for m in a], [as_share(m) for m in b])
+            shares.setdefault(place[1:], []).append(share)
+        unit = "share of H(Y)" if one.of == "information" else "score"
+        for rest, of_tasks in shares.items():
+            if len(of_tasks) > 1:
+                words = _words((AVERAGE, *rest), [(AVERAGE, *other) for other in shares])
+                lines.append(_line(one, words, unit, average_of(of_tasks)))
     table = pd.DataFrame(lines, columns=list(COLUMNS))
     for primary in (True, False):
         for averages in (True, False):
-            at = (table["primary"] == primary) & ((table["task"] == AVERAGE) == averages)
+            of_tasks = table["task"].astype(str).str.startswith(AVERAGE)
+            at = (table["primary"] == primary) & (of_tasks == averages)
             table.loc[at, "p_holm"] = holm(table.loc[at, "p_value"].to_numpy(float))
     return table
-
-
-def _by_task(
-    one: Comparison, known: Sequence[Measured]
-) -> Iterator[tuple[str, tuple[Difference, str]]]:
-    for task, a, b in _sides(one, known):
-        unit = "nats" if one.of == "information" else a[0].metric
-        yield task, (difference([m.scored for m in a], [m.scored for m in b]), unit)
-
-
-def _shares(one: Comparison, known: Sequence[Measured]) -> Iterator[tuple[Difference, str]]:
-    """The same in a unit that tasks share."""
-    for task, a, b in _sides(one, known):
-        yield difference(*([as_share(m) for m in side] for side in (a, b))), task
 
 
 def as_share(one: Measured) -> Scored:
@@ -107,30 +117,61 @@ def as_share(one: Measured) -> Scored:
     return replace(scored, nats=share, influence=influence)
 
 
+_Place: TypeAlias = tuple[Any, ...]
+"""What both sides of a line share: the task first, then all else that can differ."""
+
+
 def _sides(
     one: Comparison, known: Sequence[Measured]
-) -> Iterator[tuple[str, list[Measured], list[Measured]]]:
-    """The trainings of both sides by what they share: task, backbone, method."""
-    sides: list[dict[tuple[Any, ...], list[Measured]]] = []
-    differ = {name for name in FACTORS if name in one.a or name in one.b}
-    shared = [name for name in FACTORS if name not in differ and name != "seed"]
+) -> dict[_Place, tuple[list[Measured], list[Measured]]]:
+    """Both sides, a list of trainings each, by what they share.
+
+    What a side does not name (a site, an estimator, a method) is shared: trainings that
+    differ in it are of other lines.
+    """
+    differ = {*one.a, *one.b}
+    shared = [name for name in _SHARED if name not in differ]
+    sides: list[dict[_Place, list[Measured]]] = []
     for side in (one.a, one.b):
-        wanted = {"view": "full", "token_set": "prompt", **one.where, **side}
-        by: dict[tuple[Any, ...], list[Measured]] = {}
+        wanted = {**DEFAULTS[one.of], **one.where, **side}
+        by: dict[_Place, list[Measured]] = {}
         for entry in known:
             if entry.of == one.of and matches(entry.told, wanted):
-                by.setdefault(tuple(entry.told[name] for name in shared), []).append(entry)
-        sides.append(by)
-    for at, a in sides[0].items():
-        b = sides[1].get(at)
-        if b:
-            told = dict(zip(shared, at, strict=True))
-            others = [str(told[n]) for n in ("backbone", "method") if _several(n, known)]
-            yield ", ".join([str(told["task"]), *filter(None, others)]), a, b
+                place = tuple(entry.told.get(name) for name in shared)
+                by.setdefault(place, []).append(entry)
+        sides.append({place: over_critics(entries) for place, entries in by.items()})
+    return {
+        place: (a, sides[1][place]) for place, a in sides[0].items() if place in sides[1]
+    }
 
 
-def _several(name: str, known: Sequence[Measured]) -> bool:
-    return len({entry.told[name] for entry in known if entry.told[name]}) > 1
+def over_critics(entries: Sequence[Measured]) -> list[Measured]:
+    """One entry a training: the mean over the seeds of its critics.
+
+    Raises:
+        InputError: if trainings of one seed differ in something else.
+    """
+    by: dict[Any, list[Measured]] = {}
+    for entry in entries:
+        by.setdefault(entry.told["seed"], []).append(entry)
+    for same in by.values():
+        chains = {tuple(entry.told.get(name) for name in FACTORS) for entry in same}
+        if len(chains) > 1:
+            raise InputError(
+                "the sides of a comparison must be of one training a seed; got several "
+                f"of seed {same[0].told['seed']}: {sorted(map(str, chains))}. Name more "
+                "of a, b or where."
+            )
+    return [
+        replace(same[0], scored=averaged([one.scored for one in same]))
+        for same in by.values()
+    ]
+
+
+def _words(place: _Place, known: Sequence[_Place]) -> str:
+    """The place's task, and what tells it from the other lines of its comparison."""
+    varying = [i for i in range(1, len(place)) if len({other[i] for other in known}) > 1]
+    return ", ".join([str(place[0]), *(str(place[i]) for i in varying)])
 
 
 def difference(a: Sequence[Scored], b: Sequence[Scored]) -> Difference:

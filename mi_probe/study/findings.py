@@ -26,8 +26,8 @@ from mi_probe.study.declared import Study
 from mi_probe.study.drawn import draw
 from mi_probe.study.evaluated import evaluate
 from mi_probe.study.gathered import gaps, measured
-from mi_probe.study.running import status
-from mi_probe.study.tables import TABLES, latex, markdown, wide
+from mi_probe.study.running import fixed_comparisons, status
+from mi_probe.study.tables import TABLES, latex, markdown, table_lines
 
 _CELLS = (
     "Mean over trainings ± half of the 95 % interval, over rows and trainings; bold where "
@@ -56,6 +56,7 @@ class Findings:
         for table in TABLES:
             if not (shown := self.tables[table.stem]).empty:
                 lines += ["", f"## {table.caption}", "", markdown(shown), _CELLS]
+        lines += [*_late(self.study, self.comparisons)]
         lines += [*_compared(self.comparisons), *_gaps(self.gaps)]
         return "\n".join(lines).rstrip() + "\n"
 
@@ -70,9 +71,9 @@ def findings(study: Study, folder: str | Path) -> Findings:
     return Findings(
         study=study,
         status=status(study, out),
-        comparisons=evaluate(study, entries),
+        comparisons=evaluate(study, entries, fixed_comparisons(out)),
         gaps=gaps(study, out),
-        tables={table.stem: wide(entries, table) for table in TABLES},
+        tables={table.stem: table_lines(entries, table) for table in TABLES},
     )
 
 
@@ -107,6 +108,18 @@ def _head(study: Study, state: pd.DataFrame) -> Iterator[str]:
     )
     for line in state[state["state"] == "failed"].to_dict("records"):
         yield f"`{line['chain']}` failed at its command `{line['command']}`."
+
+
+def _late(study: Study, table: pd.DataFrame) -> Iterator[str]:
+    """Comparisons that call themselves primary, though results were there before them."""
+    counted = set(table.loc[table["primary"], "comparison"])
+    found = {one.name for one in study.comparisons if one.primary} - counted
+    for name in sorted(found & set(table["comparison"])):
+        yield ""
+        yield (
+            f"'{name}' was declared primary, or changed, after results were there: it is "
+            "exploratory here."
+        )
 
 
 def _compared(table: pd.DataFrame) -> Iterator[str]:
@@ -164,10 +177,13 @@ def _gaps(table: pd.DataFrame) -> Iterator[str]:
             f"| {line['subject']} | {line['task']} | {line['site']} | "
             f"{line['pooling']} | {line['full_nats']:.3f} | {line['pooled_nats']:.3f} | "
             f"{line['gap_nats']:+.3f} | "
-            f"[{line['ci_low']:+.3f}, {line['ci_high']:+.3f}] | {_p(line['p_value'])} |"
+            f"[{line['ci_low']:+.3f}, {line['ci_high']:+.3f}] | {_p(line['p_holm'])} |"
         )
     yield ""
-    yield "p is of the conditional randomisation test, one-sided, of nothing left out."
+    yield (
+        "p is of the conditional randomisation test, one-sided, of nothing left out, after "
+        "Holm's correction over the sites and poolings of a model."
+    )
 
 
 def _p(value: float) -> str:

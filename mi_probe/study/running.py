@@ -33,7 +33,8 @@ from mi_probe.atomic import write_atomically
 from mi_probe.contents import digest, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.provenance import code_version, now
-from mi_probe.study.declared import Chain, Step, Study
+from mi_probe.study.chains import Chain, Step
+from mi_probe.study.declared import Study
 from mi_probe.writable import check_writable
 
 State: TypeAlias = Literal["done", "failed", "to do"]
@@ -268,29 +269,52 @@ def _forecast(
     return float("nan")
 
 
+def fixed_comparisons(out: str | Path) -> frozenset[str]:
+    """`Comparison.digest` of those that were declared before the first chain was run.
+
+    Empty where nothing was run yet.
+    """
+    return frozenset(_read_declared(Path(out) / "study.json").get("fixed", ()))
+
+
+def _read_declared(path: Path) -> dict[str, Any]:
+    """The content of a study's ``study.json``; empty where there is none.
+
+    Raises:
+        InputError: if it is not what was written.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return unsealed(read_json(path))
+    except ValueError as error:
+        raise InputError(
+            f"{path} must be as it was written; it is damaged ({error}). Remove it."
+        ) from None
+
+
 def _check_folder(folder: Path, study: Study) -> None:
     """Refuse the folder of another study; write down what this one declares."""
     path = folder / "study.json"
-    if path.is_file():
-        try:
-            before = unsealed(read_json(path))["study"]
-        except (ValueError, KeyError) as error:
-            raise InputError(
-                f"{path} must be as it was written; it is damaged ({error}). Remove it."
-            ) from None
-        if before != study.name:
-            raise InputError(
-                f"out must be a new folder or that of study '{study.name}'; {folder} is "
-                f"that of '{before}'. Choose another."
-            )
-    elif folder.is_dir() and any(not p.name.startswith(".") for p in folder.iterdir()):
+    before = _read_declared(path)
+    if before and before.get("study") != study.name:
+        raise InputError(
+            f"out must be a new folder or that of study '{study.name}'; {folder} is "
+            f"that of '{before.get('study')}'. Choose another."
+        )
+    there = folder.iterdir() if folder.is_dir() else ()
+    if not before and any(not p.name.startswith(".") for p in there):
         raise InputError(
             f"out must be a new or empty folder, or a study's; {folder} holds something "
             "else. Choose another."
         )
+    fixed = [one.digest for one in study.comparisons]
+    if any(folder.glob("*/steps/*.json")):
+        # Once there are results, nothing can be declared before them.
+        fixed = list(before.get("fixed", []))
     declared = json.loads(json.dumps(study.declared, default=str))
-    content = {"study": study.name, "declared": declared, "version": code_version()}
-    write_atomically(path, sealed(content))
+    content = {"study": study.name, "declared": declared, "fixed": fixed}
+    write_atomically(path, sealed({**content, "version": code_version()}))
 
 
 @contextmanager

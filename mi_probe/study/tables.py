@@ -22,7 +22,13 @@ import pandas as pd
 from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.paired import Scored, compare
 from mi_probe.study.endpoints import matches
-from mi_probe.study.evaluated import AVERAGE, as_share, average_of, difference
+from mi_probe.study.evaluated import (
+    AVERAGE,
+    as_share,
+    average_of,
+    difference,
+    over_critics,
+)
 from mi_probe.study.gathered import Measured
 
 COLUMNS = (
@@ -56,7 +62,7 @@ TABLES = (
 )
 
 
-def wide(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
+def table_lines(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
     """A line a system, task and method: mean, half-width, and whether it is the best.
 
     ``measure`` is nats, accuracy or explained variance, ``H_Y_nats`` the most that nats can
@@ -68,7 +74,8 @@ def wide(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
     lines = []
     columns = dict.fromkeys(e.told["task"] for e in trained)
     by = {
-        task: _by_system([e for e in trained if e.told["task"] == task]) for task in columns
+        task: _by_system([e for e in trained if e.told["task"] == task], trained)
+        for task in columns
     }
     for task, systems in by.items():
         values = {name: _value([e.scored for e in side]) for name, side in systems.items()}
@@ -135,19 +142,21 @@ def _cells(lines: pd.DataFrame, bold: Callable[[str], str], sign: str) -> pd.Dat
     filled = lines.assign(cell=[cell(line) for _, line in lines.iterrows()])
     tasks = list(dict.fromkeys(lines["task"]))
     systems = list(dict.fromkeys(lines["system"]))
-    wide = filled.pivot(index="system", columns="task", values="cell")
-    return wide.reindex(index=systems, columns=tasks).fillna("")
+    cells = filled.pivot(index="system", columns="task", values="cell")
+    return cells.reindex(index=systems, columns=tasks).fillna("")
 
 
-def _by_system(entries: Sequence[Measured]) -> dict[str, list[Measured]]:
-    methods = {entry.told["method"] for entry in entries}
+def _by_system(
+    entries: Sequence[Measured], everywhere: Sequence[Measured]
+) -> dict[str, list[Measured]]:
+    """A list of trainings each: by system, and by what else differs in the table."""
+    telling = ("method", "backbone", "site", "estimator")
+    varying = [n for n in telling if len({e.told.get(n) for e in everywhere}) > 1]
     found: dict[str, list[Measured]] = {}
     for entry in entries:
-        name = str(entry.told["system"])
-        if len(methods) > 1:
-            name = f"{name}, {entry.told['method']}"
-        found.setdefault(name, []).append(entry)
-    return found
+        parts = [str(entry.told[name]) for name in ("system", *varying)]
+        found.setdefault(", ".join(parts), []).append(entry)
+    return {name: over_critics(same) for name, same in found.items()}
 
 
 def _value(side: Sequence[Scored]) -> tuple[float, float]:

@@ -18,6 +18,7 @@ def folder(tmp_path):
         "chain/steps/1-train.json": sealed({"step": "1"}),
         "chain/results/rows/ab.json": b'{"row": {"row_id": "ab", "value_nats": 0.25}}',
         "chain/results/pointwise/ab.safetensors": bytes(range(256)),
+        "chain/results/gaps/cd.json": b"{}",
         "chain/results/activations/states.safetensors": b"large",
         "chain/trained/model.safetensors": b"larger",
         "chain/trained/losses.csv": b"step,loss\n1,0.5\n",
@@ -34,6 +35,7 @@ def test_a_folder_comes_back_without_models_and_states(folder, tmp_path):
     back = restore(path, tmp_path / "back")
     files = sorted(p.relative_to(back).as_posix() for p in back.rglob("*") if p.is_file())
     assert files == [
+        "chain/results/gaps/cd.json",
         "chain/results/pointwise/ab.safetensors",
         "chain/results/rows/ab.json",
         "chain/steps/1-train.json",
@@ -71,6 +73,8 @@ def test_what_is_no_archive_is_refused(folder, tmp_path):
         ("../outside.json", b"x", "must be a study's"),
         ("/etc/study.json", b"x", "must be a study's"),
         ("chain/trained/model.safetensors", b"x", "must be a study's"),
+        ("elsewhere/study.json", b"x", "must be a study's"),
+        ("a/b/c/results/rows/x.json", b"x", "must be a study's"),
         ("study.json", None, "must be as they were"),
     ],
 )

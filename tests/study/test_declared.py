@@ -87,10 +87,35 @@ def test_a_task_of_a_file_is_told_to_what_measures_too():
         ({"measure": [{"command": "plot"}]}, "command of measure must be one of"),
         ({"measure": [{"command": "estimate", "pooling": "medium"}]}, "pooling must be of"),
         ({"measure": "estimate"}, "measure must be a list"),
+        ({"measure": [{"command": ["estimate"]}]}, "command of measure must be one of"),
+        (
+            {"measure": [{"command": "gap", "checkpoints": "x"}]},
+            "must leave out checkpoints",
+        ),
+        ({"trainings": [{"seeds": 3}]}, "must be a list of whole numbers; got 3"),
+        ({"trainings": [{"seeds": [0.5]}]}, "must be a list of whole numbers"),
+        ({"train": {"backbone": "x", "steps": "many"}}, "steps: 'many'"),
+        ({"tasks": ["sst3"]}, "tasks must be declared data sets"),
+        (
+            {"comparisons": [{"name": "x", "primary": "no", "a": {}, "b": {}}]},
+            "must be true or false; got 'no'",
+        ),
+        (
+            {"comparisons": [{"name": "x", "a": {"control": "words"}, "b": {}}]},
+            "must have keys of backbone",
+        ),
+        (
+            {"comparisons": [{"name": "x", "a": {"view": "max"}, "b": {}}]},
+            "trains and measures; nothing has {'view': 'max'",
+        ),
+        (
+            {"comparisons": [{"name": "x", "a": {"site": "block.3"}, "b": {}}]},
+            "'site': 'block.3'",
+        ),
         ({"comparisons": [{"name": "x", "a": {}}]}, "at least the keys name, a and b"),
         (
             {"comparisons": [{"name": "x", "a": {"system": "none"}, "b": {}}]},
-            "nothing has {'system': 'none'}",
+            "'system': 'none'",
         ),
         (
             {"comparisons": [{"name": "x", "of": "speed", "a": {}, "b": {}}]},

@@ -1,5 +1,7 @@
 """Declared comparisons and tables on entries whose truth is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,7 @@ from mi_probe.plots.style import style
 from mi_probe.study.declared import study_of
 from mi_probe.study.evaluated import evaluate
 from mi_probe.study.gathered import Measured
-from mi_probe.study.tables import TABLES, latex, markdown, wide
+from mi_probe.study.tables import TABLES, latex, markdown, table_lines
 
 TASKS = ("sst2", "hutto_tweets")
 STUDY = study_of(
@@ -18,6 +20,7 @@ STUDY = study_of(
         "tasks": list(TASKS),
         "systems": {"predictor": {"objective": "predictor"}, "predgen": {}},
         "trainings": [{"seeds": [0, 1, 2]}],
+        "measure": [{"command": "estimate"}],
         "comparisons": [
             {
                 "name": "PredGen knows more",
@@ -93,6 +96,37 @@ def test_a_difference_is_found_on_each_task_and_on_average():
     assert of["p_holm"].ge(of["p_value"]).all()
 
 
+def test_sites_methods_and_critics_are_no_trainings():
+    known = entries(0.05)
+    told = [
+        replace(e, told={**e.told, "site": "block.0", "method": "dora"})
+        for e in known
+        if e.of == "information"
+    ]
+    again = [replace(e, scored=replace(e.scored, draw=(e.told["seed"], 1))) for e in known]
+    table = evaluate(STUDY, [*known, *told, *again])
+    of = table[table["comparison"] == "PredGen knows more"].set_index("task")
+    assert (table["trainings"] == 3).all()
+    place = ["lora, final_norm", "dora, block.0"]
+    lines = [f"{task}, {at}" for at in place for task in TASKS]
+    assert sorted(of.index) == sorted([*lines, *(f"average, {at}" for at in place)])
+    # The rows of a task count once in each average.
+    assert of.loc["average, lora, final_norm", "n"] == 2 * 400
+    lines = table_lines([*known, *told], replace(TABLES[1], wanted={"view": "full"}))
+    assert set(lines["system"]) == {
+        f"{system}, {at}"
+        for system in ("predictor", "predgen")
+        for at in ("lora, final_norm", "dora, block.0")
+    }
+
+
+def test_what_was_declared_after_results_is_exploratory():
+    known = entries(0.05)
+    primary = STUDY.comparisons[0]
+    assert evaluate(STUDY, known, {primary.digest})["primary"].any()
+    assert not evaluate(STUDY, known, {"another"})["primary"].any()
+
+
 def test_no_difference_and_few_trainings_are_not_shown():
     table = evaluate(STUDY, entries(0.0))
     assert (table["p_holm"] > 0.05).all()
@@ -103,12 +137,12 @@ def test_no_difference_and_few_trainings_are_not_shown():
 
 
 def test_the_best_is_bold_only_where_it_is_shown():
-    shown = wide(entries(0.05), TABLES[1])
+    shown = table_lines(entries(0.05), TABLES[1])
     best = shown.set_index(["system", "task"])["best"]
     assert best[("predgen", "sst2")]
     assert best[("predgen", "average")]
     assert not best[("predictor", "sst2")]
-    assert not wide(entries(0.0), TABLES[1])["best"].any()
+    assert not table_lines(entries(0.0), TABLES[1])["best"].any()
     text = markdown(shown)
     assert text.splitlines()[0] == "| system | sst2 | hutto_tweets | average |"
     assert "**" in text.splitlines()[3]
@@ -123,7 +157,7 @@ def test_the_best_is_bold_only_where_it_is_shown():
 
 
 def test_figures_say_units_and_what_is_shown():
-    shown = wide(entries(0.05), TABLES[1])
+    shown = table_lines(entries(0.05), TABLES[1])
     drawn = shown.assign(
         measure="I(Y;Z) (nats)",
         low=shown["mean"] - shown["half_width"],

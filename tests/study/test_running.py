@@ -9,7 +9,8 @@ import yaml
 from mi_probe.errors import InputError
 from mi_probe.study import running
 from mi_probe.study.declared import study_of
-from mi_probe.study.running import run_chains, status
+from mi_probe.study.findings import findings
+from mi_probe.study.running import fixed_comparisons, run_chains, status
 
 
 def declared(**changes):
@@ -126,3 +127,17 @@ def test_another_study_s_folder_is_refused(stub, tmp_path):
         run_chains(declared(), tmp_path / "full")
     with pytest.raises(InputError, match="engine must be local or dask"):
         run_chains(declared(), out, engine="slurm")
+
+
+def test_comparisons_are_fixed_by_the_first_run(stub, tmp_path):
+    a, b = {"system": "predgen"}, {"system": "predictor"}
+    one = {"name": "one", "primary": True, "of": "score", "a": a, "b": b}
+    study, out = declared(comparisons=[one]), tmp_path / "out"
+    assert fixed_comparisons(out) == frozenset()
+    run_chains(study, out)
+    assert fixed_comparisons(out) == {study.comparisons[0].digest}
+    turned = declared(comparisons=[{**one, "a": b, "b": a}])
+    run_chains(turned, out)
+    assert turned.comparisons[0].digest not in fixed_comparisons(out)
+    page = findings(turned, out).page
+    assert "declared primary" not in page  # nothing was measured: no line
