@@ -210,7 +210,9 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
 
 
 def _is_results(folder: Path) -> bool:
-    return (folder / "rows").is_dir() or (folder / "provenance.json").is_file()
+    # Another process may be at its first row, whose pointwise file comes before it.
+    begun = any((folder / name).is_dir() for name in ("rows", "pointwise"))
+    return begun or (folder / "provenance.json").is_file()
 
 
 def _table(rows: Mapping[str, Any]) -> pd.DataFrame:

@@ -123,7 +123,7 @@ def test_a_model_and_a_file_give_a_table_and_a_folder(model, data, out, capsys):
 
 
 def test_a_task_is_read_from_its_original_files(model, tmp_path, out, capsys):
-    rows = "".join(f"{i}\ta {i}\tb\t{1 + i % 5}\n" for i in range(16))
+    rows = "".join(f"{i}\ta {i}\tb {i}\t{1 + i % 5}\n" for i in range(16))
     head = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\n"
     for name in ("SICK_train.txt", "SICK_trial.txt"):
         (tmp_path / name).write_text(head + rows, encoding="utf-8")

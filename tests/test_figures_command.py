@@ -106,7 +106,7 @@ def test_a_wrong_option_is_one_line_and_exit_code_2(
         (None, "exists"),
         ("", "has no rows/"),
         ("row_id,seed\n", "has none"),
-        ("row_id,seed\na,0\n", "it lacks 40 of its columns, the first 'quantity'"),
+        ("row_id,seed\na,0\n", "it lacks 46 of its columns, the first 'control'"),
         ("row_id,seed\na,x\n", "must be whole tables"),
         ("row_id,seed\na,1\nb", "is none (its last line is cut off)"),
         ("row_id,view\na,mean\nb,\n", "view must be filled in every row"),

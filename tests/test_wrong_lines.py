@@ -58,7 +58,7 @@ LINES = [
     ("tokens", (*_OWN, "--sites", "q"), "or names such as 'block.2'"),
     ("figures", (), "results must name at least one folder"),
     ("figures", ("m",), "m has no rows/ in it"),
-    ("figures", ("good.csv",), "it lacks 42 of its columns, the first 'quantity'"),
+    ("figures", ("good.csv",), "it lacks 48 of its columns, the first 'control'"),
     ("report.__main__", ("nowhere",), "must be a folder that exists; got nowhere"),
     ("report.__main__", ("m", "--out", "page.pdf"), "out must be an .html file"),
     ("report.__main__", ("m", "--titel", "x"), "Did you mean '--title'?"),

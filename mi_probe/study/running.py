@@ -331,7 +331,7 @@ def _engine(engine: str, jobs: int) -> Iterator[bool]:
         except ImportError:
             raise InputError(
                 "engine dask://HOST:PORT needs the package distributed; it is not "
-                "installed. pip install distributed, or leave --engine out."
+                "installed. pip install 'mi-probe[cluster]', or leave --engine out."
             ) from None
         try:
             client = Client("tcp://" + engine.removeprefix("dask://"), timeout="10s")

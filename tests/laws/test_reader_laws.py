@@ -110,7 +110,7 @@ def readers(tmp_path_factory):
         | {"pointwise_nats": [0.1], "value_nats": [0.1], "anchor": ["start"], "n": [1]}
     )
     words = pd.DataFrame({"predicted_word": ["a"], "word": ["b"], "value_nats": [0.1]})
-    tables = TokenTables(table, table, table, words, None, {})
+    tables = TokenTables(table, table, table, words, None, None, {})
     key = {"subject": "m", "task": "t", "site": "embed"}
     about = write_token_tables(out, key, {"subject": "m"}, tables)
     model = save_tiny(place / "llama", "llama", head="CausalLM")
