@@ -1,10 +1,12 @@
 r"""Measure the DPI gap: both critics on the same held-out rows, paired, and tested.
 
 A difference of two separate estimates has the noise of both and the bias of either. Here
-both critics are scored on the same held-out rows, the critic of Z contains those of Z_p
-(`nested`), the interval is of the *paired* differences, and whether Z tells anything that
-Z_p does not is tested by conditional randomisation, which rests on neither critic's
-capacity.
+both critics are scored on the same held-out rows, what Z adds is learned on top of the
+critic of Z_p (`mi_probe.analysis.nested_critics`), the interval is of the *paired*
+differences, and whether Z tells anything that Z_p does not is tested by conditional
+randomisation. That test rests on the critic of Z_p: its level holds where q(y|Z_p) *or* the
+regression of Z's features on Z_p is about right. A rough E[Z|Z_p] that neither follows can
+be taken for information.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -233,13 +235,23 @@ def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) 
 
 
 def _named(pooling: Any) -> dict[str, str | View]:
+    """Poolings by name.
+
+    Raises:
+        InputError: where two functions have one name.
+    """
     if isinstance(pooling, Mapping):
         return dict(pooling)
-    listed = list(pooling) if isinstance(pooling, Sequence) else [pooling]
-    return {
-        one if isinstance(one, str) else getattr(one, "__name__", "function"): one
-        for one in ([pooling] if isinstance(pooling, str) else listed)
-    }
+    several = isinstance(pooling, Sequence) and not isinstance(pooling, str)
+    found: dict[str, str | View] = {}
+    for one in pooling if several else [pooling]:
+        name = one if isinstance(one, str) else getattr(one, "__name__", "function")
+        if found.setdefault(name, one) is not one and found[name] != one:
+            raise InputError(
+                f"pooling must have a name of its own for each function; two are named "
+                f"'{name}'. Name them by a mapping: {{'a': f, 'b': g}}."
+            )
+    return found
 
 
 def _pooled_by(
