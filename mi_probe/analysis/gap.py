@@ -20,8 +20,8 @@ class Gap:
     """I(Y;Z|Z_p) or I(Y;Z|C), in nats; ``float(gap)`` is ``nats``.
 
     *At least*: critics find what they have learned from these rows. It is 0 or below on
-    average where Y is independent of Z given C and what C says of Z can be regressed out (see
-    `mi_probe.analysis.nested_critics`). The test's level holds where q(y|c) *or* the
+    average where Y is independent of Z given C and what C says of Z can be regressed out
+    (see `mi_probe.analysis.nested_critics`). The test's level holds where q(y|c) *or* the
     regression of Z's features on C is about right. Not to be trusted where neither is: a
     rough E[Z|C], as a step or a fast wave, that neither follows can be taken for
     information, and so can C with about as many columns as there are rows.
