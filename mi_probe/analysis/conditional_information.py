@@ -56,7 +56,9 @@ def conditional(
     Args:
         z: vectors (n, d), or the states of all tokens.
         y: classes, real numbers, or answers in tokens.
-        c: vectors (n, k) or numbers (n,), int codes (n,) of kinds, or states.
+        c: vectors (n, k), floats (n,), int codes (n,) of kinds, or states. Floats are one
+            number even where they are whole and repeat: ids among them, as a table with a
+            gap gives them, must be passed as ints, or a gap is found that kinds explain.
         groups: which rows depend on one another; see `Estimator.estimate`.
         estimator: a name of `ESTIMATORS`, or one of your own.
         seed: of the folds, the critics and the draws.
