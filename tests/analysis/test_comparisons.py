@@ -171,6 +171,19 @@ def test_a_flag_goes_with_the_pair(tmp_path):
     assert compare_results(tmp_path)["status"].tolist() == ["diverged"]
 
 
+def test_an_estimate_without_its_terms_is_said(tmp_path):
+    many(tmp_path)
+    whole = compare_results(tmp_path)
+    lost = whole["a_rows"].iloc[0]
+    (kept,) = (tmp_path / "pointwise").glob(f"{lost}.*")
+    kept.unlink()
+    said = []
+    table = compare_results(tmp_path, say=said.append)
+    assert 0 < len(table) < len(whole)
+    (line,) = said
+    assert "is compared with nothing: 1 of 1 estimates of it have no" in line
+
+
 def test_corrections_have_their_known_values():
     assert holm([0.01, 0.04, 0.03, None])[:3] == pytest.approx([0.04, 0.09, 0.09])
     assert np.isnan(holm([0.01, None])[1])

@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from mi_probe.analysis import conditional
 from mi_probe.analysis.given import given_notes, numbers_or_kinds
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS
 from mi_probe.tasks import Task
 
 
@@ -57,16 +55,3 @@ def test_numbers_with_fractions_are_numbers_and_all_else_kinds(values, found, no
 def test_what_cannot_be_given_is_named(values, said):
     with pytest.raises(InputError, match=said):
         numbers_or_kinds("speaker", values)
-
-
-def test_ids_in_any_order_make_no_gap():
-    # Y is of the speaker alone, and Z knows the speaker: nothing is beyond it.
-    rng = np.random.default_rng(0)
-    speaker = rng.integers(12, size=400)
-    share = np.where(np.arange(12) % 2, 0.1, 0.9)
-    y = (rng.random(400) < share[speaker]).astype(int)
-    z = share[speaker, None] + 0.1 * rng.normal(size=(400, 3))
-    c = numbers_or_kinds("speaker", [*map(str, speaker + 1)])
-    told = {"estimator": ESTIMATORS["linear"], "n_draws": 99}
-    assert not conditional(z, y, c, **told).shown
-    assert conditional(z, y, speaker.astype(float), **told).shown
