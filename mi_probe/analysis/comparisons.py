@@ -215,13 +215,15 @@ def _side(rows: pd.DataFrame, stored: Stored) -> Side | str:
         "seed": f"seed {first['seed']}",
     }
     name = ", ".join([words[w] for w in _SIDE[:-1]] + [str(first["task"])])
-    scored = [stored.get(row_id, name) for row_id in rows["row_id"]]
+    try:
+        scored = [stored.get(row_id, name) for row_id in rows["row_id"]]
+    except InputError as error:
+        return f"{name} is compared with nothing: {error}"
     kept = [one for one in scored if one is not None and np.isfinite(one.nats)]
     if len(kept) < len(rows):
         return (
             f"{name} is compared with nothing: {len(rows) - len(kept)} of {len(rows)} "
-            "estimates of it have no finite value or no file of pointwise terms. Measure "
-            "it again, or copy the whole folder."
+            "estimates of it have no finite value or kept no terms. Measure it again."
         )
     if trainings > 1:
         kept.sort(key=lambda one: one.draw[0])
