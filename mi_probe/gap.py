@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from mi_probe.analysis.cells import Subject
 from mi_probe.analysis.conditional_information import Given
 from mi_probe.analysis.gap_pieces import Asked, Piece, measure_piece, pieces
-from mi_probe.analysis.given import CHECKPOINT, SITE
+from mi_probe.analysis.given import CHECKPOINT, SITE, given_notes
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import (
     format_gaps,
@@ -117,7 +117,8 @@ class Run:
         task, subject = model.task, model.subject
         self.settings.check(task)
         parts = [self._part(model, token_set) for token_set in model.sources]
-        notes = [*model.notes, *(note for part in parts for note in part.capture.notes)]
+        notes = [*model.notes, *given_notes(self.asked.given, task)]
+        notes += [note for part in parts for note in part.capture.notes]
         print(heading(model.backbone.name, task, [*dict.fromkeys(notes)]))
         if model.scores:
             print(f"  its own answers: {format_scores(model.scores)}")

@@ -115,7 +115,7 @@ def compare_results(
     found: list[dict[str, Any]] = []
     refused: list[str] = []
     for what in dict.fromkeys(between):
-        sides = list(_sides(table, stored, what))
+        sides = list(_sides(table, stored, what, refused))
         for one, two in _pairs(sides, what):
             pair = _turned(one, two, what, baseline)
             if pair is None:
@@ -146,8 +146,13 @@ def _none(table: pd.DataFrame, between: Sequence[str], baseline: str | None) -> 
     )
 
 
-def _sides(table: pd.DataFrame, stored: Stored, what: str) -> Iterator[Side]:
-    """The estimates that may be compared, those of several seeds and trainings together."""
+def _sides(
+    table: pd.DataFrame, stored: Stored, what: str, refused: list[str]
+) -> Iterator[Side]:
+    """The estimates that may be compared, those of several seeds and trainings together.
+
+    Why others may not is added to ``refused``.
+    """
     points = table.assign(
         model_label=model_labels(table), estimator_label=estimator_labels(table)
     )
@@ -165,8 +170,10 @@ def _sides(table: pd.DataFrame, stored: Stored, what: str) -> Iterator[Side]:
     keys += ["seed"] * (what == "seed")
     for _, rows in _ordered(points).groupby(keys, sort=False, dropna=False):
         side = _side(rows, stored)
-        if side is not None:
+        if isinstance(side, Side):
             yield side
+        else:
+            refused.append(side)
 
 
 def _ordered(points: pd.DataFrame) -> pd.DataFrame:
@@ -191,7 +198,8 @@ def _trained(row: dict[str, Any], single: set[str], *, apart: bool) -> str:
     return repr([row["training"], step, row["objective"]])
 
 
-def _side(rows: pd.DataFrame, stored: Stored) -> Side | None:
+def _side(rows: pd.DataFrame, stored: Stored) -> Side | str:
+    """One side; why there is none where the terms of some rows are not kept."""
     first = rows.iloc[0]
     trainings = rows["training_seed"].nunique()
     model = str(first["model_label"])
@@ -207,10 +215,16 @@ def _side(rows: pd.DataFrame, stored: Stored) -> Side | None:
         "seed": f"seed {first['seed']}",
     }
     name = ", ".join([words[w] for w in _SIDE[:-1]] + [str(first["task"])])
-    scored = [stored.get(row_id, name) for row_id in rows["row_id"]]
+    try:
+        scored = [stored.get(row_id, name) for row_id in rows["row_id"]]
+    except InputError as error:
+        return f"{name} is compared with nothing: {error}"
     kept = [one for one in scored if one is not None and np.isfinite(one.nats)]
     if len(kept) < len(rows):
-        return None
+        return (
+            f"{name} is compared with nothing: {len(rows) - len(kept)} of {len(rows)} "
+            "estimates of it have no finite value or kept no terms. Measure it again."
+        )
     if trainings > 1:
         kept.sort(key=lambda one: one.draw[0])
         kept = [averaged(list(of)) for _, of in groupby(kept, lambda one: one.draw[0])]

@@ -48,13 +48,17 @@ def conditional(
     r"""Measure and test :math:`I(Y;Z \mid C) = I(Y;Z,C) - I(Y;C) \ge 0`, in nats.
 
     C's critic is what Z's is learned on top of (see `mi_probe.analysis.nested_critics`).
-    The amount is *at least*: what critics of these rows find. Not to be trusted where C has
-    about as many columns as there are rows, so that what C says of Z cannot be taken out.
+    The amount is *at least*: what critics of these rows find. The test's level holds where
+    q(y|c) *or* the regression of Z's features on C is about right. Not to be trusted where
+    neither is: a rough E[Z|C] (a step, a fast wave of C) that neither follows can be taken
+    for information, and so can C with about as many columns as there are rows.
 
     Args:
         z: vectors (n, d), or the states of all tokens.
         y: classes, real numbers, or answers in tokens.
-        c: vectors (n, k) or numbers (n,), int codes (n,) of kinds, or states.
+        c: vectors (n, k), floats (n,), int codes (n,) of kinds, or states. Floats are one
+            number even where they are whole and repeat: ids among them, as a table with a
+            gap gives them, must be passed as ints, or a gap is found that kinds explain.
         groups: which rows depend on one another; see `Estimator.estimate`.
         estimator: a name of `ESTIMATORS`, or one of your own.
         seed: of the folds, the critics and the draws.

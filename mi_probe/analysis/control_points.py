@@ -128,6 +128,8 @@ def labelled(points: pd.DataFrame) -> pd.DataFrame:
 def control_sentences(points: pd.DataFrame) -> list[str]:
     """A sentence a model, task and estimator: of its nats, what simpler things know.
 
+    Where the interval holds 0 it says that nothing was found.
+
     At the deepest layer, which was fixed before any value was seen: of all token states, or
     of the first view where those were not measured. None where there are no controls.
 
@@ -157,7 +159,12 @@ def control_sentences(points: pd.DataFrame) -> list[str]:
             what = "I(Y;Z)" if row["view"] == "full" else f"I(Y;Z_{row['view']})"
             amount = f"{fixed(row['value'])} {row['unit']}"
             where = f" of {model} on {task}" if several else ""
-            said.append(f"Of {amount} at {row['site']} ({what}{where}), {parts}.")
+            said.append(
+                f"Nothing was found at {row['site']} ({what}{where}), where {amount} "
+                f"[{fixed(row['low'])}, {fixed(row['high'])}] is not told from 0; {parts}."
+                if row["low"] <= 0
+                else f"Of {amount} at {row['site']} ({what}{where}), {parts}."
+            )
     return said
 
 

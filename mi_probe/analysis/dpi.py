@@ -1,13 +1,15 @@
 r"""Measure the DPI gap: both critics on the same held-out rows, paired, and tested.
 
 A difference of two separate estimates has the noise of both and the bias of either. Here
-both critics are scored on the same held-out rows, the critic of Z contains those of Z_p
-(`nested`), the interval is of the *paired* differences, and whether Z tells anything that
-Z_p does not is tested by conditional randomisation, which rests on neither critic's
-capacity.
+both critics are scored on the same held-out rows, what Z adds is learned on top of the
+critic of Z_p (`mi_probe.analysis.nested_critics`), the interval is of the *paired*
+differences, and whether Z tells anything that Z_p does not is tested by conditional
+randomisation. That test rests on the critic of Z_p: its level holds where q(y|Z_p) *or* the
+regression of Z's features on Z_p is about right. A rough E[Z|Z_p] that neither follows can
+be taken for information.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, overload
 
@@ -62,7 +64,7 @@ def dpi_gap(
     z: HiddenStates | Vectors,
     y: Target,
     *,
-    pooling: Sequence[str | View] | Mapping[str, View],
+    pooling: Sequence[str | View] | Mapping[str, str | View],
     estimator: str | Estimator = "auto",
     groups: Groups | None = None,
     seed: int = 0,
@@ -90,8 +92,9 @@ def dpi_gap(
         pooling: a name (``mean``, ``last``, ``first``, ``max``, or learned: ``attention``,
             a weighted mean, ``attention4``, four of them side by side), names joined by
             ``+`` for their concatenation, or a function from z to vectors (n, d), each of
-            z's row alone; or several of these, or functions by name. A third of the rows
-            teaches what is learned, and its gap is measured on the other rows alone.
+            z's row alone; or several of these, or either by a name of your own, as two
+            functions of one name must be. A third of the rows teaches what is learned, and
+            its gap is measured on the other rows alone.
         estimator: a name of `ESTIMATORS`, or one of your own.
         groups: which rows depend on one another; see `Estimator.estimate`. The folds, the
             errors and the test are then of whole groups.
@@ -103,11 +106,12 @@ def dpi_gap(
             the gap is one of noise-smoothed Shannon information.
 
     Returns:
-        A `Gap` for one pooling; `Gaps` for several, or for functions by name.
+        A `Gap` for one pooling; `Gaps` for several, or for those of a mapping.
 
     Raises:
-        InputError: for an unknown pooling or estimator, a seed that is none, vectors where
-            a function of z is wanted (see `conditional`), a test of answers in tokens that
+        InputError: for an unknown pooling or estimator, two functions of one name, one that
+            gives no vectors, a seed or number of draws that is none, vectors where a
+            function of z is wanted (see `conditional`), a test of answers in tokens that
             are too many to be classes, and what the estimator refuses.
 
     Example:
@@ -126,20 +130,23 @@ def dpi_gap(
     if sigma:
         z = with_noise(z, sigma, seed=seed)
     named = _named(pooling)
-    learned = [n for n, one in named.items() if isinstance(one, str) and is_learned(one)]
+    learned = {n: v for n, v in named.items() if isinstance(v, str) and is_learned(v)}
     told: dict[str, Any] = {"n_draws": n_draws, "seed": seed, "sigma": sigma}
     plain = {name: one for name, one in named.items() if name not in learned}
     found: dict[str, Gap] = {}
     if plain:
         views = {name: _pooled_by(one, z, name) for name, one in plain.items()}
-        found |= _gaps(z, y, target, views, chosen, groups, _parts(z, views), **told)
+        inside = {
+            p: pooled_views(z, p) for p in _parts(plain) if isinstance(z, HiddenStates)
+        }
+        found |= _gaps(z, y, target, plain, views, chosen, groups, inside, **told)
     if learned:
         assert isinstance(z, HiddenStates)
-        part = taught(z, target, learned, groups=groups, seed=seed)
-        views = {name: part.view(name) for name in learned}
-        inside = {name: part.view(name) for name in _part_names(views)}
+        part = taught(z, target, [*learned.values()], groups=groups, seed=seed)
+        views = {name: part.view(own) for name, own in learned.items()}
+        inside = {name: part.view(name) for name in _parts(learned)}
         y, target = as_classes(part.y, chosen)
-        gaps = _gaps(part.z, y, target, views, chosen, part.groups, inside, **told)
+        gaps = _gaps(part.z, y, target, learned, views, chosen, part.groups, inside, **told)
         found |= {n: replace(gap, learned_on=part.learned_on) for n, gap in gaps.items()}
     several = isinstance(pooling, Mapping | Sequence) and not isinstance(pooling, str)
     in_order = tuple(found[name] for name in named)
@@ -150,6 +157,7 @@ def _gaps(
     z: HiddenStates | Vectors,
     y: Target,
     target: Classes | Scores | TokenSequences,
+    named: Mapping[str, str | View],
     views: Mapping[str, Float[np.ndarray, "n _d"]],
     estimator: Estimator,
     groups: Groups | None,
@@ -159,21 +167,26 @@ def _gaps(
     seed: int,
     sigma: float,
 ) -> dict[str, Gap]:
-    """The gap to each view of the same rows; ``parts`` are those of concatenations."""
+    """The gap to each view of the same rows; ``parts`` of concatenations have own names."""
     full = estimator.estimate(z, y, groups=groups, seed=seed)
     assert full.split is not None
     if groups is None:
         # Copies are told from Z, and so fall into the same folds of every Z_p.
         groups = full.split.group
     alone = {
-        name: estimator.estimate(x, y, groups=groups, seed=seed)
-        for name, x in {**parts, **views}.items()
+        n: estimator.estimate(x, y, groups=groups, seed=seed) for n, x in views.items()
+    }
+    by_part = {
+        part: alone[part]
+        if named.get(part) == part
+        else estimator.estimate(x, y, groups=groups, seed=seed)
+        for part, x in parts.items()
     }
     features = features_of(z, seed)
     found = {}
     for name, x in views.items():
         # A concatenation's critic is stacked with its parts'.
-        inside = [alone[p] for p in name.split("+") if "+" in name and p in parts]
+        inside = [by_part[part] for part in _parts({name: named[name]})]
         found[name] = nested_gap(
             Sides(pooled=[alone[name], *inside], full=[full], c=x, features=features),
             target,
@@ -186,24 +199,17 @@ def _gaps(
     return found
 
 
-def _part_names(names: Iterable[str]) -> list[str]:
-    """The parts of concatenations by name."""
-    parts = [name.split("+") for name in names if "+" in name]
-    known = {*POOLINGS, *LEARNED}
-    return list(dict.fromkeys(p for one in parts if set(one) <= known for p in one))
-
-
-def _parts(
-    z: HiddenStates | Vectors, names: Iterable[str]
-) -> dict[str, Float[np.ndarray, "n _d"]]:
-    if not isinstance(z, HiddenStates):
-        return {}
-    return {part: pooled_views(z, part) for part in _part_names(names)}
+def _parts(named: Mapping[str, str | View]) -> list[str]:
+    """The parts of concatenations."""
+    joined = [one for one in named.values() if isinstance(one, str) and "+" in one]
+    return list(dict.fromkeys(part for one in joined for part in one.split("+")))
 
 
 def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) -> None:
     if isinstance(pooling, Mapping):
         asked = list(pooling.values())
+        if unnamed := [name for name in pooling if not isinstance(name, str) or not name]:
+            raise InputError(f"pooling's names must be words; got {unnamed[0]!r}.")
     elif isinstance(pooling, Sequence) and not isinstance(pooling, str):
         asked = list(pooling)
     else:
@@ -233,13 +239,23 @@ def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) 
 
 
 def _named(pooling: Any) -> dict[str, str | View]:
+    """Poolings by name.
+
+    Raises:
+        InputError: where two functions have one name.
+    """
     if isinstance(pooling, Mapping):
         return dict(pooling)
-    listed = list(pooling) if isinstance(pooling, Sequence) else [pooling]
-    return {
-        one if isinstance(one, str) else getattr(one, "__name__", "function"): one
-        for one in ([pooling] if isinstance(pooling, str) else listed)
-    }
+    several = isinstance(pooling, Sequence) and not isinstance(pooling, str)
+    found: dict[str, str | View] = {}
+    for one in pooling if several else [pooling]:
+        name = one if isinstance(one, str) else getattr(one, "__name__", "function")
+        if found.setdefault(name, one) is not one and found[name] != one:
+            raise InputError(
+                f"pooling must have a name of its own for each function; two are named "
+                f"'{name}'. Name them by a mapping: {{'a': f, 'b': g}}."
+            )
+    return found
 
 
 def _pooled_by(
@@ -248,7 +264,16 @@ def _pooled_by(
     if isinstance(view, str):
         assert isinstance(z, HiddenStates)
         return pooled_views(z, view)
-    x = as_columns(view(z))
+    given = view(z)
+    numbers = isinstance(given, Tensor) or (
+        isinstance(given, np.ndarray) and given.dtype.kind in "biuf"
+    )
+    if not numbers:
+        raise InputError(
+            f"pooling '{name}' must give vectors (n, d), an array or a tensor of numbers; "
+            f"got {type(given).__name__}."
+        )
+    x = as_columns(given)
     if x.ndim != 2 or len(x) != len(z):
         raise InputError(
             f"pooling '{name}' must give vectors (n, d) for the {len(z)} rows of z; got "

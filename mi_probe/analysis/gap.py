@@ -20,9 +20,11 @@ class Gap:
     """I(Y;Z|Z_p) or I(Y;Z|C), in nats; ``float(gap)`` is ``nats``.
 
     *At least*: critics find what they have learned from these rows. It is 0 or below on
-    average where Y is independent of Z given C, whatever critic C has (see
-    `mi_probe.analysis.nested_critics`); not to be trusted where what C says of Z cannot be
-    regressed out, as with about as many columns of C as rows.
+    average where Y is independent of Z given C and what C says of Z can be regressed out
+    (see `mi_probe.analysis.nested_critics`). The test's level holds where q(y|c) *or* the
+    regression of Z's features on C is about right. Not to be trusted where neither is: a
+    rough E[Z|C], as a step or a fast wave, that neither follows can be taken for
+    information, and so can C with about as many columns as there are rows.
     """
 
     pooling: str
@@ -34,7 +36,8 @@ class Gap:
     stderr: float
     ci: tuple[float, float]
     """95 % interval of the paired difference; where the test was run its upper end reaches
-    as far up as what these rows would show in 80 % of draws."""
+    as far up as what these rows would show in 80 % of draws, and to H(Y) (to infinity where
+    there is none) if no planted gap was shown so often."""
     full: Estimate = field(repr=False)
     """I(Y;Z) or I(Y;Z,C), by evidence of Z on top of the critic of what is given."""
     pooled: Estimate = field(repr=False)

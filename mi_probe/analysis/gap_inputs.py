@@ -1,6 +1,7 @@
 """What gaps and conditional information are told: Y, Z and C as their critics see them."""
 
-from typing import TypeAlias
+from numbers import Integral
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -71,15 +72,17 @@ def as_classes(
     return (y, target) if codes is None else (codes, as_target(codes))
 
 
-def check_draws(target: Classes | Scores | TokenSequences, n_draws: int) -> None:
+def check_draws(target: Classes | Scores | TokenSequences, n_draws: Any) -> None:
     """Whether the test can be made.
 
     Raises:
-        InputError: for fewer than 0 draws, or draws of what has no posterior.
+        InputError: for a number of draws that is none, or draws of what has no posterior.
     """
-    if n_draws < 0:
+    whole = isinstance(n_draws, Integral) and not isinstance(n_draws, bool)
+    if not whole or n_draws < 0:
         raise InputError(
-            f"n_draws must be 0 or more; got {n_draws}. {DRAWS} is the default."
+            f"n_draws must be 0 or more, a whole number; got {n_draws!r}. {DRAWS} is the "
+            "default."
         )
     if n_draws and isinstance(target, TokenSequences):
         raise InputError(

@@ -14,6 +14,7 @@ from mi_probe.analysis.dependent_rows import dependence_key, groups_of
 from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.analysis.gap import Gap, Gaps
 from mi_probe.analysis.gap_inputs import DRAWS
+from mi_probe.analysis.given import read_as
 from mi_probe.contents import digest, settings_of
 from mi_probe.estimators import Estimator
 from mi_probe.gap_results import SCHEMA_VERSION, Compared, GapRow, RungRow
@@ -119,7 +120,8 @@ def _of_a_site(
         if asked.poolings
     ]
     for name in asked.given:
-        known = given.get(name, task.columns.get(name))
+        own = task.columns.get(name)
+        known = given.get(name, own and [read_as(own), own])
         gaps.append(("gap", (name,), 0.0, {"given": [name, known], **test}))
     if not asked.capacity:
         return gaps

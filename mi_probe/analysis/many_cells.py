@@ -29,7 +29,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import t as student_t
 
 from mi_probe.analysis.multiplicity import false_discovery
-from mi_probe.analysis.paired import Scored, check_level, scored, shared_split
+from mi_probe.analysis.paired import Scored, check_level, placed, shared_split
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
 from mi_probe.estimators.protocol.split import Split
@@ -98,7 +98,8 @@ def simultaneous(
         seed: of the draws.
 
     Raises:
-        InputError: fewer than one estimate, other rows or Y, or a level outside (0, 1).
+        InputError: fewer than one estimate, what is none, other rows or Y, or a level
+            outside (0, 1).
 
     Example:
         >>> import numpy as np
@@ -113,10 +114,7 @@ def simultaneous(
     check_level(level)
     if not estimates:
         raise InputError("estimates must number at least 1; got none.")
-    cells = [
-        scored(e, f"estimate {i} ({e.estimator.name})") if isinstance(e, Estimate) else e
-        for i, e in enumerate(estimates)
-    ]
+    cells = [placed(one, f"estimate {place}") for place, one in enumerate(estimates)]
     return Simultaneous(
         **vars(band_of(cells, level, seed)),
         best=may_be_best(cells, level, seed),

@@ -18,8 +18,9 @@ averaged over Z given C, is C's. Then, if Y is independent of Z given C,
 
 .. math:: E \log f(Y|Z,C) \le E \log E[f(Y|Z,C)|C] = E \log q(Y|C)
 
-by Jensen's inequality *however wrong q is*: nothing is found in nothing, up to the error of
-the regressions on C.
+by Jensen's inequality, if E[f|c] is known. Here it is regressed on C, and so are the
+features of linear evidence: nothing is found in nothing where q(y|c) or these regressions
+are about right. A rough E[Z|C] that neither follows can be taken for information.
 
 References:
     Conditional permutation and double robustness: Shah and Peters 2020, arXiv 1804.07203.

@@ -1,5 +1,6 @@
 """One gap, I(Y;Z|C): nested critics, their paired held-out difference, and its test."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -84,9 +85,11 @@ def nested_gap(
     if n_draws and not isinstance(target, TokenSequences):
         labels = _labels(target, pooled, c, regression, split, rng)
         test = randomisation_test(beyond, labels, regression, n_draws, rng)
-        if test.smallest_shown is not None:
-            # What so many rows would not show may still be there.
-            ci = (ci[0], max(ci[1], nats + test.smallest_shown))
+        # What so many rows would not show may still be there: where no planted gap was
+        # shown often enough, all that there can be.
+        unseen = test.smallest_shown
+        most = math.inf if target.entropy is None else target.entropy
+        ci = (ci[0], max(ci[1], most if unseen is None else nats + unseen))
     return Gap(
         pooling=name,
         given=given,

@@ -21,6 +21,7 @@ References:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
@@ -54,6 +55,8 @@ class Scored:
     entropy_y: float | None = None
     labels: Shaped[np.ndarray, " n"] | None = field(repr=False, default=None)
     """Y, where it is known."""
+    y_digest: str | None = None
+    """Of Y; see `Estimate.y_digest`."""
     ids: Int[np.ndarray, " n"] | None = field(repr=False, default=None)
     """A number for the id of each row, where they have some."""
     draw: tuple[object, ...] = ()
@@ -104,7 +107,7 @@ def compare_estimates(a: Estimate, b: Estimate, *, level: float = 0.95) -> Compa
         level: of the interval.
 
     Raises:
-        InputError: unless the rows and Y are the same.
+        InputError: unless both are estimates and the rows and Y are the same.
 
     Example:
         >>> import numpy as np
@@ -118,8 +121,23 @@ def compare_estimates(a: Estimate, b: Estimate, *, level: float = 0.95) -> Compa
         >>> found.ci[0] > 0 and found.p_value < 0.05
         True
     """
-    one, two = scored(a, f"a ({a.estimator.name})"), scored(b, f"b ({b.estimator.name})")
-    return compare([one], [two], level=level)
+    return compare([placed(a, "a")], [placed(b, "b")], level=level)
+
+
+def placed(estimate: Any, place: str) -> Scored:
+    """An estimate as `compare` takes it, called by its place among the arguments.
+
+    Raises:
+        InputError: for what is neither an estimate nor what `scored` made of one.
+    """
+    if isinstance(estimate, Scored):
+        return estimate
+    if not isinstance(estimate, Estimate):
+        raise InputError(
+            "estimates must be what an estimator's estimate gives; "
+            f"{place} is of type {type(estimate).__name__}."
+        )
+    return scored(estimate, f"{place} ({estimate.estimator.name})")
 
 
 def scored(estimate: Estimate, name: str = "") -> Scored:
@@ -142,6 +160,7 @@ def scored(estimate: Estimate, name: str = "") -> Scored:
         influence=terms if estimate.influence is None else estimate.influence,
         split=split,
         entropy_y=estimate.entropy_y,
+        y_digest=estimate.y_digest,
         ids=kept,
         draw=(estimate.seed,),
     )
@@ -257,6 +276,8 @@ def check_same_rows(a: Scored, b: Scored) -> None:
         a.entropy_y or 0.0, b.entropy_y or 0.0, abs_tol=1e-9
     ):
         said = "another H(Y)"
+    elif None not in (a.y_digest, b.y_digest) and a.y_digest != b.y_digest:
+        said = "another Y, or rows in another order"
     if said:
         raise InputError(
             f"estimates must be of the same rows and Y to be compared; {a.name} and "

@@ -62,7 +62,8 @@ def gap_verdict(
     """One paragraph: whether a gap is shown, how large, and on which reading it rests.
 
     The conditional test alone says whether; the amount is *at least* the interval's lower
-    end, since critics may miss what they have not learned.
+    end, since critics may miss what they have not learned. Where that end is 0 or below no
+    amount is claimed. A gap that the test shows says what the test rests on.
 
     Args:
         given: symbol of what is given: Z_mean for a pooling, or the name of C.
@@ -100,10 +101,17 @@ def gap_verdict(
             test += f", {p_holm:.3g} corrected for the gaps measured together (Holm)"
     if shown:
         end = _reading_sentence(given, sigma)
+        if p_value is not None:
+            end = f"{_rests_on(given)} {end}"
         if ci[0] <= 0:
-            end = f"Its amount is not told from 0 by critics of these rows. {end}"
-        least = f"I(Y;Z|{given}) is at least {amount_of(max(ci[0], 0.0))}"
-        return f"A gap is shown: {least}; {held_out}; {test}. {end}{taught}"
+            said = (
+                "A gap is shown by the test; its amount is not told from 0 by critics of "
+                f"these rows: I(Y;Z|{given}), {held_out}"
+            )
+        else:
+            low = f"{fixed(ci[0])}" if ci[0] >= 0.0005 else f"{ci[0]:.1g}"
+            said = f"A gap is shown: I(Y;Z|{given}) is at least {low} nats; {held_out}"
+        return f"{said}; {test}. {end}{taught}"
     why = _why_not(ci, p_value, smallest_shown)
     return f"No gap is shown: I(Y;Z|{given}), {held_out}; {test}. {why}{taught}"
 
@@ -173,6 +181,14 @@ def _reading_sentence(given: str, sigma: float) -> str:
             "misses something widens the gap."
         )
     return f"Reading: {reading_of(sigma)}; {CAVEAT}."
+
+
+def _rests_on(given: str) -> str:
+    return (
+        f"The test's level holds where the critic of {given}, or the regression of Z's "
+        f"features on {given}, is about right; a rough E[Z|{given}] that neither follows "
+        "can be taken for information."
+    )
 
 
 def _why_not(

@@ -100,10 +100,26 @@ def classes_or_scores(
         return _classes(values, column, may_be_scores=False)
     numbers = [_number(v) for v in values]
     _check_numbers(values, numbers, column, kind)
-    numeric = all(n is not None for n in numbers)
-    if kind == "scores" or (numeric and _are_plainly_scores(values, numbers)):
+    if kind == "scores" or plain_scores(values) is not None:
         return Labels(_scores(values, numbers, column), None)
-    return _classes(values, column, may_be_scores=numeric)
+    return _classes(values, column, may_be_scores=are_numbers(values))
+
+
+def are_numbers(values: Sequence[Any]) -> bool:
+    """Whether all are numbers, whole ones too."""
+    return all(_number(v) is not None for v in values)
+
+
+def plain_scores(values: Sequence[Any]) -> list[float] | None:
+    """The numbers where scores are plainly meant, as `classes_or_scores` has it.
+
+    None for anything else, whole numbers too, which may be ids.
+    """
+    numbers = [n for n in map(_number, values) if n is not None]
+    if len(numbers) < len(values) or all(n.is_integer() for n in numbers):
+        return None
+    leading = any(_LEADING_ZERO.match(str(v).strip()) for v in values)
+    return None if leading else numbers
 
 
 def _number(value: Any) -> float | None:
@@ -128,11 +144,6 @@ def _exact(text: str) -> Decimal | None:
         return Decimal(plain) if NUMBER.fullmatch(plain) else None
     except InvalidOperation:  # an exponent beyond all bounds
         return None
-
-
-def _are_plainly_scores(values: Sequence[Any], numbers: Sequence[float | None]) -> bool:
-    fraction = any(n is not None and not n.is_integer() for n in numbers)
-    return fraction and not any(_LEADING_ZERO.match(str(v).strip()) for v in values)
 
 
 def _check_numbers(

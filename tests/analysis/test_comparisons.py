@@ -171,6 +171,29 @@ def test_a_flag_goes_with_the_pair(tmp_path):
     assert compare_results(tmp_path)["status"].tolist() == ["diverged"]
 
 
+@pytest.mark.parametrize("how", ["gone", "none"])
+def test_an_estimate_without_its_terms_is_said(tmp_path, how, monkeypatch):
+    many(tmp_path)
+    whole = compare_results(tmp_path)
+    lost = whole["a_rows"].iloc[0]
+    if how == "gone":
+        (kept,) = (tmp_path / "pointwise").glob(f"{lost}.*")
+        kept.unlink()
+    else:
+        get = Stored.get
+        monkeypatch.setattr(
+            Stored,
+            "get",
+            lambda s, row, name="": None if row == lost else get(s, row, name),
+        )
+    said = []
+    table = compare_results(tmp_path, say=said.append)
+    assert 0 < len(table) < len(whole)
+    (line,) = said
+    assert "is compared with nothing" in line
+    assert ("is another or gone" if how == "gone" else "1 of 1 estimates of it") in line
+
+
 def test_corrections_have_their_known_values():
     assert holm([0.01, 0.04, 0.03, None])[:3] == pytest.approx([0.04, 0.09, 0.09])
     assert np.isnan(holm([0.01, None])[1])

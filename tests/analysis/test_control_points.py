@@ -78,6 +78,16 @@ def test_the_sentence_sets_them_beside_the_deepest_value():
     assert control_sentences(over_seeds(grid())) == []
 
 
+def test_where_the_interval_holds_nothing_the_sentence_says_so():
+    points = over_seeds(with_controls())
+    nothing = points.assign(value=0.001, low=-0.002, high=0.004)
+    (said,) = control_sentences(nothing)
+    assert said.startswith(
+        "Nothing was found at final_norm (I(Y;Z)), where 0.001 nats [-0.002, 0.004] is not "
+        "told from 0; the words alone give 0.001"
+    )
+
+
 def test_a_table_of_controls_alone_has_points_and_no_states():
     points = over_seeds(table(control("words", 0.021)))
     assert states_of(points).empty

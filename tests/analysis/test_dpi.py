@@ -6,8 +6,9 @@ import torch
 
 from mi_probe import HiddenStates, InputError
 from mi_probe.analysis import Gap, Gaps, dpi_gap
-from mi_probe.analysis.gap_inputs import pooled_views
+from mi_probe.analysis.gap_inputs import check_draws, pooled_views
 from mi_probe.estimators import ESTIMATORS, TokenSequences, Variational
+from mi_probe.estimators.protocol.targets import as_target
 from mi_probe.pooling import pool
 from mi_probe.synthetic import mean_sufficient, order
 
@@ -107,6 +108,26 @@ def test_functions_of_your_own_by_name():
     assert same["all"].p_value > 0.05
 
 
+def test_poolings_by_names_of_your_own(late):
+    z, y = late
+    own = {"middle": "mean", "mean": lambda z: z.values[:, -1], "both": "mean+last"}
+    gaps = dpi_gap(z, y, pooling=own, estimator=CLOSED, n_draws=19)
+    assert [gap.given for gap in gaps] == ["Z_middle", "Z_mean", "Z_both"]
+    plain = dpi_gap(
+        z, y, pooling=["mean", "last", "mean+last"], estimator=CLOSED, n_draws=19
+    )
+    # A part of a concatenation is the pooling, whatever else is called so.
+    for one, same in zip(gaps, plain, strict=True):
+        assert one.nats == pytest.approx(same.nats, abs=1e-6)
+
+
+def test_a_learned_pooling_by_a_name_of_your_own(late):
+    z, y = late
+    (gap,) = dpi_gap(z, y, pooling={"att": "attention"}, estimator=CLOSED, n_draws=19)
+    assert (gap.pooling, gap.given) == ("att", "Z_att")
+    assert gap.learned_on > 0
+
+
 def test_nothing_is_found_where_the_mean_is_sufficient_and_bends():
     rng = np.random.default_rng(4)
     found = []
@@ -170,7 +191,10 @@ def test_no_test_is_said(late):
         ({"pooling": "middle"}, "must be of mean, last, first, max.* got 'middle'"),
         ({"pooling": []}, "at least one Z_p; got none"),
         ({"estimator": "guess"}, "estimator must be one of .* got 'guess'"),
-        ({"n_draws": -1}, "n_draws must be 0 or more; got -1"),
+        ({"n_draws": -1}, "n_draws must be 0 or more, a whole number; got -1"),
+        ({"pooling": lambda z: None}, "must give vectors .* got NoneType"),
+        ({"pooling": [lambda z: z.values[:, 0], lambda z: z.values[:, 1]]}, "by a mapping"),
+        ({"pooling": {"": "mean"}}, "pooling's names must be words; got ''"),
         ({"sigma": -1.0}, "sigma must be 0 or more"),
         ({"pooling": {"a": np.zeros((400, 2))}}, "conditional.z, y, c."),
         ({"pooling": np.zeros((400, 2))}, "conditional.z, y, c."),
@@ -183,6 +207,12 @@ def test_wrong_arguments_are_named(late, change, message):
     arguments = {"z": z, "y": y, "estimator": CLOSED, **change}
     with pytest.raises(InputError, match=message):
         dpi_gap(**arguments)
+
+
+@pytest.mark.parametrize("n_draws", ["a", 1.5, True, None])
+def test_a_number_of_draws_is_whole(n_draws):
+    with pytest.raises(InputError, match=f"a whole number; got {n_draws!r}"):
+        check_draws(as_target(np.arange(10) % 2), n_draws)
 
 
 def test_token_sequences_have_no_test(late):

@@ -8,8 +8,10 @@ import pytest
 from fakes import estimate_of as estimate
 from scipy.stats import ttest_1samp
 
-from mi_probe.analysis.paired import compare, compare_estimates, scored
+from mi_probe.analysis import simultaneous
+from mi_probe.analysis.paired import compare, compare_estimates, placed, scored
 from mi_probe.errors import InputError
+from mi_probe.estimators import ESTIMATORS, Auto
 
 
 def test_it_is_the_paired_t_test():
@@ -112,6 +114,39 @@ def test_other_rows_are_refused_by_name(change, words):
             estimate(np.random.default_rng(0).standard_normal(10)),
             estimate(terms, **change),
         )
+
+
+@pytest.mark.parametrize("other", ["permuted", "reordered", "scores"])
+def test_another_y_or_order_is_refused_by_name(other):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 2)), np.repeat([0, 1], 30)
+    order = rng.permutation(60)
+    if other == "scores":
+        auto = Auto(extrapolate=False)
+        one, two = (auto.estimate(x, rng.normal(size=60)) for _ in range(2))
+    else:
+        linear = ESTIMATORS["linear"]
+        one = linear.estimate(x, y)
+        two = linear.estimate(x[order] if other == "reordered" else x, y[order])
+    said = r"a \(\w+\) and b \(\w+\) have another Y, or rows in another order"
+    with pytest.raises(InputError, match=said):
+        compare_estimates(one, two)
+    with pytest.raises(InputError, match="estimate 0 .* and estimate 1 .* another Y"):
+        simultaneous([one, two])
+
+
+def test_the_same_y_may_be_called_otherwise():
+    x, y = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 2
+    linear = ESTIMATORS["linear"]
+    one, two = linear.estimate(x, y), linear.estimate(x, 7 - y)
+    assert compare_estimates(one, two).n == 60
+
+
+@pytest.mark.parametrize("given", [1.0, np.zeros(3), None])
+def test_what_is_no_estimate_is_refused(given):
+    # Of the function behind both: under tests types are checked before it is asked.
+    with pytest.raises(InputError, match="gives; b is of type"):
+        placed(given, "b")
 
 
 def test_other_ids_or_labels_are_refused_with_the_first_row():

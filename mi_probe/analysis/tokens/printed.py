@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from mi_probe.analysis.tokens.population import LEAST_N
 from mi_probe.facts import fixed
 
 _MOST = 6
@@ -31,13 +32,15 @@ def format_tables(about: Mapping[str, Any], tables: Mapping[str, pd.DataFrame]) 
         )
         lines.append(f"  increments by {kind}, nats: {shown}")
     for word, own in tables["words"].groupby("predicted_word", sort=True):
-        # By what is sure: a word of two sentences can have any value.
-        # The table is in order: by lower bounds, words of few occurrences last.
-        best = own[~own["template"].astype(bool)].head(_MOST)
+        # What is sure alone: a word of two sentences can have any value, and one whose
+        # interval holds 0 speaks for nothing. The table is in order of lower bounds.
+        sure = (own["ci_low"] > 0) & (own["n"] >= LEAST_N)
+        best = own[sure & ~own["template"].astype(bool)].head(_MOST)
         shown = ", ".join(
             f"{row['word']} {fixed(row['value_nats'], 2)} (n {row['n']})"
             for row in best.to_dict("records")
         )
+        shown = shown or f"none is sure (above 0, in {LEAST_N} occurrences or more)"
         lines.append(f"  speak for '{word}', i(y; z_t) in nats: {shown}")
     if not len(tables["words"]):
         lines.append("  no word occurs in enough sentences for the table of words")

@@ -16,7 +16,7 @@ from mi_probe.estimators.protocol.base import (
     Status,
 )
 from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes, Scores
+from mi_probe.estimators.protocol.targets import Classes, Scores, digest_of
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
 
@@ -126,6 +126,7 @@ def assembled(
         split=split,
         log_posterior=log_posterior,
         inner=inner,
+        y_digest=digest_of(target),
     )
 
 

@@ -144,6 +144,9 @@ class Estimate:
     neither it nor their own fold, its own rows held out. What is weighed or learned on top
     of this critic is then fitted on rows that no critic knew. None where not kept."""
 
+    y_digest: str | None = field(repr=False, default=None)
+    """What is equal for estimates of the same Y of the same rows; None where not known."""
+
     def __float__(self) -> float:
         return self.nats
 

@@ -1,5 +1,6 @@
 """Y as the estimators see it: classes with a ceiling H(Y), or real numbers without one."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -159,6 +160,21 @@ def _not_one_hot(values: np.ndarray) -> None:
             f"y must not be one-hot rows; got {values.dtype} of shape {values.shape} with "
             "a single 1 a row and else 0. Pass the classes: y.argmax(1)."
         )
+
+
+def digest_of(target: Classes | Scores | TokenSequences) -> str:
+    """What is equal for the same Y of the same rows in the same order.
+
+    Names of classes do not count, nor whether answers were taken for classes.
+    """
+    if isinstance(target, Scores):
+        values = np.ascontiguousarray(target.values + 0.0)  # minus zero is zero
+        return "scores " + hashlib.sha256(values.tobytes()).hexdigest()
+    of = target.index if isinstance(target, Classes) else target.ids
+    _, first, index = np.unique(of, axis=0, return_index=True, return_inverse=True)
+    # Each class is the row in which it is first seen.
+    rows = first[index.reshape(-1)].astype(np.int64)
+    return "classes " + hashlib.sha256(rows.tobytes()).hexdigest()
 
 
 def as_tensor(x: Float[np.ndarray, "..."]) -> Tensor:
