@@ -247,8 +247,9 @@ def _named(pooling: Any) -> dict[str, str | View]:
     if isinstance(pooling, Mapping):
         return dict(pooling)
     several = isinstance(pooling, Sequence) and not isinstance(pooling, str)
+    listed: list[Any] = list(pooling) if several else [pooling]
     found: dict[str, str | View] = {}
-    for one in pooling if several else [pooling]:
+    for one in listed:
         name = one if isinstance(one, str) else getattr(one, "__name__", "function")
         if found.setdefault(name, one) is not one and found[name] != one:
             raise InputError(
