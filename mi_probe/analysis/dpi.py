@@ -11,7 +11,7 @@ be taken for information.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, overload
+from typing import Any, TypeAlias, cast, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -247,7 +247,7 @@ def _named(pooling: Any) -> dict[str, str | View]:
     if isinstance(pooling, Mapping):
         return dict(pooling)
     several = isinstance(pooling, Sequence) and not isinstance(pooling, str)
-    listed: list[Any] = list(pooling) if several else [pooling]
+    listed = cast(list[Any], [*pooling] if several else [pooling])
     found: dict[str, str | View] = {}
     for one in listed:
         name = one if isinstance(one, str) else getattr(one, "__name__", "function")
