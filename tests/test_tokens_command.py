@@ -190,6 +190,7 @@ def test_a_trained_system_brings_its_task_and_the_tokens_that_it_wrote(
     assert len(tokens.groupby("row_id").increment_nats.sum()) == about["n"]
 
 
+@pytest.mark.slow
 def test_copies_are_one_group_and_random_labels_stand_beside_the_map(
     model, tmp_path, capsys
 ):

@@ -40,6 +40,7 @@ def test_planted_information_beside_c_is_found():
     assert "pooling" not in gap.verdict
 
 
+@pytest.mark.slow
 def test_a_noisy_copy_of_c_tells_nothing_beyond_it():
     z, y, c = beside(0.0, True)
     assert AUTO.estimate(z, y).nats > 0.05
@@ -49,6 +50,7 @@ def test_a_noisy_copy_of_c_tells_nothing_beyond_it():
     assert gap.nats < 0.005
 
 
+@pytest.mark.slow
 def test_an_effect_that_turns_with_c_is_found():
     rng = np.random.default_rng(1)
     c = rng.integers(2, size=600)
@@ -60,6 +62,7 @@ def test_an_effect_that_turns_with_c_is_found():
     assert "I(Y;Z|kind)" in gap.verdict
 
 
+@pytest.mark.slow
 def test_states_given_vectors_and_groups():
     rng = np.random.default_rng(2)
     values = rng.normal(size=(300, 4, 3)).astype(np.float32)

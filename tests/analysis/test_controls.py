@@ -77,6 +77,7 @@ def test_texts_without_words_that_recur_are_rows_too(texts):
     assert np.isfinite(words_features(texts)).all()
 
 
+@pytest.mark.slow
 def test_a_word_that_decides_half_of_the_rows_is_below_half_of_h_of_y():
     texts, y = reviews(500, np.random.default_rng(0))
     found = words_estimator(ESTIMATORS["auto"]).estimate(texts, y, seed=0)

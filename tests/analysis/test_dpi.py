@@ -128,6 +128,7 @@ def test_a_learned_pooling_by_a_name_of_your_own(late):
     assert gap.learned_on > 0
 
 
+@pytest.mark.slow
 def test_nothing_is_found_where_the_mean_is_sufficient_and_bends():
     rng = np.random.default_rng(4)
     found = []

@@ -37,6 +37,7 @@ def test_attention_keeps_a_needle_that_the_mean_loses():
     assert "learned from" not in gaps["mean"].verdict
 
 
+@pytest.mark.slow
 def test_a_concatenation_is_of_the_same_rows_and_holds_its_parts():
     known = order(240, t=6, d=4, vary=False, seed=0)
     told = {"estimator": CLOSED, "n_draws": 0, "seed": 0}
