@@ -71,6 +71,7 @@ def test_table_and_sentence():
     assert "<table" in result._repr_html_()
 
 
+@pytest.mark.slow
 def test_more_classes_leave_out_what_has_two():
     result = self_test(CLOSED, n=200, shape=(3, 4), n_classes=3, levels=(0.5,))
     assert result.table.dependence.tolist() == [

@@ -127,6 +127,7 @@ def test_where_nothing_is_found_something_may_hide():
         assert high >= estimate.nats + 7.7 / 300 - 1e-12
 
 
+@pytest.mark.slow
 def test_components_of_wide_sides_are_found():
     known = low_rank(1500, 100, kind="noisy", noise=2.0, seed=1)
     estimate = AUTO.estimate(known.x, known.y)

@@ -13,6 +13,7 @@ from mi_probe.synthetic.low_rank import low_rank
 AUTO = ESTIMATORS["auto"]
 
 
+@pytest.mark.slow
 def test_the_loss_of_learning_components_is_taken_out():
     known = low_rank(2400, 150, kind="noisy", noise=2.5, seed=0)
     estimate = AUTO.estimate(known.x, known.y)
