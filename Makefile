@@ -51,7 +51,7 @@ figures: demo  ## every figure of figures/: what demo draws, an encoder, steps, 
 	$(BIN)/python -m mi_probe.figures "$(OUT)-critic" --only convergence --out figures
 	$(BIN)/python -m mi_probe.figures benchmarks --only benchmark --columns 2 --out figures
 
-paper: $(STAMP)  ## the study: BUDGET=small (an hour), cpu (many hours) or gpu; goes on where it was
+paper: $(STAMP)  ## the study: BUDGET=small, cpu (many hours) or gpu; goes on where it was
 	$(BIN)/python -m mi_probe.study studies/$(BUDGET).yaml --out results/study-$(BUDGET) --jobs $(JOBS) \
 	--archive results/study-$(BUDGET).parquet
 

@@ -224,6 +224,8 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
                 raise InputError(f"{name} must be above 0; got {value}.")
+        if self.steps is not None:
+            self._refuse(("epochs",), f"steps {self.steps}, which say how long")
         if self.schedule in ("never", "always"):
             names = ("schedule_start", "schedule_end", "ramp")
             self._refuse(names, f"schedule '{self.schedule}', which has no ramp")

@@ -66,3 +66,9 @@ def test_every_method_has_a_learning_rate():
 def test_a_value_that_breaks_its_rule_is_refused(changes, said):
     with pytest.raises(InputError, match=said):
         TrainSettings(**{"backbone": "x", "task": "sst2", **changes})
+
+
+def test_a_training_is_as_long_as_one_setting_says():
+    with pytest.raises(InputError, match="epochs must be left out with steps 4"):
+        TrainSettings(backbone="x", task="sst2", steps=4, epochs=2.0)
+    assert preset("faithful", backbone="x", task="sst2", steps=4).steps == 4
