@@ -22,7 +22,7 @@ from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import check_files, is_checkpoint
 from mi_probe.predgen.inference import TOKEN_SETS
-from mi_probe.tasks import TASKS, Task, load_task, read_file
+from mi_probe.tasks import TASKS, Task, load_task, read_table
 
 
 @dataclass(frozen=True)
@@ -291,7 +291,7 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
             data_folder=settings.data_folder,
         )
     else:
-        task = read_file(
+        task = read_table(
             settings.data or "",
             settings.text_column,
             settings.label_column,

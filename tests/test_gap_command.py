@@ -20,7 +20,7 @@ from mi_probe.predgen.label_probabilities import answer_log_probabilities
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
 from mi_probe.results import Results
-from mi_probe.tasks import read_file
+from mi_probe.tasks import read_table
 
 # Closed forms alone: quick, and no rung less than another.
 CLOSED = replace(RUNGS["linear on views"], name="closed")
@@ -130,7 +130,7 @@ def test_the_model_s_own_answers_are_given(tmp_path, data, out, capsys, monkeypa
     (row,) = pd.read_csv(out / "gaps.csv").to_dict("records")
     assert (row["pooling"], row["given"], row["n"]) == ("answer", "answer", 120)
     assert "I(Y;Z|answer)" in capsys.readouterr().out
-    task = read_file(data, label_column="label")
+    task = read_table(data, label_column="label")
     said = answer_log_probabilities(load_backbone(model, lm_head=True), task)
     assert given[0] == pytest.approx(said, abs=1e-5)
     (piece,) = (out / "gaps").iterdir()

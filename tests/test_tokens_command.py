@@ -13,7 +13,7 @@ from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import read_config
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
-from mi_probe.tasks import read_file
+from mi_probe.tasks import read_table
 from mi_probe.tokens import UNREAD, main
 
 FILLERS = ["a", "film", "the", "plot", "is", "really", "not", "at", "all", "and", "of"]
@@ -110,7 +110,7 @@ def test_mistakes_are_one_line(model, data, tmp_path, capsys, monkeypatch):
     few = tmp_path / "few.csv"
     rows = {"text": [f"film {i}" for i in range(30)], "label": [1.5, 2.5, 3.5] * 10}
     pd.DataFrame(rows).to_csv(few, index=False)
-    index, names = discrete_labels(read_file(few, label_kind="scores"))
+    index, names = discrete_labels(read_table(few, label_kind="scores"))
     assert index.tolist()[:3] == [0, 1, 2]
     assert names == ["1.5", "2.5", "3.5"]
     # Before the model is read, so that nobody waits for it.

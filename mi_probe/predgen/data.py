@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mi_probe.errors import InputError
-from mi_probe.tasks import Task, load_splits, read_file
+from mi_probe.tasks import Task, load_splits, read_table
 from mi_probe.tasks.cut import SHARES, cut
 
 FEWEST_MEASURED = 10
@@ -155,7 +155,7 @@ def _whole(source: Source) -> dict[str, Task]:
             f"{given[0].replace('_', '-')} belongs to a declared task, --task; with "
             "--data FILE, that file is all there is. Leave it out."
         )
-    whole = read_file(
+    whole = read_table(
         source.data,
         source.text_column,
         source.label_column,

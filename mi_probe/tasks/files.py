@@ -1,4 +1,6 @@
-"""A user's own file as a task: CSV, TSV, JSON lines, JSON or Parquet.
+"""A user's own table as a task: a file, a data frame, lists, a data set of the hub.
+
+Files are CSV, TSV, JSON lines, JSON or Parquet.
 
 Values stay what the file says they are: ``None``, ``null`` and ``NA`` in a CSV are
 text, never a missing value. Missing is an empty or blank cell there, a null in the others.
@@ -15,6 +17,7 @@ from typing import Any, Literal
 from mi_probe.errors import InputError, meant
 from mi_probe.tasks.decoded import PACKED, check_encoding, sha256_of
 from mi_probe.tasks.delimited import Quoting, separated
+from mi_probe.tasks.frames import HUB, digest, frame_of
 from mi_probe.tasks.labels import classes_or_scores
 from mi_probe.tasks.prompts import columns_in, fill
 from mi_probe.tasks.tables import json_lines, json_list, parquet, well_read
@@ -50,7 +53,8 @@ _LOST = "\ufffd"
 class Columns:
     """The columns that are asked for, and the names of all."""
 
-    path: Path
+    table: str
+    """What the table is called."""
     names: tuple[str, ...]
     values: dict[str, list[Any]]
     """A value a row; None where it has none."""
@@ -61,7 +65,7 @@ class Columns:
 
     @classmethod
     def of(
-        cls, path: Path, rows: Iterable[dict[str, Any]], wanted: Collection[str]
+        cls, table: str, rows: Iterable[dict[str, Any]], wanted: Collection[str]
     ) -> "Columns":
         """Those of a reader's rows, which are not kept: a file may be larger than memory.
 
@@ -75,7 +79,9 @@ class Columns:
             for name, column in values.items():
                 column.append(row.get(name))
             n_rows += 1
-        return cls(path, tuple(names), {n: values[n] for n in names if n in values}, n_rows)
+        return cls(
+            table, tuple(names), {n: values[n] for n in names if n in values}, n_rows
+        )
 
     def filled(self, name: str, role: str) -> list[Any]:
         """A column without a gap, its bytes decoded.
@@ -87,7 +93,7 @@ class Columns:
             names = [repr(n if len(n) <= 40 else n[:40] + "...") for n in self.names[:20]]
             more = ["..."] if len(self.names) > 20 else []
             raise InputError(
-                f"{role} must be a column of {self.path.name}, which has "
+                f"{role} must be a column of {self.table}, which has "
                 f"{', '.join(names + more)}; got '{name}'.{meant(name, self.names)}"
             )
         values = self.decoded(name, role)
@@ -174,8 +180,8 @@ def check_plain(values: Sequence[Any], what: str) -> None:
             )
 
 
-def read_file(
-    path: str | Path,
+def read_table(
+    data: Any,
     text_column: str | None = None,
     label_column: str = "label",
     *,
@@ -190,11 +196,13 @@ def read_file(
     rows: int | None = None,
     seed: int = 0,
 ) -> Task:
-    """A task from the user's own file.
+    """A task from the user's own table.
 
     Args:
-        path: .csv, .tsv, .jsonl or .json (a list of objects), packed or not (.gz, .bz2),
-            or .parquet.
+        data: a file: .csv, .tsv, .jsonl or .json (a list of objects), packed or not (.gz,
+            .bz2), or .parquet; ``hf:ID[:configuration[:split]]``, a data set of the Hugging
+            Face hub; a pandas or polars DataFrame, an Arrow table, a ``datasets.Dataset``;
+            a mapping of columns, a list of objects; or ``(texts, labels)``.
         text_column: the column with the text; None means ``text``, or no such column
             where the template names others.
         label_column: the column with Y.
@@ -210,7 +218,7 @@ def read_file(
             delimiters and line ends, or ``none``. None is the first, and refuses what
             looks like rows that a lone quotation mark swallowed.
         encoding: of all but Parquet; None is UTF-8, or what a byte order mark says.
-        name: of the task; None takes the file's.
+        name: of the task; None takes the file's or the data set's, else "table".
         rows: how many rows to draw, without replacement; None takes all.
         seed: of that draw.
 
@@ -218,17 +226,20 @@ def read_file(
         InputError: if the file is absent, empty, not in its encoding or malformed, a column
             is missing, has gaps or holds no text, ids repeat, or the labels are of one
             class or of mixed types.
+
+    Examples:
+        >>> task = read_table((["good", "bad", "fine", "poor"], ["pos", "neg"] * 2))
+        >>> task.label_names, task.labels.tolist()
+        (('neg', 'pos'), [1, 0, 1, 0])
     """
-    path = Path(path)
     text = text_column or (None if template else "text")
     if text == label_column:
         raise InputError(f"text-column and label-column must differ; both are '{text}'.")
     shown = template or "{" + str(text) + "}"
     shown_columns = columns_in(template) if template else ()
     others = {text, id_column, group_column, *kept_columns, *shown_columns}
-    table = _read(
-        path, {label_column, *(c for c in others if c is not None)}, quoting, encoding
-    )
+    wanted = {label_column, *(c for c in others if c is not None)}
+    table, origin = _read(data, wanted, quoting, encoding)
     prompts = () if text is None else tuple(table.texts(text, "text-column"))
     column = table.filled(label_column, "label-column")
     labels, names, notes = classes_or_scores(column, label_column, label_kind)
@@ -242,9 +253,8 @@ def read_file(
             f"prompts must hold text; {len(blank)} of {len(prompts)} are blank, the "
             f"first in data row {blank[0] + 1}. Fill or remove them."
         )
-    sha = sha256_of(path)
     task = Task(
-        name=name or _bare(path).stem,
+        name=name or origin.name,
         prompts=prompts,
         answers=tuple(
             f" {value:.10g}" if names is None else f" {names[int(value)]}"
@@ -252,10 +262,10 @@ def read_file(
         ),
         labels=labels,
         label_names=names,
-        target=f"column '{label_column}' of {path.name}",
+        target=f"column '{label_column}' of {table.table}",
         ids=ids,
-        source=(f"{path.name}, sha256 {sha[:16]}, prompt {shown!r}"),
-        file_sha256=sha,
+        source=f"{table.table}, sha256 {origin.sha256[:16]}, prompt {shown!r}",
+        file_sha256=origin.sha256,
         notes=(*notes, *_lost(prompts)),
         groups=groups,
         template=shown,
@@ -269,7 +279,37 @@ def _bare(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() in PACKED else path
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a table came from."""
+
+    name: str
+    """What a task of it is called."""
+    sha256: str
+    """Hash of the file, or of the columns that were read."""
+
+
 def _read(
+    data: Any, wanted: set[str], quoting: Quoting | None, encoding: str | None
+) -> tuple[Columns, Origin]:
+    if isinstance(data, Path) or (isinstance(data, str) and not data.startswith(HUB)):
+        path = Path(data)
+        table = _read_file(path, wanted, quoting, encoding)
+        return table, Origin(_bare(path).stem, sha256_of(path))
+    for option, given in (("quoting", quoting), ("encoding", encoding)):
+        if given is not None:
+            raise InputError(
+                f"{option} must be left out where data is no file; got '{given}'."
+            )
+    frame = frame_of(data)
+    table = Columns.of(frame.name, frame.rows(wanted), wanted)
+    if not table:
+        raise InputError(f"data must hold rows; {frame.name} has none.")
+    name = frame.name if isinstance(data, str) else "table"
+    return table, Origin(name, digest(table.values))
+
+
+def _read_file(
     path: Path, wanted: set[str], quoting: Quoting | None, encoding: str | None
 ) -> Columns:
     ending = _bare(path).suffix.lower()
@@ -293,7 +333,9 @@ def _read(
         check_encoding(encoding)
     how = Reading(frozenset(wanted), quoting, encoding)
     read = READERS.get(ending, READERS[".json"])
-    return well_read(path, lambda p: Columns.of(p, read(p, how), wanted), encoding=encoding)
+    return well_read(
+        path, lambda p: Columns.of(p.name, read(p, how), wanted), encoding=encoding
+    )
 
 
 def _shown(table: Columns, template: str) -> Iterator[dict[str, Any]]:

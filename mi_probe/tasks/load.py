@@ -83,7 +83,7 @@ def _entry(name: str) -> Entry:
         raise InputError(
             f"task must be one of {', '.join(TASKS)}; got '{name}'."
             f"{meant(name, TASKS)} Your own file is a task too: --data FILE, or "
-            "read_file(...)."
+            "read_table(...)."
         )
     return TASKS[name]
 

@@ -10,7 +10,7 @@ from mi_probe.predgen.checkpoints import load_checkpoint
 from mi_probe.predgen.encoding import encode
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
-from mi_probe.tasks.files import read_file
+from mi_probe.tasks.files import read_table
 
 CHAT = (
     "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n"
@@ -75,7 +75,7 @@ def test_a_training_in_a_chat_is_measured_in_it(tmp_path):
     train(settings, tmp_path / "out")
     backbone = load_checkpoint(tmp_path / "out").backbone
     assert backbone.chat_template
-    task = read_file(tmp_path / "mine.csv")
+    task = read_table(tmp_path / "mine.csv")
     row = encode(backbone, task).rows[1]
     decoded = backbone.tokenizer.decode([*row.prompt, *row.answer])
     assert decoded == "<s>[user] the good film 1\n[assistant] 1</s>"

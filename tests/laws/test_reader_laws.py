@@ -35,7 +35,7 @@ from mi_probe.predgen.checkpoints import load_checkpoint, source_of
 from mi_probe.predgen.records import read_losses
 from mi_probe.predgen.training import train
 from mi_probe.results import Results, Row, read_pointwise, read_results, read_runs
-from mi_probe.tasks import read_file
+from mi_probe.tasks import read_table
 from tests.tiny import save_tiny
 
 LONGEST = 5.0
@@ -144,7 +144,7 @@ def readers(tmp_path_factory):
         *((next(store.glob("shard-*")), states_read, store),),
         *((trained / "losses.csv", read_losses, trained / "losses.csv"),),
         *((place / "config.yaml", settings_read, place / "config.yaml"),),
-        *((p, read_file, p) for p in sorted(place.glob("t.*"))),
+        *((p, read_table, p) for p in sorted(place.glob("t.*"))),
     ]
     slower = [
         (folder / name, reader, folder)

@@ -8,7 +8,7 @@ import pytest
 from mi_probe.errors import InputError
 from mi_probe.predgen.data import Source, read_splits
 from mi_probe.predgen.reserved import refuse_trained, tied_to
-from mi_probe.tasks import read_file
+from mi_probe.tasks import read_table
 
 TEXTS = [f"the {('bad', 'good')[i % 2]} film {i}" for i in range(20)]
 
@@ -31,7 +31,7 @@ def file(path, texts):
 )
 def test_a_trained_text_in_another_file_is_refused(splits, change, tmp_path):
     copied = [change(text) for text in splits.train.prompts]
-    task = read_file(file(tmp_path / "own.csv", copied))
+    task = read_table(file(tmp_path / "own.csv", copied))
     with pytest.raises(InputError, match=r"16 of 16 trained here"):
         refuse_trained(task, splits, where="here")
 
@@ -72,7 +72,7 @@ def test_groups_of_a_file_are_known_to_the_training_and_to_who_measures(tmp_path
     splits = read_splits(Source(data=path, group_column="speaker"))
     refuse_trained(splits.test, splits, where="here")
     speaker = splits.train.groups[0]
-    own = read_file(path, group_column="speaker")
+    own = read_table(path, group_column="speaker")
     rows = [i for i, name in enumerate(own.groups) if name == speaker]
     train = splits.train.rows(range(1, len(splits.train)))
     with pytest.raises(InputError, match="4 of 4 trained here"):
@@ -81,7 +81,7 @@ def test_groups_of_a_file_are_known_to_the_training_and_to_who_measures(tmp_path
 
 def test_another_template_hides_no_row_of_the_file_that_trained(splits, tmp_path):
     same = file(tmp_path / "renamed.csv", TEXTS)
-    task = read_file(same, template="Review: {text}?")
+    task = read_table(same, template="Review: {text}?")
     with pytest.raises(InputError, match=r"16 of 20 trained here"):
         refuse_trained(task, splits, where="here")
     kept = [i for i, name in enumerate(task.ids) if name not in splits.train.ids]
@@ -91,6 +91,6 @@ def test_another_template_hides_no_row_of_the_file_that_trained(splits, tmp_path
 def test_new_rows_in_another_file_of_the_same_name_are_welcome(splits, tmp_path):
     """Though they are numbered as the old ones were."""
     new = [f"a play {i}" for i in range(20)]
-    task = read_file(file(tmp_path / "new" / "reviews.csv", new))
+    task = read_table(file(tmp_path / "new" / "reviews.csv", new))
     assert set(task.ids) >= set(splits.train.ids)
     refuse_trained(task, splits, where="here")

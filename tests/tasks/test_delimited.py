@@ -3,7 +3,7 @@
 import pytest
 
 from mi_probe.errors import InputError
-from mi_probe.tasks import read_file
+from mi_probe.tasks import read_table
 from mi_probe.tasks.delimited import separated
 
 
@@ -30,10 +30,10 @@ def test_rows_that_a_lone_quotation_mark_swallowed_are_found(
     lines = [sep.join([lone(i), str(label(i))][::order]) for i in range(30)]
     path = write(tmp_path / name, sep.join(["text", "label"][::order]), *lines)
     with pytest.raises(InputError, match=r"in line 5 opens.* line 11, .*--quoting none"):
-        read_file(path)
-    task = read_file(path, quoting="none")
+        read_table(path)
+    task = read_table(path, quoting="none")
     assert task.prompts == tuple(lone(i) for i in range(30))
-    assert len(read_file(path, quoting="standard")) == 24
+    assert len(read_table(path, quoting="standard")) == 24
 
 
 def test_two_rows_in_one_are_found_where_a_label_tells(tmp_path):

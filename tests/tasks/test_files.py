@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mi_probe.errors import InputError
-from mi_probe.tasks import read_file
+from mi_probe.tasks import read_table
 
 TEXTS = ["good", "bad", "fine, really", 'a "great" film', "poor\nfilm", "so-so"]
 
@@ -33,7 +33,7 @@ def write(path, labels, texts=TEXTS, **columns):
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet"])
 def test_every_format_gives_the_same_task(tmp_path, ending):
     path = write(tmp_path / f"mine.{ending}", ["neg", "pos"] * 3)
-    task = read_file(path)
+    task = read_table(path)
     assert task.prompts == tuple(TEXTS)
     assert task.labels.tolist() == [0, 1] * 3
     assert task.label_names == ("neg", "pos")
@@ -55,7 +55,7 @@ def test_every_format_gives_the_same_task(tmp_path, ending):
     ],
 )
 def test_what_counts_as_a_label(tmp_path, ending, labels, names, y):
-    task = read_file(write(tmp_path / f"a.{ending}", labels))
+    task = read_table(write(tmp_path / f"a.{ending}", labels))
     if y is None:  # words that readers like to take for missing stay words
         assert task.label_names == ("NA", "None", "nan", "null")
     elif y == "scores":
@@ -68,21 +68,21 @@ def test_what_counts_as_a_label(tmp_path, ending, labels, names, y):
 
 def test_label_kind_overrules(tmp_path):
     whole = write(tmp_path / "whole.csv", [1, 2, 3, 1, 2, 3])
-    assert read_file(whole).kind == "classes"
-    scores = read_file(whole, label_kind="scores")
+    assert read_table(whole).kind == "classes"
+    scores = read_table(whole, label_kind="scores")
     assert scores.labels.dtype == np.float64
     assert scores.label_names is None
     broken = write(tmp_path / "broken.csv", [0.5, 1.5] * 3)
-    assert read_file(broken, label_kind="classes").label_names == ("0.5", "1.5")
+    assert read_table(broken, label_kind="classes").label_names == ("0.5", "1.5")
     with pytest.raises(InputError, match="numbers to be scores; 6 of 6.*'pos'"):
-        read_file(write(tmp_path / "w.csv", ["pos", "neg"] * 3), label_kind="scores")
+        read_table(write(tmp_path / "w.csv", ["pos", "neg"] * 3), label_kind="scores")
 
 
 def test_template_ids_and_rows(tmp_path):
     path = write(
         tmp_path / "a.csv", ["x", "y"] * 3, **{"key": list("abcdef"), "odd name": TEXTS}
     )
-    task = read_file(
+    task = read_table(
         path, id_column="key", template="Q: {odd name} {{?}}\nA:", rows=4, seed=3
     )
     assert len(task) == 4
@@ -90,32 +90,32 @@ def test_template_ids_and_rows(tmp_path):
     row = "abcdef".index(task.ids[0])
     assert task.prompts[0] == f"Q: {TEXTS[row]} {{?}}\nA:"
     with pytest.raises(InputError, match="give Y away"):
-        read_file(path, template="{text} {label}")
+        read_table(path, template="{text} {label}")
     with pytest.raises(InputError, match="key, odd name, text; got {txt}"):
-        read_file(path, template="{txt}")
+        read_table(path, template="{txt}")
     with pytest.raises(InputError, match="1 ... 6.*got 7"):
-        read_file(path, rows=7)
+        read_table(path, rows=7)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path):
     path = tmp_path / "excel.csv"
     path.write_bytes(b"\xef\xbb\xbftext,label\r\ngood,1\r\nbad,0\r\n\r\n")
-    assert read_file(path).prompts == ("good", "bad")
+    assert read_table(path).prompts == ("good", "bad")
 
 
 def test_one_row_loads(tmp_path):
     # Too few rows is for the estimator to say: the file itself is in order.
-    task = read_file(write(tmp_path / "one.csv", ["pos"], texts=["good"]))
+    task = read_table(write(tmp_path / "one.csv", ["pos"], texts=["good"]))
     assert len(task) == 1
 
 
 def test_a_class_may_be_called_nan_where_it_is_said(tmp_path):
     path = write(tmp_path / "a.csv", ["1", "0", "nan", "1", "0", "nan"])
-    assert read_file(path, label_kind="classes").label_names == ("0", "1", "nan")
+    assert read_table(path, label_kind="classes").label_names == ("0", "1", "nan")
 
 
 def test_duplicate_texts_are_noted(tmp_path):
-    task = read_file(write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["same"] * 6))
+    task = read_table(write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["same"] * 6))
     assert task.notes == ("6 rows in 1 group of equal or nearly equal texts",)
     assert task.groups == ("0",) * 6
 
@@ -213,15 +213,15 @@ def test_mistakes_are_one_clear_line(tmp_path, name, content, arguments, message
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(InputError, match=message) as caught:
-        read_file(path, **arguments)
+        read_table(path, **arguments)
     assert "\n" not in str(caught.value)
 
 
 def test_paths_that_are_no_files(tmp_path):
     with pytest.raises(InputError, match="there is no"):
-        read_file(tmp_path / "nowhere.csv")
+        read_table(tmp_path / "nowhere.csv")
     with pytest.raises(InputError, match="is a folder"):
-        read_file(tmp_path)
+        read_table(tmp_path)
 
 
 def test_a_column_of_ids_is_no_label(tmp_path):
@@ -229,8 +229,8 @@ def test_a_column_of_ids_is_no_label(tmp_path):
     rows = [{"text": f"t{i}", "label": i} for i in range(60)]
     path.write_text("\n".join(map(json.dumps, rows)))
     with pytest.raises(InputError, match="60 classes in 60 rows.*--label-kind scores"):
-        read_file(path)
-    assert read_file(path, label_kind="scores").kind == "scores"
+        read_table(path)
+    assert read_table(path, label_kind="scores").kind == "scores"
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json"])
@@ -239,7 +239,7 @@ def test_packed_files_are_read(tmp_path, ending, pack):
     plain = write(tmp_path / f"mine.{ending}", ["neg", "pos"] * 3)
     packed = plain.with_name(f"{plain.name}.{pack}")
     packed.write_bytes({"gz": gzip, "bz2": bz2}[pack].compress(plain.read_bytes()))
-    task = read_file(packed)
+    task = read_table(packed)
     assert task.prompts == tuple(TEXTS)
     assert task.name == "mine"
 
@@ -251,24 +251,24 @@ def test_packed_files_are_read(tmp_path, ending, pack):
 def test_encodings_are_named_or_marked(tmp_path, encoding, said):
     path = tmp_path / "a.csv"
     path.write_bytes("text,label\ndéjà vu,1\nnaïve,0\n".encode(encoding))
-    assert read_file(path, encoding=said).prompts == ("déjà vu", "naïve")
+    assert read_table(path, encoding=said).prompts == ("déjà vu", "naïve")
     if said is not None:
         with pytest.raises(InputError, match=f"--encoding {'cp1252|utf-16-le'}"):
-            read_file(path)
+            read_table(path)
 
 
 @pytest.mark.parametrize("name", ["nonsense", "rot13", "base64", "unicode_escape"])
 def test_no_encoding(tmp_path, name):
     with pytest.raises(InputError, match=f"one that Python knows.*got '{name}'"):
-        read_file(write(tmp_path / "a.csv", ["x", "y"] * 3), encoding=name)
+        read_table(write(tmp_path / "a.csv", ["x", "y"] * 3), encoding=name)
 
 
 def test_options_of_other_files_are_refused(tmp_path):
     table = write(tmp_path / "a.parquet", ["x", "y"] * 3)
     with pytest.raises(InputError, match="encoding must be left out with .parquet"):
-        read_file(table, encoding="utf-8")
+        read_table(table, encoding="utf-8")
     with pytest.raises(InputError, match="quoting must be left out with"):
-        read_file(write(tmp_path / "a.json", ["x", "y"] * 3), quoting="none")
+        read_table(write(tmp_path / "a.json", ["x", "y"] * 3), quoting="none")
 
 
 def test_bytes_are_decoded_or_refused(tmp_path):
@@ -276,13 +276,13 @@ def test_bytes_are_decoded_or_refused(tmp_path):
     pd.DataFrame({"text": ["café".encode(), b"tea"], "label": [b"x", b"y"]}).to_parquet(
         path
     )
-    task = read_file(path)
+    task = read_table(path)
     assert task.prompts == ("café", "tea")
     assert task.label_names == ("x", "y")
-    assert read_file(path, template="To {text}").prompts == ("To café", "To tea")
+    assert read_table(path, template="To {text}").prompts == ("To café", "To tea")
     pd.DataFrame({"text": [b"tea", b"caf\xe9"], "label": [1, 2]}).to_parquet(path)
     with pytest.raises(InputError, match=r"data row 2 holds bytes that are not UTF-8"):
-        read_file(path)
+        read_table(path)
 
 
 @pytest.mark.parametrize("template", [None, "{text}"])
@@ -298,14 +298,14 @@ def test_bytes_are_decoded_or_refused(tmp_path):
 def test_texts_that_are_none_are_refused(tmp_path, ending, value, message, template):
     path = write(tmp_path / f"a.{ending}", ["x", "y"] * 3, texts=[value] * 6)
     with pytest.raises(InputError, match=message):
-        read_file(path, template=template)
+        read_table(path, template=template)
 
 
 def test_json_numbers_stay_as_they_are_written(tmp_path):
     path = tmp_path / "a.jsonl"
     lines = [f'{{"text": 0.10, "label": {y}, "n": {"1" * 5000}}}' for y in ("1e5", "2e3")]
     path.write_text("\n".join(lines))
-    task = read_file(path, template="{text}: {n}")
+    task = read_table(path, template="{text}: {n}")
     assert task.prompts == ("0.10: " + "1" * 5000,) * 2
     assert task.label_names == ("2e3", "1e5")
 
@@ -324,12 +324,12 @@ def test_json_that_no_row_is(tmp_path, content, message):
     path = tmp_path / "a.jsonl"
     path.write_text(content + "\n")
     with pytest.raises(InputError, match=f"line 1 of .*{message}"):
-        read_file(path)
+        read_table(path)
 
 
 def test_lost_characters_are_noted(tmp_path):
     path = write(tmp_path / "a.csv", ["x", "y"] * 3, texts=["caf\ufffd", *TEXTS[1:]])
-    assert any("1 prompts hold U+FFFD" in note for note in read_file(path).notes)
+    assert any("1 prompts hold U+FFFD" in note for note in read_table(path).notes)
 
 
 def test_chat_messages_as_text_get_a_note(tmp_path):
@@ -338,4 +338,4 @@ def test_chat_messages_as_text_get_a_note(tmp_path):
         f'"[{{""role"": ""user"", ""content"": ""hi {i}""}}]",{i % 2}' for i in range(12)
     ]
     path.write_text("\n".join(["text,label", *cells]) + "\n")
-    assert any("12 prompts are chat messages" in note for note in read_file(path).notes)
+    assert any("12 prompts are chat messages" in note for note in read_table(path).notes)

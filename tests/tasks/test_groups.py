@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mi_probe.errors import InputError
-from mi_probe.tasks import load_splits, load_task, read_file
+from mi_probe.tasks import load_splits, load_task, read_table
 
 
 def table(path, rows, header="text,label,speaker"):
@@ -18,19 +18,19 @@ ROWS = ["one,x,A", "two,y,A", "three,x,B", "four,y,B", "FIVE!,x,C", "five,y,D"]
 
 def test_a_column_names_groups_and_copies_join_them(tmp_path):
     path = table(tmp_path / "a.csv", ROWS)
-    task = read_file(path, group_column="speaker")
+    task = read_table(path, group_column="speaker")
     assert task.groups == ("A", "A", "B", "B", "C", "C")
     assert task.notes == (
         "2 rows in 1 group of equal or nearly equal texts",
         "6 rows in 3 groups of one context, source or text, the largest of 2",
     )
     assert task.rows([5, 0]).groups == ("C", "A")
-    assert read_file(path).groups == ("0", "1", "2", "3", "4", "4")
-    assert read_file(table(tmp_path / "b.csv", ROWS[:4])).groups is None
+    assert read_table(path).groups == ("0", "1", "2", "3", "4", "4")
+    assert read_table(table(tmp_path / "b.csv", ROWS[:4])).groups is None
 
 
 def test_rows_drawn_keep_the_groups_of_all(tmp_path):
-    task = read_file(
+    task = read_table(
         table(tmp_path / "a.csv", ROWS), group_column="speaker", rows=3, seed=1
     )
     speaker = dict(enumerate("AABBCC"))
@@ -48,7 +48,7 @@ def test_rows_drawn_keep_the_groups_of_all(tmp_path):
 )
 def test_columns_that_name_no_groups(tmp_path, rows, column, message):
     with pytest.raises(InputError, match=message):
-        read_file(table(tmp_path / "a.csv", rows), group_column=column)
+        read_table(table(tmp_path / "a.csv", rows), group_column=column)
 
 
 def lines(path, rows):
