@@ -88,6 +88,30 @@ class ResultFolders:
         # One that holds no known table must hold estimates; reading them says if not.
         self._with_rows = [p for p in self.paths if _has_rows(p) or not _has_tables(p)]
         self._points: dict[str, pd.DataFrame] = {}
+        self._tables: Mapping[str, pd.DataFrame] = {}
+
+    @classmethod
+    def of_tables(
+        cls,
+        tables: Mapping[str, pd.DataFrame],
+        *,
+        results: pd.DataFrame | None = None,
+        stored: Stored | None = None,
+    ) -> "ResultFolders":
+        """Tables in memory, as if they lay in a folder.
+
+        Args:
+            tables: by their file's name, of `TABLES`.
+            results: rows of estimates.
+            stored: the pointwise values of the estimates.
+        """
+        folders = cls.__new__(cls)
+        folders.paths, folders._with_rows, folders._points = [], [], {}
+        folders._tables = tables
+        # Where they are given, they need not be read.
+        folders.__dict__["results"] = pd.DataFrame() if results is None else results
+        folders.__dict__["stored"] = stored or Stored()
+        return folders
 
     @cached_property
     def results(self) -> pd.DataFrame:
@@ -143,6 +167,7 @@ class ResultFolders:
         """
         files = [path / name for path in self.paths if (path / name).is_file()]
         tables = [_read(file) for file in files]
+        tables += [self._tables[name]] if name in self._tables else []
         if not tables:
             return pd.DataFrame()
         return legible_table(pd.concat(tables, ignore_index=True))

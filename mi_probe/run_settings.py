@@ -48,7 +48,10 @@ class RunSettings:
     split: str | None = about(
         "of the task; by default the one that papers report on, or what a training reserved"
     )
-    data: str | None = about("your own .csv, .tsv, .jsonl, .json or .parquet file")
+    data: str | None = about(
+        "your own .csv, .tsv, .jsonl, .json or .parquet file, or hf:ID[:configuration"
+        "[:split]], a data set of the hub"
+    )
     text_column: str | None = about("its column with the text ('text')")
     label_column: str = about("its column with Y", "label")
     id_column: str | None = about("its column with a unique name a row")

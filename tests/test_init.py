@@ -4,6 +4,7 @@ import sys
 import pytest
 
 import mi_probe
+from mi_probe.errors import InputError
 
 
 def test_parts_are_there_after_one_import():
@@ -23,11 +24,28 @@ def test_commands_are_not_imported_with_the_package():
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert "mi_probe.hidden" in done.stdout
+    assert "mi_probe.errors" in done.stdout
     assert "mi_probe.estimate" not in done.stdout
     assert "mi_probe.train" not in done.stdout
 
 
+def test_its_names_are_there_without_torch():
+    program = "import sys, mi_probe; print(*dir(mi_probe)); print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    names, torch_is_loaded = done.stdout.split("\n")[:2]
+    assert {"profile", "plot", "mutual_information", "estimators"} <= set(names.split())
+    assert torch_is_loaded == "False"
+
+
+def test_every_name_is_there():
+    assert all(callable(getattr(mi_probe, name)) for name in mi_probe.__all__[2:])
+    assert mi_probe.InputError is InputError
+
+
 def test_what_is_not_there_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="has no attribute 'estimat'"):
-        mi_probe.estimat  # noqa: B018
+    with pytest.raises(
+        AttributeError, match="has no attribute 'profil'. Did you mean 'profile'"
+    ):
+        mi_probe.profil  # noqa: B018

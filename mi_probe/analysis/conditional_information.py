@@ -14,14 +14,13 @@ from mi_probe.analysis.gap_inputs import (
     as_classes,
     as_columns,
     check_draws,
-    chosen_estimator,
     features_of,
     pooled_views,
 )
 from mi_probe.analysis.nested_gap import Sides, nested_gap
 from mi_probe.analysis.sequence_features import vector_features
 from mi_probe.errors import InputError
-from mi_probe.estimators import Estimator
+from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
 from mi_probe.estimators.protocol.split import Groups, codes_of
 from mi_probe.estimators.protocol.targets import Target
@@ -81,7 +80,7 @@ def conditional(
         >>> conditional(z, y, np.hstack([c, z]), n_draws=99).p_value > 0.05
         True
     """
-    chosen = chosen_estimator(estimator)
+    chosen = ESTIMATORS.chosen(estimator)
     y, target = as_classes(y, chosen)
     check_seed(seed)
     check_draws(target, n_draws)

@@ -60,11 +60,7 @@ def consistency(
         InputError: for an unknown estimator, Y that is token sequences, and what the
             estimator refuses.
     """
-    if isinstance(estimator, str) and estimator not in ESTIMATORS:
-        raise InputError(
-            f"estimator must be one of {', '.join(ESTIMATORS)}; got '{estimator}'."
-        )
-    chosen = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    chosen = ESTIMATORS.chosen(estimator)
     target = as_target(y)
     if not isinstance(target, Classes | Scores):
         raise InputError("y must be classes or floats; got token sequences.")

@@ -24,7 +24,6 @@ from mi_probe.analysis.gap_inputs import (
     as_classes,
     as_columns,
     check_draws,
-    chosen_estimator,
     features_of,
     pooled_views,
 )
@@ -32,7 +31,7 @@ from mi_probe.analysis.learned_pooling import LEARNED, check_pooling, is_learned
 from mi_probe.analysis.nested_gap import Sides, nested_gap
 from mi_probe.analysis.noise import with_noise
 from mi_probe.errors import InputError
-from mi_probe.estimators import Estimator
+from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
 from mi_probe.estimators.protocol.split import Groups
 from mi_probe.estimators.protocol.targets import Classes, Scores, Target
@@ -122,7 +121,7 @@ def dpi_gap(
         >>> gap.p_value <= 0.05
         True
     """
-    chosen = chosen_estimator(estimator)
+    chosen = ESTIMATORS.chosen(estimator)
     y, target = as_classes(y, chosen)
     check_seed(seed)
     _check(z, pooling, n_draws, sigma)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mi_probe.analysis.sequence_features import sequence_features, vector_features
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS, Estimator
+from mi_probe.estimators import Estimator
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.continuous.auto import as_codes
 from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
@@ -37,21 +37,6 @@ def pooled_views(z: HiddenStates, pooling: str) -> Float[np.ndarray, "n d"]:
         chunks = [pool(z[i : i + _CHUNK], name) for i in range(0, len(z), _CHUNK)]
         parts.append(torch.cat(chunks))
     return torch.cat(parts, dim=1).double().cpu().numpy()
-
-
-def chosen_estimator(estimator: str | Estimator) -> Estimator:
-    """The estimator of a name, or the one given.
-
-    Raises:
-        InputError: for an unknown name.
-    """
-    if isinstance(estimator, Estimator):
-        return estimator
-    if not isinstance(estimator, str) or estimator not in ESTIMATORS:
-        raise InputError(
-            f"estimator must be one of {', '.join(ESTIMATORS)}; got '{estimator}'."
-        )
-    return ESTIMATORS[estimator]
 
 
 def as_classes(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -21,13 +22,13 @@ from mi_probe.analysis.measuring import (
 )
 from mi_probe.analysis.paired import Scored, scored
 from mi_probe.analysis.stored import Stored
-from mi_probe.backbones import Backbone
+from mi_probe.backbones import Backbone, as_backbone
 from mi_probe.capture import Activations, extract, fingerprint_id
 from mi_probe.capture.extract import plan
-from mi_probe.errors import InputError, meant
+from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.results import Results, Row, table_of
-from mi_probe.tasks import Task, load_task
+from mi_probe.tasks import Task, as_task
 
 
 class Profile(pd.DataFrame):
@@ -81,8 +82,8 @@ class Profile(pd.DataFrame):
 
 
 def profile(
-    model: Backbone | str,
-    task: Task | str,
+    model: Backbone | str | Path | tuple[Any, Any],
+    task: Task | Any,
     *,
     sites: str | Sequence[int | str] = "all",
     views: Sequence[str] = ("full", "mean", "last"),
@@ -98,8 +99,10 @@ def profile(
     """Capture a model's states on a task and estimate at every site and view, in nats.
 
     Args:
-        model: a backbone, or the name of one.
-        task: a task, or the name of an embedded one.
+        model: a backbone, what `load_backbone` takes, or ``(model, tokenizer)``.
+        task: a task, the name of a declared one, or a table with the columns ``text`` and
+            ``label``: a file, a data frame, lists; see `mi_probe.read_table`, which takes
+            other columns, templates and groups.
         sites: what ``Backbone.select`` takes.
         views: ``full`` for I(Y;Z), and poolings for I(Y;Z_p).
         estimators: names of `ESTIMATORS`, or estimators of your own by name.
@@ -120,14 +123,15 @@ def profile(
     Raises:
         InputError: on wrong names, and labels that cannot carry information.
     """
-    task = load_task(task) if isinstance(task, str) else task
+    task = as_task(task)
     chosen = choose_estimators(estimators)
     check_task(task, chosen)
     wanted_controls = chosen_controls(controls)
     results = Results(out) if out else None
-    if isinstance(model, str):
+    if isinstance(model, str | Path):
         how = How(answers="answer" in wanted_controls)
-        model = load_answering(model, how, writes=False)
+        model = load_answering(str(model), how, writes=False)
+    model = as_backbone(model)
     measured = measurable(model, task, max_tokens=max_tokens, batch_size=batch_size)
     capturing: dict[str, Any] = {
         "batch_size": batch_size,
@@ -254,11 +258,6 @@ def choose_estimators(
     """
     if isinstance(chosen, Mapping):
         return dict(chosen)
-    unknown = [name for name in chosen if name not in ESTIMATORS]
-    if unknown or not chosen:
-        raise InputError(
-            f"estimator must be one of {', '.join(ESTIMATORS)}; "
-            f"got {', '.join(map(repr, unknown)) or 'none'}."
-            f"{meant(unknown[0], ESTIMATORS) if unknown else ''}"
-        )
+    if not chosen:
+        raise InputError(f"estimator must be one of {', '.join(ESTIMATORS)}; got none.")
     return {name: ESTIMATORS[name] for name in chosen}

@@ -95,7 +95,7 @@ def self_test(
     classes = y_kind == "classes"
     chosen_levels = (LEVELS if classes else SCORE_NATS) if levels is None else levels
     _check(estimator, n, size, n_classes, y_kind, chosen_levels)
-    chosen = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    chosen = ESTIMATORS.chosen(estimator)
     unit = float(np.log(n_classes)) if classes else 1.0
     tasks = _tasks(size, n_classes, y_kind)
     first = next(iter(tasks))
@@ -170,10 +170,6 @@ def _check(
     if not levels or min(levels) <= 0 or max(levels) > most:
         what = "shares of H(Y) in (0, 0.95]" if y_kind == "classes" else "nats above 0"
         raise InputError(f"levels must be {what}; got {list(levels)}.")
-    if isinstance(estimator, str) and estimator not in ESTIMATORS:
-        raise InputError(
-            f"estimator must be one of {', '.join(ESTIMATORS)}; got '{estimator}'."
-        )
 
 
 def _tasks(

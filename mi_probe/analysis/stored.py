@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,16 @@ class Stored:
 
     Args:
         folders: of results. Where only a table is, there are no terms.
+        known: terms that are in memory, by row id.
     """
 
-    def __init__(self, folders: Iterable[str | Path] = ()):
+    def __init__(
+        self,
+        folders: Iterable[str | Path] = (),
+        known: Mapping[str, Scored] = MappingProxyType({}),
+    ):
         self._folders = [Path(folder) for folder in folders]
-        self._read: dict[str, Scored | None] = {}
+        self._read: dict[str, Scored | None] = {**known}
 
     def get(self, row_id: str, name: str = "") -> Scored | None:
         """The terms of one result row; None where they are not kept here.

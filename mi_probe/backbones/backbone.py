@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from peft import PeftModel, PeftType, PromptLearningConfig
@@ -216,6 +217,25 @@ def wrap_backbone(
         hashes=fingerprint,
         chat_template=chat_template,
     )
+
+
+def as_backbone(model: Any) -> Backbone:
+    """A backbone from one, or from a pair ``(model, tokenizer)`` in memory.
+
+    Raises:
+        InputError: for anything else, and as `wrap_backbone` does.
+    """
+    if isinstance(model, Backbone):
+        return model
+    pair = model if isinstance(model, tuple) and len(model) == 2 else (None, None)
+    if not isinstance(pair[0], nn.Module):
+        raise InputError(
+            "model must be a name, a folder, a Backbone, or (model, tokenizer); got "
+            f"{type(model).__name__}."
+            + " Give its tokenizer with it."
+            * isinstance(model, nn.Module)
+        )
+    return wrap_backbone(*pair, name=type(pair[0]).__name__)
 
 
 def assemble(

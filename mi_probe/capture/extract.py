@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from mi_probe.backbones import Backbone, Site
+from mi_probe.backbones import Backbone, Site, as_backbone, load_backbone
 from mi_probe.backbones.trial import evaluating
 from mi_probe.capture.activations import READ_BY_POOLING, Activations, MemoryShard
 from mi_probe.capture.equal_rows import equal_rows, repeated
@@ -26,7 +27,7 @@ SHARD_BYTES = 256 * 2**20
 
 
 def extract(
-    backbone: Backbone,
+    backbone: Backbone | str | tuple[Any, Any],
     task_or_prompts: Task | Sequence[str] | Sequences,
     *,
     sites: str | Sequence[int | str] = "all",
@@ -47,7 +48,8 @@ def extract(
     vector a row, site and view; with ``store``, nothing.
 
     Args:
-        backbone: the model, from ``load_backbone`` or ``wrap_backbone``.
+        backbone: the model: from ``load_backbone``, what that takes, or ``(model,
+            tokenizer)``.
         task_or_prompts: a task, plain prompts, or `Sequences` with tokens and roles.
         sites: what ``Backbone.select`` takes.
         views: any of ``full``, ``mean``, ``last``, ``first``, ``max``, ``head``. With
@@ -68,6 +70,8 @@ def extract(
             padding, NaN or infinite states, a store of something else, or a disk that
             clearly has no room for it.
     """
+    named = isinstance(backbone, str)
+    backbone = load_backbone(backbone) if named else as_backbone(backbone)
     if batch_size < 1 or rows_per_shard < 1:
         raise InputError(
             "batch_size and rows_per_shard must be at least 1; "

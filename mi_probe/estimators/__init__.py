@@ -44,6 +44,8 @@ from mi_probe.estimators.conditional.posterior import Posterior
 from mi_probe.estimators.continuous.gaussian import GaussianCopula
 from mi_probe.estimators.continuous.knn import NearestNeighbours
 from mi_probe.estimators.mine.mine import Mine
+from mi_probe.estimators.mutual_information import mutual_information
+from mi_probe.estimators.named import Named
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
 from mi_probe.estimators.protocol.admission import FEWEST_ROWS
 from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation, Nature
@@ -53,7 +55,7 @@ from mi_probe.estimators.protocol.split import Blocks
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.variational.estimator import Variational
 
-ESTIMATORS: dict[str, Estimator] = {
+_ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),
     "mine": Mine(
         name="mine",
@@ -112,6 +114,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "ksg": NearestNeighbours(name="ksg"),
     "ross": NearestNeighbours(name="ross"),
 }
+ESTIMATORS = Named(_ESTIMATORS)
 
 __all__ = [
     "ESTIMATORS",
@@ -130,5 +133,6 @@ __all__ = [
     "Schedule",
     "TokenSequences",
     "Variational",
+    "mutual_information",
     "with_null",
 ]

@@ -55,7 +55,10 @@ class TrainSettings:
     without_train: Literal["refuse", "cut"] = about(
         "'cut' cuts the labelled rows there are, where the training files are not", "refuse"
     )
-    data: str | None = about("your own file; it is cut in 80, 10 and 10 per cent")
+    data: str | None = about(
+        "your own file, or hf:ID[:configuration[:split]]; it is cut in 80, 10 and 10 per "
+        "cent"
+    )
     text_column: str | None = about("its column with the text ('text')")
     label_column: str = about("its column with Y", "label")
     id_column: str | None = about("its column with a unique name a row")

@@ -38,6 +38,7 @@ from mi_probe.predgen.systems import System, check_objective
 from mi_probe.predgen.trainer import SystemTrainer
 from mi_probe.predgen.validation import validate
 from mi_probe.provenance import environment
+from mi_probe.tasks import HUB
 from mi_probe.writable import check_writable
 
 
@@ -277,7 +278,7 @@ def _config(
 ) -> dict[str, Any]:
     source = asdict(settings.source)
     for name in ("data_folder", "data"):
-        if source[name] is not None:
+        if source[name] is not None and not source[name].startswith(HUB):
             source[name] = str(Path(source[name]).expanduser().resolve())
     return {
         "objective": settings.objective,

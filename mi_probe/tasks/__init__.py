@@ -5,8 +5,9 @@ A declared one is read from a pinned wheel, from its original files, or from the
 
 from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.files import read_table
-from mi_probe.tasks.load import load_task
+from mi_probe.tasks.frames import HUB
+from mi_probe.tasks.load import as_task, load_task
 from mi_probe.tasks.splits import load_splits
 from mi_probe.tasks.task import Task
 
-__all__ = ["TASKS", "Task", "load_splits", "load_task", "read_table"]
+__all__ = ["HUB", "TASKS", "Task", "as_task", "load_splits", "load_task", "read_table"]

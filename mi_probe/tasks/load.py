@@ -14,6 +14,8 @@ from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.cut import SHARES, cut
 from mi_probe.tasks.decoded import sha256_of
 from mi_probe.tasks.entry import Entry, Table
+from mi_probe.tasks.files import read_table
+from mi_probe.tasks.frames import HUB
 from mi_probe.tasks.hub import has_datasets, read_hub
 from mi_probe.tasks.near_copies import tied
 from mi_probe.tasks.originals import LACKING, find_files, split_of, splits_there
@@ -76,6 +78,25 @@ def load_task(
     if split is not None and copy.split != split:
         task = cut(task, SHARES, groups=task.groups)[split]
     return task if rows is None else task.sample(rows, seed=seed)
+
+
+def as_task(data: Task | Any) -> Task:
+    """What may be measured, as a task.
+
+    Args:
+        data: a task; the name of a declared one; or any table that `read_table` takes,
+            whose columns are called ``text`` and ``label``. Others are named to
+            `read_table` itself.
+
+    Raises:
+        InputError: as `load_task` or `read_table` do.
+    """
+    if isinstance(data, Task):
+        return data
+    named = isinstance(data, str) and not data.startswith(HUB)
+    if named and (data in TASKS or not ("." in data or Path(data).exists())):
+        return load_task(data)
+    return read_table(data)
 
 
 def _entry(name: str) -> Entry:

@@ -73,11 +73,12 @@ class Scores:
 
 
 def as_target(y: Target | Sequence[Any]) -> Classes | Scores | TokenSequences:
-    """Read Y: integers and booleans are classes, floats are scores, id lists are answers.
+    """Read Y: whole numbers, booleans and text are classes, floats scores, ids answers.
 
     Args:
-        y: int classes (n,), floats (n,) or (n, k), or answers in tokens: a list of ids for
-            each example, as a tokenizer gives them, or int (n, m) with -1 behind the end.
+        y: int or text classes (n,), floats (n,) or (n, k), or answers in tokens: a list of
+            ids for each example, as a tokenizer gives them, or int (n, m) with -1 behind
+            the end.
 
     Raises:
         InputError: for another shape or kind, NaN or infinite scores, one-hot rows, a
@@ -96,13 +97,14 @@ def as_target(y: Target | Sequence[Any]) -> Classes | Scores | TokenSequences:
         return _answers(y)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if values.ndim not in (1, 2) or values.dtype.kind not in "biuf":
-        words = " Number them: np.unique(y, return_inverse=True)[1]."
+    if values.dtype == object and all(isinstance(value, str) for value in values.flat):
+        values = values.astype(str)
+    text = values.dtype.kind == "U" and values.ndim == 1
+    if values.ndim not in (1, 2) or not (text or values.dtype.kind in "biuf"):
+        words = " Values of several types are no classes: write all as text."
         raise InputError(
-            "y must be int classes (n,), or floats (n,) or (n, k); "
-            f"got {values.dtype} of shape {values.shape}."
-            + words
-            * (values.dtype.kind in "UO")
+            "y must be int or text classes (n,), or floats (n,) or (n, k); "
+            f"got {values.dtype} of shape {values.shape}.{words * (values.dtype == object)}"
         )
     if np.issubdtype(values.dtype, np.floating):
         return _scores(values)

@@ -1,0 +1,86 @@
+"""Figures of what was measured, in one call."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mi_probe.analysis import Gap, Gaps
+from mi_probe.analysis.stored import Stored
+from mi_probe.errors import InputError
+from mi_probe.folder_tables import ResultFolders
+from mi_probe.gallery import Drawn, Options, gallery
+from mi_probe.plots import save, style
+
+
+def plot(
+    measured: pd.DataFrame | Gap | Gaps | str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    *,
+    kinds: Sequence[str] | None = None,
+    unit: str = "nats",
+    layer: str | None = None,
+    venue: str = "acl",
+    columns: int = 1,
+) -> dict[str, Figure]:
+    """Draw every figure that a table or a results folder allows.
+
+    Args:
+        measured: what `profile` gave or `compare_results` gave, a gap or several; or the
+            folder of a command, or several.
+        out: a folder for PDF, PNG and CSV of each figure; None writes nothing.
+        kinds: some of ``profile``, ``bars``, ``gaps`` ...; all by default.
+        unit: ``nats`` or ``bits``.
+        layer: of the bars; None is the deepest.
+        venue: whose widths: ``acl``, ``icml``, ``neurips`` or ``iclr``.
+        columns: 1, or 2 for the width of the page.
+
+    Returns:
+        The figures by name, in the order drawn.
+
+    Raises:
+        InputError: if it is nothing that can be drawn, or as `plots.style` does.
+
+    Examples:
+        >>> from mi_probe import dpi_gap, plot
+        >>> from mi_probe.synthetic import order
+        >>> known = order(300, t=4, d=3, vary=False, seed=0)
+        >>> gap = dpi_gap(known.x, known.y, n_draws=0)
+        >>> [*plot(gap)]
+        ['gaps']
+    """
+    folders = _folders(measured)
+    options = Options(unit, layer)
+    drawn: dict[str, Figure] = {}
+    with style(venue, "column" if columns == 1 else "full"):
+        for found in gallery(folders, kinds, options):
+            if isinstance(found, Drawn):
+                drawn[found.stem] = found.figure
+                if out is not None:
+                    save(found.figure, found.table, found.stem, out)
+    if not drawn:
+        raise InputError(
+            "measured must hold what a figure can show; it allows none"
+            + (f" of {', '.join(kinds)}." if kinds else ".")
+        )
+    return drawn
+
+
+def _folders(measured: object) -> ResultFolders:
+    if isinstance(measured, Gap | Gaps):
+        named = measured.table().assign(subject="states", task="these rows")
+        return ResultFolders.of_tables({"gaps.csv": named})
+    if isinstance(measured, pd.DataFrame):
+        if {"between", "a", "b"} <= set(measured.columns):
+            return ResultFolders.of_tables({"comparisons.csv": measured})
+        stored = Stored(known=getattr(measured, "terms", {}))
+        return ResultFolders.of_tables({}, results=measured, stored=stored)
+    if isinstance(measured, str | Path):
+        return ResultFolders([measured])
+    if isinstance(measured, Sequence) and measured:
+        return ResultFolders([str(one) for one in measured])
+    raise InputError(
+        "measured must be a table that profile or compare_results gave, a gap, or a "
+        f"results folder; got {type(measured).__name__}."
+    )

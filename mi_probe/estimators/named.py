@@ -1,0 +1,29 @@
+"""Estimators by name."""
+
+from typing import Any
+
+from mi_probe.errors import InputError, meant
+from mi_probe.estimators.protocol.base import Estimator
+
+
+class Named(dict[str, Estimator]):
+    """A table of estimators, which says what names there are to who asks for another.
+
+    Examples:
+        >>> from mi_probe.estimators import ESTIMATORS
+        >>> ESTIMATORS["lineer"]
+        Traceback (most recent call last):
+        mi_probe.errors.InputError: estimator must be one of auto, mine, ...
+    """
+
+    def __missing__(self, name: Any) -> Estimator:
+        hint = meant(name, self) if isinstance(name, str) else ""
+        raise InputError(f"estimator must be one of {', '.join(self)}; got {name!r}.{hint}")
+
+    def chosen(self, estimator: str | Estimator) -> Estimator:
+        """The estimator of a name, or the one that is given.
+
+        Raises:
+            InputError: for an unknown name, or what is no estimator.
+        """
+        return estimator if isinstance(estimator, Estimator) else self[estimator]

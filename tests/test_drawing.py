@@ -1,0 +1,81 @@
+"""Five lines: a table in memory and a live model, measured and drawn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mi_probe
+from mi_probe.backbones import as_backbone
+from mi_probe.errors import InputError
+from mi_probe.synthetic import order
+from tests.tiny import tiny_model, tiny_tokenizer
+
+
+@pytest.fixture(scope="module")
+def table():
+    texts = [f"the cat sat {i} {'good' if i % 2 else 'bad'}" for i in range(60)]
+    frame = pd.DataFrame({"text": texts, "label": ["neg", "pos"] * 30})
+    live = (tiny_model("llama"), tiny_tokenizer())
+    asked = {"sites": [0, 1, 2], "views": ("mean", "last"), "estimators": ("linear",)}
+    return mi_probe.profile(live, frame, controls=("words",), progress=False, **asked)
+
+
+def test_a_frame_and_a_live_model_are_measured_and_drawn(table, tmp_path):
+    assert set(table["site"]) == {"embed", "block.0", "block.1", "text"}
+    drawn = mi_probe.plot(table, tmp_path, kinds=["profile"], unit="bits")
+    assert [*drawn] == ["profile-table-LlamaModel"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"profile-table-LlamaModel.{end}" for end in ("pdf", "png", "csv")}
+    points = pd.read_csv(tmp_path / "profile-table-LlamaModel.csv")
+    states = points[points["control"].isna()]
+    assert states["band_low"].notna().all()  # the terms were kept in memory
+    assert set(points["unit"]) == {"bits"}
+
+
+def test_a_gap_is_drawn(tmp_path):
+    known = order(200, t=4, d=3, vary=False, seed=0)
+    gap = mi_probe.dpi_gap(known.x, known.y, n_draws=0)
+    assert [*mi_probe.plot(gap)] == ["gaps"]
+
+
+def test_what_cannot_be_drawn_is_said(table):
+    with pytest.raises(InputError, match="must be a table .* got tuple"):
+        mi_probe.plot(())
+    with pytest.raises(InputError, match="allows none of gaps"):
+        mi_probe.plot(table, kinds=["gaps"])
+
+
+def test_a_model_without_its_tokenizer_is_said():
+    with pytest.raises(InputError, match="Give its tokenizer with it"):
+        as_backbone(tiny_model("llama"))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, list, pd.Series])
+def test_mutual_information_takes_what_people_have(kind):
+    rng = np.random.default_rng(0)
+    y = np.repeat(["no", "yes"], 100)
+    x = rng.normal(size=(200, 3)) + 2 * (y == "yes")[:, None]
+    x = pd.DataFrame(x) if kind is pd.Series else kind(x)
+    found = mi_probe.mutual_information(x, kind(y), estimator="lda")
+    assert 0.5 < found.nats < found.entropy_y
+    groups = kind(np.repeat(np.arange(50), 4))
+    clustered = mi_probe.mutual_information(x, kind(y), groups=groups, estimator="lda")
+    assert clustered.group is not None
+
+
+def test_what_y_is_may_be_said():
+    rng = np.random.default_rng(0)
+    y = np.repeat([0.0, 1.0], 100)
+    x = rng.normal(size=(200, 2)) + y[:, None]
+    classes = mi_probe.mutual_information(x, y, discrete=True, estimator="linear")
+    assert classes.entropy_y == pytest.approx(np.log(2))
+    whole = np.arange(200)
+    scores = mi_probe.mutual_information(
+        x, whole, discrete=False, estimator="linear", n_permutations=2
+    )
+    assert scores.entropy_y is None
+    assert len(scores.null) == 2
+    with pytest.raises(InputError, match="text; got False"):
+        mi_probe.mutual_information(x, ["a", "b"] * 100, discrete=False)
+    with pytest.raises(InputError, match="Did you mean 'linear'"):
+        mi_probe.mutual_information(x, y, estimator="lineer")
