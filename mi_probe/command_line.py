@@ -27,6 +27,7 @@ from jsonargparse import ActionYesNo, ArgumentParser
 
 from mi_probe.errors import InputError
 from mi_probe.option_mistakes import in_words
+from mi_probe.option_names import our_names
 
 Settings = TypeVar("Settings")
 _Listed: TypeAlias = str | int | float | list[str | int | float]
@@ -107,7 +108,12 @@ def parse_settings(
             if _entry(field) is not None:
                 taken = _Listed | None if NoneType in get_args(field.type) else _Listed
             parser.add_argument(option, type=taken, **described)
-    ordered = _in_order(arguments, flags)
+    named = our_names(
+        arguments,
+        {field.name.replace("_", "-") for field in dataclasses.fields(kind)},  # type: ignore[arg-type]
+        models=positional == "checkpoints",
+    )
+    ordered = _in_order(named, flags)
     for file in _config_files(ordered):
         check_config(file)
     try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -67,7 +68,7 @@ def plot(
     return drawn
 
 
-def _folders(measured: object) -> ResultFolders:
+def _folders(measured: Any) -> ResultFolders:
     if isinstance(measured, Gap | Gaps):
         named = measured.table().assign(subject="states", task="these rows")
         return ResultFolders.of_tables({"gaps.csv": named})
