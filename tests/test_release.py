@@ -1,0 +1,77 @@
+"""What is released: the wheel, the source archive, and the documentation's site."""
+
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mi_probe
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*command, **more):
+    done = subprocess.run(command, capture_output=True, text=True, **more)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def test_the_citation_names_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == mi_probe.__version__
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The wheel and the source archive, from a copy without what git does not keep."""
+    copy, out = tmp_path_factory.mktemp("copy"), tmp_path_factory.mktemp("dist")
+    for name in run("git", "ls-files", cwd=ROOT).split():
+        if name.startswith("mi_probe/") or "/" not in name:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes((ROOT / name).read_bytes())
+    program = (
+        "import sys; from setuptools import build_meta as b; "
+        "print(b.build_sdist(sys.argv[1])); print(b.build_wheel(sys.argv[1]))"
+    )
+    run(sys.executable, "-W", "ignore", "-c", program, str(out), cwd=copy)
+    return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
+
+
+@pytest.mark.slow
+def test_wheel_and_source_hold_the_package(built):
+    wheel, source = built
+    kept = {n for n in run("git", "ls-files", "mi_probe", cwd=ROOT).split()}
+    with zipfile.ZipFile(wheel) as archive:
+        assert kept <= set(archive.namelist())
+    with tarfile.open(source) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert kept <= inside
+    assert {"README.md", "LICENSE", "setup.cfg", "pyproject.toml"} <= inside
+
+
+@pytest.mark.slow
+def test_the_wheel_installs_in_a_clean_environment(built, tmp_path):
+    wheel, _ = built
+    venv.create(tmp_path / "env", with_pip=True)
+    python = tmp_path / "env" / "bin" / "python"
+    run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel)
+    said = run(tmp_path / "env" / "bin" / "mi-probe", "--version", cwd=tmp_path)
+    assert said.strip() == mi_probe.__version__
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("myst_nb", reason="the extra `docs` is not installed")
+    site = tmp_path / "site"
+    sphinx = (sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html")
+    run(*sphinx, "docs", str(site), cwd=ROOT)
+    reference = (site / "reference.html").read_text(encoding="utf-8")
+    assert "mi_probe.analysis.profiles.profile" in reference
+    pages = {path.stem for path in (ROOT / "docs").glob("*.md")}
+    assert pages <= {path.stem for path in site.glob("*.html")}
