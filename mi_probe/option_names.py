@@ -76,7 +76,8 @@ def _model(value: str) -> list[str]:
 
 def _model_arguments(value: str, options: Collection[str]) -> Iterator[str]:
     """lm-eval's ``pretrained=X,dtype=Y``: a model, and options of its loading."""
-    pairs = dict(part.partition("=")[::2] for part in value.split(",") if part)
+    split = [part.partition("=") for part in value.split(",") if part]
+    pairs = {key: one for key, _, one in split}
     # What is measured with an adapter is the adapter, which names its base itself.
     model = pairs.pop("peft", "") or pairs.get("pretrained", "")
     if not model:

@@ -227,15 +227,16 @@ def as_backbone(model: Any) -> Backbone:
     """
     if isinstance(model, Backbone):
         return model
-    pair = model if isinstance(model, tuple) and len(model) == 2 else (None, None)
-    if not isinstance(pair[0], nn.Module):
+    if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], nn.Module):
+        module, tokenizer = model
+    else:
         raise InputError(
             "model must be a name, a folder, a Backbone, or (model, tokenizer); got "
             f"{type(model).__name__}."
             + " Give its tokenizer with it."
             * isinstance(model, nn.Module)
         )
-    return wrap_backbone(*pair, name=type(pair[0]).__name__)
+    return wrap_backbone(module, tokenizer, name=type(module).__name__)
 
 
 def assemble(
