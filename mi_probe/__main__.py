@@ -10,6 +10,7 @@ from mi_probe.errors import meant
 COMMANDS = {
     "train": ("train", "train Predictor, Generator or PredGen"),
     "estimate": ("estimate", "I(Y;Z) and I(Y;Z_p) of models, layer by layer"),
+    "ingest": ("ingest", "take in hidden states that another program made"),
     "gap": ("gap", "I(Y;Z|Z_p) as one quantity, tested; or beyond anything, --given"),
     "tokens": ("tokens", "what each token tells, and when it became readable"),
     "compare": ("compare", "paired differences of stored estimates"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mi_probe.analysis.cells import Cell, anchor_of, cells
+from mi_probe.analysis.cells import Cell, Subject, anchor_of, cells
 from mi_probe.analysis.control_parts import captured_controls, text_controls
 from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.controls import CHEAP, chosen_controls
@@ -82,7 +82,7 @@ class Profile(pd.DataFrame):
 
 
 def profile(
-    model: Backbone | str | Path | tuple[Any, Any],
+    model: Backbone | Activations | str | Path | tuple[Any, Any],
     task: Task | Any,
     *,
     sites: str | Sequence[int | str] = "all",
@@ -99,7 +99,9 @@ def profile(
     """Capture a model's states on a task and estimate at every site and view, in nats.
 
     Args:
-        model: a backbone, what `load_backbone` takes, or ``(model, tokenizer)``.
+        model: a backbone, what `load_backbone` takes, or ``(model, tokenizer)``; or states
+            of these rows that are there already, `Activations`, which have no controls but
+            words and length.
         task: a task, the name of a declared one, or a table with the columns ``text`` and
             ``label``: a file, a data frame, lists; see `mi_probe.read_table`, which takes
             other columns, templates and groups.
@@ -128,6 +130,18 @@ def profile(
     check_task(task, chosen)
     wanted_controls = chosen_controls(controls)
     results = Results(out) if out else None
+    if isinstance(model, Activations):
+        return _of_states(
+            model,
+            task,
+            sites=sites,
+            controls=wanted_controls,
+            results=results,
+            views=tuple(views),
+            estimators=chosen,
+            seeds=seeds,
+            n_permutations=n_permutations,
+        )
     if isinstance(model, str | Path):
         how = How(answers="answer" in wanted_controls)
         model = load_answering(str(model), how, writes=False)
@@ -155,6 +169,51 @@ def profile(
     for text in text_controls(measured, wanted_controls, chosen):
         told = {"sites": [text.site], "views": [text.view], **text.wanted(seeds)}
         taken.take(task, text.read, text.fingerprint, **told)
+    return taken.table()
+
+
+def _of_states(
+    states: Activations,
+    task: Task,
+    *,
+    sites: str | Sequence[int | str],
+    controls: Sequence[str],
+    results: Results | None,
+    **told: Any,
+) -> Profile:
+    """A profile of states that need no capture.
+
+    Raises:
+        InputError: if they are of other rows, or a control needs the model.
+    """
+    if states.ids != task.ids:
+        raise InputError(
+            f"states must be of the task's rows, in its order; they are of {len(states)} "
+            f"rows, the task has {len(task)}, or other ids. Give the task that they are of."
+        )
+    wanted = [*states.sites] if sites == "all" else [str(one) for one in sites]
+    unknown = [site for site in wanted if site not in states.sites]
+    if unknown:
+        raise InputError(
+            f"sites must be of the states' own, {', '.join(states.sites)}; got "
+            f"'{unknown[0]}'."
+        )
+    layers = states.fingerprint.get("imported.layers")
+    subject = Subject(
+        model=str(states.fingerprint.get("model.name", "states")),
+        layers=dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(wanted),
+        depths=dict.fromkeys(wanted, len(states.sites)),
+    )
+    taken = _Taken(results)
+    taken.take(
+        task,
+        lambda: states,
+        states.fingerprint,
+        sites=wanted,
+        subject=subject,
+        anchor=anchor_of(wanted, told["estimators"]),
+        **told,
+    )
     return taken.table()
 
 

@@ -1,0 +1,231 @@
+"""States made elsewhere: the same as our own, or what is wrong with them by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny import save_tiny, tiny_model
+
+from mi_probe import ingest
+from mi_probe.analysis.profiles import profile
+from mi_probe.backbones import wrap_backbone
+from mi_probe.capture import extract, load_activations
+from mi_probe.capture.imported import import_states
+from mi_probe.errors import InputError
+from mi_probe.tasks import read_table
+
+WORDS = ["the", "cat", "sat", "on", "a", "mat", "and", "saw", "the", "dog", "run"]
+TEXTS = [" ".join(WORDS[: 3 + i % 7]) + f" {i}" for i in range(12)]
+SITES = ["embed", "block.0", "block.1", "final_norm"]
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_backbone):
+    return tiny_backbone("llama")
+
+
+@pytest.fixture(scope="module")
+def task():
+    return read_table((TEXTS, ["neg", "pos"] * 6))
+
+
+@pytest.fixture(scope="module")
+def own(backbone, task):
+    found = extract(backbone, task, sites="all", progress=False)
+    return {site: found.hidden(site) for site in found.sites}
+
+
+def requests(own, sites=SITES, *, rows=range(12), dtype=torch.float32):
+    """What a serving engine writes: tokens and states of each request."""
+    for i in rows:
+        real = own[sites[0]].mask[i]
+        states = torch.stack([own[site].values[i][real] for site in sites], 1)
+        yield {
+            "token_ids": own[sites[0]].token_ids[i][real],
+            "hidden_states": states.to(dtype),
+        }
+
+
+def written(folder, tensors, names=None):
+    folder.mkdir(exist_ok=True)
+    for i, one in enumerate(tensors):
+        one = {name: value.contiguous() for name, value in one.items()}
+        save_file(one, folder / f"{i if names is None else names[i]}.safetensors")
+    return folder
+
+
+def taken(folder, task, backbone, tmp_path, **told):
+    told = {"sites": SITES, "n_checked": 12} | told
+    return import_states(folder, task, backbone=backbone, out=tmp_path / "store", **told)
+
+
+def test_requests_become_a_store_that_equals_a_capture(own, backbone, task, tmp_path):
+    folder = written(tmp_path / "made", requests(own))
+    states, certificate = taken(folder, task, backbone, tmp_path)
+    assert certificate.status == "equal"
+    assert len(certificate.rows) == 12
+    assert "12 rows run again: equal" in states.notes[0]
+    for site in SITES:
+        z = load_activations(tmp_path / "store").hidden(site)
+        assert torch.equal(z.mask, own[site].mask)
+        assert torch.equal(z.values[z.mask], own[site].values[own[site].mask])
+    indices = import_states(
+        folder, task, sites=[0, 1, "block.1", -1], backbone=backbone, out=tmp_path / "b"
+    )[0]
+    assert indices.sites == tuple(SITES)
+
+
+def test_half_precision_is_close_and_said(own, backbone, task, tmp_path):
+    folder = written(tmp_path / "made", requests(own, dtype=torch.bfloat16))
+    states, certificate = taken(folder, task, backbone, tmp_path)
+    assert certificate.status == "close"
+    assert 1e-3 < max(certificate.differences.values()) < 0.03
+    assert states.hidden("block.1").values.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("ending", ["npz", "safetensors", "npy"])
+def test_whole_files(own, backbone, task, tmp_path, ending):
+    values = torch.stack([own[site].values for site in SITES], 2)
+    mask = own["embed"].mask
+    arrays = {"hidden_states": values, "lengths": mask.sum(1)}
+    path = tmp_path / f"made.{ending}"
+    if ending == "npz":
+        np.savez(path, **{name: one.numpy() for name, one in arrays.items()})
+    elif ending == "safetensors":
+        by_site = {site: own[site].values.contiguous() for site in SITES}
+        save_file({**by_site, "mask": mask.to(torch.uint8)}, path)
+    else:
+        long = own["embed"].mask.sum(1) == mask.sum(1).max()
+        rows = [i for i in range(12) if long[i]]
+        np.save(path, values[rows].numpy())
+        task, SAME = task.rows(rows), rows  # a bare array has no mask: rows of one length
+        assert len(SAME) >= 1
+    sites = None if ending == "safetensors" else SITES
+    states, certificate = taken(path, task, backbone, tmp_path, sites=sites)
+    assert certificate.status == "equal"
+    assert states.sites == tuple(SITES)
+
+
+def test_without_the_model_it_is_unchecked(own, task, tmp_path):
+    folder = written(tmp_path / "made", requests(own))
+    states, certificate = taken(folder, task, None, tmp_path)
+    assert certificate.status == "unchecked"
+    assert "unchecked" in states.notes[0]
+
+
+def _swapped(own):
+    made = list(requests(own))
+    one, two = 0, 7  # of one length
+    made[one]["hidden_states"], made[two]["hidden_states"] = (
+        made[two]["hidden_states"],
+        made[one]["hidden_states"],
+    )
+    return made
+
+
+def _other_tokens(own):
+    for one in requests(own):
+        yield one | {"token_ids": one["token_ids"].flip(0) + 1}
+
+
+def _begun(own):
+    for one in requests(own):
+        tokens, states = one["token_ids"], one["hidden_states"]
+        yield {
+            "token_ids": torch.cat([tokens[:1] * 0 + 1, tokens]),
+            "hidden_states": torch.cat([states[:1], states]),
+        }
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (_swapped, r"rows '0' and '7' are exchanged"),
+        (
+            lambda own: requests(own, ["block.0", "block.0", "block.1", "final_norm"]),
+            r"'embed' holds the states of 'block.0', 1 layer above",
+        ),
+        (
+            lambda own: requests(own, ["embed", "block.0", "block.1", "block.2"]),
+            r"'final_norm' holds 'block.2': the final norm was not applied",
+        ),
+        (_other_tokens, "another tokenizer"),
+        (_begun, "a beginning of text that they add"),
+        (
+            lambda own: (
+                one | {"hidden_states": torch.randn_like(one["hidden_states"])}
+                for one in requests(own)
+            ),
+            "no states of this model",
+        ),
+        (
+            lambda own: (
+                one | {"hidden_states": one["hidden_states"] * 1e30 * 1e30}
+                for one in requests(own)
+            ),
+            "NaN or infinity",
+        ),
+        (lambda own: requests(own, rows=range(11)), "have none: '11'"),
+        (lambda own: requests(own, SITES[:3]), "sites must name the 3 layers"),
+        (
+            lambda own: (
+                one | {"token_ids": one["token_ids"][:-1]} for one in requests(own)
+            ),
+            "a state a token",
+        ),
+        (
+            lambda own: ({"states": one["hidden_states"]} for one in requests(own)),
+            r"must hold token_ids \(t,\)",
+        ),
+    ],
+)
+def test_each_planted_fault_is_named(own, backbone, task, tmp_path, made, said):
+    folder = written(tmp_path / "made", made(own))
+    with pytest.raises(InputError, match=said):
+        taken(folder, task, backbone, tmp_path)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_model_of_other_weights_is_named(own, tiny_backbone, task, tmp_path, tokenizer):
+    other = wrap_backbone(tiny_model("llama", seed=5), tokenizer)
+    folder = written(tmp_path / "made", requests(own))
+    with pytest.raises(InputError, match="no states of this model"):
+        taken(folder, task, other, tmp_path)
+
+
+def test_they_are_measured_as_a_capture_of_ours(own, backbone, task, tmp_path):
+    folder = written(tmp_path / "made", requests(own))
+    states, _ = taken(folder, task, backbone, tmp_path)
+    asked = {"views": ("mean",), "estimators": ("lda",), "progress": False}
+    table = profile(states, task, sites=["block.0", "block.1"], **asked)
+    same = profile(backbone, task, sites=["block.0", "block.1"], controls=(), **asked)
+    assert table["value_nats"].tolist() == same["value_nats"].tolist()
+    assert table["layer"].tolist() == same["layer"].tolist()
+    assert set(table["model"]) == {"llama"}
+    with pytest.raises(InputError, match="other ids"):
+        profile(states, task.rows(range(11, -1, -1)), **asked)
+    with pytest.raises(InputError, match="states' own"):
+        profile(states, task, sites=["block.9"], **asked)
+
+
+def test_the_command_says_what_it_found(own, tmp_path, capsys):
+    save_tiny(tmp_path / "m")
+    rows = [{"text": t, "label": "np"[i % 2]} for i, t in enumerate(TEXTS)]
+    pd.DataFrame(rows).to_csv(tmp_path / "rows.csv", index=False)
+    found = extract(str(tmp_path / "m"), read_table(tmp_path / "rows.csv"), progress=False)
+    own = {site: found.hidden(site) for site in found.sites}
+    made = written(tmp_path / "made", requests(own, [*found.sites]))
+    line = [str(made), "--data", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "s")]
+    line += ["--sites", ",".join(found.sites)]
+    assert ingest.main([*line, "--model", str(tmp_path / "m")]) == 0
+    said = capsys.readouterr().out
+    assert "8 rows run again: equal" in said
+    assert len(load_activations(tmp_path / "s")) == 12
+    wrong = [one.replace("block.0", "block.7") for one in line]
+    assert ingest.main([*wrong, "--model", str(tmp_path / "m")]) == 2
+    assert (
+        "'block.7' is no site of the model; it holds 'block.0'" in capsys.readouterr().err
+    )
+    assert ingest.main([*line[1:]]) == 2
+    assert "one folder or file" in capsys.readouterr().err
