@@ -48,6 +48,8 @@ class Subject:
     """Of its own answers on the measured rows, where it gave some."""
     metric_value: float | None = None
     parse_failure_rate: float | None = None
+    notes: tuple[str, ...] = ()
+    """Sentences for each row: how states that were made elsewhere were checked."""
 
     def captured(self, view: str) -> str:
         """The view that is captured for a row's view: they differ for its own head."""
@@ -229,7 +231,7 @@ def tidy_row(
         metric_value=subject.metric_value,
         parse_failure_rate=subject.parse_failure_rate,
         status=estimate.status,
-        notes=" ".join(estimate.notes) or None,
+        notes=" ".join((*subject.notes, *estimate.notes)) or None,
         gold_leak=estimate.gold_leak,
         seconds=0.0,
         code_version="",

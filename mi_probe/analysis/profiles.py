@@ -203,6 +203,7 @@ def _of_states(
         model=str(states.fingerprint.get("model.name", "states")),
         layers=dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(wanted),
         depths=dict.fromkeys(wanted, len(states.sites)),
+        notes=tuple(f"{note}." for note in states.notes),
     )
     taken = _Taken(results)
     taken.take(

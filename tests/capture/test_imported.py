@@ -203,6 +203,7 @@ def test_they_are_measured_as_a_capture_of_ours(own, backbone, task, tmp_path):
     assert table["value_nats"].tolist() == same["value_nats"].tolist()
     assert table["layer"].tolist() == same["layer"].tolist()
     assert set(table["model"]) == {"llama"}
+    assert table["notes"].str.contains("12 rows run again: equal").all()
     with pytest.raises(InputError, match="other ids"):
         profile(states, task.rows(range(11, -1, -1)), **asked)
     with pytest.raises(InputError, match="states' own"):
