@@ -11,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 
-from mi_probe.plots.parts import LINE_SPACING
+from mi_probe.plots.panels import LINE_SPACING
 from mi_probe.plots.style import INK
 
 MAP = "PuOr_r"

@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -30,9 +28,17 @@ from mi_probe.plots.colour_scale import (
     ink_on,
     scale,
 )
-from mi_probe.plots.control_marks import noise_note
+from mi_probe.plots.controls import noise_note
 from mi_probe.plots.glyphs import SEEN, families, shown_in_text
-from mi_probe.plots.parts import LINE_SPACING, wrapped
+from mi_probe.plots.panels import (
+    IN_UNIT,
+    LINE_SPACING,
+    axes_or_current,
+    check_table,
+    figure_width,
+    text_widths,
+    wrapped,
+)
 from mi_probe.plots.style import INK
 
 QUANTITIES: Mapping[str, str] = MappingProxyType(
@@ -81,10 +87,7 @@ def token_strip(
     _check(tokens, quantity)
     if tokens["row_id"].nunique() > 1:
         raise InputError("tokens must be of one sentence; use token_strips for several.")
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     tokens = tokens.sort_values("position", kind="stable")
     values = tokens[quantity].to_numpy(float)
     norm = scale(values) if norm is None else norm
@@ -131,14 +134,7 @@ def _check(tokens: pd.DataFrame, quantity: str) -> None:
             f"quantity must be one of {', '.join(QUANTITIES)}; not {quantity!r}."
         )
     needed = ("row_id", "position", "token", "word", "label", "unit", quantity)
-    missing = [column for column in needed if column not in tokens]
-    if missing:
-        raise InputError(
-            f"tokens lack the columns {', '.join(missing)}; pass a table of `python -m "
-            "mi_probe.tokens` through mi_probe.analysis.units.in_unit first."
-        )
-    if tokens.empty:
-        raise InputError("tokens hold no rows; there is nothing to draw.")
+    check_table(tokens, needed, "tokens", IN_UNIT)
 
 
 def _special(tokens: pd.DataFrame) -> np.ndarray:
@@ -153,7 +149,7 @@ def _inches(ax: Axes) -> float:
 
 def _placed(tokens: pd.DataFrame, room: float, fonts: list[str]) -> list[_Box]:
     texts = [shown_in_text(token) for token in tokens["token"]]
-    widths = _widths(texts, fonts)
+    widths = [w + 2 * _PAD for w in text_widths(texts, fonts, _SIZE)]
     words = list(zip(tokens["word"], _special(tokens), strict=True))
     boxes: list[_Box] = []
     left, line, start = 0.0, 0, 0
@@ -177,17 +173,6 @@ def _placed(tokens: pd.DataFrame, room: float, fonts: list[str]) -> list[_Box]:
     return boxes
 
 
-def _widths(texts: list[str], fonts: list[str]) -> list[float]:
-    """Inches of each text with its padding."""
-    figure = Figure(dpi=300)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    found: dict[str, float] = {}
-    for text in dict.fromkeys(texts):
-        artist = figure.text(0, 0, text, fontsize=_SIZE, fontfamily=fonts, parse_math=False)
-        found[text] = artist.get_window_extent(renderer).width / 300
-    return [found[text] + 2 * _PAD for text in texts]
-
-
 def token_strips(
     tokens: pd.DataFrame, *, quantity: str = "pointwise", title: str = "", note: str = ""
 ) -> Figure:
@@ -206,7 +191,7 @@ def token_strips(
         InputError: as `token_strip`.
     """
     _check(tokens, quantity)
-    width = mpl.rcParams["figure.figsize"][0]
+    width = figure_width()
     sentences = [rows for _, rows in tokens.groupby("row_id", sort=False)]
     fonts = families(tokens["token"])
     lines = [

@@ -1,0 +1,324 @@
+"""Token types, words and spans, one a line: values with intervals, counts and controls.
+
+Hollow markers have an interval that holds 0, or none. Nothing is clipped.
+"""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from mi_probe.errors import InputError
+from mi_probe.plots.chosen_tokens import SPANS, TYPES, WORDS, pooled_types
+from mi_probe.plots.controls import twin_entries, twin_marks
+from mi_probe.plots.glyphs import BEGINS, families, shown, shown_token
+from mi_probe.plots.heat_map import shown_name
+from mi_probe.plots.marks import DASHES, draw_intervals, draw_values, marker_handle
+from mi_probe.plots.panels import (
+    IN_UNIT,
+    LINE_SPACING,
+    axes_or_current,
+    check_table,
+    figure_width,
+    head,
+    panels,
+    plain_title,
+    side_by_side,
+)
+from mi_probe.plots.parts import (
+    Entry,
+    ceiling_entries,
+    ceiling_handle,
+    figure_legends,
+    has,
+    interval_entries,
+)
+from mi_probe.plots.style import INK, REFERENCE, ViewStyle, view_style
+
+POOLED = "rarer types together"
+"""What the line of pooled types is called."""
+LINE = 0.2
+"""Inches from one line to the next."""
+_ASIDE = 0.17
+"""Share of a line by which two marks stand above and below its middle."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One number of each line, and how it is drawn."""
+
+    value: str
+    """Name of its column."""
+    ends: tuple[str, str]
+    """Columns of its interval."""
+    words: str
+    look: ViewStyle
+
+
+_SECOND = ViewStyle("#D55E00", "D", "-", "")
+_TYPE = Mark("value", ("low", "high"), "of its state, $i(y; z_t)$", view_style("full"))
+_OF_WORDS = (
+    _TYPE,
+    Mark(
+        "increment",
+        ("increment_low", "increment_high"),
+        "added by it, the increment",
+        _SECOND,
+    ),
+)
+_OF_SPANS = (
+    Mark(
+        "value",
+        ("low", "high"),
+        "became readable in it, over all rows",
+        view_style("full"),
+    ),
+    Mark(
+        "cumulative",
+        ("cumulative_low", "cumulative_high"),
+        "known by its end, $i(y; z_{\\leq t})$, over its n rows",
+        _SECOND,
+    ),
+)
+
+
+def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw I(Y; Z_t) of each token type, in the order of the table, with its count.
+
+    A token that no blank stands before is marked. The controls stand beneath. Pooled types
+    have a square. H(Y) of each type's own sentences is dashed.
+
+    Raises:
+        InputError: a column missing, or no row.
+    """
+    check_table(types, TYPES, "types", IN_UNIT)
+    ax = axes_or_current(ax)
+    pooled = pooled_types(types).to_numpy()
+    tokens = ["" if pd.isna(token) else str(token) for token in types["token"]]
+    at = np.arange(len(types), dtype=float)
+    for chosen, view in ((~pooled, "full"), (pooled, "mean")):
+        _draw_mark(
+            ax, at[chosen], types[chosen], Mark("value", _TYPE.ends, "", view_style(view))
+        )
+    names = [
+        POOLED if rest else shown_token(token)
+        for rest, token in zip(pooled, tokens, strict=True)
+    ]
+    _draw_lines(ax, types, names, families(tokens))
+    ax.set_xlabel(f"MI estimate of the token's state ({types['unit'].iloc[0]})")
+    return ax
+
+
+def word_dots(words: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw one predicted word's lines of `in_unit(words)`: two marks a word, with n.
+
+    -log p of the predicted word, which no value may pass, is dashed.
+
+    Raises:
+        InputError: a column missing, no row, or several predicted words.
+    """
+    check_table(words, WORDS, "words", IN_UNIT)
+    if words["predicted_word"].nunique() > 1:
+        raise InputError(
+            "words must be of one predicted word; use word_dot_figure for several."
+        )
+    return _drawn(axes_or_current(ax), words, _OF_WORDS, words["word"], shown)
+
+
+def span_dots(lines: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw one kind's `span_lines`: added and known by the end, with n and controls.
+
+    Raises:
+        InputError: a column missing, no row, or several kinds.
+    """
+    check_table(lines, SPANS, "spans", IN_UNIT)
+    if lines["kind"].nunique() > 1:
+        raise InputError("lines must be of one kind of spans; use span_figure for several.")
+    return _drawn(axes_or_current(ax), lines, _OF_SPANS, lines["line"], shown_name)
+
+
+def _drawn(
+    ax: Axes,
+    lines: pd.DataFrame,
+    marks: Sequence[Mark],
+    names: pd.Series,
+    shown_as: Callable[[str], str],
+) -> Axes:
+    at = np.arange(len(lines), dtype=float)
+    known = _known(lines, marks)
+    for i, mark in enumerate(known):
+        _draw_mark(ax, at + 2 * _ASIDE * (i - (len(known) - 1) / 2), lines, mark)
+    texts = [str(name) for name in names]
+    _draw_lines(ax, lines, [shown_as(text) for text in texts], families(texts))
+    return ax
+
+
+def _known(lines: pd.DataFrame, marks: Sequence[Mark]) -> list[Mark]:
+    return [mark for mark in marks if {*mark.ends} <= {*lines} and has(lines, mark.value)]
+
+
+def _draw_mark(ax: Axes, at: np.ndarray, lines: pd.DataFrame, mark: Mark) -> None:
+    low, high = (lines[end] for end in mark.ends)
+    draw_intervals(ax, at, low, high, mark.look.colour, across=True)
+    draw_values(ax, lines[mark.value], at, mark.look, _holds_0(lines, mark), size=3.0)
+
+
+def _holds_0(lines: pd.DataFrame, mark: Mark) -> np.ndarray:
+    """Which intervals hold 0, or are not known."""
+    low, high = (lines[end].to_numpy(float) for end in mark.ends)
+    return ~((low > 0) | (high < 0))
+
+
+def _draw_lines(
+    ax: Axes, lines: pd.DataFrame, names: Sequence[str], fonts: list[str]
+) -> None:
+    """Names at the left, counts at the right, 0, H(Y), and random labels."""
+    at = np.arange(len(lines), dtype=float)
+    ax.axvline(0, color=REFERENCE, linewidth=0.6, zorder=1)
+    if has(lines, "ceiling"):
+        look = {"color": REFERENCE, "linestyle": DASHES, "linewidth": 0.9, "zorder": 1}
+        if lines["ceiling"].round(9).nunique() == 1:
+            ax.axvline(float(lines["ceiling"].mean()), **look)
+        else:
+            # Each line's sentences have their own: a piece a line.
+            ax.vlines(lines["ceiling"], at - 0.5, at + 0.5, **look)
+    twin_marks(ax, at, lines)
+    ax.set_yticks(at, names, parse_math=False, fontfamily=fonts)
+    ax.tick_params(axis="y", length=0)
+    beside = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points"}
+    beside |= {"xytext": (3, 0), "va": "center", "fontsize": 7, "annotation_clip": False}
+    for height, n in zip(at, lines["n"], strict=True):
+        ax.annotate(f"{n:,.0f}", (1, height), **beside)
+    ax.annotate("n", (1, -0.95), **beside)
+    ax.set_ylim(len(lines) - 0.4, -0.6)
+    ax.locator_params(axis="x", nbins=5)
+
+
+def type_figure(types: pd.DataFrame, *, title: str, total: int) -> Figure:
+    """`type_forest` of the `most_frequent`; `total` is how many types there were.
+
+    Raises:
+        InputError: as `type_forest`.
+    """
+    check_table(types, TYPES, "types", IN_UNIT)
+    figure, (ax,) = panels(1, 1, 0.15 * len(types), 0.75)
+    head(figure, title)
+    type_forest(types, ax)
+    pooled = pooled_types(types)
+    if (~pooled).sum() < total:
+        words = f"the {(~pooled).sum()} most frequent of {total} types"
+        ax.set_xlabel(f"{ax.get_xlabel()}\n{words}", linespacing=LINE_SPACING)
+    entries = ceiling_entries(types)
+    entries += interval_entries(types, "95 % interval over examples", across=True)
+    if pooled.any():
+        entries.append((marker_handle(view_style("mean")), POOLED))
+    entries += [*twin_entries(types), *_hollow_entries(types, [_TYPE])]
+    if types["token"].astype(str).str.match(r"\w").any():
+        entries.append((Patch(alpha=0), BEGINS))
+    figure_legends(figure, entries)
+    return figure
+
+
+def word_dot_figure(
+    words: pd.DataFrame, *, title: str, total: int, rows: str = "predicted"
+) -> Figure:
+    """`word_dots` of `chosen_words`, a panel a predicted word, as wide as `style` says.
+
+    Args:
+        words: that are shown.
+        title: whose they are.
+        total: how many words they were chosen of.
+        rows: what a panel is of: ``label`` where the model predicted nothing.
+
+    Raises:
+        InputError: as `word_dots`.
+    """
+    check_table(words, WORDS, "words", IN_UNIT)
+    parts = [
+        (f"{rows}: {shown_name(str(name))}", part)
+        for name, part in _parts(words, "predicted_word")
+    ]
+    label = f"information of the word ({words['unit'].iloc[0]})"
+    figure = _figure(parts, word_dots, title, label, side_by_side(len(parts)))
+    known = _known(words, _OF_WORDS)
+    notes: list[Entry] = []
+    if has(words, "ceiling"):
+        notes.append((ceiling_handle(), "$-\\log p(y)$, the most that can be known"))
+    notes += interval_entries(words, "95 % interval over sentences", across=True)
+    notes += _hollow_entries(words, known)
+    count = words["word"].nunique()
+    if count < total:
+        said = f"{count} of {total} words, of the highest lower bounds: lean high"
+        notes.append((Patch(alpha=0), said))
+    figure_legends(figure, [*_mark_entries(known), *twin_entries(words)], notes)
+    return figure
+
+
+def span_figure(lines: pd.DataFrame, *, title: str) -> Figure:
+    """`span_dots` of `span_lines`, a panel a kind, as wide as `style` says.
+
+    Raises:
+        InputError: as `span_dots`.
+    """
+    check_table(lines, SPANS, "spans", IN_UNIT)
+    label = f"information ({lines['unit'].iloc[0]})"
+    figure = _figure(_parts(lines, "kind"), span_dots, title, label, 1)
+    known = _known(lines, _OF_SPANS)
+    notes = interval_entries(
+        lines, "95 % interval over examples", across=True
+    ) + ceiling_entries(lines)
+    notes += [*twin_entries(lines), *_hollow_entries(lines, known)]
+    figure_legends(figure, [*_mark_entries(known), *notes])
+    return figure
+
+
+def _parts(table: pd.DataFrame, by: str) -> list[tuple[str, pd.DataFrame]]:
+    groups = table.groupby(by, sort=False)
+    return [(str(name), part.reset_index(drop=True)) for name, part in groups]
+
+
+def _figure(
+    parts: Sequence[tuple[str, pd.DataFrame]],
+    draw: Callable[[pd.DataFrame, Axes], Axes],
+    title: str,
+    label: str,
+    columns: int,
+) -> Figure:
+    """A panel a part, in rows as tall as their most lines."""
+    counts = [len(part) for _, part in parts]
+    tall = [max(counts[i : i + columns]) for i in range(0, len(parts), columns)]
+    height = sum(LINE * lines + 0.35 for lines in tall) / len(tall)
+    ratios = [lines + 1 for lines in tall]
+    figure, axes = panels(
+        len(parts), columns, height, 0.75, sharex=True, height_ratios=ratios
+    )
+    head(figure, title)
+    for i, (ax, (name, part)) in enumerate(zip(axes, parts, strict=True)):
+        draw(part, ax)
+        plain_title(ax, name, 0.8 * figure_width() / columns)
+        last = i + columns >= len(parts)
+        ax.tick_params(labelbottom=last)
+        ax.set_xlabel(label if last else "")
+    return figure
+
+
+def _mark_entries(marks: Sequence[Mark]) -> list[Entry]:
+    return [(marker_handle(mark.look), mark.words) for mark in marks]
+
+
+def _hollow_entries(lines: pd.DataFrame, marks: Sequence[Mark]) -> list[Entry]:
+    """Legend of hollow markers, where there are some."""
+    if not any(_holds_0(lines, mark).any() for mark in marks):
+        return []
+    hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)
+    return [(hollow, "hollow: the interval holds 0")]
