@@ -39,8 +39,8 @@ from mi_probe.analysis.labels import (
     view_words,
 )
 from mi_probe.analysis.multiplicity import false_discovery, holm
-from mi_probe.analysis.paired import Comparison, Scored, check_level, compare
-from mi_probe.analysis.stored import Stored, averaged
+from mi_probe.analysis.paired import PairedDifference, check_level, compare
+from mi_probe.analysis.scored import Scored, Stored, averaged
 from mi_probe.analysis.training_runs import last_steps, systems_in_order, with_runs
 from mi_probe.errors import InputError
 from mi_probe.results import read_results
@@ -280,7 +280,7 @@ def _is(side: Side, what: str, name: str) -> bool:
     return name in (side.words[own], *(str(side.row[column]) for column in raw))
 
 
-def _row(a: Side, b: Side, what: str, found: Comparison) -> dict[str, Any]:
+def _row(a: Side, b: Side, what: str, found: PairedDifference) -> dict[str, Any]:
     own = "checkpoint" if what == "system" else what
     same = [a.words[name] for name in _SIDE if name not in (own, "seed")]
     trainings, seeds = (min(getattr(a, w), getattr(b, w)) for w in ("trainings", "seeds"))
@@ -311,7 +311,7 @@ def _row(a: Side, b: Side, what: str, found: Comparison) -> dict[str, Any]:
     }
 
 
-def _over(found: Comparison, trainings: int, seeds: int) -> str:
+def _over(found: PairedDifference, trainings: int, seeds: int) -> str:
     """What the interval is over, in words."""
     words = "rows" if found.units == found.n else f"{found.units} groups of rows"
     if trainings > 1:

@@ -24,8 +24,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mi_probe.analysis.gap_inputs import as_columns, chosen_estimator
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
+from mi_probe.estimators import Estimate, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
 from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
 from mi_probe.hidden import HiddenStates
@@ -60,11 +61,7 @@ def consistency(
         InputError: for an unknown estimator, Y that is token sequences, and what the
             estimator refuses.
     """
-    if isinstance(estimator, str) and estimator not in ESTIMATORS:
-        raise InputError(
-            f"estimator must be one of {', '.join(ESTIMATORS)}; got '{estimator}'."
-        )
-    chosen = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    chosen = chosen_estimator(estimator)
     target = as_target(y)
     if not isinstance(target, Classes | Scores):
         raise InputError("y must be classes or floats; got token sequences.")
@@ -109,8 +106,7 @@ def _row(
 
 
 def _vectors(x: Tensor | np.ndarray) -> Float[np.ndarray, "n d"]:
-    values = torch.as_tensor(x).detach().cpu().double().numpy()
-    values = values[:, None] if values.ndim == 1 else values
+    values = as_columns(x)
     spread = values.std(0)
     return (values - values.mean(0)) / np.where(spread > 0, spread, 1)
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from mi_probe.analysis import planted
 from mi_probe.analysis.dpi import dpi_gap
+from mi_probe.analysis.gap_inputs import chosen_estimator
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS, Estimator
+from mi_probe.estimators import Estimator
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.protocol.admission import check_seed
 
@@ -95,7 +96,7 @@ def rows_needed(
             f"draws must be 1 or more, power in (0, 1], most {FEWEST} or more; got "
             f"{draws}, {power}, {most}."
         )
-    chosen = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    chosen = chosen_estimator(estimator)
     if isinstance(chosen, Auto):
         # What endless rows would give is not asked here, and costs as much again.
         chosen = replace(chosen, extrapolate=False)

@@ -32,6 +32,7 @@ from mi_probe.plots.marks import (
     draw_intervals,
     draw_no_values,
     extrapolation_entries,
+    no_value_entries,
 )
 from mi_probe.plots.panels import (
     LINE_SPACING,
@@ -61,6 +62,8 @@ from mi_probe.plots.style import INK, REFERENCE, ViewStyle, view_style
 
 GROUP = 0.8
 """Share of the distance between groups that their bars fill."""
+_NULL = {"color": INK, "linestyle": (0, (1, 1)), "linewidth": 0.9}
+_SEED = {"color": "white", "markeredgecolor": INK, "markeredgewidth": 0.5}
 
 
 def grouped_bars(
@@ -155,26 +158,11 @@ def draw_bar(
     if len(seeds) > 1:
         # Beside the error bar, in the order of seeds: no jitter, so no chance.
         spread = at + width * np.linspace(-0.3, 0.3, len(seeds))
-        ax.plot(
-            spread,
-            seeds,
-            "o",
-            color="white",
-            markeredgecolor=INK,
-            markeredgewidth=0.5,
-            markersize=2.2 if width > 0.15 else 1.4,
-            zorder=6,
-        )
+        size = 2.2 if width > 0.15 else 1.4
+        ax.plot(spread, seeds, "o", markersize=size, zorder=6, **_SEED)
     if np.isfinite(row["null_high"]):
-        ax.hlines(
-            row["null_high"],
-            at - width * 0.46,
-            at + width * 0.46,
-            color=INK,
-            linestyle=(0, (1, 1)),
-            linewidth=0.9,
-            zorder=4,
-        )
+        ends = at - width * 0.46, at + width * 0.46
+        ax.hlines(row["null_high"], *ends, zorder=4, **_NULL)
 
 
 def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
@@ -241,24 +229,13 @@ def bar_notes(points: pd.DataFrame) -> list[Entry]:
     """Legend of all that stands on or over a bar."""
     entries = ceiling_entries(points)
     if has(points, "null_high"):
-        dots = Line2D([], [], color=INK, linestyle=(0, (1, 1)), linewidth=0.9)
+        dots = Line2D([], [], **_NULL)
         entries.append((dots, null_label(points, "", "95th pct.")))
     entries.append((interval_handle(), interval_label(points)))
     if (points["n_seeds"] > 1).any():
-        dot = Line2D(
-            [],
-            [],
-            marker="o",
-            color="white",
-            markeredgecolor=INK,
-            markeredgewidth=0.5,
-            markersize=2.2,
-            linestyle="",
-        )
+        dot = Line2D([], [], marker="o", markersize=2.2, linestyle="", **_SEED)
         entries.append((dot, "one seed"))
     entries += extrapolation_entries(points)
     entries.append((Patch(facecolor="white", edgecolor=INK), flag_label(points)))
-    if points["value"].isna().any():
-        cross = Line2D([], [], color=INK, marker="x", linestyle="", markersize=4)
-        entries.append((cross, "no value"))
+    entries += no_value_entries(points)
     return [entry for entry in entries if entry[1]]

@@ -80,7 +80,9 @@ def convergence(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
         if part == "validation" and len(best):
             dropped = (best["kept"].astype(str) != "True").to_numpy()
             mark = replace(look, marker="o")
-            draw_values(ax, best["epoch"], best["value"], mark, dropped, size=3.0, zorder=3.0)
+            draw_values(
+                ax, best["epoch"], best["value"], mark, dropped, size=3.0, zorder=3.0
+            )
     ax.set_xlabel("epoch")
     ax.set_ylabel(f"bound ({first['unit']})")
     ax.xaxis.get_major_locator().set_params(integer=True)

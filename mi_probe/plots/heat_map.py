@@ -12,19 +12,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from mi_probe.errors import InputError
 from mi_probe.facts import fixed
-from mi_probe.plots.colour_scale import (
-    ABSENT,
-    ABSENT_HATCH,
-    NEGATIVE,
-    colours,
-    draw_scale,
-    ink_on,
-    scale,
-)
+from mi_probe.plots.colour_scale import NEGATIVE, draw_cell, draw_scale, scale
 from mi_probe.plots.glyphs import families, shown
 from mi_probe.plots.panels import (
     IN_UNIT,
@@ -124,13 +115,8 @@ def _inches(ax: Axes) -> float:
 def _draw_cell(
     ax: Axes, i: int, j: int, value: float, norm: Normalize, numbered: bool
 ) -> None:
-    known = bool(np.isfinite(value))
-    face = colours()(float(norm(value))) if known else ABSENT
-    cell = Rectangle((j, i), 1, 1, facecolor=face, edgecolor="white", linewidth=0.4)
-    if not known:
-        cell.set(hatch=ABSENT_HATCH, edgecolor="0.7", linewidth=0)
-    ax.add_patch(cell)
-    if not known:
+    ink = draw_cell(ax, (j, i, 1, 1), value, norm, edgecolor="white", linewidth=0.4)
+    if not np.isfinite(value):
         return
     if numbered:
         ax.text(
@@ -140,11 +126,11 @@ def _draw_cell(
             fontsize=_TEXT,
             ha="center",
             va="center",
-            color=ink_on(face),
+            color=ink,
         )
     elif value < 0:
         ends = ([j + 0.08, j + 0.92], [i + 0.9, i + 0.9])
-        ax.plot(*ends, color=ink_on(face), linewidth=0.6, linestyle=NEGATIVE)
+        ax.plot(*ends, color=ink, linewidth=0.6, linestyle=NEGATIVE)
 
 
 def heat_figure(

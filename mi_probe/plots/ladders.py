@@ -31,6 +31,7 @@ from mi_probe.plots.panels import (
     figure_width,
     fitted_names,
     head,
+    pairs_of_panels,
     plain_title,
     side_by_side,
     slant_names,
@@ -147,21 +148,13 @@ def ladder_figure(points: pd.DataFrame, *, axis: Axis) -> Figure:
     _check(points, axis)
     poolings = in_order(points["pooling"])
     columns, width = side_by_side(len(poolings)), figure_width()
-    rows = -(-len(poolings) // columns)
     names, slant = _rung_names(points, axis, 0.9 * width / columns - 0.5)
     deep = 0.12 * (1 + max((name.count("\n") for name in names.values()), default=0))
     deep += 0.035 * max(map(len, names.values()), default=0) if slant else 0.0
-    figure = Figure(figsize=(width, rows * (2.05 + deep) + 0.3), layout="constrained")
-    ratios = [1.35, 1.0] * rows
-    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=ratios)
+    figure, pairs = pairs_of_panels(len(poolings), columns, 2.05 + deep, 0.3, (1.35, 1.0))
     head(figure, _title(points))
-    for i, pooling in enumerate(poolings):
-        above, below = axes[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
+    for i, (pooling, (above, below)) in enumerate(zip(poolings, pairs, strict=True)):
         panel = points[points["pooling"] == pooling]
-        if i:
-            # Before anything is drawn: limits that are shared later clip.
-            above.sharey(axes[0, 0])
-            below.sharey(axes[1, 0])
         ladder_panels(panel, above, below, axis=axis)
         plain_title(above, f"pooling: {pooling}", 0.9 * width / columns)
         if names:
@@ -177,9 +170,6 @@ def ladder_figure(points: pd.DataFrame, *, axis: Axis) -> Figure:
         if i % columns:
             above.set_ylabel("")
             below.set_ylabel("")
-    for j in range(len(poolings), rows * columns):
-        for ax in axes[2 * (j // columns) : 2 * (j // columns) + 2, j % columns]:
-            ax.remove()
     lines: list[Entry] = [
         (line_handle(view_style(view)), view_label(view))
         for view in in_order(pd.Series(["full", *poolings]))

@@ -167,6 +167,12 @@ def draw_no_values(ax: Axes, x: Values, colour: str, zorder: float = 5.0) -> Non
         )
 
 
+def no_value_entries(points: pd.DataFrame) -> list[Entry]:
+    """Legend of `draw_no_values`, where there are some."""
+    cross = Line2D([], [], color=INK, marker="x", linestyle="", markersize=4)
+    return [(cross, "no value")] if points["value"].isna().any() else []
+
+
 def line_handle(look: ViewStyle, *, marker: bool = True) -> Line2D:
     """Legend entry of `draw_line`."""
     return Line2D(

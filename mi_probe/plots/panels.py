@@ -84,6 +84,36 @@ def panels(
     return figure, axes[:count]
 
 
+def pairs_of_panels(
+    count: int, columns: int, tall: float, more: float, ratios: tuple[float, float]
+) -> tuple[Figure, list[tuple[Axes, Axes]]]:
+    """The same of pairs that stand over each other; all that are above share their y axis.
+
+    Args:
+        count: of pairs.
+        columns: of pairs side by side.
+        tall: inches of a pair.
+        more: inches for what stands above and below all of them.
+        ratios: the heights of a pair's two panels.
+    """
+    rows = -(-count // columns)
+    size = (figure_width(), rows * tall + more)
+    figure = Figure(figsize=size, layout="constrained")
+    told = {"squeeze": False, "height_ratios": list(ratios) * rows}
+    axes = figure.subplots(2 * rows, columns, **told)
+    pairs = [
+        (axes[2 * (i // columns), i % columns], axes[2 * (i // columns) + 1, i % columns])
+        for i in range(rows * columns)
+    ]
+    for above, below in pairs[1:count]:
+        # Before anything is drawn: limits that are shared later clip.
+        above.sharey(axes[0, 0])
+        below.sharey(axes[1, 0])
+    for ax in (ax for pair in pairs[count:] for ax in pair):
+        ax.remove()
+    return figure, pairs[:count]
+
+
 def wrapped(text: str, inches: float, *, size: float = 8.0) -> str:
     """`text` in lines that fit `inches` at `size` points."""
     letters = max(12, int(inches / (0.0062 * size)))

@@ -23,6 +23,7 @@ from mi_probe.plots.panels import (
     check_table,
     figure_width,
     head,
+    pairs_of_panels,
     side_by_side,
 )
 from mi_probe.plots.parts import (
@@ -178,15 +179,9 @@ def position_figure(
         InputError: a column missing, or no row.
     """
     parts = _parts(points)
-    width, columns = figure_width(), side_by_side(len(parts))
-    rows = -(-len(parts) // columns)
-    figure = Figure(figsize=(width, 1.9 * rows + 0.3), layout="constrained")
-    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[2.2, 1] * rows)
-    for i, panel in enumerate(parts):
-        above, below = axes[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
-        if i:
-            above.sharey(axes[0, 0])
-            below.sharey(axes[1, 0])
+    columns = side_by_side(len(parts))
+    figure, pairs = pairs_of_panels(len(parts), columns, 1.9, 0.3, (2.2, 1.0))
+    for i, (panel, (above, below)) in enumerate(zip(parts, pairs, strict=True)):
         position_line(panel, above, memorised=memorised).set_xlabel("")
         above.tick_params(labelbottom=False)
         position_counts(panel, below)

@@ -34,6 +34,7 @@ from mi_probe.plots.marks import (
     draw_values,
     extrapolation_entries,
     line_handle,
+    no_value_entries,
 )
 from mi_probe.plots.panels import (
     LINE_SPACING,
@@ -267,9 +268,7 @@ def _note_entries(placed: pd.DataFrame) -> list[Entry]:
         entries.append((dots, "95 % band, all layers and views at once"))
     entries += extrapolation_entries(placed)
     entries.append((flag_handle(), flag_label(placed)))
-    if placed["value"].isna().any():
-        cross = Line2D([], [], color="0.15", marker="x", linestyle="", markersize=4)
-        entries.append((cross, "no value"))
+    entries += no_value_entries(placed)
     return [entry for entry in entries if entry[1]]
 
 

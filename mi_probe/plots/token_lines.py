@@ -10,7 +10,7 @@ Hollow markers have an interval that holds 0, or none. Nothing is clipped.
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -59,35 +59,31 @@ class Mark:
 
     value: str
     """Name of its column."""
-    ends: tuple[str, str]
-    """Columns of its interval."""
     words: str
     look: ViewStyle
+    begins: str = ""
+    """How the names of its interval's columns begin."""
+
+    @property
+    def ends(self) -> list[str]:
+        """The columns of its interval."""
+        return [f"{self.begins}low", f"{self.begins}high"]
 
 
 _SECOND = ViewStyle("#D55E00", "D", "-", "")
-_TYPE = Mark("value", ("low", "high"), "of its state, $i(y; z_t)$", view_style("full"))
+_STATE = Mark("value", "of its state, $i(y; z_t)$", view_style("full"))
+_POOLED = replace(_STATE, look=view_style("mean"))
 _OF_WORDS = (
-    _TYPE,
-    Mark(
-        "increment",
-        ("increment_low", "increment_high"),
-        "added by it, the increment",
-        _SECOND,
-    ),
+    _STATE,
+    Mark("increment", "added by it, the increment", _SECOND, "increment_"),
 )
 _OF_SPANS = (
-    Mark(
-        "value",
-        ("low", "high"),
-        "became readable in it, over all rows",
-        view_style("full"),
-    ),
+    replace(_STATE, words="became readable in it, over all rows"),
     Mark(
         "cumulative",
-        ("cumulative_low", "cumulative_high"),
         "known by its end, $i(y; z_{\\leq t})$, over its n rows",
         _SECOND,
+        "cumulative_",
     ),
 )
 
@@ -106,10 +102,8 @@ def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
     pooled = pooled_types(types).to_numpy()
     tokens = ["" if pd.isna(token) else str(token) for token in types["token"]]
     at = np.arange(len(types), dtype=float)
-    for chosen, view in ((~pooled, "full"), (pooled, "mean")):
-        _draw_mark(
-            ax, at[chosen], types[chosen], Mark("value", _TYPE.ends, "", view_style(view))
-        )
+    for chosen, mark in ((~pooled, _STATE), (pooled, _POOLED)):
+        _draw_mark(ax, at[chosen], types[chosen], mark)
     names = [
         POOLED if rest else shown_token(token)
         for rest, token in zip(pooled, tokens, strict=True)
@@ -164,7 +158,8 @@ def _drawn(
 
 
 def _known(lines: pd.DataFrame, marks: Sequence[Mark]) -> list[Mark]:
-    return [mark for mark in marks if {*mark.ends} <= {*lines} and has(lines, mark.value)]
+    there = [mark for mark in marks if {*mark.ends} <= {*lines}]
+    return [mark for mark in there if has(lines, mark.value)]
 
 
 def _draw_mark(ax: Axes, at: np.ndarray, lines: pd.DataFrame, mark: Mark) -> None:
@@ -222,7 +217,7 @@ def type_figure(types: pd.DataFrame, *, title: str, total: int) -> Figure:
     entries += interval_entries(types, "95 % interval over examples", across=True)
     if pooled.any():
         entries.append((marker_handle(view_style("mean")), POOLED))
-    entries += [*twin_entries(types), *_hollow_entries(types, [_TYPE])]
+    entries += [*twin_entries(types), *_hollow_entries(types, [_STATE])]
     if types["token"].astype(str).str.match(r"\w").any():
         entries.append((Patch(alpha=0), BEGINS))
     figure_legends(figure, entries)

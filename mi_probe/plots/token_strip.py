@@ -16,18 +16,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from mi_probe.errors import InputError
-from mi_probe.plots.colour_scale import (
-    ABSENT,
-    ABSENT_HATCH,
-    NEGATIVE,
-    colours,
-    draw_scale,
-    ink_on,
-    scale,
-)
+from mi_probe.plots.colour_scale import NEGATIVE, draw_cell, draw_scale, scale
 from mi_probe.plots.controls import noise_note
 from mi_probe.plots.glyphs import SEEN, families, shown_in_text
 from mi_probe.plots.panels import (
@@ -94,15 +85,10 @@ def token_strip(
     width = _inches(ax)
     fonts = families(tokens["token"])
     boxes = _placed(tokens, width, fonts)
-    palette = colours()
-    special = _special(tokens)
-    for box, value, odd in zip(boxes, values, special, strict=True):
-        known = bool(np.isfinite(value))
-        face = palette(float(norm(value))) if known else ABSENT
+    for box, value, odd in zip(boxes, values, _special(tokens), strict=True):
         low, high = box.line + 0.08, box.line + 0.92
-        cell = Rectangle((box.left, low), box.width, high - low, facecolor=face)
-        cell.set(linewidth=0, edgecolor="0.7", hatch=None if known else ABSENT_HATCH)
-        ax.add_patch(cell)
+        place = (box.left, low, box.width, high - low)
+        ink = draw_cell(ax, place, float(value), norm, linewidth=0)
         ax.text(
             box.left + box.width / 2,
             box.line + 0.5,
@@ -112,9 +98,9 @@ def token_strip(
             ha="center",
             va="center",
             parse_math=False,
-            color="0.45" if odd else ink_on(face) if known else INK,
+            color="0.45" if odd else ink,
         )
-        if known and value < 0:
+        if value < 0:
             ax.plot(
                 [box.left, box.left + box.width],
                 [high, high],

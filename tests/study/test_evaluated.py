@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from figure_checks import overlaps, texts
 
-from mi_probe.analysis.paired import Scored, rows_alone
+from mi_probe.analysis.scored import Scored, rows_alone
 from mi_probe.plots.differences import declared_figure
 from mi_probe.plots.style import style
 from mi_probe.plots.system_dots import system_dots_figure
