@@ -10,7 +10,7 @@ import functools
 from beartype import beartype
 from jaxtyping import config
 
-CALLS = 2000
+CALLS = 1000
 _left = CALLS
 
 

@@ -1,7 +1,4 @@
-"""Token types, words and spans, one a line: values with intervals, counts and controls.
-
-Hollow markers have an interval that holds 0, or none. Nothing is clipped.
-"""
+"""Token types, words and spans, one a line: values with intervals, counts and controls."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -10,7 +7,7 @@ Hollow markers have an interval that holds 0, or none. Nothing is clipped.
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -20,10 +17,18 @@ from matplotlib.patches import Patch
 
 from mi_probe.errors import InputError
 from mi_probe.plots.chosen_tokens import SPANS, TYPES, WORDS, pooled_types
-from mi_probe.plots.controls import twin_entries, twin_marks
+from mi_probe.plots.controls import twin_entries
 from mi_probe.plots.glyphs import BEGINS, families, shown, shown_token
 from mi_probe.plots.heat_map import shown_name
-from mi_probe.plots.marks import DASHES, draw_intervals, draw_values, marker_handle
+from mi_probe.plots.mark_lines import (
+    Mark,
+    draw_mark,
+    draw_named_lines,
+    hollow_entries,
+    known_marks,
+    mark_entries,
+)
+from mi_probe.plots.marks import marker_handle
 from mi_probe.plots.panels import (
     IN_UNIT,
     LINE_SPACING,
@@ -43,33 +48,16 @@ from mi_probe.plots.parts import (
     has,
     interval_entries,
 )
-from mi_probe.plots.style import INK, REFERENCE, ViewStyle, view_style
+from mi_probe.plots.style import ViewStyle, view_style
 
 POOLED = "rarer types together"
 """What the line of pooled types is called."""
 LINE = 0.2
 """Inches from one line to the next."""
+
+
 _ASIDE = 0.17
 """Share of a line by which two marks stand above and below its middle."""
-
-
-@dataclass(frozen=True)
-class Mark:
-    """One number of each line, and how it is drawn."""
-
-    value: str
-    """Name of its column."""
-    words: str
-    look: ViewStyle
-    begins: str = ""
-    """How the names of its interval's columns begin."""
-
-    @property
-    def ends(self) -> list[str]:
-        """The columns of its interval."""
-        return [f"{self.begins}low", f"{self.begins}high"]
-
-
 _SECOND = ViewStyle("#D55E00", "D", "-", "")
 _STATE = Mark("value", "of its state, $i(y; z_t)$", view_style("full"))
 _POOLED = replace(_STATE, look=view_style("mean"))
@@ -103,12 +91,12 @@ def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
     tokens = ["" if pd.isna(token) else str(token) for token in types["token"]]
     at = np.arange(len(types), dtype=float)
     for chosen, mark in ((~pooled, _STATE), (pooled, _POOLED)):
-        _draw_mark(ax, at[chosen], types[chosen], mark)
+        draw_mark(ax, at[chosen], types[chosen], mark)
     names = [
         POOLED if rest else shown_token(token)
         for rest, token in zip(pooled, tokens, strict=True)
     ]
-    _draw_lines(ax, types, names, families(tokens))
+    draw_named_lines(ax, types, names, families(tokens))
     ax.set_xlabel(f"MI estimate of the token's state ({types['unit'].iloc[0]})")
     return ax
 
@@ -149,54 +137,12 @@ def _drawn(
     shown_as: Callable[[str], str],
 ) -> Axes:
     at = np.arange(len(lines), dtype=float)
-    known = _known(lines, marks)
+    known = known_marks(lines, marks)
     for i, mark in enumerate(known):
-        _draw_mark(ax, at + 2 * _ASIDE * (i - (len(known) - 1) / 2), lines, mark)
+        draw_mark(ax, at + 2 * _ASIDE * (i - (len(known) - 1) / 2), lines, mark)
     texts = [str(name) for name in names]
-    _draw_lines(ax, lines, [shown_as(text) for text in texts], families(texts))
+    draw_named_lines(ax, lines, [shown_as(text) for text in texts], families(texts))
     return ax
-
-
-def _known(lines: pd.DataFrame, marks: Sequence[Mark]) -> list[Mark]:
-    there = [mark for mark in marks if {*mark.ends} <= {*lines}]
-    return [mark for mark in there if has(lines, mark.value)]
-
-
-def _draw_mark(ax: Axes, at: np.ndarray, lines: pd.DataFrame, mark: Mark) -> None:
-    low, high = (lines[end] for end in mark.ends)
-    draw_intervals(ax, at, low, high, mark.look.colour, across=True)
-    draw_values(ax, lines[mark.value], at, mark.look, _holds_0(lines, mark), size=3.0)
-
-
-def _holds_0(lines: pd.DataFrame, mark: Mark) -> np.ndarray:
-    """Which intervals hold 0, or are not known."""
-    low, high = (lines[end].to_numpy(float) for end in mark.ends)
-    return ~((low > 0) | (high < 0))
-
-
-def _draw_lines(
-    ax: Axes, lines: pd.DataFrame, names: Sequence[str], fonts: list[str]
-) -> None:
-    """Names at the left, counts at the right, 0, H(Y), and random labels."""
-    at = np.arange(len(lines), dtype=float)
-    ax.axvline(0, color=REFERENCE, linewidth=0.6, zorder=1)
-    if has(lines, "ceiling"):
-        look = {"color": REFERENCE, "linestyle": DASHES, "linewidth": 0.9, "zorder": 1}
-        if lines["ceiling"].round(9).nunique() == 1:
-            ax.axvline(float(lines["ceiling"].mean()), **look)
-        else:
-            # Each line's sentences have their own: a piece a line.
-            ax.vlines(lines["ceiling"], at - 0.5, at + 0.5, **look)
-    twin_marks(ax, at, lines)
-    ax.set_yticks(at, names, parse_math=False, fontfamily=fonts)
-    ax.tick_params(axis="y", length=0)
-    beside = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points"}
-    beside |= {"xytext": (3, 0), "va": "center", "fontsize": 7, "annotation_clip": False}
-    for height, n in zip(at, lines["n"], strict=True):
-        ax.annotate(f"{n:,.0f}", (1, height), **beside)
-    ax.annotate("n", (1, -0.95), **beside)
-    ax.set_ylim(len(lines) - 0.4, -0.6)
-    ax.locator_params(axis="x", nbins=5)
 
 
 def type_figure(types: pd.DataFrame, *, title: str, total: int) -> Figure:
@@ -217,7 +163,7 @@ def type_figure(types: pd.DataFrame, *, title: str, total: int) -> Figure:
     entries += interval_entries(types, "95 % interval over examples", across=True)
     if pooled.any():
         entries.append((marker_handle(view_style("mean")), POOLED))
-    entries += [*twin_entries(types), *_hollow_entries(types, [_STATE])]
+    entries += [*twin_entries(types), *hollow_entries(types, [_STATE])]
     if types["token"].astype(str).str.match(r"\w").any():
         entries.append((Patch(alpha=0), BEGINS))
     figure_legends(figure, entries)
@@ -245,17 +191,17 @@ def word_dot_figure(
     ]
     label = f"information of the word ({words['unit'].iloc[0]})"
     figure = _figure(parts, word_dots, title, label, side_by_side(len(parts)))
-    known = _known(words, _OF_WORDS)
+    known = known_marks(words, _OF_WORDS)
     notes: list[Entry] = []
     if has(words, "ceiling"):
         notes.append((ceiling_handle(), "$-\\log p(y)$, the most that can be known"))
     notes += interval_entries(words, "95 % interval over sentences", across=True)
-    notes += _hollow_entries(words, known)
+    notes += hollow_entries(words, known)
     count = words["word"].nunique()
     if count < total:
         said = f"{count} of {total} words, of the highest lower bounds: lean high"
         notes.append((Patch(alpha=0), said))
-    figure_legends(figure, [*_mark_entries(known), *twin_entries(words)], notes)
+    figure_legends(figure, [*mark_entries(known), *twin_entries(words)], notes)
     return figure
 
 
@@ -268,12 +214,12 @@ def span_figure(lines: pd.DataFrame, *, title: str) -> Figure:
     check_table(lines, SPANS, "spans", IN_UNIT)
     label = f"information ({lines['unit'].iloc[0]})"
     figure = _figure(_parts(lines, "kind"), span_dots, title, label, 1)
-    known = _known(lines, _OF_SPANS)
+    known = known_marks(lines, _OF_SPANS)
     notes = interval_entries(
         lines, "95 % interval over examples", across=True
     ) + ceiling_entries(lines)
-    notes += [*twin_entries(lines), *_hollow_entries(lines, known)]
-    figure_legends(figure, [*_mark_entries(known), *notes])
+    notes += [*twin_entries(lines), *hollow_entries(lines, known)]
+    figure_legends(figure, [*mark_entries(known), *notes])
     return figure
 
 
@@ -305,15 +251,3 @@ def _figure(
         ax.tick_params(labelbottom=last)
         ax.set_xlabel(label if last else "")
     return figure
-
-
-def _mark_entries(marks: Sequence[Mark]) -> list[Entry]:
-    return [(marker_handle(mark.look), mark.words) for mark in marks]
-
-
-def _hollow_entries(lines: pd.DataFrame, marks: Sequence[Mark]) -> list[Entry]:
-    """Legend of hollow markers, where there are some."""
-    if not any(_holds_0(lines, mark).any() for mark in marks):
-        return []
-    hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)
-    return [(hollow, "hollow: the interval holds 0")]
