@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from mi_probe.analysis.labels import short_name
-from mi_probe.analysis.tokens.place_texts import with_texts
+from mi_probe.analysis.tokens.generated import with_texts
 from mi_probe.analysis.tokens.reading import words_are_of
 from mi_probe.analysis.units import in_unit, unit_factor
 from mi_probe.folder_tables import TokenSet
