@@ -115,7 +115,8 @@ def _inches(ax: Axes) -> float:
 def _draw_cell(
     ax: Axes, i: int, j: int, value: float, norm: Normalize, numbered: bool
 ) -> None:
-    ink = draw_cell(ax, (j, i, 1, 1), value, norm, edgecolor="white", linewidth=0.4)
+    place = (float(j), float(i), 1.0, 1.0)
+    ink = draw_cell(ax, place, value, norm, edgecolor="white", linewidth=0.4)
     if not np.isfinite(value):
         return
     if numbered:
