@@ -20,7 +20,8 @@ from scipy.stats import t as student_t
 from tqdm.auto import tqdm
 
 from mi_probe.analysis.many_cells import band_of, best_estimate, may_be_best
-from mi_probe.analysis.paired import Scored, compare, rows_alone
+from mi_probe.analysis.paired import compare
+from mi_probe.analysis.scored import Scored, rows_alone
 
 LOG_2 = math.log(2)
 CELLS = 155

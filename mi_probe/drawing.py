@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe.analysis import Gap, Gaps
-from mi_probe.analysis.stored import Stored
+from mi_probe.analysis.scored import Stored
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import Drawn, Options, gallery

@@ -16,8 +16,8 @@ import pandas as pd
 from mi_probe.analysis.bands import with_bands
 from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.convergence import training_curves
-from mi_probe.analysis.paired import Comparison, are_of_the_same_rows, compare
-from mi_probe.analysis.stored import Stored
+from mi_probe.analysis.paired import PairedDifference, compare
+from mi_probe.analysis.scored import Stored, are_of_the_same_rows
 from mi_probe.analysis.summaries import over_seeds
 from mi_probe.analysis.tokens.files import read_about
 from mi_probe.errors import InputError
@@ -125,7 +125,7 @@ class ResultFolders:
         """The pointwise values of the estimates; a results.csv alone has none."""
         return Stored(path for path in self._with_rows if path.is_dir())
 
-    def paired(self, a: str, b: str) -> Comparison | None:
+    def paired(self, a: str, b: str) -> PairedDifference | None:
         """The paired difference of two points, by their `row_ids`, in nats.
 
         None where the pointwise values are not kept, or are of other rows.

@@ -16,17 +16,24 @@ from matplotlib.figure import Figure
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from mi_probe.analysis.labels import short_name
-from mi_probe.analysis.tokens.place_texts import with_texts
+from mi_probe.analysis.tokens.generated import with_texts
 from mi_probe.analysis.tokens.reading import words_are_of
 from mi_probe.analysis.units import in_unit, unit_factor
 from mi_probe.folder_tables import TokenSet
+from mi_probe.plots.chosen_tokens import (
+    LEAST_N,
+    chosen_words,
+    most_frequent,
+    pooled_types,
+    span_lines,
+)
 from mi_probe.plots.positions import (
     FEWEST,
     known_places,
     position_figure,
     position_map_figure,
 )
-from mi_probe.plots.span_bars import span_figure, span_lines
+from mi_probe.plots.token_lines import span_figure, type_figure, word_dot_figure
 from mi_probe.plots.token_maps import (
     sentence_cells,
     sentence_figure,
@@ -34,8 +41,6 @@ from mi_probe.plots.token_maps import (
     word_figure,
 )
 from mi_probe.plots.token_strip import token_strips
-from mi_probe.plots.token_types import most_frequent, pooled_types, type_figure
-from mi_probe.plots.word_dots import LEAST_N, chosen_words, word_dot_figure
 from mi_probe.plots.written_tokens import written_figure
 
 Found = Iterator[tuple[str, Figure, pd.DataFrame]]

@@ -28,7 +28,7 @@ from mi_probe.analysis.tokens.files import (
     write_token_tables,
 )
 from mi_probe.analysis.tokens.measuring import discrete_labels, measure_tokens
-from mi_probe.analysis.tokens.printed import format_tables
+from mi_probe.analysis.tokens.reading import format_tables
 from mi_probe.capture import Plan, extract, fingerprint_id, plan
 from mi_probe.command_line import parse_settings, run_command, say
 from mi_probe.contents import digest

@@ -10,12 +10,17 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
+import shape_checks
 import torch
 from tiny import tiny_model, tiny_tokenizer
 
 from mi_probe.backbones import Backbone, wrap_backbone
 
 torch.set_num_threads(1)
+
+
+def pytest_runtest_setup():
+    shape_checks.begin()
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mi_probe.analysis.paired import rows_alone
+from mi_probe.analysis.scored import rows_alone
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate, Nature
 

@@ -8,10 +8,10 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
-    "Comparison": "paired",
     "Gap": "gap",
     "Gaps": "gap",
     "Ladder": "ladder",
+    "PairedDifference": "paired",
     "Simultaneous": "many_cells",
     "capacity_ladder": "capacity",
     "compare_estimates": "paired",

@@ -13,8 +13,7 @@ import pandas as pd
 
 from mi_probe.analysis.control_points import is_control
 from mi_probe.analysis.many_cells import band_of, best_estimate, may_be_best
-from mi_probe.analysis.paired import Scored, are_of_the_same_rows
-from mi_probe.analysis.stored import Stored, averaged
+from mi_probe.analysis.scored import Scored, Stored, are_of_the_same_rows, averaged
 from mi_probe.analysis.summaries import PANEL, lead
 from mi_probe.analysis.units import unit_factor
 

@@ -134,23 +134,12 @@ def capacity_ladder(
     assert split is not None
     rows = []
     for i, name in enumerate(rungs):
-        gap, error, ci = gaps[i].nats, gaps[i].stderr, gaps[i].ci
-        row = {
-            "rung": name,
-            "full": full[i].nats,
-            "full_low": full[i].ci[0],
-            "full_high": full[i].ci[1],
-            "pooled": pooled[i].nats,
-            "pooled_low": pooled[i].ci[0],
-            "pooled_high": pooled[i].ci[1],
-            "gap": gap,
-            "stderr": error,
-            "low": ci[0],
-            "high": ci[1],
-            "step": np.nan,
-            "step_low": np.nan,
-            "step_high": np.nan,
-        }
+        gap = gaps[i]
+        row: dict[str, Any] = {"rung": name}
+        for side, one in (("full", gap.full), ("pooled", gap.pooled)):
+            row |= {side: one.nats, f"{side}_low": one.ci[0], f"{side}_high": one.ci[1]}
+        row |= {"gap": gap.nats, "stderr": gap.stderr, "low": gap.ci[0], "high": gap.ci[1]}
+        row |= dict.fromkeys(("step", "step_low", "step_high"), np.nan)
         if i:
             step, _, reach = paired_mean(full[i].pointwise - full[i - 1].pointwise, split)
             row |= {"step": step, "step_low": reach[0], "step_high": reach[1]}

@@ -21,27 +21,18 @@ seeds, are one side of a comparison, whose interval is then over rows and seeds
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations, groupby
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from mi_probe.analysis.comparison_sides import SAME, WORDS, Side, sides_of
 from mi_probe.analysis.control_points import states_of
-from mi_probe.analysis.labels import (
-    ESTIMATOR_KEY,
-    MODEL_KEY,
-    estimator_labels,
-    in_order,
-    model_labels,
-    view_words,
-)
 from mi_probe.analysis.multiplicity import false_discovery, holm
-from mi_probe.analysis.paired import Comparison, Scored, check_level, compare
-from mi_probe.analysis.stored import Stored, averaged
-from mi_probe.analysis.training_runs import last_steps, systems_in_order, with_runs
+from mi_probe.analysis.paired import PairedDifference, check_level, compare
+from mi_probe.analysis.scored import Stored
 from mi_probe.errors import InputError
 from mi_probe.results import read_results
 
@@ -49,25 +40,6 @@ BETWEEN = ("checkpoint", "system", "layer", "view", "tokens", "estimator", "seed
 """What two sides of a comparison may differ in."""
 EACH = ("checkpoint", "layer", "view", "tokens", "estimator")
 """Those that are compared where nothing is asked for."""
-_SAME = ("task", "split", "target", "y_kind")
-_SIDE = ("checkpoint", "layer", "view", "tokens", "estimator", "seed")
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One side of comparisons: an estimate, over its seeds and trainings."""
-
-    words: dict[str, str]
-    """What it is called, by what it may differ in."""
-    scored: list[Scored] = field(repr=False)
-    """One a training where there are several, else one a seed."""
-    row: pd.Series = field(repr=False)
-    """The first of its rows."""
-    row_ids: tuple[str, ...]
-    trainings: int
-    seeds: int
-    flagged: str
-    """The status of one of its estimates that is not ok; empty where all are."""
 
 
 def compare_results(
@@ -115,7 +87,7 @@ def compare_results(
     found: list[dict[str, Any]] = []
     refused: list[str] = []
     for what in dict.fromkeys(between):
-        sides = list(_sides(table, stored, what, refused))
+        sides = list(sides_of(table, stored, what, refused))
         for one, two in _pairs(sides, what):
             pair = _turned(one, two, what, baseline)
             if pair is None:
@@ -146,110 +118,16 @@ def _none(table: pd.DataFrame, between: Sequence[str], baseline: str | None) -> 
     )
 
 
-def _sides(
-    table: pd.DataFrame, stored: Stored, what: str, refused: list[str]
-) -> Iterator[Side]:
-    """The estimates that may be compared, those of several seeds and trainings together.
-
-    Why others may not is added to ``refused``.
-    """
-    points = table.assign(
-        model_label=model_labels(table), estimator_label=estimator_labels(table)
-    )
-    points = with_runs(points)
-    if what == "system":
-        points = last_steps(points.assign(task_label=points["task"]))
-    # One training with several seeds is told by its hash; others are themselves.
-    steps = points.groupby(["training", "training_seed"])["checkpoint_step"].nunique()
-    most = steps.groupby("training").max().to_dict()
-    single = {str(training) for training, count in most.items() if count == 1}
-    points["trained"] = [
-        _trained(row, single, apart=what == "seed") for row in points.to_dict("records")
-    ]
-    keys = ["trained", "site", "view", "token_set", *ESTIMATOR_KEY, *_SAME]
-    keys += ["seed"] * (what == "seed")
-    for _, rows in _ordered(points).groupby(keys, sort=False, dropna=False):
-        side = _side(rows, stored)
-        if isinstance(side, Side):
-            yield side
-        else:
-            refused.append(side)
-
-
-def _ordered(points: pd.DataFrame) -> pd.DataFrame:
-    """Systems as the paper lists them, steps and layers upwards, all states first."""
-    rank = points[["checkpoint_step", "layer", "seed"]].astype("float64")
-    for column, order in (
-        ("objective", systems_in_order(points)),
-        ("view", in_order(points["view"])),
-        *((c, sorted(set(points[c]))) for c in ("run", "token_set", "estimator_label")),
-    ):
-        rank[column] = points[column].map(order.index)
-    by = ["objective", "run", "checkpoint_step", "layer", "view", "token_set"]
-    order = rank.sort_values([*by, "estimator_label", "seed"], kind="stable").index
-    return points.loc[order]
-
-
-def _trained(row: dict[str, Any], single: set[str], *, apart: bool) -> str:
-    """What is the same for all checkpoints that differ in their training's seed alone."""
-    if pd.isna(row["training"]) or apart:
-        return repr([row[name] for name in MODEL_KEY])
-    step = None if row["training"] in single else row["checkpoint_step"]
-    return repr([row["training"], step, row["objective"]])
-
-
-def _side(rows: pd.DataFrame, stored: Stored) -> Side | str:
-    """One side; why there is none where the terms of some rows are not kept."""
-    first = rows.iloc[0]
-    trainings = rows["training_seed"].nunique()
-    model = str(first["model_label"])
-    if trainings > 1:
-        name = first["objective"] or model
-        model = f"{name} ({trainings} trainings: {', '.join(dict.fromkeys(rows['run']))})"
-    words = {
-        "checkpoint": model,
-        "layer": str(first["site"]),
-        "view": view_words(str(first["view"])),
-        "tokens": str(first["token_set"]),
-        "estimator": str(first["estimator_label"]),
-        "seed": f"seed {first['seed']}",
-    }
-    name = ", ".join([words[w] for w in _SIDE[:-1]] + [str(first["task"])])
-    try:
-        scored = [stored.get(row_id, name) for row_id in rows["row_id"]]
-    except InputError as error:
-        return f"{name} is compared with nothing: {error}"
-    kept = [one for one in scored if one is not None and np.isfinite(one.nats)]
-    if len(kept) < len(rows):
-        return (
-            f"{name} is compared with nothing: {len(rows) - len(kept)} of {len(rows)} "
-            "estimates of it have no finite value or kept no terms. Measure it again."
-        )
-    if trainings > 1:
-        kept.sort(key=lambda one: one.draw[0])
-        kept = [averaged(list(of)) for _, of in groupby(kept, lambda one: one.draw[0])]
-    flagged = [status for status in rows["status"] if status != "ok"]
-    return Side(
-        words,
-        kept,
-        first,
-        tuple(rows["row_id"]),
-        trainings if rows["training_seed"].notna().any() else 0,
-        rows["seed"].nunique(),
-        flagged[0] if flagged else "",
-    )
-
-
 def _pairs(sides: Sequence[Side], what: str) -> Iterator[tuple[Side, Side]]:
     own = "checkpoint" if what == "system" else what
-    others = [name for name in _SIDE if name not in (own, *(["seed"] * (what != "seed")))]
+    others = [name for name in WORDS if name not in (own, *(["seed"] * (what != "seed")))]
     for one, two in combinations(sides, 2):
         if one.words[own] == two.words[own]:
             continue
         if what == "system" and one.row["objective"] == two.row["objective"]:
             continue
         if all(one.words[name] == two.words[name] for name in others) and all(
-            str(one.row[name]) == str(two.row[name]) for name in _SAME
+            str(one.row[name]) == str(two.row[name]) for name in SAME
         ):
             yield one, two
 
@@ -280,9 +158,9 @@ def _is(side: Side, what: str, name: str) -> bool:
     return name in (side.words[own], *(str(side.row[column]) for column in raw))
 
 
-def _row(a: Side, b: Side, what: str, found: Comparison) -> dict[str, Any]:
+def _row(a: Side, b: Side, what: str, found: PairedDifference) -> dict[str, Any]:
     own = "checkpoint" if what == "system" else what
-    same = [a.words[name] for name in _SIDE if name not in (own, "seed")]
+    same = [a.words[name] for name in WORDS if name not in (own, "seed")]
     trainings, seeds = (min(getattr(a, w), getattr(b, w)) for w in ("trainings", "seeds"))
     return {
         **{name: a.row[name] for name in ("task", "split", "target")},
@@ -290,7 +168,7 @@ def _row(a: Side, b: Side, what: str, found: Comparison) -> dict[str, Any]:
         "a": a.words[own],
         "b": b.words[own],
         "same": ", ".join(same),
-        **{name: "" if name == own else a.words[name] for name in _SIDE[:-1]},
+        **{name: "" if name == own else a.words[name] for name in WORDS[:-1]},
         "a_value_nats": float(np.mean([one.nats for one in a.scored])),
         "b_value_nats": float(np.mean([one.nats for one in b.scored])),
         "difference_nats": found.difference,
@@ -311,7 +189,7 @@ def _row(a: Side, b: Side, what: str, found: Comparison) -> dict[str, Any]:
     }
 
 
-def _over(found: Comparison, trainings: int, seeds: int) -> str:
+def _over(found: PairedDifference, trainings: int, seeds: int) -> str:
     """What the interval is over, in words."""
     words = "rows" if found.units == found.n else f"{found.units} groups of rows"
     if trainings > 1:

@@ -24,6 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mi_probe.analysis.gap_inputs import as_columns
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
@@ -105,8 +106,7 @@ def _row(
 
 
 def _vectors(x: Tensor | np.ndarray) -> Float[np.ndarray, "n d"]:
-    values = torch.as_tensor(x).detach().cpu().double().numpy()
-    values = values[:, None] if values.ndim == 1 else values
+    values = as_columns(x)
     spread = values.std(0)
     return (values - values.mean(0)) / np.where(spread > 0, spread, 1)
 

@@ -11,7 +11,7 @@ be taken for information.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeAlias, cast, overload
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 from jaxtyping import Float
@@ -147,9 +147,8 @@ def dpi_gap(
         y, target = as_classes(part.y, chosen)
         gaps = _gaps(part.z, y, target, learned, views, chosen, part.groups, inside, **told)
         found |= {n: replace(gap, learned_on=part.learned_on) for n, gap in gaps.items()}
-    several = isinstance(pooling, Mapping | Sequence) and not isinstance(pooling, str)
     in_order = tuple(found[name] for name in named)
-    return Gaps(in_order) if several else in_order[0]
+    return Gaps(in_order) if _are_several(pooling) else in_order[0]
 
 
 def _gaps(
@@ -205,14 +204,14 @@ def _parts(named: Mapping[str, str | View]) -> list[str]:
 
 
 def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) -> None:
-    if isinstance(pooling, Mapping):
-        asked = list(pooling.values())
-        if unnamed := [name for name in pooling if not isinstance(name, str) or not name]:
-            raise InputError(f"pooling's names must be words; got {unnamed[0]!r}.")
-    elif isinstance(pooling, Sequence) and not isinstance(pooling, str):
-        asked = list(pooling)
-    else:
-        asked = [pooling]
+    asked = _listed(pooling)
+    unnamed = [
+        name
+        for name in (pooling if isinstance(pooling, Mapping) else ())
+        if not isinstance(name, str) or not name
+    ]
+    if unnamed:
+        raise InputError(f"pooling's names must be words; got {unnamed[0]!r}.")
     if not asked:
         raise InputError("pooling must name at least one Z_p; got none.")
     for each in asked:
@@ -237,6 +236,16 @@ def _check(z: HiddenStates | Vectors, pooling: Any, n_draws: int, sigma: float) 
             check_pooling(each)
 
 
+def _are_several(pooling: Any) -> bool:
+    return isinstance(pooling, Mapping | Sequence) and not isinstance(pooling, str)
+
+
+def _listed(pooling: Any) -> list[Any]:
+    if not _are_several(pooling):
+        return [pooling]
+    return [*(pooling.values() if isinstance(pooling, Mapping) else pooling)]
+
+
 def _named(pooling: Any) -> dict[str, str | View]:
     """Poolings by name.
 
@@ -245,10 +254,8 @@ def _named(pooling: Any) -> dict[str, str | View]:
     """
     if isinstance(pooling, Mapping):
         return dict(pooling)
-    several = isinstance(pooling, Sequence) and not isinstance(pooling, str)
-    listed = cast(list[Any], [*pooling] if several else [pooling])
     found: dict[str, str | View] = {}
-    for one in listed:
+    for one in _listed(pooling):
         name = one if isinstance(one, str) else getattr(one, "__name__", "function")
         if found.setdefault(name, one) is not one and found[name] != one:
             raise InputError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from types import MappingProxyType
 from typing import Any
 
@@ -97,12 +98,14 @@ def pieces(
         **dependence_key(task),
         "token_set": token_set,
     }
-    return [
-        _piece(common, site, seed, kind, poolings, sigma, own)
-        for site in sites
-        for seed in asked.seeds
-        for kind, poolings, sigma, own in _of_a_site(asked, task, given)
-    ]
+    found = []
+    for site, seed in product(sites, asked.seeds):
+        for kind, poolings, sigma, own in _of_a_site(asked, task, given):
+            key = {**common, "kind": kind, "site": site, "poolings": poolings}
+            key |= {"seed": seed, **own}
+            told = kind, site, poolings, "given" in own, seed, sigma, key, digest(key)
+            found.append(Piece(*told))
+    return found
 
 
 def _of_a_site(
@@ -131,26 +134,6 @@ def _of_a_site(
         for pooling in asked.poolings
     ]
     return gaps + ladders
-
-
-def _piece(
-    common: Mapping[str, Any],
-    site: str,
-    seed: int,
-    kind: str,
-    poolings: tuple[str, ...],
-    sigma: float,
-    own: Mapping[str, Any],
-) -> Piece:
-    key = {
-        **common,
-        "kind": kind,
-        "site": site,
-        "poolings": poolings,
-        "seed": seed,
-        **own,
-    }
-    return Piece(kind, site, poolings, "given" in own, seed, sigma, key, digest(key))
 
 
 def measure_piece(
@@ -199,42 +182,24 @@ def measure_piece(
     }
     if piece.kind == "capacity":
         return _rungs(piece, z, task, asked, common)
-    gaps = (
-        _conditional(piece, z, task, asked, given)
-        if piece.given
-        else _gaps(piece, z, task, asked)
-    )
+    gaps = _gaps(piece, z, task, asked, given)
     return [_gap_row(gap, asked, common) for gap in gaps]
 
 
-def _gaps(piece: Piece, z: HiddenStates, task: Task, asked: Asked) -> Gaps:
-    return dpi_gap(
-        z,
-        task.labels,
-        pooling=list(piece.poolings),
-        estimator=asked.critic,
-        groups=groups_of(task),
-        seed=piece.seed,
-        n_draws=asked.n_draws,
-        sigma=piece.sigma,
-    )
-
-
-def _conditional(
+def _gaps(
     piece: Piece, z: HiddenStates, task: Task, asked: Asked, given: Mapping[str, Given]
-) -> list[Gap]:
+) -> Gaps | list[Gap]:
+    told: dict[str, Any] = {
+        "estimator": asked.critic,
+        "groups": groups_of(task),
+        "seed": piece.seed,
+        "n_draws": asked.n_draws,
+    }
+    if not piece.given:
+        poolings = list(piece.poolings)
+        return dpi_gap(z, task.labels, pooling=poolings, sigma=piece.sigma, **told)
     (name,) = piece.poolings
-    gap = conditional(
-        z,
-        task.labels,
-        given[name],
-        groups=groups_of(task),
-        estimator=asked.critic,
-        seed=piece.seed,
-        n_draws=asked.n_draws,
-        name=name,
-    )
-    return [gap]
+    return [conditional(z, task.labels, given[name], name=name, **told)]
 
 
 def _gap_row(gap: Gap, asked: Asked, common: dict[str, Any]) -> GapRow:
@@ -281,10 +246,7 @@ def _rungs(
         RungRow(
             **common,
             **_values(row),
-            full_low=_number(row["full_low"]),
-            full_high=_number(row["full_high"]),
-            pooled_low=_number(row["pooled_low"]),
-            pooled_high=_number(row["pooled_high"]),
+            **{name: _number(row[name]) for name in _ENDS},
             pooling=pooling,
             H_Y_nats=entropy,
             verdict=ladder.verdict,
@@ -299,6 +261,9 @@ def _rungs(
         )
         for place, row in enumerate(ladder.table.to_dict("records"))
     ]
+
+
+_ENDS = ("full_low", "full_high", "pooled_low", "pooled_high")
 
 
 def _values(row: Any) -> dict[str, Any]:

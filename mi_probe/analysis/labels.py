@@ -11,6 +11,7 @@ plain name and, after it, only what is needed to tell two rows of the same name 
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -43,11 +44,11 @@ def view_words(view: str) -> str:
     return "I(Y;Z)" if view == "full" else f"I(Y;Z_{view})"
 
 
-def in_order(values: pd.Series) -> list[Any]:
+def in_order(values: pd.Series, order: Sequence[str] = VIEWS) -> list[Any]:
     """Views in the order of `VIEWS`, unknown ones after them as they first appear."""
     seen = list(dict.fromkeys(values))
-    known = [view for view in VIEWS if view in seen]
-    return known + [view for view in seen if view not in known]
+    known = [name for name in order if name in seen]
+    return known + [name for name in seen if name not in known]
 
 
 def _text(value: Any) -> str:

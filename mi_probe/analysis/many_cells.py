@@ -29,7 +29,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import t as student_t
 
 from mi_probe.analysis.multiplicity import false_discovery
-from mi_probe.analysis.paired import Scored, check_level, placed, shared_split
+from mi_probe.analysis.paired import check_level
+from mi_probe.analysis.scored import Scored, placed, shared_split
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
 from mi_probe.estimators.protocol.split import Split
@@ -67,20 +68,26 @@ class BestEstimate:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Simultaneous:
-    """Bands that hold all cells at once, and which cell may be the best."""
+class Band:
+    """A band that holds all cells at once, in nats."""
 
     low: Float[np.ndarray, " k"]
-    """Lower ends of the band, in nats."""
+    """Lower ends, a cell each."""
     high: Float[np.ndarray, " k"]
-    best: Int[np.ndarray, " m"]
-    """Indices of the cells that may be the best, a set that holds it at ``level``."""
-    best_estimate: BestEstimate
     p_family: Float[np.ndarray, " k"]
     """Of a bound of 0 or less, so that one false among all is as rare as each p says."""
     p_fdr: Float[np.ndarray, " k"]
     """The same, so that of those at or below it the share of false ones is (Benjamini and
     Hochberg's, on average)."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Simultaneous(Band):
+    """A band that holds all cells at once, and which cell may be the best."""
+
+    best: Int[np.ndarray, " m"]
+    """Indices of the cells that may be the best, a set that holds it at ``level``."""
+    best_estimate: BestEstimate
     level: float
 
 
@@ -123,29 +130,20 @@ def simultaneous(
     )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Band:
-    """What `Simultaneous` says of each cell."""
-
-    low: Float[np.ndarray, " k"]
-    high: Float[np.ndarray, " k"]
-    p_family: Float[np.ndarray, " k"]
-    p_fdr: Float[np.ndarray, " k"]
-
-
 def band_of(cells: Sequence[Scored], level: float = 0.95, seed: int = 0) -> Band:
     """The band alone; see `simultaneous`."""
     units = _units(cells, shared_split(cells))
     nats, errors = (np.array([getattr(c, a) for c in cells]) for a in ("nats", "stderr"))
     drawn = _drawn_t(units, np.random.default_rng([seed, 7]))
-    above, below = _scaled(drawn), _scaled(-drawn)
-    up, down = (np.quantile(s.largest, (1 + level) / 2) * s.scale for s in (above, below))
+    (scale, above), (scale_below, below) = _scaled(drawn), _scaled(-drawn)
+    up = np.quantile(above, (1 + level) / 2) * scale
+    down = np.quantile(below, (1 + level) / 2) * scale_below
     ci = np.array([cell.ci for cell in cells])
     with np.errstate(divide="ignore", invalid="ignore"):
         observed = np.nan_to_num(nats / errors, nan=0.0)
     alone = (1 + (drawn >= observed).sum(0)) / (1 + len(drawn))
-    together = np.sort(above.largest)
-    reached = len(together) - np.searchsorted(together, observed / above.scale)
+    together = np.sort(above)
+    reached = len(together) - np.searchsorted(together, observed / scale)
     return Band(
         # Never narrower than the cell's own: near H(Y) that allows for rows not seen.
         low=np.minimum(nats - up * errors, ci[:, 0]),
@@ -155,40 +153,18 @@ def band_of(cells: Sequence[Scored], level: float = 0.95, seed: int = 0) -> Band
     )
 
 
-def may_be_best(
-    cells: Sequence[Scored], level: float = 0.95, seed: int = 0
-) -> Int[np.ndarray, " m"]:
-    """The set of cells that may be the best; see `simultaneous`."""
-    units = _units(cells, shared_split(cells))
-    nats = np.array([cell.nats for cell in cells])
-    return _not_exceeded(units, nats, level, np.random.default_rng([seed, 8]))
-
-
-def best_estimate(
-    cells: Sequence[Scored], level: float = 0.95, seed: int = 0
-) -> BestEstimate:
-    """The best cell's value on other rows than chose it; see `simultaneous`."""
-    rng = np.random.default_rng([seed, 9])
-    return _best(cells, shared_split(cells), level, rng)
-
-
 def _units(cells: Sequence[Scored], split: Split) -> Float[np.ndarray, "g k"]:
     return np.stack([split.one_each(cell.influence) for cell in cells], axis=1)
 
 
-@dataclass(frozen=True)
-class _Side:
-    """One side of all cells' t*, on one scale."""
-
-    scale: Float[np.ndarray, " k"]
-    largest: Float[np.ndarray, " b"]
-
-
-def _scaled(drawn: Float[np.ndarray, "b k"]) -> _Side:
+def _scaled(
+    drawn: Float[np.ndarray, "b k"],
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " b"]]:
+    """A scale on which all cells' t* are alike, and the largest on it of each draw."""
     scale = np.quantile(drawn, _SCALE, axis=0)
     # A cell whose terms are all alike has no t*; its own interval is its band.
     scale = np.where(scale > 0, scale, 1.0)
-    return _Side(scale, (drawn / scale).max(1))
+    return scale, (drawn / scale).max(1)
 
 
 def _drawn_t(
@@ -234,13 +210,13 @@ def _studentised(
     return mean / np.sqrt(np.maximum(variance, 1e-6) / max(g - 1, 1))
 
 
-def _not_exceeded(
-    units: Float[np.ndarray, "g k"],
-    nats: Float[np.ndarray, " k"],
-    level: float,
-    rng: np.random.Generator,
+def may_be_best(
+    cells: Sequence[Scored], level: float = 0.95, seed: int = 0
 ) -> Int[np.ndarray, " m"]:
-    """The cells that no other exceeds by more than chance allows."""
+    """The cells that no other exceeds by more than chance allows; see `simultaneous`."""
+    rng = np.random.default_rng([seed, 8])
+    units = _units(cells, shared_split(cells))
+    nats = np.array([cell.nats for cell in cells])
     units = _pieces(units, _SET_PIECES, rng)
     g, k = units.shape
     draws = None
@@ -267,13 +243,14 @@ def _not_exceeded(
     return np.array(kept, dtype=np.int64)
 
 
-def _best(
-    cells: Sequence[Scored],
-    split: Split,
-    level: float,
-    rng: np.random.Generator,
+def best_estimate(
+    cells: Sequence[Scored], level: float = 0.95, seed: int = 0
 ) -> BestEstimate:
-    """Chosen on one half and estimated on the other, both ways round."""
+    """The best cell's value on other rows than chose it; see `simultaneous`.
+
+    Chosen on one half and estimated on the other, both ways round.
+    """
+    rng, split = np.random.default_rng([seed, 9]), shared_split(cells)
     terms = np.stack([cell.terms for cell in cells], axis=1)
     influence = np.empty(len(terms))
     value, chosen = 0.0, []

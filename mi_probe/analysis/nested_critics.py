@@ -34,7 +34,13 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.analysis.regressions import GivenC, few_columns, ridge_predictions
+from mi_probe.analysis.regressions import (
+    EVIDENCE_COLUMNS,
+    EVIDENCE_RIDGES,
+    GivenC,
+    few_columns,
+    ridge_predictions,
+)
 from mi_probe.estimators import Estimate
 from mi_probe.estimators.classes.stacking import (
     best_temperature,
@@ -50,9 +56,6 @@ from mi_probe.estimators.protocol.split import Split
 Posteriors: TypeAlias = Float[np.ndarray, "k n c"]
 """Log posteriors of all rows by held-out fold, as `Estimate.inner` has them."""
 
-_RIDGES = (0.3, 3.0, 30.0)
-"""Of linear evidence, in units of the features' mean eigenvalue."""
-_COLUMNS = (1, 2, 4)
 _FEWEST = 2.0
 """Nats of all rows together that a piece of evidence must win to be used."""
 _EVIDENCE = 2.0
@@ -109,7 +112,7 @@ class CrossFit:
                 power = min(best_temperature(said[rows], found[k, rows], y), 1.0)
                 taken = tempered(said, found[k], power)
                 won = log_likelihood(taken[rows], y) - log_likelihood(found[k, rows], y)
-                found[k] = _believed(found[k], taken, won * len(rows))
+                found[k] = _as_far_as_won(found[k], taken, won * len(rows))
         return found
 
     def centred(self, offset: Posteriors, critic: Posteriors, given: GivenC) -> Posteriors:
@@ -131,7 +134,7 @@ class CrossFit:
             few: on the few best columns, instead of ridges on all.
         """
         n_folds, n, c = offset.shape
-        places = len(_COLUMNS if few else _RIDGES)
+        places = len(EVIDENCE_COLUMNS if few else EVIDENCE_RIDGES)
         found = np.zeros((places, n_folds, n, c))
         residual = np.eye(c)[self.y] - np.exp(offset)
         weight = np.maximum((np.exp(offset) * -np.expm1(offset)).mean((0, 1)), 1e-6)
@@ -141,8 +144,10 @@ class CrossFit:
             rows = self.split.rows(*folds)
             targets = [step[k][rows] for k in held]
             if few:
-                return np.stack([few_columns(features, rows, t, _COLUMNS) for t in targets])
-            return ridge_predictions(features, rows, targets, _RIDGES)
+                return np.stack(
+                    [few_columns(features, rows, t, EVIDENCE_COLUMNS) for t in targets]
+                )
+            return ridge_predictions(features, rows, targets, EVIDENCE_RIDGES)
 
         for k in range(n_folds):
             rows = self.split.held_out(k)
@@ -193,7 +198,7 @@ class CrossFit:
                     break
                 taken.append(name)
                 reached, joined, powers = tried[name]
-            found[k] = _believed(q, joined, (reached - begun) * len(rows))
+            found[k] = _as_far_as_won(q, joined, (reached - begun) * len(rows))
             records.append(dict(zip(taken, map(float, powers), strict=True)))
         return found, records
 
@@ -211,7 +216,7 @@ class CrossFit:
         return found
 
 
-def _believed(
+def _as_far_as_won(
     offset: Float[np.ndarray, "n c"], more: Float[np.ndarray, "n c"], won: float
 ) -> Float[np.ndarray, "n c"]:
     """Their mixture, by how much more the second won than chance does, in nats."""

@@ -17,15 +17,12 @@ from mi_probe.analysis.redrawn_labels import (
     ScoreLabels,
     class_codes,
 )
-from mi_probe.analysis.regressions import GivenC, principal
+from mi_probe.analysis.regressions import WIDEST_BLOCK, GivenC, principal
 from mi_probe.analysis.sequence_features import merged
 from mi_probe.estimators import ESTIMATORS, Estimate
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes, Scores
 from mi_probe.estimators.protocol.tokens import TokenSequences
-
-_WIDEST = 384
-"""Leading directions of a block of features that linear evidence reads."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,7 +125,7 @@ def _nested_classes(
         for number, critic in enumerate(critics)
     }
     for name, block in merged(beyond).items():
-        evidence[name] = fits.linear(offset, principal(block, _WIDEST), few=False)
+        evidence[name] = fits.linear(offset, principal(block, WIDEST_BLOCK), few=False)
     if beyond:
         every = np.concatenate(list(beyond.values()), axis=1)
         evidence["few features"] = fits.linear(offset, every, few=True)

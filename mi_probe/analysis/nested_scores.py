@@ -17,6 +17,9 @@ from jaxtyping import Float
 
 from mi_probe.analysis.redrawn_labels import normal_ranks
 from mi_probe.analysis.regressions import (
+    EVIDENCE_COLUMNS,
+    EVIDENCE_RIDGES,
+    WIDEST_BLOCK,
     GivenC,
     few_columns,
     principal,
@@ -26,13 +29,10 @@ from mi_probe.estimators import Estimate
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Scores
 
-_RIDGES = (0.3, 3.0, 30.0)
-_COLUMNS = (1, 2, 4)
 _FEWEST = 1.0
 """Nats of all rows together that evidence must win."""
 _ERRORS = 2.0
 """Standard errors by which the critics' own difference must win on the other folds."""
-_WIDEST = 384
 
 
 def score_terms(
@@ -73,16 +73,18 @@ def _linear_terms(
     beyond: Mapping[str, Float[np.ndarray, "n _f"]],
     split: Split,
 ) -> Float[np.ndarray, " n"]:
-    blocks = {name: principal(block, _WIDEST) for name, block in beyond.items()}
+    blocks = {name: principal(block, WIDEST_BLOCK) for name, block in beyond.items()}
     every = np.concatenate(list(beyond.values()), axis=1)
 
     def fits(without: tuple[int, ...]) -> np.ndarray:
         rows = split.rows(*without)
         said = [
-            ridge_predictions(b, rows, [residual[rows]], _RIDGES)[0]
+            ridge_predictions(b, rows, [residual[rows]], EVIDENCE_RIDGES)[0]
             for b in blocks.values()
         ]
-        return np.concatenate([*said, few_columns(every, rows, residual[rows], _COLUMNS)])
+        return np.concatenate(
+            [*said, few_columns(every, rows, residual[rows], EVIDENCE_COLUMNS)]
+        )
 
     pairs = {pair: fits(pair) for pair in split.pairs}
     terms = np.zeros(len(residual))

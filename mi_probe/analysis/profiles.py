@@ -20,8 +20,7 @@ from mi_probe.analysis.measuring import (
     keep,
     measure,
 )
-from mi_probe.analysis.paired import Scored, scored
-from mi_probe.analysis.stored import Stored
+from mi_probe.analysis.scored import Scored, Stored, scored
 from mi_probe.backbones import Backbone, as_backbone
 from mi_probe.capture import Activations, extract, fingerprint_id
 from mi_probe.capture.extract import plan

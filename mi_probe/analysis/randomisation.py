@@ -91,14 +91,7 @@ def randomisation_test(
     residuals = labels.residuals(n_draws, rng)
     fits = _Fits(features)
     names, *tables = fits.statistics(_flat(residuals, given))
-    scales = [_Scale(table) for table in tables]
-
-    def standard(tables: Sequence[np.ndarray]) -> np.ndarray:
-        """The smaller of both, so that neither kind of posterior makes a finding."""
-        pairs = zip(scales, tables, strict=True)
-        return np.minimum.reduce([scale(table) for scale, table in pairs])
-
-    scores = standard(tables)
+    scores = _standardised(tables, tables)
     statistic, ties = scores.max(0), rng.random(n_draws + 1)
     real = (statistic[0], ties[0])
     as_large = sum(bool(pair >= real) for pair in zip(statistic[1:], ties[1:], strict=True))
@@ -114,7 +107,8 @@ def randomisation_test(
                 size * along, np.random.default_rng(stream)
             )
             planted.append(drawn[number % len(drawn)] + shift)
-    reached = standard(fits.statistics(_flat(np.stack(planted), given))[1:]).max(0)
+    _, *reached = fits.statistics(_flat(np.stack(planted), given))
+    reached = _standardised(reached, tables).max(0)
     shown = (reached.reshape(_PLANTED, len(_SIZES)) > threshold).mean(0)
     return Randomisation(
         p_value=float(1 + as_large) / (1 + n_draws),
@@ -197,15 +191,18 @@ class _Fits:
         return [name for name, _ in found], np.cbrt(table), np.cbrt(table / energy)
 
 
-class _Scale:
-    """Mean and spread of each statistic over all label sets."""
+def _standardised(
+    tables: Sequence[Float[np.ndarray, "s b"]], known: Sequence[Float[np.ndarray, "s c"]]
+) -> Float[np.ndarray, "s b"]:
+    """Statistics by the mean and spread that ``known`` label sets give, of each table.
 
-    def __init__(self, table: Float[np.ndarray, "s b"]) -> None:
-        self._centre = table.mean(1, keepdims=True)
-        spread = table.std(1, keepdims=True)
+    Of both tables the smaller, so that neither kind of posterior makes a finding.
+    """
+    found = []
+    for table, own in zip(tables, known, strict=True):
+        spread = own.std(1, keepdims=True)
         # What does not vary (features that are constant) says nothing.
-        level = np.maximum(np.abs(table).max(1, keepdims=True), 1e-30)
-        self._spread = np.where(spread > 1e-9 * level, spread, np.inf)
-
-    def __call__(self, table: Float[np.ndarray, "s b"]) -> Float[np.ndarray, "s b"]:
-        return (table - self._centre) / self._spread
+        level = np.maximum(np.abs(own).max(1, keepdims=True), 1e-30)
+        spread = np.where(spread > 1e-9 * level, spread, np.inf)
+        found.append((table - own.mean(1, keepdims=True)) / spread)
+    return np.minimum.reduce(found)

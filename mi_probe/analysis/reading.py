@@ -49,7 +49,7 @@ class Reading:
 
 
 class Told(Protocol):
-    """What a paired comparison says, in nats: `mi_probe.analysis.paired.Comparison`."""
+    """What `mi_probe.analysis.paired.PairedDifference` says, in nats."""
 
     @property
     def difference(self) -> float: ...  # noqa: D102

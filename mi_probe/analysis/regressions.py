@@ -8,6 +8,12 @@ from jaxtyping import Float, Int
 
 from mi_probe.analysis.sequence_features import random_features
 
+EVIDENCE_RIDGES = (0.3, 3.0, 30.0)
+"""Of linear evidence on features of Z, in units of the features' mean eigenvalue."""
+EVIDENCE_COLUMNS = (1, 2, 4)
+"""And on the few features that say most."""
+WIDEST_BLOCK = 384
+"""Leading directions of a block of features that linear evidence reads."""
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _WIDEST = 512
 """Leading directions of C that are regressed on."""
@@ -66,13 +72,7 @@ def ridge_predictions(
         ridges: in units of the features' mean eigenvalue.
     """
     learned = features[rows]
-    gram = learned.T @ learned
-    wide = len(gram) > len(rows)
-    if wide:
-        gram = learned @ learned.T
-    values, vectors = np.linalg.eigh(gram)
-    kept = values > 1e-9 * max(values[-1], 1e-30)
-    values, vectors = values[kept], vectors[:, kept]
+    values, vectors, wide = _gram_spectrum(learned)
     # Directions of the features, as the factor of either Gram matrix gives them.
     turned = features @ (learned.T @ (vectors / np.sqrt(values)) if wide else vectors)
     shares = np.stack([turned[rows].T @ target for target in targets])
@@ -114,12 +114,19 @@ def spectrum(
     columns: Float[np.ndarray, "n f"],
 ) -> tuple[Float[np.ndarray, "n r"], Float[np.ndarray, " r"]]:
     """Left singular vectors and squared singular values, by the smaller Gram matrix."""
+    values, vectors, wide = _gram_spectrum(columns)
+    return (vectors if wide else columns @ (vectors / np.sqrt(values))), values
+
+
+def _gram_spectrum(
+    columns: Float[np.ndarray, "n f"],
+) -> tuple[Float[np.ndarray, " r"], Float[np.ndarray, "k r"], bool]:
+    """Eigenvalues above 0 and vectors of the smaller Gram matrix; whether it is of rows."""
     n, f = columns.shape
-    tall = n >= f
-    values, vectors = np.linalg.eigh(columns.T @ columns if tall else columns @ columns.T)
+    wide = f > n
+    values, vectors = np.linalg.eigh(columns @ columns.T if wide else columns.T @ columns)
     kept = values > 1e-9 * max(values[-1], 1e-30)
-    values, vectors = values[kept], vectors[:, kept]
-    return (columns @ (vectors / np.sqrt(values)) if tall else vectors), values
+    return values[kept], vectors[:, kept], wide
 
 
 def principal(columns: Float[np.ndarray, "n f"], most: int) -> Float[np.ndarray, "n r"]:

@@ -95,7 +95,7 @@ def rows_needed(
             f"draws must be 1 or more, power in (0, 1], most {FEWEST} or more; got "
             f"{draws}, {power}, {most}."
         )
-    chosen = ESTIMATORS[estimator] if isinstance(estimator, str) else estimator
+    chosen = ESTIMATORS.chosen(estimator)
     if isinstance(chosen, Auto):
         # What endless rows would give is not asked here, and costs as much again.
         chosen = replace(chosen, extrapolate=False)

@@ -94,7 +94,7 @@ def self_test(
     size = tuple(int(one) for one in shape)
     classes = y_kind == "classes"
     chosen_levels = (LEVELS if classes else SCORE_NATS) if levels is None else levels
-    _check(estimator, n, size, n_classes, y_kind, chosen_levels)
+    _check(n, size, n_classes, y_kind, chosen_levels)
     chosen = ESTIMATORS.chosen(estimator)
     unit = float(np.log(n_classes)) if classes else 1.0
     tasks = _tasks(size, n_classes, y_kind)
@@ -151,7 +151,6 @@ def self_test_at(
 
 
 def _check(
-    estimator: str | Estimator,
     n: int,
     shape: tuple[int, ...],
     n_classes: int,

@@ -9,7 +9,7 @@ import re
 
 import pandas as pd
 
-from mi_probe.analysis.labels import short_name
+from mi_probe.analysis.labels import in_order, short_name
 
 SYSTEMS = ("", "predictor", "generator", "predgen")
 """The order in which systems are listed: the paper's, what is not trained first."""
@@ -44,6 +44,4 @@ def last_steps(points: pd.DataFrame) -> pd.DataFrame:
 
 def systems_in_order(points: pd.DataFrame) -> list[str]:
     """Objectives in the paper's order, unknown ones after them as they first appear."""
-    seen = list(dict.fromkeys(points["objective"]))
-    known = [name for name in SYSTEMS if name in seen]
-    return known + [name for name in seen if name not in known]
+    return in_order(points["objective"], SYSTEMS)

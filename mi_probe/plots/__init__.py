@@ -8,6 +8,7 @@ Estimates pass through `over_seeds`, other tables through `in_unit` (`mi_probe.a
 """
 
 from mi_probe.plots.bars import bar_figure, grouped_bars
+from mi_probe.plots.chosen_tokens import chosen_words, most_frequent, span_lines
 from mi_probe.plots.convergence import convergence, convergence_figure
 from mi_probe.plots.differences import difference_figure, difference_forest
 from mi_probe.plots.forest import gap_figure, gap_forest
@@ -22,9 +23,16 @@ from mi_probe.plots.positions import (
 )
 from mi_probe.plots.profiles import layer_profile, layer_profiles
 from mi_probe.plots.saving import FORMATS, save
-from mi_probe.plots.span_bars import span_dots, span_figure, span_lines
 from mi_probe.plots.style import SYSTEM_STYLES, VIEW_STYLES, WIDTHS, style
 from mi_probe.plots.system_bars import system_bars, system_figure
+from mi_probe.plots.token_lines import (
+    span_dots,
+    span_figure,
+    type_figure,
+    type_forest,
+    word_dot_figure,
+    word_dots,
+)
 from mi_probe.plots.token_maps import (
     sentence_cells,
     sentence_figure,
@@ -32,14 +40,12 @@ from mi_probe.plots.token_maps import (
     word_figure,
 )
 from mi_probe.plots.token_strip import token_strip, token_strips
-from mi_probe.plots.token_types import most_frequent, type_figure, type_forest
 from mi_probe.plots.training import (
     accuracy_figure,
     information_line,
     metric_line,
     training_figure,
 )
-from mi_probe.plots.word_dots import chosen_words, word_dot_figure, word_dots
 from mi_probe.plots.written_tokens import written_figure, written_lines
 
 __all__ = [

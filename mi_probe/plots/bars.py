@@ -9,7 +9,6 @@
 import json
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -27,30 +26,44 @@ from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.errors import InputError
 from mi_probe.plots.controls import control_entries, draw_control_pieces
-from mi_probe.plots.marks import DASHES, draw_intervals
-from mi_probe.plots.names import fitted_names
-from mi_probe.plots.parts import (
-    LINE_SPACING,
-    Entry,
-    ceiling_handle,
-    ceiling_label,
-    check_points,
+from mi_probe.plots.marks import (
+    DASHES,
     draw_extrapolated,
+    draw_intervals,
+    draw_no_values,
     extrapolation_entries,
+    no_value_entries,
+)
+from mi_probe.plots.panels import (
+    LINE_SPACING,
+    axes_or_current,
+    figure_width,
+    fitted_names,
+    head,
+    panels,
+    plain_title,
+    side_by_side,
+    slant_names,
+)
+from mi_probe.plots.parts import (
+    Entry,
+    ceiling_entries,
+    check_points,
     figure_legends,
     flag_label,
+    has,
     interval_handle,
     interval_label,
     null_label,
-    plain_title,
     sample_label,
-    wrapped,
     y_label,
 )
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle, view_style
 
 GROUP = 0.8
 """Share of the distance between groups that their bars fill."""
+_NULL = {"color": INK, "linestyle": (0, (1, 1)), "linewidth": 0.9}
+_SEED = {"color": "white", "markeredgecolor": INK, "markeredgewidth": 0.5}
 
 
 def grouped_bars(
@@ -77,10 +90,7 @@ def grouped_bars(
             f"points must hold one row a {x} and view; choose one layer with at_layer "
             "and one estimator, and use bar_figure for several panels."
         )
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     views = in_order(points["view"])
     width = GROUP / max(len(views), 3)
     ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=2)
@@ -108,7 +118,7 @@ def grouped_bars(
 
 def draw_ceiling_piece(ax: Axes, members: pd.DataFrame, left: float, right: float) -> None:
     """H(Y) over one group of bars; nothing where there is none."""
-    if members["ceiling"].notna().any():
+    if has(members, "ceiling"):
         height = float(members["ceiling"].mean())
         look = {"color": REFERENCE, "linestyle": DASHES, "linewidth": 0.9}
         ax.hlines(height, left, right, zorder=4, **look)
@@ -128,16 +138,7 @@ def draw_bar(
         lines: the hatch's colour.
     """
     if np.isnan(row["value"]):
-        ax.plot(
-            [at],
-            [0],
-            "x",
-            color=look.colour,
-            markersize=4,
-            transform=ax.get_xaxis_transform(),
-            clip_on=False,
-            zorder=5,
-        )
+        draw_no_values(ax, np.array([at]), look.colour)
         return
     sound = row["status"] == "ok"
     ax.bar(
@@ -157,26 +158,11 @@ def draw_bar(
     if len(seeds) > 1:
         # Beside the error bar, in the order of seeds: no jitter, so no chance.
         spread = at + width * np.linspace(-0.3, 0.3, len(seeds))
-        ax.plot(
-            spread,
-            seeds,
-            "o",
-            color="white",
-            markeredgecolor=INK,
-            markeredgewidth=0.5,
-            markersize=2.2 if width > 0.15 else 1.4,
-            zorder=6,
-        )
+        size = 2.2 if width > 0.15 else 1.4
+        ax.plot(spread, seeds, "o", markersize=size, zorder=6, **_SEED)
     if np.isfinite(row["null_high"]):
-        ax.hlines(
-            row["null_high"],
-            at - width * 0.46,
-            at + width * 0.46,
-            color=INK,
-            linestyle=(0, (1, 1)),
-            linewidth=0.9,
-            zorder=4,
-        )
+        ends = at - width * 0.46, at + width * 0.46
+        ax.hlines(row["null_high"], *ends, zorder=4, **_NULL)
 
 
 def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
@@ -193,27 +179,20 @@ def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
     if x not in ("task", "model"):
         raise InputError(f"x must be task or model; not {x!r}.")
     held = "model_label" if x == "task" else "task_label"
-    panels = [p for _, p in points.groupby([held, "estimator_label", "stack"], sort=False)]
-    width = mpl.rcParams["figure.figsize"][0]
-    columns = 1 if width < 4.5 else min(2, len(panels))
-    rows = -(-len(panels) // columns)
+    parts = [p for _, p in points.groupby([held, "estimator_label", "stack"], sort=False)]
+    columns, width = side_by_side(len(parts)), figure_width()
     inches = 0.9 * width / columns
     # A panel has the names of its own groups; room is what the fullest panel leaves.
-    most = max(panel[f"{x}_label"].nunique() for panel in panels)
+    most = max(panel[f"{x}_label"].nunique() for panel in parts)
     every = list(dict.fromkeys(points[f"{x}_label"]))
     fitted, slant = fitted_names(every, (inches - 0.45) / most - 0.05)
     short = dict(zip(every, fitted, strict=True))
     lines = [line for name in fitted for line in name.splitlines()]
     deep = 0.12 * (max(name.count("\n") for name in fitted) + 1)
     deep += 0.028 * max(map(len, lines)) if slant else 0.0
-    figure = Figure(figsize=(width, rows * (1.4 + deep) + 0.3), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    figure.suptitle(
-        wrapped(_title(points, held), width, size=9.0),
-        parse_math=False,
-        linespacing=LINE_SPACING,
-    )
-    for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
+    figure, axes = panels(len(parts), columns, 1.4 + deep, 0.3)
+    head(figure, _title(points, held))
+    for i, (ax, panel) in enumerate(zip(axes, parts, strict=True)):
         grouped_bars(with_controls(panel, controls), ax, x=x)
         shown = [short[name] for name in dict.fromkeys(panel[f"{x}_label"])]
         names = ["estimator_label"]
@@ -222,13 +201,9 @@ def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
         title = ", ".join(str(panel[name].iloc[0]) for name in names)
         plain_title(ax, f"{title}, {sample_label(panel)}", inches)
         ax.set_xticklabels(shown, parse_math=False, linespacing=LINE_SPACING)
-        ax.tick_params(axis="x", rotation=slant)
-        for label in ax.get_xticklabels() if slant else []:
-            label.set(ha="right", rotation_mode="anchor")
+        slant_names(ax, slant)
         if i % columns:
             ax.set_ylabel("")
-    for ax in axes[len(panels) :]:
-        ax.remove()
     beside = control_entries(controls_beside(points, controls))
     figure_legends(figure, _view_entries(points), beside, bar_notes(points))
     return figure
@@ -252,28 +227,15 @@ def _view_entries(points: pd.DataFrame) -> list[Entry]:
 
 def bar_notes(points: pd.DataFrame) -> list[Entry]:
     """Legend of all that stands on or over a bar."""
-    entries: list[Entry] = []
-    if points["ceiling"].notna().any():
-        entries.append((ceiling_handle(), ceiling_label(points)))
-    if points["null_high"].notna().any():
-        dots = Line2D([], [], color=INK, linestyle=(0, (1, 1)), linewidth=0.9)
+    entries = ceiling_entries(points)
+    if has(points, "null_high"):
+        dots = Line2D([], [], **_NULL)
         entries.append((dots, null_label(points, "", "95th pct.")))
     entries.append((interval_handle(), interval_label(points)))
     if (points["n_seeds"] > 1).any():
-        dot = Line2D(
-            [],
-            [],
-            marker="o",
-            color="white",
-            markeredgecolor=INK,
-            markeredgewidth=0.5,
-            markersize=2.2,
-            linestyle="",
-        )
+        dot = Line2D([], [], marker="o", markersize=2.2, linestyle="", **_SEED)
         entries.append((dot, "one seed"))
     entries += extrapolation_entries(points)
     entries.append((Patch(facecolor="white", edgecolor=INK), flag_label(points)))
-    if points["value"].isna().any():
-        cross = Line2D([], [], color=INK, marker="x", linestyle="", markersize=4)
-        entries.append((cross, "no value"))
+    entries += no_value_entries(points)
     return [entry for entry in entries if entry[1]]

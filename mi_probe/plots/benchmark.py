@@ -8,14 +8,23 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mi_probe.errors import InputError
-from mi_probe.plots.parts import LINE_SPACING, Entry, figure_legends, wrapped
+from mi_probe.plots.marks import draw_values, marker_handle
+from mi_probe.plots.panels import (
+    LINE_SPACING,
+    axes_or_current,
+    check_table,
+    figure_width,
+    panels,
+    wrapped,
+)
+from mi_probe.plots.parts import Entry, count_words, figure_legends
 from mi_probe.plots.style import INK, REFERENCE, VIEW_STYLES, ViewStyle
 
 FLOOR = 1e-3
@@ -42,12 +51,8 @@ def error_points(cells: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InputError: a column missing, or no row.
     """
-    missing = [column for column in _NEEDED if column not in cells]
-    if missing:
-        raise InputError(
-            f"cells lack the columns {', '.join(missing)}; give the table that "
-            "benchmarks/compare.py wrote."
-        )
+    made = "give the table that benchmarks/compare.py wrote"
+    check_table(cells, _NEEDED, "cells", made)
     own = cells.assign(method=cells["estimator"])
     curve = cells[cells["extrapolated"].notna()]
     curve = curve.assign(
@@ -74,27 +79,17 @@ def method_errors(
     """
     if not methods:
         raise InputError("methods must name at least one (package, method); got none.")
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     for place, (package, method) in enumerate(methods):
         look = _look(package)
         part = points[(points["package"] == package) & (points["method"] == method)]
         good = part[part["status"] == "ok"]["absolute_error"].clip(lower=FLOOR)
-        ax.plot(
-            good,
-            [place] * len(good),
-            look.marker,
-            color=look.colour,
-            markerfacecolor=look.colour if look is _OURS else "white",
-            markersize=2.4,
-            markeredgewidth=0.6,
-        )
+        at, hollow = np.full(len(good), place), np.full(len(good), look is _THEIRS)
+        draw_values(ax, good, at, look, hollow, size=2.4, zorder=2.0)
         if len(good):
             ax.plot(good.median(), place, "|", color=INK, markersize=7, mew=1.3)
         if (part["status"] != "ok").any():
-            ax.plot(_FAILED, place, "x", color=REFERENCE, markersize=3)
+            ax.plot(_FAILED, place, "x", color=REFERENCE, markersize=3.0)
     ours = sum(package == "mi_probe" for package, _ in methods)
     if 0 < ours < len(methods):
         ax.axhline(ours - 0.5, color=INK, linewidth=0.4)
@@ -127,16 +122,14 @@ def benchmark_figure(points: pd.DataFrame, groups: Mapping[str, str]) -> Figure:
     found = list(dict.fromkeys(zip(points["package"], points["method"], strict=True)))
     ours = [name for name in found if name[0] == "mi_probe"]
     methods = [*ours, *sorted(name for name in found if name[0] != "mi_probe")]
-    width = mpl.rcParams["figure.figsize"][0]
+    width = figure_width()
     columns = min(len(shown), 4 if width > 6 else 3 if width > 4.5 else 1)
-    rows = -(-len(shown) // columns)
     room = (width - 1.1) / columns
-    height = rows * (0.4 + _LINE * len(methods)) + 0.35
-    figure = Figure(figsize=(width, height))
+    tall = 0.4 + _LINE * len(methods)
+    figure, axes = panels(len(shown), columns, tall, 0.35, sharex=True, sharey=True)
     # Long names are a little wider at a file's resolution than where they are laid out.
     figure.set_layout_engine("constrained", w_pad=0.07)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for i, (ax, group) in enumerate(zip(axes, shown, strict=False)):
+    for i, (ax, group) in enumerate(zip(axes, shown, strict=True)):
         part = points[points["group"] == group]
         method_errors(part, methods, ax)
         title = wrapped(groups[group] + _sample_words(part), room, size=7.0)
@@ -144,8 +137,6 @@ def benchmark_figure(points: pd.DataFrame, groups: Mapping[str, str]) -> Figure:
         if i + columns >= len(shown):
             ax.set_xlabel("absolute error (nats)", fontsize=7)
             ax.tick_params(labelbottom=True)
-    for ax in axes[len(shown) :]:
-        ax.remove()
     figure_legends(figure, _entries(points))
     return figure
 
@@ -153,25 +144,19 @@ def benchmark_figure(points: pd.DataFrame, groups: Mapping[str, str]) -> Figure:
 def _sample_words(points: pd.DataFrame) -> str:
     """Rows behind an error, of those that have one."""
     sizes = points.loc[points["status"] == "ok", "n"] if "n" in points else []
-    if not len(sizes):
-        return ""
-    least, most = int(min(sizes)), int(max(sizes))
-    return f", n = {least:,}" + (f" to {most:,}" if least < most else "")
+    return f", n = {count_words(sizes)}" if len(sizes) else ""
 
 
 def _entries(points: pd.DataFrame) -> list[Entry]:
     entries: list[Entry] = []
-    for look, face, words, chosen in (
-        (_OURS, _OURS.colour, "mi_probe, a cell", points["package"] == "mi_probe"),
-        (_THEIRS, "white", "another package, a cell", points["package"] != "mi_probe"),
-    ):
-        if chosen.any():
-            mark = Line2D([], [], color=look.colour, marker=look.marker, linestyle="")
-            mark.set_markerfacecolor(face)
-            entries.append((mark, words))
+    own = points["package"] == "mi_probe"
+    if own.any():
+        entries.append((marker_handle(_OURS), "mi_probe, a cell"))
+    if not own.all():
+        entries.append((marker_handle(_THEIRS, hollow=True), "another package, a cell"))
     bar = Line2D([], [], color=INK, marker="|", markersize=7, mew=1.3, linestyle="")
     entries.append((bar, f"median; below {FLOOR:g} at {FLOOR:g}"))
     if (points["status"] != "ok").any():
-        cross = Line2D([], [], color=REFERENCE, marker="x", markersize=3, linestyle="")
+        cross = Line2D([], [], color=REFERENCE, marker="x", markersize=3.0, linestyle="")
         entries.append((cross, "failure or time-out"))
     return entries

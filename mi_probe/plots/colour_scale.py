@@ -4,14 +4,17 @@ Of two signs with one darkness each, grey print could not say which: negative ce
 marked as well, by whoever draws them, with `NEGATIVE`.
 """
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.patches import Rectangle
 
-from mi_probe.plots.parts import LINE_SPACING
+from mi_probe.plots.panels import LINE_SPACING
 from mi_probe.plots.style import INK
 
 MAP = "PuOr_r"
@@ -20,9 +23,7 @@ by the colour-blind."""
 NEGATIVE = (0, (1.5, 1.2))
 """Line style of the mark under a cell whose value is below 0."""
 ABSENT = "0.95"
-"""Colour of a cell that has no value."""
-ABSENT_HATCH = "//////"
-"""Of the same cell: grey alone is the scale's middle."""
+"""Colour of a cell that has no value; it is hatched too, as grey alone is the middle."""
 
 
 def colours() -> Colormap:
@@ -77,3 +78,31 @@ def draw_scale(
             fontsize=7,
         )
     return bar
+
+
+def draw_cell(
+    ax: Axes,
+    place: tuple[float, float, float, float],
+    value: float,
+    norm: Normalize,
+    **edge: Any,
+) -> str:
+    """A rectangle in the colour of its value, hatched where there is none.
+
+    Args:
+        ax: what to draw on.
+        place: left, top, width, height.
+        value: of the cell.
+        norm: of all cells.
+        edge: how a cell that has a value is bordered.
+
+    Returns:
+        The colour of letters that are read on it.
+    """
+    left, top, width, height = place
+    known = bool(np.isfinite(value))
+    face = colours()(float(norm(value))) if known else ABSENT
+    cell = Rectangle((left, top), width, height, facecolor=face)
+    cell.set(**(edge if known else {"hatch": "//////", "edgecolor": "0.7", "linewidth": 0}))
+    ax.add_patch(cell)
+    return ink_on(face) if known else INK

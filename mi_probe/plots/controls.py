@@ -1,4 +1,4 @@
-"""Controls in a figure: thin lines beside the states' own."""
+"""Controls in a figure: thin lines beside estimates, random labels beside tokens."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -7,9 +7,8 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,41 +17,36 @@ from matplotlib.lines import Line2D
 
 from mi_probe.analysis.control_points import AT_SITES, control_label
 from mi_probe.facts import fixed
-from mi_probe.plots.parts import Entry
-from mi_probe.plots.style import view_style
-
-Dashes: TypeAlias = str | tuple[int, tuple[int | float, ...]]
-
-
-@dataclass(frozen=True)
-class ControlStyle:
-    """A thin line: its colour, and dashes that no view and no ceiling has."""
-
-    colour: str
-    line: Dashes
-    width: float = 0.65
+from mi_probe.plots.marks import draw_intervals, marker_handle
+from mi_probe.plots.parts import Entry, has
+from mi_probe.plots.style import ViewStyle, view_style
 
 
-CONTROL_STYLES: Mapping[str, ControlStyle] = MappingProxyType(
+def _line(colour: str, dashes: Any, width: float = 0.65) -> dict[str, Any]:
+    """A thin line, of dashes that no view and no ceiling has."""
+    return {"color": colour, "linestyle": dashes, "linewidth": width}
+
+
+_LINES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "words": ControlStyle("#000000", "-", 0.55),
-        "length": ControlStyle("#777777", (0, (1, 3))),
-        "answer": ControlStyle("#7A3E00", (0, (7, 1.5, 1, 1.5))),
-        "answer, calibrated": ControlStyle("#7A3E00", (0, (7, 1.5, 1, 1.5, 1, 1.5))),
-        "embeddings": ControlStyle("#5A4FA0", (0, (3, 3))),
-        "random_weights": ControlStyle("#555555", (0, (3, 1))),
-        "random_labels": ControlStyle("#999999", (0, (1, 1))),
+        "words": _line("#000000", "-", 0.55),
+        "length": _line("#777777", (0, (1, 3))),
+        "answer": _line("#7A3E00", (0, (7, 1.5, 1, 1.5))),
+        "answer, calibrated": _line("#7A3E00", (0, (7, 1.5, 1, 1.5, 1, 1.5))),
+        "embeddings": _line("#5A4FA0", (0, (3, 3))),
+        "random_weights": _line("#555555", (0, (3, 1))),
+        "random_labels": _line("#999999", (0, (1, 1))),
     }
 )
-_OTHER = ControlStyle("#555555", (0, (2, 2)))
+_OTHER = _line("#555555", (0, (2, 2)))
+_RANDOM = ViewStyle("0.55", "x", ":", "")
+_TASK = ViewStyle("#882255", "", (0, (3, 1, 1, 1)), "")
 
 
-def control_style(row: pd.Series) -> ControlStyle:
-    """The style of a control's row."""
-    name = str(row["control"])
-    if row["view"] == "calibrated":
-        name = f"{name}, calibrated"
-    return CONTROL_STYLES.get(name, _OTHER)
+def _line_of(row: pd.Series) -> Mapping[str, Any]:
+    """How a control is drawn."""
+    calibrated = ", calibrated" * (row["view"] == "calibrated")
+    return _LINES.get(f"{row['control']}{calibrated}", _OTHER)
 
 
 def draw_control_lines(ax: Axes, controls: pd.DataFrame) -> None:
@@ -67,16 +61,14 @@ def draw_control_lines(ax: Axes, controls: pd.DataFrame) -> None:
         controls: of `controls_beside`.
     """
     low, high = ax.get_ylim()
-    for _, row in _across(controls).iterrows():
-        look = control_style(row)
+    for _, row in controls[~controls["control"].isin(AT_SITES)].iterrows():
         if np.isfinite(row["value"]) and low <= row["value"]:
-            ax.axhline(row["value"], **_line(look), zorder=2)
+            ax.axhline(row["value"], **_line_of(row), zorder=2)
             high = max(high, row["value"] + 0.03 * (high - low))
     at_sites = controls[controls["control"].isin(AT_SITES) & controls["x"].notna()]
     for (_, view), rows in at_sites.groupby(["control", "view"], sort=False):
         rows = rows.sort_values("x")
-        look = control_style(rows.iloc[0])
-        style = {**_line(look), "color": view_style(str(view)).colour}
+        style = {**_line_of(rows.iloc[0]), "color": view_style(str(view)).colour}
         if len(rows) == 1:  # no line goes through one point
             style |= {"marker": "_", "markersize": 7}
         ax.plot(rows["x"], rows["value"], **style, zorder=2.2)
@@ -107,8 +99,7 @@ def draw_control_pieces(
             middle = places[row["view"]]
             ends = middle - half, middle + half
         if np.isfinite(row["value"]) and low <= row["value"] + 0.01:
-            look = _line(control_style(row))
-            ax.plot(ends, [row["value"]] * 2, **look, zorder=4.5)
+            ax.plot(ends, [row["value"]] * 2, **_line_of(row), zorder=4.5)
 
 
 def control_entries(controls: pd.DataFrame) -> list[Entry]:
@@ -123,18 +114,51 @@ def control_entries(controls: pd.DataFrame) -> list[Entry]:
     names = controls.apply(control_label, axis=1)
     for name in dict.fromkeys(names):
         rows = controls[names == name]
-        first = rows.iloc[0]
         label = str(name)
         values = {fixed(value) for value in rows["value"] if np.isfinite(value)}
         if len(values) == 1:
             label += f" {values.pop()}"
-        entries.append((Line2D([], [], **_line(control_style(first))), label))
+        entries.append((Line2D([], [], **_line_of(rows.iloc[0])), label))
     return entries
 
 
-def _across(controls: pd.DataFrame) -> pd.DataFrame:
-    return controls[~controls["control"].isin(AT_SITES)]
+def twin_lines(
+    ax: Axes, x: np.ndarray, points: pd.DataFrame, memorised: float | None = None
+) -> None:
+    """Draw random labels along the axis with their band, and the control task's mean."""
+    if has(points, "random"):
+        ends = points["random_low"], points["random_high"]
+        ax.fill_between(x, *ends, color=_RANDOM.colour, alpha=0.25, linewidth=0, zorder=1)
+        ax.plot(x, points["random"], color=_RANDOM.colour, linestyle=":", linewidth=0.9)
+    if memorised is not None:
+        ax.axhline(memorised, color=_TASK.colour, linestyle=_TASK.line, linewidth=0.9)
 
 
-def _line(look: ControlStyle) -> dict[str, Any]:
-    return {"color": look.colour, "linestyle": look.line, "linewidth": look.width}
+def twin_marks(ax: Axes, at: np.ndarray, points: pd.DataFrame) -> None:
+    """Draw random labels as a mark a line, with its interval, below the line's own."""
+    if has(points, "random"):
+        places, ends = at + 0.32, (points["random_low"], points["random_high"])
+        draw_intervals(ax, places, *ends, _RANDOM.colour, across=True, zorder=3.5)
+        mark = {"color": _RANDOM.colour, "markersize": 3, "markeredgewidth": 0.8}
+        ax.plot(points["random"], places, _RANDOM.marker, zorder=4, **mark)
+
+
+def twin_entries(points: pd.DataFrame, memorised: float | None = None) -> list[Entry]:
+    """Legend entries of the controls that are drawn."""
+    entries: list[Entry] = []
+    if has(points, "random"):
+        entries.append((marker_handle(_RANDOM), "random labels: true value 0"))
+    if memorised is not None:
+        line = Line2D([], [], color=_TASK.colour, linestyle=_TASK.line, linewidth=0.9)
+        entries.append((line, "control task: a random label a word type, mean"))
+    return entries
+
+
+def noise_note(values: pd.Series) -> str:
+    """How far single values reach with random labels, in words; empty without any."""
+    known = values.dropna()
+    if known.empty:
+        return ""
+    low, high = np.quantile(known, (0.025, 0.975))
+    ends = f"{low:.3f} to {high:.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"with random labels 95 % of such values lie in {ends}"

@@ -6,7 +6,8 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-import matplotlib as mpl
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,15 +17,15 @@ from matplotlib.patches import Patch
 
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.errors import InputError
-from mi_probe.plots.marks import draw_ceiling
-from mi_probe.plots.parts import (
-    LINE_SPACING,
-    Entry,
-    ceiling_handle,
-    ceiling_label,
-    figure_legends,
-    wrapped,
+from mi_probe.plots.marks import draw_ceiling, draw_values, marker_handle
+from mi_probe.plots.panels import (
+    axes_or_current,
+    check_table,
+    head,
+    panels,
+    side_by_side,
 )
+from mi_probe.plots.parts import Entry, ceiling_entries, figure_legends
 from mi_probe.plots.style import NULL_FILL, REFERENCE, VIEW_STYLES, ViewStyle
 
 PART_STYLES = {
@@ -36,6 +37,7 @@ _NEEDED = (
     *("row_id", "view", "fold", "part", "epoch", "value", "best_epoch", "kept"),
     *("held_out", "low", "high", "ceiling", "unit"),
 )
+_MADE = "make them by mi_probe.analysis.convergence.training_curves"
 
 
 def convergence(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -50,15 +52,12 @@ def convergence(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Raises:
         InputError: a column missing, no row, or several estimates.
     """
-    _check(curves)
+    check_table(curves, _NEEDED, "curves", _MADE)
     if curves["row_id"].nunique() > 1:
         raise InputError(
             "curves must be of one estimate; use convergence_figure for several."
         )
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     first = curves.iloc[0]
     if np.isfinite(first["low"]) and np.isfinite(first["high"]):
         ax.axhspan(first["low"], first["high"], color=NULL_FILL, linewidth=0, zorder=0)
@@ -79,16 +78,10 @@ def convergence(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
         best = line[line["epoch"] == line["best_epoch"]]
         if part == "validation" and len(best):
-            kept = str(best["kept"].iloc[0]) == "True"
-            ax.plot(
-                best["epoch"],
-                best["value"],
-                "o",
-                color=look.colour,
-                markersize=3,
-                markerfacecolor=look.colour if kept else "white",
-                markeredgewidth=0.7,
-                zorder=3,
+            dropped = (best["kept"].astype(str) != "True").to_numpy()
+            mark = replace(look, marker="o")
+            draw_values(
+                ax, best["epoch"], best["value"], mark, dropped, size=3.0, zorder=3.0
             )
     ax.set_xlabel("epoch")
     ax.set_ylabel(f"bound ({first['unit']})")
@@ -97,33 +90,17 @@ def convergence(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def _check(curves: pd.DataFrame) -> None:
-    missing = [column for column in _NEEDED if column not in curves]
-    if missing:
-        raise InputError(
-            f"curves lack the columns {', '.join(missing)}; make them by "
-            "mi_probe.analysis.convergence.training_curves."
-        )
-    if curves.empty:
-        raise InputError("curves hold no rows; there is nothing to draw.")
-
-
 def convergence_figure(curves: pd.DataFrame, *, title: str) -> Figure:
     """`convergence`, a panel a view, as wide as `style` says.
 
     Raises:
         InputError: as `convergence`.
     """
-    _check(curves)
+    check_table(curves, _NEEDED, "curves", _MADE)
     views = in_order(curves["view"])
-    width = mpl.rcParams["figure.figsize"][0]
-    columns = min(len(views), 2 if width >= 4.5 else 1)
-    rows = -(-len(views) // columns)
-    figure = Figure(figsize=(width, 1.35 * rows + 0.5), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    figure.suptitle(
-        wrapped(title, width, size=9.0), parse_math=False, linespacing=LINE_SPACING
-    )
+    columns = side_by_side(len(views))
+    figure, axes = panels(len(views), columns, 1.35, 0.5, sharey=True)
+    head(figure, title)
     for i, view in enumerate(views):
         convergence(curves[curves["view"] == view], axes[i])
         axes[i].set_title(view_label(view), loc="left")
@@ -131,8 +108,6 @@ def convergence_figure(curves: pd.DataFrame, *, title: str) -> Figure:
             axes[i].set_ylabel("")
         if i + columns < len(views):
             axes[i].set_xlabel("")
-    for ax in axes[len(views) :]:
-        ax.remove()
     figure_legends(figure, _lines(), _notes(curves))
     return figure
 
@@ -148,15 +123,11 @@ def _lines() -> list[Entry]:
 def _notes(curves: pd.DataFrame) -> list[Entry]:
     band = Patch(facecolor=NULL_FILL, edgecolor="0.55")
     notes: list[Entry] = [(band, "held-out rows: the estimate, 95 % interval")]
-    colour = PART_STYLES["validation"].colour
-    for kept, face, words in (
-        (True, colour, "weights taken"),
-        (False, "white", "no better than the start: dropped"),
-    ):
-        if (curves["kept"].astype(str) == str(kept)).any():
-            dot = Line2D([], [], color=colour, marker="o", linestyle="", markersize=3)
-            dot.set_markerfacecolor(face)
-            notes.append((dot, words))
-    if curves["ceiling"].notna().any():
-        notes.append((ceiling_handle(), ceiling_label(curves)))
-    return notes
+    dot = replace(PART_STYLES["validation"], marker="o")
+    taken = curves["kept"].astype(str) == "True"
+    if taken.any():
+        notes.append((marker_handle(dot), "weights taken"))
+    if not taken.all():
+        words = "no better than the start: dropped"
+        notes.append((marker_handle(dot, hollow=True), words))
+    return notes + ceiling_entries(curves)

@@ -1,4 +1,4 @@
-"""Paired differences of estimates, one a line: a forest of `comparisons.csv`."""
+"""Paired differences, one a line: of `comparisons.csv`, and those that a study declares."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -15,18 +15,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import short_name
-from mi_probe.errors import InputError
-from mi_probe.plots.forest import LINE, Line, draw_lines, forest_notes
-from mi_probe.plots.parts import LINE_SPACING, figure_legends, wrapped
-from mi_probe.plots.style import view_style
+from mi_probe.plots.forest import LINE, Line, draw_lines, forest_notes, headings, n_words
+from mi_probe.plots.panels import (
+    IN_UNIT,
+    LINE_SPACING,
+    axes_or_current,
+    check_table,
+    figure_width,
+    panels,
+)
+from mi_probe.plots.parts import figure_legends
 
 MOST = 36
 """Lines that a figure has at most: of more, those with the smallest p."""
 _NAMES = 0.42
 """Share of the width that names may take."""
 _HELD = ("checkpoint", "layer", "view", "tokens", "estimator")
-_NEEDED = ("task", "between", "a", "b", "difference", "low", "high", "unit")
-_NEEDED_P = ("p_value", "p_holm", "over", "n")
+_NEEDED = (
+    *("task", "between", "a", "b", "difference", "low", "high", "unit"),
+    *("p_value", "p_holm", "over", "n"),
+)
+_DECLARED = ("comparison", "task", "unit", "difference", "low", "high", "p_holm")
 
 
 def difference_forest(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -40,28 +49,45 @@ def difference_forest(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Raises:
         InputError: a column missing, or no row.
     """
-    missing = [name for name in (*_NEEDED, *_NEEDED_P) if name not in points.columns]
-    if missing:
-        raise InputError(
-            f"points lack the columns {', '.join(missing)}; pass comparisons.csv through "
-            "mi_probe.analysis.units.in_unit first."
-        )
-    if points.empty:
-        raise InputError("points hold no rows; there is nothing to draw.")
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
-    drawn = _drawn(points)
-    looks = [view_style("full")] * len(drawn)
-    lines = _lines(drawn, ax.get_figure().get_figwidth())
-    draw_lines(ax, drawn, lines, looks, "difference")
-    ax.locator_params(axis="x", nbins=4)
+    check_table(points, _NEEDED, "points", IN_UNIT)
+    ax = axes_or_current(ax)
+    drawn = _smallest_p(points)
+    lines = _difference_lines(drawn, ax.get_figure().get_figwidth())
+    draw_lines(ax, drawn, lines, {}, "difference", ticks=4)
     label = f"difference of $I(Y;Z)$ estimates ({points['unit'].iloc[0]})"
     if len(drawn) < len(points):
         label += f"\nthe {len(drawn)} of {len(points)} with the smallest $p$"
     ax.set_xlabel(label, linespacing=LINE_SPACING)
     return ax
+
+
+def _smallest_p(points: pd.DataFrame) -> pd.DataFrame:
+    """The lines that are drawn, in the table's order."""
+    kept = points["p_value"].astype(float).sort_values(kind="stable").index[:MOST]
+    return points.loc[kept.sort_values()].reset_index(drop=True)
+
+
+def _difference_lines(drawn: pd.DataFrame, inches: float) -> list[Line]:
+    lines: list[Line] = []
+    most = int(_NAMES * inches / (0.0062 * float(mpl.rcParams["font.size"])))
+    for (task, kind), group in drawn.groupby(["task", "between"], sort=False):
+        heading = f"{short_name(str(task))}, between {kind}s{n_words(group)}"
+        held = [name for name in _HELD if name in group]
+        varying = [name for name in held if group[name].nunique(dropna=False) > 1]
+        constant = [name for name in held if name not in varying and name != kind]
+        told = [str(group[name].iloc[0]) for name in constant]
+        told = [word for word in told if word not in ("", "nan")]
+        heading += f" ({', '.join(told)})" if told else ""
+        lines += headings(heading, inches)
+        for i, row in group.iterrows():
+            words = f"{row['a']} \N{MINUS SIGN} {row['b']}"
+            words = ", ".join([words, *(str(row[name]) for name in varying)])
+            # "Z - Z_mean": that they are of I(Y;Z) is said below.
+            words = re.sub(r"I\(Y;(Z\w*)\)", r"\1", words)
+            if len(words) > most:
+                words = f"{words[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
+            lines.append(Line(words, int(i)))
+    return lines
 
 
 def difference_figure(points: pd.DataFrame) -> Figure:
@@ -70,49 +96,46 @@ def difference_figure(points: pd.DataFrame) -> Figure:
     Raises:
         InputError: as `difference_forest`.
     """
-    width = mpl.rcParams["figure.figsize"][0]
-    figure = Figure(figsize=(width, 1.0), layout="constrained")
-    ax = difference_forest(points, figure.subplots())
+    figure, (ax,) = panels(1, 1, 1.0, 0.0)
+    difference_forest(points, ax)
     figure.set_figheight(LINE * (ax.get_ylim()[0] + 1) + 0.5)
     over = list(dict.fromkeys(points["over"]))
     words = over[0] if len(over) == 1 else "rows (and groups, seeds, trainings)"
-    figure_legends(figure, forest_notes(_drawn(points), "difference", words, "Holm's $p$"))
+    notes = forest_notes(_smallest_p(points), "difference", words, "Holm's $p$")
+    figure_legends(figure, notes)
     return figure
 
 
-def _drawn(points: pd.DataFrame) -> pd.DataFrame:
-    """The lines that are drawn, in the table's order, with the p that counts them all."""
-    kept = points["p_value"].astype(float).sort_values(kind="stable").index[:MOST]
-    drawn = points.loc[kept.sort_values()].reset_index(drop=True)
-    return drawn.assign(p_value=drawn["p_holm"])
+def declared_figure(table: pd.DataFrame) -> Figure:
+    """The comparisons that a study declares: a panel a unit, a line a comparison and task.
+
+    Markers are as those of `difference_forest`.
+
+    Args:
+        table: ``comparison``, ``task``, ``unit``, ``difference``, ``low``, ``high`` and
+            ``p_holm``, as `mi_probe.study.evaluated.evaluate` gives them.
+
+    Raises:
+        InputError: a column missing, or no row.
+    """
+    made = "pass what mi_probe.study.evaluated.evaluate gives"
+    check_table(table, _DECLARED, "comparisons", made)
+    parts = [part.reset_index(drop=True) for _, part in table.groupby("unit", sort=False)]
+    lines = [_declared_lines(part, 0.8 * figure_width()) for part in parts]
+    tall = (LINE * sum(map(len, lines)) + 0.45 * len(parts)) / len(parts)
+    ratios = [len(some) + 3 for some in lines]
+    figure, axes = panels(len(parts), 1, tall, 0.1, height_ratios=ratios)
+    for ax, part, some in zip(axes, parts, lines, strict=True):
+        draw_lines(ax, part, some, {}, "difference")
+        ax.set_xlabel(f"difference ({part['unit'].iloc[0]})")
+    notes = forest_notes(table, "difference", "rows and trainings", "Holm's $p$")
+    figure_legends(figure, notes)
+    return figure
 
 
-def _lines(drawn: pd.DataFrame, inches: float) -> list[Line]:
+def _declared_lines(part: pd.DataFrame, inches: float) -> list[Line]:
     lines: list[Line] = []
-    size = float(mpl.rcParams["font.size"])
-    for (task, kind), group in drawn.groupby(["task", "between"], sort=False):
-        heading = f"{short_name(str(task))}, between {kind}s"
-        sizes = group["n"].dropna().unique()
-        if len(sizes) == 1:
-            heading += f", n = {sizes[0]:,.0f}"
-        held = [name for name in _HELD if name in group]
-        varying = [name for name in held if group[name].nunique(dropna=False) > 1]
-        constant = [name for name in held if name not in varying and name != kind]
-        told = [str(group[name].iloc[0]) for name in constant]
-        told = [word for word in told if word not in ("", "nan")]
-        heading += f" ({', '.join(told)})" if told else ""
-        parts = wrapped(heading, inches, size=size).split("\n")
-        lines += [Line(part, None) for part in parts]
-        for i, row in group.iterrows():
-            words = f"{row['a']} \N{MINUS SIGN} {row['b']}"
-            words = ", ".join([words, *(str(row[name]) for name in varying)])
-            # "Z - Z_mean": that they are of I(Y;Z) is said below.
-            words = re.sub(r"I\(Y;(Z\w*)\)", r"\1", words)
-            most = int(_NAMES * inches / (0.0062 * size))
-            words = (
-                words
-                if len(words) <= most
-                else f"{words[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
-            )
-            lines.append(Line(words, int(i)))
+    for name, group in part.groupby("comparison", sort=False):
+        lines += headings(str(name), inches)
+        lines += [Line(str(row["task"]), int(i)) for i, row in group.iterrows()]
     return lines

@@ -7,7 +7,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 # pyright: reportOptionalMemberAccess=false
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -18,15 +18,29 @@ from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import in_order, short_name
 from mi_probe.analysis.verdict import LEVEL, is_shown
-from mi_probe.errors import InputError
-from mi_probe.plots.marks import draw_intervals, marker_handle
-from mi_probe.plots.parts import LINE_SPACING, Entry, figure_legends, interval_handle
-from mi_probe.plots.parts import wrapped as wrapped_text
-from mi_probe.plots.style import INK, REFERENCE, ViewStyle, system_label, view_styles
+from mi_probe.plots.marks import draw_intervals, draw_values, marker_handle
+from mi_probe.plots.panels import (
+    IN_UNIT,
+    LINE_SPACING,
+    axes_or_current,
+    check_table,
+    figure_width,
+    panels,
+    wrapped,
+)
+from mi_probe.plots.parts import Entry, figure_legends, interval_entries
+from mi_probe.plots.style import (
+    INK,
+    REFERENCE,
+    ViewStyle,
+    system_label,
+    view_style,
+    view_styles,
+)
 
 LINE = 0.145
 """Inches between two lines."""
-_NEEDED = ("subject", "task", "pooling", "gap", "low", "high", "unit")
+_GAPS = ("subject", "task", "pooling", "gap", "low", "high", "unit")
 
 
 @dataclass(frozen=True)
@@ -49,14 +63,10 @@ def gap_forest(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Raises:
         InputError: a column missing, or no row.
     """
-    _check(points)
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
-    lines = _lines(points, ax.get_figure().get_figwidth())
-    looks = view_styles(in_order(points["pooling"]))
-    draw_lines(ax, points, lines, [looks[name] for name in points["pooling"]], "gap")
+    check_table(points, _GAPS, "points", IN_UNIT)
+    ax = axes_or_current(ax)
+    lines = _gap_lines(points, ax.get_figure().get_figwidth())
+    draw_lines(ax, points, lines, view_styles(in_order(points["pooling"])), "gap")
     ax.set_xlabel(f"DPI gap $I(Y;Z)-I(Y;Z_p)$ ({points['unit'].iloc[0]})")
     return ax
 
@@ -65,88 +75,47 @@ def draw_lines(
     ax: Axes,
     points: pd.DataFrame,
     lines: Sequence[Line],
-    looks: Sequence[ViewStyle],
+    looks: Mapping[str, ViewStyle],
     value: str,
+    *,
+    ticks: int = 5,
 ) -> None:
     """Headings, and points with their intervals and values, from top to bottom.
 
     Args:
         ax: what to draw on.
-        points: with ``low``, ``high``, where it is known ``p_value``, and the value.
+        points: with ``low``, ``high``, where it is known a p-value, and the value.
         lines: from top to bottom.
-        looks: of each point.
+        looks: of each pooling; none where markers tell nothing apart.
         value: name of its column.
+        ticks: of the axis, at most.
     """
     names = []
+    beside = {"textcoords": "offset points", "va": "center", "annotation_clip": False}
     for place, line in enumerate(lines):
         height = float(place)
         if line.point is None:
-            ax.annotate(
-                line.words,
-                (0, height),
-                xycoords=("figure fraction", "data"),
-                xytext=(3, 0),
-                textcoords="offset points",
-                va="center",
-                parse_math=False,
-                annotation_clip=False,
-            ).set_in_layout(False)
+            at = {"xycoords": ("figure fraction", "data"), "xytext": (3, 0)}
+            heading = ax.annotate(line.words, (0, height), parse_math=False, **at, **beside)
+            heading.set_in_layout(False)
             continue
         names.append((height, line.words))
         # A piece a line: headings stay free of it.
         ax.vlines(0, height - 0.5, height + 0.5, color=REFERENCE, linewidth=0.6, zorder=1)
-        _draw_point(ax, points.iloc[line.point], height, looks[line.point], value)
+        row, here = points.iloc[line.point], np.array([height])
+        look = looks[row["pooling"]] if looks else view_style("full")
+        ends = (np.array([row[end]], float) for end in ("low", "high"))
+        draw_intervals(ax, here, *ends, look.colour, across=True)
+        hollow = np.array([not _is_shown(row, value)])
+        draw_values(ax, np.array([row[value]]), here, look, hollow)
+        at = {"xycoords": ax.get_yaxis_transform(), "xytext": (4, 0), "fontsize": 7}
+        ax.annotate(_value_words(row, value), (1, height), **at, **beside)
     ax.set_yticks([h for h, _ in names], [w for _, w in names], parse_math=False)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
     ax.set_ylim(len(lines) - 0.4, -0.6)
     ax.margins(x=0.06)
-    ax.locator_params(axis="x", nbins=5)
-
-
-def _check(points: pd.DataFrame) -> None:
-    missing = [column for column in _NEEDED if column not in points.columns]
-    if missing:
-        raise InputError(
-            f"points lack the columns {', '.join(missing)}; pass a table of gaps through "
-            "mi_probe.analysis.units.in_unit first."
-        )
-    if points.empty:
-        raise InputError("points hold no rows; there is nothing to draw.")
-
-
-def _draw_point(
-    ax: Axes, row: pd.Series, height: float, look: ViewStyle, value: str
-) -> None:
-    p, shown = _p_of(row), _is_shown(row, value)
-    ends = (np.array([row["low"]]), np.array([row["high"]]))
-    draw_intervals(ax, np.array([height]), *ends, look.colour, across=True)
-    # Minus zero is zero.
-    words = f"{round(row[value], 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
-    if not np.isfinite(row[value]):
-        words = "no value"
-    elif p is not None:
-        words += f"  {_p_words(p)}"
-    ax.plot(
-        [row[value]],
-        [height],
-        look.marker,
-        color=look.colour,
-        markerfacecolor=look.colour if shown else "white",
-        markersize=4,
-        markeredgewidth=0.8,
-        zorder=5,
-    )
-    ax.annotate(
-        words,
-        (1, height),
-        xycoords=ax.get_yaxis_transform(),
-        xytext=(4, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=7,
-        annotation_clip=False,
-    )
+    ax.locator_params(axis="x", nbins=ticks)
 
 
 def _p_of(row: pd.Series) -> float | None:
@@ -167,11 +136,24 @@ def _is_shown(row: pd.Series, value: str) -> bool:
     return bool(np.isfinite(row[value])) and shown
 
 
-def _p_words(p: float) -> str:
-    return f"$p$ = {p:.3f}" if p >= 0.0005 else "$p$ < 0.001"
+def _value_words(row: pd.Series, value: str) -> str:
+    if not np.isfinite(row[value]):
+        return "no value"
+    # Minus zero is zero.
+    words = f"{round(row[value], 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
+    p = _p_of(row)
+    if p is None:
+        return words
+    return words + (f"  $p$ = {p:.3f}" if p >= 0.0005 else "  $p$ < 0.001")
 
 
-def _lines(points: pd.DataFrame, inches: float) -> list[Line]:
+def headings(text: str, inches: float) -> list[Line]:
+    """A heading over all columns, in as many lines as it needs."""
+    size = float(mpl.rcParams["font.size"])
+    return [Line(part, None) for part in wrapped(text, inches, size=size).split("\n")]
+
+
+def _gap_lines(points: pd.DataFrame, inches: float) -> list[Line]:
     varying = [
         column
         for column in ("layer", "pooling", "token_set", "step", "seed")
@@ -182,11 +164,7 @@ def _lines(points: pd.DataFrame, inches: float) -> list[Line]:
     for (task, subject), group in table.groupby(["task", "subject"], sort=False):
         heading = f"{short_name(str(task))}, {_subject_words(group, str(subject))}"
         heading += _sample_words(group)
-        size = float(mpl.rcParams["font.size"])
-        lines += [
-            Line(part, None)
-            for part in wrapped_text(heading, inches, size=size).split("\n")
-        ]
+        lines += headings(heading, inches)
         order = group.assign(_at=group["pooling"].map(in_order(points["pooling"]).index))
         keys = [key for key in ("step", "layer") if key in order]
         order = order.sort_values([*keys, "_at"], kind="stable")
@@ -200,11 +178,14 @@ def _subject_words(group: pd.DataFrame, subject: str) -> str:
     return short_name(subject) + (f" ({system_label(objective)})" if known else "")
 
 
-def _sample_words(group: pd.DataFrame) -> str:
-    words = ""
+def n_words(group: pd.DataFrame) -> str:
+    """The number of rows, where all lines share one."""
     sizes = group["n"].dropna().unique() if "n" in group else []
-    if len(sizes) == 1:
-        words += f", n = {sizes[0]:,.0f}"
+    return f", n = {sizes[0]:,.0f}" if len(sizes) == 1 else ""
+
+
+def _sample_words(group: pd.DataFrame) -> str:
+    words = n_words(group)
     ceilings = group["ceiling"].dropna().unique() if "ceiling" in group else []
     if len(ceilings) == 1:
         words += f", H(Y) = {ceilings[0]:.3f} {group['unit'].iloc[0]}"
@@ -232,11 +213,9 @@ def gap_figure(points: pd.DataFrame) -> Figure:
     Raises:
         InputError: as `gap_forest`.
     """
-    _check(points)
-    width = mpl.rcParams["figure.figsize"][0]
-    count = len(_lines(points, width))
-    figure = Figure(figsize=(width, LINE * count + 0.5), layout="constrained")
-    ax = gap_forest(points, figure.subplots())
+    check_table(points, _GAPS, "points", IN_UNIT)
+    figure, (ax,) = panels(1, 1, LINE * len(_gap_lines(points, figure_width())), 0.5)
+    gap_forest(points, ax)
     readings = list(dict.fromkeys(points["reading"])) if "reading" in points else []
     if len(readings) == 1:
         ax.set_xlabel(f"{ax.get_xlabel()}\n{readings[0]}", linespacing=LINE_SPACING)
@@ -252,14 +231,12 @@ def forest_notes(points: pd.DataFrame, what: str, over: str, p: str = "$p$") -> 
     """The legend of intervals and hollow markers.
 
     Args:
-        points: with ``low``, ``high`` and, where it is known, ``p_value``.
+        points: with ``low``, ``high`` and, where it is known, a p-value.
         what: a shown one is called.
         over: the intervals are taken.
         p: what its p-value is called.
     """
-    notes: list[Entry] = []
-    if points[["low", "high"]].notna().all(axis=1).any():
-        notes.append((interval_handle(across=True), f"95 % interval, paired over {over}"))
+    notes = interval_entries(points, f"95 % interval, paired over {over}", across=True)
     held = ~points.apply(_is_shown, axis=1, value=what)
     if held.any():
         hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)

@@ -7,28 +7,25 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 # pyright: reportIndexIssue=false
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from mi_probe.errors import InputError
 from mi_probe.facts import fixed
-from mi_probe.plots.colour_scale import (
-    ABSENT,
-    ABSENT_HATCH,
-    NEGATIVE,
-    colours,
-    draw_scale,
-    ink_on,
-    scale,
-)
+from mi_probe.plots.colour_scale import NEGATIVE, draw_cell, draw_scale, scale
 from mi_probe.plots.glyphs import families, shown
-from mi_probe.plots.parts import LINE_SPACING, wrapped
+from mi_probe.plots.panels import (
+    IN_UNIT,
+    LINE_SPACING,
+    axes_or_current,
+    check_table,
+    figure_width,
+    text_widths,
+    wrapped,
+)
 
 _NEEDED = ("row", "column", "value", "unit")
 _NUMBERED = 0.27
@@ -52,10 +49,7 @@ def heat_map(
         InputError: a column missing, no row, or two rows for one cell.
     """
     _check(cells)
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     rows, columns = _order(cells, "row"), _order(cells, "column")
     norm = scale(cells["value"].to_numpy(float)) if norm is None else norm
     values = _matrix(cells, rows, columns)
@@ -93,11 +87,7 @@ def shown_name(name: str) -> str:
 
 
 def _check(cells: pd.DataFrame) -> None:
-    missing = [column for column in _NEEDED if column not in cells]
-    if missing:
-        raise InputError(f"cells lack the columns {', '.join(missing)}.")
-    if cells.empty:
-        raise InputError("cells hold no rows; there is nothing to draw.")
+    check_table(cells, _NEEDED, "cells", IN_UNIT)
     if cells.duplicated(["row", "column"]).any():
         raise InputError("cells must hold one row a row and column; some hold two.")
 
@@ -125,13 +115,9 @@ def _inches(ax: Axes) -> float:
 def _draw_cell(
     ax: Axes, i: int, j: int, value: float, norm: Normalize, numbered: bool
 ) -> None:
-    known = bool(np.isfinite(value))
-    face = colours()(float(norm(value))) if known else ABSENT
-    cell = Rectangle((j, i), 1, 1, facecolor=face, edgecolor="white", linewidth=0.4)
-    if not known:
-        cell.set(hatch=ABSENT_HATCH, edgecolor="0.7", linewidth=0)
-    ax.add_patch(cell)
-    if not known:
+    place = (float(j), float(i), 1.0, 1.0)
+    ink = draw_cell(ax, place, value, norm, edgecolor="white", linewidth=0.4)
+    if not np.isfinite(value):
         return
     if numbered:
         ax.text(
@@ -141,11 +127,11 @@ def _draw_cell(
             fontsize=_TEXT,
             ha="center",
             va="center",
-            color=ink_on(face),
+            color=ink,
         )
     elif value < 0:
         ends = ([j + 0.08, j + 0.92], [i + 0.9, i + 0.9])
-        ax.plot(*ends, color=ink_on(face), linewidth=0.6, linestyle=NEGATIVE)
+        ax.plot(*ends, color=ink, linewidth=0.6, linestyle=NEGATIVE)
 
 
 def heat_figure(
@@ -173,11 +159,11 @@ def heat_figure(
         InputError: as `heat_map`.
     """
     _check(cells)
-    width = mpl.rcParams["figure.figsize"][0]
+    width = figure_width()
     rows, columns = _order(cells, "row"), _order(cells, "column")
     names = _names(cells)
     fonts = families([*names.values(), *map(str, rows)])
-    left = max(_widths([shown_name(str(row)) for row in rows], fonts, 8.0)) + 0.08
+    left = max(text_widths([shown_name(str(row)) for row in rows], fonts, 8.0)) + 0.08
     left += 0.16 if y_label else 0.0
     room = width - left - 0.05
     # Columns as narrow as their upright names allow; a few get room for numbers.
@@ -189,7 +175,8 @@ def heat_figure(
     foot = 0.62 + (0.13 * (note.count("\n") + 1) if note else 0.0)
     deep = min(0.2, max(0.13, 1.6 / len(rows))) * len(rows)
     above = [
-        max(_widths([shown_name(names[column]) for column in block], fonts, _TEXT)) + 0.06
+        max(text_widths([shown_name(names[column]) for column in block], fonts, _TEXT))
+        + 0.06
         for block in blocks
     ]
     above[0] += 0.2 if x_label else 0.0
@@ -247,15 +234,3 @@ def _complete(part: pd.DataFrame, rows: list, columns: list) -> pd.DataFrame:
     filled = part.set_index(["column", "row"]).reindex(whole).reset_index()
     labels = [names.get(column, str(column)) for column in filled["column"]]
     return filled.assign(column_label=labels, unit=part["unit"].iloc[0])
-
-
-def _widths(texts: list[str], fonts: list[str], size: float) -> list[float]:
-    figure = Figure(dpi=300)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    return [
-        figure.text(0, 0, text, fontsize=size, fontfamily=fonts, parse_math=False)
-        .get_window_extent(renderer)
-        .width
-        / 300
-        for text in texts
-    ]

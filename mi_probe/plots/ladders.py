@@ -8,7 +8,6 @@
 
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -25,16 +24,24 @@ from mi_probe.plots.marks import (
     drawn_so_far,
     line_handle,
 )
-from mi_probe.plots.names import fitted_names
-from mi_probe.plots.parts import (
+from mi_probe.plots.panels import (
+    IN_UNIT,
     LINE_SPACING,
-    Entry,
-    ceiling_handle,
-    ceiling_label,
-    figure_legends,
-    interval_handle,
+    check_table,
+    figure_width,
+    fitted_names,
+    head,
+    pairs_of_panels,
     plain_title,
-    wrapped,
+    side_by_side,
+    slant_names,
+)
+from mi_probe.plots.parts import (
+    Entry,
+    ceiling_entries,
+    figure_legends,
+    has,
+    interval_entries,
 )
 from mi_probe.plots.style import INK, NULL_FILL, REFERENCE, ViewStyle, view_style
 
@@ -107,14 +114,7 @@ def _check(points: pd.DataFrame, axis: Axis) -> None:
     if axis not in _PLACE:
         raise InputError(f"axis must be capacity or noise; not {axis!r}.")
     needed = (*_NEEDED, _PLACE[axis], *(("rung",) if axis == "capacity" else ()))
-    missing = [column for column in needed if column not in points.columns]
-    if missing:
-        raise InputError(
-            f"points lack the columns {', '.join(missing)}; pass a ladder's table through "
-            "mi_probe.analysis.units.in_unit first."
-        )
-    if points.empty:
-        raise InputError("points hold no rows; there is nothing to draw.")
+    check_table(points, needed, "points", IN_UNIT)
 
 
 def _places(points: pd.DataFrame, axis: Axis) -> np.ndarray:
@@ -147,27 +147,14 @@ def ladder_figure(points: pd.DataFrame, *, axis: Axis) -> Figure:
     """
     _check(points, axis)
     poolings = in_order(points["pooling"])
-    width = mpl.rcParams["figure.figsize"][0]
-    columns = min(len(poolings), 1 if width < 4.5 else 2)
-    rows = -(-len(poolings) // columns)
+    columns, width = side_by_side(len(poolings)), figure_width()
     names, slant = _rung_names(points, axis, 0.9 * width / columns - 0.5)
     deep = 0.12 * (1 + max((name.count("\n") for name in names.values()), default=0))
     deep += 0.035 * max(map(len, names.values()), default=0) if slant else 0.0
-    figure = Figure(figsize=(width, rows * (2.05 + deep) + 0.3), layout="constrained")
-    ratios = [1.35, 1.0] * rows
-    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=ratios)
-    figure.suptitle(
-        wrapped(_title(points), width, size=9.0),
-        parse_math=False,
-        linespacing=LINE_SPACING,
-    )
-    for i, pooling in enumerate(poolings):
-        above, below = axes[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
+    figure, pairs = pairs_of_panels(len(poolings), columns, 2.05 + deep, 0.3, (1.35, 1.0))
+    head(figure, _title(points))
+    for i, (pooling, (above, below)) in enumerate(zip(poolings, pairs, strict=True)):
         panel = points[points["pooling"] == pooling]
-        if i:
-            # Before anything is drawn: limits that are shared later clip.
-            above.sharey(axes[0, 0])
-            below.sharey(axes[1, 0])
         ladder_panels(panel, above, below, axis=axis)
         plain_title(above, f"pooling: {pooling}", 0.9 * width / columns)
         if names:
@@ -179,15 +166,10 @@ def ladder_figure(points: pd.DataFrame, *, axis: Axis) -> Figure:
                 linespacing=LINE_SPACING,
                 fontsize=_SMALL,
             )
-            below.tick_params(axis="x", rotation=slant)
-            for label in below.get_xticklabels() if slant else []:
-                label.set(ha="right", rotation_mode="anchor")
+            slant_names(below, slant)
         if i % columns:
             above.set_ylabel("")
             below.set_ylabel("")
-    for j in range(len(poolings), rows * columns):
-        for ax in axes[2 * (j // columns) : 2 * (j // columns) + 2, j % columns]:
-            ax.remove()
     lines: list[Entry] = [
         (line_handle(view_style(view)), view_label(view))
         for view in in_order(pd.Series(["full", *poolings]))
@@ -215,14 +197,10 @@ def _title(points: pd.DataFrame) -> str:
 
 
 def _notes(points: pd.DataFrame) -> list[Entry]:
-    notes: list[Entry] = []
-    if "ceiling" in points and points["ceiling"].notna().any():
-        notes.append((ceiling_handle(), ceiling_label(points)))
-    if points[["low", "high"]].notna().all(axis=1).any():
-        # Tables of before intervals of the two values were kept have the gap's alone.
-        whole = "full_low" in points and points["full_low"].notna().any()
-        of = "over examples (gap: paired)" if whole else "of the gap, paired over examples"
-        notes.append((interval_handle(), f"95 % interval {of}"))
+    # Tables of before intervals of the two values were kept have the gap's alone.
+    whole = has(points, "full_low")
+    of = "over examples (gap: paired)" if whole else "of the gap, paired over examples"
+    notes = ceiling_entries(points) + interval_entries(points, f"95 % interval {of}")
     chosen = points["chosen"].astype(str).str.lower() if "chosen" in points else []
     if "true" in set(chosen):
         words = "capacity chosen on other rows"

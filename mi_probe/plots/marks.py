@@ -1,7 +1,11 @@
-"""Marks that several figures draw alike: intervals, ceilings, panels of two heights."""
+"""Marks that several figures draw alike: intervals, values, ceilings, limits."""
 
-# Line styles of `ViewStyle` are matplotlib's, and wider to pyright.
-# pyright: reportArgumentType=false, reportOptionalMemberAccess=false
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+# pyright: reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportReturnType=false, reportOperatorIssue=false
+# pyright: reportOptionalMemberAccess=false
 
 from typing import TypeAlias
 
@@ -11,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
+from mi_probe.plots.parts import Entry
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle
 
 Values: TypeAlias = np.ndarray | pd.Series
@@ -111,6 +116,63 @@ def draw_line(
     )
 
 
+def draw_values(
+    ax: Axes,
+    x: Values,
+    y: Values,
+    look: ViewStyle,
+    hollow: np.ndarray,
+    *,
+    size: float = 4.0,
+    zorder: float = 5.0,
+) -> None:
+    """Markers alone, filled ones and hollow ones.
+
+    Args:
+        ax: what to draw on.
+        x: where they stand.
+        y: how high.
+        look: their colour and marker.
+        hollow: which are; the legend says what that means.
+        size: in points.
+        zorder: in front of what they are drawn.
+    """
+    places, heights = np.asarray(x, float), np.asarray(y, float)
+    for chosen, face in ((~hollow, look.colour), (hollow, "white")):
+        if chosen.any():
+            ax.plot(
+                places[chosen],
+                heights[chosen],
+                look.marker,
+                color=look.colour,
+                markerfacecolor=face,
+                markersize=size,
+                markeredgewidth=0.8,
+                zorder=zorder,
+            )
+
+
+def draw_no_values(ax: Axes, x: Values, colour: str, zorder: float = 5.0) -> None:
+    """A cross on the axis wherever an estimate has no value."""
+    if len(x):  # even an empty line that is not clipped takes room in the layout
+        ax.plot(
+            x,
+            np.zeros(len(x)),
+            "x",
+            color=colour,
+            markersize=4,
+            transform=ax.get_xaxis_transform(),
+            clip_on=False,
+            zorder=zorder,
+        )
+
+
+def no_value_entries(points: pd.DataFrame) -> list[Entry]:
+    """Legend of `draw_no_values`, where there are some."""
+    cross = Line2D([], [], color=INK, marker="x", linestyle="", markersize=4)
+    return [(cross, "no value")] if points["value"].isna().any() else []
+
+
 def line_handle(look: ViewStyle, *, marker: bool = True) -> Line2D:
     """Legend entry of `draw_line`."""
     return Line2D(
@@ -129,3 +191,57 @@ def marker_handle(look: ViewStyle, *, hollow: bool = False) -> Line2D:
     return Line2D(
         [], [], color=look.colour, marker=look.marker, markerfacecolor=face, linestyle=""
     )
+
+
+def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str) -> None:
+    """The value at n -> infinity: a diamond with its own interval, or an open arrow.
+
+    An arrow stands at the least that a value from below claims, where that is more than
+    the bound shows already. Both are other numbers than the bound, so they are never
+    joined to it by a line.
+    """
+    two_sided, raised = _drawn_limits(points)
+    place = np.asarray(x, float)
+    low, high = (points[f"extrapolated_{e}"].to_numpy(float) for e in ("low", "high"))
+    if two_sided.any():
+        ends = low[two_sided], high[two_sided]
+        look = {"color": colour, "linewidth": 0.5, "linestyle": (0, (2, 1))}
+        ax.vlines(place[two_sided], *ends, zorder=6.5, **look)
+    value = points["extrapolated"].to_numpy(float)
+    for chosen, height, mark, face, edge in (
+        (two_sided, value, "D", colour, INK),
+        (raised, low, "^", "white", colour),
+    ):
+        if chosen.any():
+            ax.plot(
+                place[chosen],
+                height[chosen],
+                mark,
+                markersize=2.4,
+                markerfacecolor=face,
+                markeredgecolor=edge,
+                markeredgewidth=0.4,
+                zorder=7,
+            )
+
+
+def _drawn_limits(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Which values at n -> infinity are drawn as diamonds, and which as arrows."""
+    claim = points["claim"].astype(str)
+    more = points["extrapolated_low"].astype(float) > points["value"].astype(float)
+    return (claim == "two_sided").to_numpy(), ((claim == "at_least") & more).to_numpy()
+
+
+def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
+    """Legend of the diamonds and of the arrows; none of what is not drawn."""
+    two_sided, raised = _drawn_limits(points)
+    entries: list[Entry] = []
+    for chosen, shape, face, words in (
+        (two_sided, "D", "0.5", "value at $n \\to \\infty$"),
+        (raised, "^", "white", "at least, at $n \\to \\infty$"),
+    ):
+        if chosen.any():
+            mark = Line2D([], [], marker=shape, linestyle="", markersize=2.4, color="none")
+            mark.set(markerfacecolor=face, markeredgecolor=INK, markeredgewidth=0.4)
+            entries.append((mark, words))
+    return entries

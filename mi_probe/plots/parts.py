@@ -1,4 +1,4 @@
-"""What the figures share: ceiling, null, legend, titles."""
+"""What the figures share: labels, and legends with their entries."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -6,29 +6,21 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-import re
-import textwrap
 from typing import TypeAlias
 
-import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from mi_probe.analysis.reading import STATUS_WORDS
-from mi_probe.errors import InputError
+from mi_probe.plots.panels import check_table
 from mi_probe.plots.style import INK, REFERENCE
 
 Entry: TypeAlias = tuple[Artist, str]
 """A legend's handle and its label."""
-
-LINE_SPACING = 0.95
-"""STIX asks for a quarter of a line too much between lines."""
 
 DRAWN = (
     *("value", "low", "high", "ceiling", "null_high", "unit", "x", "status"),
@@ -42,14 +34,20 @@ def check_points(points: pd.DataFrame) -> None:
     Raises:
         InputError: a column or every row is missing.
     """
-    missing = [column for column in DRAWN if column not in points.columns]
-    if missing:
-        raise InputError(
-            f"points lack the columns {', '.join(missing)}; "
-            "pass results through mi_probe.analysis.summaries.over_seeds first."
-        )
-    if points.empty:
-        raise InputError("points hold no rows; there is nothing to draw.")
+    made = "pass results through mi_probe.analysis.summaries.over_seeds first"
+    check_table(points, DRAWN, "points", made)
+
+
+def has(points: pd.DataFrame, *columns: str) -> bool:
+    """Whether the columns are there, and some row has a value in each of them."""
+    there = set(columns) <= set(points.columns)
+    return there and bool(points[list(columns)].notna().all(axis=1).any())
+
+
+def count_words(sizes: pd.Series) -> str:
+    """Numbers of rows in words: "300", or "50 to 300" where they differ."""
+    least, most = sizes.min(), sizes.max()
+    return f"{least:,.0f}" + (f" to {most:,.0f}" if least < most else "")
 
 
 def y_label(points: pd.DataFrame) -> str:
@@ -93,12 +91,10 @@ def sample_label(panel: pd.DataFrame) -> str:
     counts = sorted(panel["n_seeds"].unique())
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
     plural = "" if counts[-1] == 1 else "s"
-    sizes = sorted(panel["n"].dropna().unique())
-    n = f"n = {sizes[0]:,.0f}" if len(sizes) == 1 else f"n = {sizes[0]:,.0f}"
-    if len(sizes) > 1:
-        n += f" to {sizes[-1]:,.0f}"
     leak = (panel["gold_leak"].astype(str) == "True").any()
-    return f"{n}, {seeds} seed{plural}" + (", gold answer in Z" if leak else "")
+    return f"n = {count_words(panel['n'])}, {seeds} seed{plural}" + (
+        ", gold answer in Z" if leak else ""
+    )
 
 
 def flag_handle() -> Line2D:
@@ -119,58 +115,18 @@ def ceiling_handle() -> Line2D:
     return Line2D([], [], color=REFERENCE, linestyle=(0, (5, 2)), linewidth=0.9)
 
 
-def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str) -> None:
-    """The value at n -> infinity: a diamond with its own interval, or an open arrow.
-
-    An arrow stands at the least that a value from below claims, where that is more than
-    the bound shows already. Both are other numbers than the bound, so they are never
-    joined to it by a line.
-    """
-    two_sided, raised = _drawn_limits(points)
-    place = np.asarray(x, float)
-    low, high = (points[f"extrapolated_{e}"].to_numpy(float) for e in ("low", "high"))
-    if two_sided.any():
-        ends = low[two_sided], high[two_sided]
-        look = {"color": colour, "linewidth": 0.5, "linestyle": (0, (2, 1))}
-        ax.vlines(place[two_sided], *ends, zorder=6.5, **look)
-    value = points["extrapolated"].to_numpy(float)
-    for chosen, height, mark, face, edge in (
-        (two_sided, value, "D", colour, INK),
-        (raised, low, "^", "white", colour),
-    ):
-        if chosen.any():
-            ax.plot(
-                place[chosen],
-                height[chosen],
-                mark,
-                markersize=2.4,
-                markerfacecolor=face,
-                markeredgecolor=edge,
-                markeredgewidth=0.4,
-                zorder=7,
-            )
+def ceiling_entries(points: pd.DataFrame) -> list[Entry]:
+    """Legend of H(Y), where it is known."""
+    return [(ceiling_handle(), ceiling_label(points))] if has(points, "ceiling") else []
 
 
-def _drawn_limits(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Which values at n -> infinity are drawn as diamonds, and which as arrows."""
-    claim = points["claim"].astype(str)
-    more = points["extrapolated_low"].astype(float) > points["value"].astype(float)
-    return (claim == "two_sided").to_numpy(), ((claim == "at_least") & more).to_numpy()
-
-
-def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
-    """Legend of the diamonds and of the arrows; none of what is not drawn."""
-    two_sided, raised = _drawn_limits(points)
-    entries: list[Entry] = []
-    for chosen, shape, face, words in (
-        (two_sided, "D", "0.5", "value at $n \\to \\infty$"),
-        (raised, "^", "white", "at least, at $n \\to \\infty$"),
-    ):
-        if chosen.any():
-            mark = Line2D([], [], marker=shape, linestyle="", markersize=2.4, color="none")
-            mark.set(markerfacecolor=face, markeredgecolor=INK, markeredgewidth=0.4)
-            entries.append((mark, words))
-    return entries
+def interval_entries(
+    points: pd.DataFrame, words: str, *, across: bool = False
+) -> list[Entry]:
+    """Legend of error bars, where there are some."""
+    if not has(points, "low", "high"):
+        return []
+    return [(interval_handle(across=across), words)]
 
 
 def figure_legends(figure: Figure, *blocks: list[Entry]) -> None:
@@ -206,22 +162,3 @@ def figure_legends(figure: Figure, *blocks: list[Entry]) -> None:
     kept = engine.get() if isinstance(engine, ConstrainedLayoutEngine) else {}
     room = {"rect": (0, share, 1, 1 - share)}
     figure.set_layout_engine("constrained", **(kept | room))
-
-
-def wrapped(text: str, inches: float, *, size: float = 8.0) -> str:
-    """`text` in lines that fit `inches` at `size` points."""
-    letters = max(12, int(inches / (0.0062 * size)))
-    # "n = 600" stays together.
-    text = re.sub(r"(\S) = (\S)", "\\1\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}\\2", text)
-    return "\n".join(textwrap.wrap(text, letters, break_long_words=True))
-
-
-def plain_title(ax: Axes, text: str, inches: float) -> None:
-    """Title whose text is taken as it is: a model's name may hold a dollar sign."""
-    size = float(mpl.rcParams["axes.titlesize"])
-    ax.set_title(
-        wrapped(text, inches, size=size),
-        loc="left",
-        parse_math=False,
-        linespacing=LINE_SPACING,
-    )

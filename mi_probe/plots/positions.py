@@ -6,7 +6,6 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,15 +15,23 @@ from matplotlib.patches import Patch
 
 from mi_probe.errors import InputError
 from mi_probe.plots.colour_scale import colours, draw_scale, scale
-from mi_probe.plots.control_marks import control_entries, control_lines, noise_note
+from mi_probe.plots.controls import noise_note, twin_entries, twin_lines
 from mi_probe.plots.marks import DASHES, draw_ceiling
+from mi_probe.plots.panels import (
+    IN_UNIT,
+    axes_or_current,
+    check_table,
+    figure_width,
+    head,
+    pairs_of_panels,
+    side_by_side,
+)
 from mi_probe.plots.parts import (
-    LINE_SPACING,
     Entry,
-    ceiling_handle,
-    ceiling_label,
+    ceiling_entries,
+    count_words,
     figure_legends,
-    wrapped,
+    has,
 )
 from mi_probe.plots.style import INK, NULL_FILL, REFERENCE, view_style
 
@@ -66,7 +73,7 @@ def position_line(
         InputError: a column missing, no row, or two anchors.
     """
     _check(points)
-    ax = ax or _current()
+    ax = axes_or_current(ax)
     points = points.sort_values("position", kind="stable")
     x = points["position"].to_numpy(float)
     look = view_style("full")
@@ -74,7 +81,7 @@ def position_line(
         x, points["low"], points["high"], color=look.colour, alpha=0.2, linewidth=0
     )
     ax.plot(x, points["value"], look.marker + "-", color=look.colour, markersize=2)
-    control_lines(ax, x, points, memorised)
+    twin_lines(ax, x, points, memorised)
     ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     if "ceiling" in points and points["ceiling"].round(3).nunique() > 1:
         # Fewer sentences have a token here, and their labels an H(Y) of their own.
@@ -95,7 +102,7 @@ def position_counts(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
         InputError: as `position_line`.
     """
     _check(points)
-    ax = ax or _current()
+    ax = axes_or_current(ax)
     points = points.sort_values("position", kind="stable")
     x = points["position"].to_numpy(float)
     ax.fill_between(x, 0, points["n"], color=NULL_FILL, step="mid", linewidth=0)
@@ -119,7 +126,7 @@ def position_map(
         InputError: as `position_line`, or no column `layer`.
     """
     _check(points, "layer")
-    ax = ax or _current()
+    ax = axes_or_current(ax)
     norm = scale(points["value"].to_numpy(float)) if norm is None else norm
     wide = points.pivot(index="layer", columns="position", values="value").sort_index()
     first, last = int(wide.columns.min()), int(wide.columns.max())
@@ -142,21 +149,8 @@ def position_map(
     return ax
 
 
-def _current() -> Axes:
-    import matplotlib.pyplot as plt
-
-    return plt.gca()
-
-
 def _check(points: pd.DataFrame, *more: str) -> None:
-    missing = [column for column in (*_NEEDED, *more) if column not in points]
-    if missing:
-        raise InputError(
-            f"points lack the columns {', '.join(missing)}; pass a table of positions "
-            "through mi_probe.analysis.units.in_unit first."
-        )
-    if points.empty:
-        raise InputError("points hold no rows; there is nothing to draw.")
+    check_table(points, (*_NEEDED, *more), "points", IN_UNIT)
     if points["anchor"].nunique() > 1:
         raise InputError("points must be counted from one anchor: start or end.")
 
@@ -184,30 +178,22 @@ def position_figure(
     Raises:
         InputError: a column missing, or no row.
     """
-    panels = _panels(points)
-    width = mpl.rcParams["figure.figsize"][0]
-    columns = len(panels) if width >= 4.5 else 1
-    rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(width, 1.9 * rows + 0.3), layout="constrained")
-    axes = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[2.2, 1] * rows)
-    for i, panel in enumerate(panels):
-        above, below = axes[2 * (i // columns) : 2 * (i // columns) + 2, i % columns]
-        if i:
-            above.sharey(axes[0, 0])
-            below.sharey(axes[1, 0])
+    parts = _parts(points)
+    columns = side_by_side(len(parts))
+    figure, pairs = pairs_of_panels(len(parts), columns, 1.9, 0.3, (2.2, 1.0))
+    for i, (panel, (above, below)) in enumerate(zip(parts, pairs, strict=True)):
         position_line(panel, above, memorised=memorised).set_xlabel("")
         above.tick_params(labelbottom=False)
         position_counts(panel, below)
         for ax in (above, below) if i % columns else ():
             ax.set_ylabel("")
-    _head(figure, title)
+    head(figure, title)
     band = Patch(color=view_style("full").colour, alpha=0.2, linewidth=0)
     entries: list[Entry] = []
-    if points[["low", "high"]].notna().all(axis=1).any():
+    if has(points, "low", "high"):
         entries.append((band, "95 % interval over examples"))
-    if "ceiling" in points and points["ceiling"].notna().any():
-        entries.append((ceiling_handle(), ceiling_label(points)))
-    entries += control_entries(points, memorised)
+    entries += ceiling_entries(points)
+    entries += twin_entries(points, memorised)
     if note:
         entries.append((Patch(alpha=0), note))
     figure_legends(figure, entries)
@@ -225,10 +211,9 @@ def position_map_figure(points: pd.DataFrame, *, title: str, note: str = "") -> 
     Raises:
         InputError: a column missing, or no row.
     """
-    panels = _panels(points)
-    width = mpl.rcParams["figure.figsize"][0]
-    columns = len(panels) if width >= 4.5 else 1
-    rows = -(-len(panels) // columns)
+    parts = _parts(points)
+    width, columns = figure_width(), side_by_side(len(parts))
+    rows = -(-len(parts) // columns)
     layers = points["layer"].nunique()
     tall = min(1.8, max(0.6, 0.13 * layers)) + 0.45
     height = tall * rows + 0.85 + 0.15 * bool(note)
@@ -236,15 +221,13 @@ def position_map_figure(points: pd.DataFrame, *, title: str, note: str = "") -> 
     ratios = [tall] * rows + [0.09]
     grid = figure.add_gridspec(rows + 1, columns, height_ratios=ratios)
     norm = scale(points["value"].to_numpy(float))
-    for i, panel in enumerate(panels):
+    for i, panel in enumerate(parts):
         ax = figure.add_subplot(grid[i // columns, i % columns])
         position_map(panel, ax, norm=norm)
         if i % columns:
             ax.set_ylabel("")
-    _head(figure, title)
-    sizes = points["n"].to_numpy(float)
-    words = f"MI estimate ({points['unit'].iloc[0]}), n = {sizes.min():,.0f}"
-    words += f" to {sizes.max():,.0f} a cell" if sizes.min() < sizes.max() else " a cell"
+    head(figure, title)
+    words = f"MI estimate ({points['unit'].iloc[0]}), n = {count_words(points['n'])} a cell"
     ceiling = float(points["ceiling"].mean()) if "ceiling" in points else float("nan")
     marked = ceiling if np.isfinite(ceiling) else None
     if marked is not None:
@@ -258,19 +241,9 @@ def position_map_figure(points: pd.DataFrame, *, title: str, note: str = "") -> 
     return figure
 
 
-def _head(figure: Figure, title: str) -> None:
-    figure.suptitle(
-        wrapped(title, figure.get_figwidth(), size=9.0),
-        parse_math=False,
-        linespacing=LINE_SPACING,
-    )
-
-
-def _panels(points: pd.DataFrame) -> list[pd.DataFrame]:
-    for column in ("anchor", "position"):
-        if column not in points:
-            raise InputError(f"points lack the column {column}.")
-    panels = [rows for _, rows in points.groupby("anchor", sort=False)]
-    for panel in panels or [points]:
-        _check(panel)
-    return panels
+def _parts(points: pd.DataFrame) -> list[pd.DataFrame]:
+    check_table(points, ("anchor", "position"), "points", IN_UNIT)
+    parts = [rows for _, rows in points.groupby("anchor", sort=False)]
+    for part in parts:
+        _check(part)
+    return parts

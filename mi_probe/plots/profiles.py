@@ -6,7 +6,6 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -26,25 +25,38 @@ from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.analysis.summaries import PANEL, null_band
 from mi_probe.errors import InputError
 from mi_probe.plots.controls import control_entries, draw_control_lines
-from mi_probe.plots.layer_axis import layer_axis_label, layer_ticks
-from mi_probe.plots.marks import draw_ceiling, draw_intervals, draw_line, line_handle
-from mi_probe.plots.parts import (
-    LINE_SPACING,
-    Entry,
-    ceiling_handle,
-    ceiling_label,
-    check_points,
+from mi_probe.plots.marks import (
+    draw_ceiling,
     draw_extrapolated,
+    draw_intervals,
+    draw_line,
+    draw_no_values,
+    draw_values,
     extrapolation_entries,
+    line_handle,
+    no_value_entries,
+)
+from mi_probe.plots.panels import (
+    LINE_SPACING,
+    axes_or_current,
+    figure_width,
+    head,
+    panels,
+    plain_title,
+    side_by_side,
+)
+from mi_probe.plots.parts import (
+    Entry,
+    ceiling_entries,
+    check_points,
     figure_legends,
     flag_handle,
     flag_label,
+    has,
     interval_handle,
     interval_label,
     null_label,
-    plain_title,
     sample_label,
-    wrapped,
     y_label,
 )
 from mi_probe.plots.style import NULL_FILL, REFERENCE, view_style
@@ -55,8 +67,6 @@ BAND_FROM = 9
 """With at least so many layers, intervals are bands; error bars would touch."""
 BAND = (0, (1, 1.4))
 """Dots of the lines that hold all layers and views at once."""
-NARROW = 4.5
-"""Figures below this width in inches stack their panels."""
 
 
 def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
@@ -86,10 +96,7 @@ def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
             "panel must hold a site with a hidden_states index; it holds only "
             f"{', '.join(dict.fromkeys(panel['site'].astype(str)))}."
         )
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     _draw_references(ax, placed)
     views = in_order(placed["view"])
     layers = np.unique(placed["x"])
@@ -134,7 +141,7 @@ def _draw_view(
         ax.fill_between(x, low, high, color=look.colour, alpha=0.18, linewidth=0)
     else:
         draw_intervals(ax, x, low, high, look.colour, zorder=top - 1)
-    for end in ("band_low", "band_high") if _has_band(line) else ():
+    for end in ("band_low", "band_high") if has(line, "band_low") else ():
         ends = line[end].to_numpy(float)
         ax.plot(x, ends, color=look.colour, linestyle=BAND, linewidth=0.5, zorder=1.5)
     known = np.isfinite(value)
@@ -144,50 +151,54 @@ def _draw_view(
     marked = (order % every, every) if known.sum() > order % every else None
     draw_line(ax, x, value, look, view_label(line["view"].iloc[0]), top, marked)
     flagged = known & (line["status"] != "ok").to_numpy()
-    ax.plot(
-        x[flagged],
-        value[flagged],
-        linestyle="",
-        color=look.colour,
-        marker=look.marker,
-        markersize=4,
-        markerfacecolor="white",
-        markeredgewidth=0.9,
-        zorder=top + 1,
-    )
+    hollow = np.full(flagged.sum(), True)
+    draw_values(ax, x[flagged], value[flagged], look, hollow, zorder=top + 1)
     # Beside the line's own markers, which it would hide where the two agree.
     draw_extrapolated(ax, x + 0.006 * (np.ptp(ax.get_xlim()) or 1.0), line, look.colour)
-    if known.all():
-        # Even an empty line that is not clipped takes room in the layout.
-        return
-    ax.plot(
-        x[~known],
-        np.zeros((~known).sum()),
-        "x",
-        color=look.colour,
-        markersize=4,
-        transform=ax.get_xaxis_transform(),
-        clip_on=False,
-        zorder=top + 1,
-    )
-
-
-def _has_band(points: pd.DataFrame) -> bool:
-    return "band_low" in points and bool(points["band_low"].notna().any())
+    draw_no_values(ax, x[~known], look.colour, top + 1)
 
 
 def _label_axes(ax: Axes, placed: pd.DataFrame) -> None:
     last = placed["n_layers"].dropna().max()
     layers = np.unique(placed["layer"].dropna())
-    ax.xaxis.set_major_locator(FixedLocator(layer_ticks(layers, placed["x"].max())))
+    ax.xaxis.set_major_locator(FixedLocator(_layer_ticks(layers, placed["x"].max())))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_ylabel(y_label(placed))
-    ax.set_xlabel(layer_axis_label(placed, last), linespacing=LINE_SPACING)
+    ax.set_xlabel(_layer_words(placed, last), linespacing=LINE_SPACING)
     low, high = placed["x"].min(), placed["x"].max()
     # Of the marks beside a layer, the outermost is not cut.
     aside = _BESIDE * (placed["view"].nunique() - 1) / 2
     pad = max(0.03, aside + 0.018) * (high - low) or 1.0
     ax.set_xlim(low - pad, high + pad)
+
+
+def _layer_ticks(layers: np.ndarray, deepest: float) -> list[float]:
+    """Every measured layer where few were, else round ones and the deepest."""
+    if not len(layers):
+        return [deepest]
+    gaps = np.diff(layers) / (np.ptp(layers) or 1.0)
+    if len(layers) <= 8 and (not len(gaps) or gaps.min() > 0.07):
+        return [float(layer) for layer in layers]
+    step = next(s for s in (1, 2, 5, 10, 20, 50, 100) if np.ptp(layers) / s <= 8)
+    ticks = [float(t) for t in np.arange(0, layers[-1] + 1, step) if t >= layers[0]]
+    # The deepest layer is always named, and nothing stands too near to it.
+    ticks = [t for t in ticks if layers[-1] - t > 0.6 * step]
+    return [*ticks, float(layers[-1])]
+
+
+def _layer_words(placed: pd.DataFrame, last: float) -> str:
+    """What the numbers on the axis are, and what its two ends are."""
+    stack = {"enc": "Encoder layer", "dec": "Decoder layer"}
+    words = f"{stack.get(placed['stack'].iloc[0], 'Layer')} (hidden_states index)"
+    ends = []
+    if (placed["layer"] == 0).any():
+        ends.append("0: embeddings")
+    normed = placed["site"].astype(str).str.endswith("final_norm").any()
+    if (placed["layer"] == last).any():
+        ends.append(f"{last:g}: after {'the final norm' if normed else 'last block'}")
+    if (placed["layer"].isna()).any():
+        ends.append(f"{last - 0.5:g}: before it")
+    return words + ("\n" + ", ".join(ends) if ends else "")
 
 
 def layer_profiles(points: pd.DataFrame) -> Figure:
@@ -202,19 +213,16 @@ def layer_profiles(points: pd.DataFrame) -> Figure:
     check_points(points)
     controls, points = controls_of(points), states_of(points)
     placed = points[points["x"].notna()]
-    panels = [panel for _, panel in placed.groupby(list(PANEL), sort=False)]
-    if not panels:
+    parts = [part for _, part in placed.groupby(list(PANEL), sort=False)]
+    if not parts:
         raise InputError(
             "points must hold a site with a hidden_states index; there is none."
         )
-    width = mpl.rcParams["figure.figsize"][0]
-    columns = 1 if width < NARROW else min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    tall = 1.35 if rows > 1 else 1.6
-    figure = Figure(figsize=(width, rows * tall + 0.55), layout="constrained")
+    columns = side_by_side(len(parts))
+    tall = 1.35 if len(parts) > columns else 1.6
     one_task = placed["task_label"].nunique() == 1
-    axes = figure.subplots(rows, columns, squeeze=False, sharey=one_task).ravel()
-    _draw_panels(figure, axes.tolist(), panels, columns, controls)
+    figure, axes = panels(len(parts), columns, tall, 0.55, sharey=one_task)
+    _draw_panels(figure, axes, parts, columns, controls)
     beside = control_entries(controls_beside(placed, controls))
     figure_legends(figure, _view_entries(placed), beside, _note_entries(placed))
     return figure
@@ -223,31 +231,25 @@ def layer_profiles(points: pd.DataFrame) -> Figure:
 def _draw_panels(
     figure: Figure,
     axes: list[Axes],
-    panels: list[pd.DataFrame],
+    parts: list[pd.DataFrame],
     columns: int,
     controls: pd.DataFrame,
 ) -> None:
-    whole = pd.concat(panels)
+    whole = pd.concat(parts)
     constant = [c for c in ("model_label", "task_label") if whole[c].nunique() == 1]
-    width = figure.get_figwidth()
     if constant:
-        title = " on ".join(str(whole[column].iloc[0]) for column in constant)
-        figure.suptitle(
-            wrapped(title, width, size=9.0), parse_math=False, linespacing=LINE_SPACING
-        )
+        head(figure, " on ".join(str(whole[column].iloc[0]) for column in constant))
     varying = [c for c in ("model_label", "task_label") if c not in constant]
-    same_axis = len({layer_axis_label(p, p["n_layers"].max()) for p in panels}) == 1
-    for i, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
+    same_axis = len({_layer_words(p, p["n_layers"].max()) for p in parts}) == 1
+    for i, (ax, panel) in enumerate(zip(axes, parts, strict=True)):
         layer_profile(with_controls(panel, controls), ax)
         names = [*varying, "estimator_label"]
         title = ", ".join(str(panel[name].iloc[0]) for name in names)
-        plain_title(ax, f"{title}, {sample_label(panel)}", 0.9 * width / columns)
-        if same_axis and i + columns < len(panels):
+        plain_title(ax, f"{title}, {sample_label(panel)}", 0.9 * figure_width() / columns)
+        if same_axis and i + columns < len(parts):
             ax.set_xlabel("")
         if i % columns:
             ax.set_ylabel("")
-    for ax in axes[len(panels) :]:
-        ax.remove()
 
 
 def _view_entries(placed: pd.DataFrame) -> list[Entry]:
@@ -256,21 +258,17 @@ def _view_entries(placed: pd.DataFrame) -> list[Entry]:
 
 
 def _note_entries(placed: pd.DataFrame) -> list[Entry]:
-    entries: list[Entry] = []
-    if placed["ceiling"].notna().any():
-        entries.append((ceiling_handle(), ceiling_label(placed)))
-    if placed["null_high"].notna().any():
+    entries = ceiling_entries(placed)
+    if has(placed, "null_high"):
         label = null_label(placed, "mean to ", "95th percentile")
         entries.append((Patch(facecolor=NULL_FILL, edgecolor="0.72"), label))
     entries.append((_interval_handle(placed), interval_label(placed)))
-    if _has_band(placed):
+    if has(placed, "band_low"):
         dots = Line2D([], [], color="0.15", linestyle=BAND, linewidth=0.7)
         entries.append((dots, "95 % band, all layers and views at once"))
     entries += extrapolation_entries(placed)
     entries.append((flag_handle(), flag_label(placed)))
-    if placed["value"].isna().any():
-        cross = Line2D([], [], color="0.15", marker="x", linestyle="", markersize=4)
-        entries.append((cross, "no value"))
+    entries += no_value_entries(placed)
     return [entry for entry in entries if entry[1]]
 
 

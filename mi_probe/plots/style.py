@@ -88,11 +88,20 @@ def view_style(view: str) -> ViewStyle:
 
 def view_styles(views: Iterable[str]) -> dict[str, ViewStyle]:
     """A style for each view of one figure; unknown ones take what the others leave."""
-    names = list(dict.fromkeys(views))
-    spare = [s for name, s in VIEW_STYLES.items() if name not in names and name != "full"]
-    unknown = [name for name in names if name not in VIEW_STYLES]
+    return _styles(views, VIEW_STYLES)
+
+
+def system_styles(objectives: Iterable[str]) -> dict[str, ViewStyle]:
+    """The same for systems."""
+    return _styles(objectives, SYSTEM_STYLES)
+
+
+def _styles(names: Iterable[str], known: Mapping[str, ViewStyle]) -> dict[str, ViewStyle]:
+    wanted = list(dict.fromkeys(names))
+    spare = [s for name, s in VIEW_STYLES.items() if name not in wanted and name != "full"]
+    unknown = [name for name in wanted if name not in known]
     given = dict(zip(unknown, [OTHER_VIEW, *spare], strict=False))
-    return {name: VIEW_STYLES.get(name) or given.get(name, OTHER_VIEW) for name in names}
+    return {name: known.get(name) or given.get(name, OTHER_VIEW) for name in wanted}
 
 
 def system_style(objective: str) -> ViewStyle:

@@ -7,7 +7,6 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 # pyright: reportAssignmentType=false, reportIndexIssue=false
 
-import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -26,15 +25,21 @@ from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
 from mi_probe.plots.bars import bar_notes, draw_bar, draw_ceiling_piece
 from mi_probe.plots.controls import control_entries, draw_control_pieces
-from mi_probe.plots.names import fitted_names
-from mi_probe.plots.parts import (
+from mi_probe.plots.panels import (
     LINE_SPACING,
+    axes_or_current,
+    figure_width,
+    fitted_names,
+    head,
+    panels,
+    plain_title,
+    slant_names,
+)
+from mi_probe.plots.parts import (
     Entry,
     check_points,
     figure_legends,
-    plain_title,
     sample_label,
-    wrapped,
     y_label,
 )
 from mi_probe.plots.style import (
@@ -67,10 +72,7 @@ def system_bars(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
     check_points(points)
     controls, points = controls_of(points), states_of(points)
     _check(points)
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     tasks = list(dict.fromkeys(points["task_label"]))
     views = in_order(points["view"])
     hatches = view_styles(views)
@@ -149,29 +151,24 @@ def system_figure(points: pd.DataFrame) -> Figure:
     check_points(points)
     controls, points = controls_of(points), states_of(points)
     _check(points)
-    width = mpl.rcParams["figure.figsize"][0]
+    width = figure_width()
     views = in_order(points["view"])
-    panels: list[tuple[str, pd.DataFrame]] = []
+    parts: list[tuple[str, pd.DataFrame]] = []
     for name, rows in points.groupby(["estimator_label", "stack"], sort=False):
-        panels += [(str(name[0]), part) for part in _parts(rows, views, width - 0.5)]
+        parts += [(str(name[0]), part) for part in _parts(rows, views, width - 0.5)]
     # A panel of fewer tasks has more room for the name of each.
-    named = [_fitted(part, width - 0.5) for _, part in panels]
+    named = [_fitted(part, width - 0.5) for _, part in parts]
     every = [name for names, _ in named for name in names]
     deep = 0.12 * (max(name.count("\n") for name in every) + 1)
     deep += 0.028 * max(map(len, every)) if any(slant for _, slant in named) else 0.0
-    height = len(panels) * (1.35 + deep) + 0.5
-    figure = Figure(figsize=(width, height), layout="constrained")
-    axes = figure.subplots(len(panels), 1, squeeze=False).ravel()
+    figure, axes = panels(len(parts), 1, 1.35 + deep, 0.5)
     steps = ", last step of each run" if points["checkpoint_step"].notna().any() else ""
-    title = layer_words(points) + steps
-    figure.suptitle(wrapped(title, width, size=9.0), parse_math=False)
-    for ax, (estimator, part), (names, slant) in zip(axes, panels, named, strict=True):
+    head(figure, layer_words(points) + steps)
+    for ax, (estimator, part), (names, slant) in zip(axes, parts, named, strict=True):
         system_bars(with_controls(part, controls), ax)
         plain_title(ax, f"{estimator}, {sample_label(part)}", 0.9 * width)
         ax.set_xticklabels(names, parse_math=False, linespacing=LINE_SPACING)
-        ax.tick_params(axis="x", rotation=slant)
-        for label in ax.get_xticklabels() if slant else []:
-            label.set(ha="right", rotation_mode="anchor")
+        slant_names(ax, slant)
     axes[-1].set_xlabel("different systems are not ordered by the DPI")
     beside = control_entries(controls_beside(points, controls))
     of_views = _view_entries(views)

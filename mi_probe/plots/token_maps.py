@@ -11,8 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe.errors import InputError
-from mi_probe.plots.control_marks import noise_note
+from mi_probe.plots.controls import noise_note
 from mi_probe.plots.heat_map import heat_figure
+from mi_probe.plots.panels import IN_UNIT, check_table
+from mi_probe.plots.parts import count_words
 
 QUANTITIES = ("pointwise", "increment", "cumulative")
 _RANDOM = ("random_pointwise", "random labels")
@@ -32,14 +34,7 @@ def sentence_cells(tokens: pd.DataFrame, rows: str = "quantity") -> pd.DataFrame
     if rows not in ("quantity", "layer"):
         raise InputError(f"rows must be quantity or layer; not {rows!r}.")
     needed = ["row_id", "position", "token", "unit", *QUANTITIES]
-    missing = [
-        c for c in (*needed, *(["layer"] if rows == "layer" else [])) if c not in tokens
-    ]
-    if missing:
-        raise InputError(
-            f"tokens lack the columns {', '.join(missing)}; pass a table of `python -m "
-            "mi_probe.tokens` through mi_probe.analysis.units.in_unit first."
-        )
+    check_table(tokens, [*needed, *["layer"] * (rows == "layer")], "tokens", IN_UNIT)
     if tokens["row_id"].nunique() != 1:
         raise InputError("tokens must be of one sentence.")
     common = ["position", "token", "unit"]
@@ -92,9 +87,7 @@ def word_cells(words: pd.DataFrame, *, most: int = 14, least_n: int = 1) -> pd.D
     Raises:
         InputError: a column missing, or no word is left.
     """
-    missing = [c for c in ("predicted_word", "word", "n", "value") if c not in words]
-    if missing:
-        raise InputError(f"words lack the columns {', '.join(missing)}.")
+    check_table(words, ("predicted_word", "word", "n", "value"), "words", IN_UNIT)
     kept = words[(words["n"] >= least_n) & words["value"].notna()]
     if kept.empty:
         raise InputError(f"words must hold one with n >= {least_n}; none has.")
@@ -123,8 +116,7 @@ def word_figure(
         rows: what a row is of: ``label`` where the model predicted nothing.
     """
     shown = cells["column"].nunique()
-    sizes = cells["n"].to_numpy(float)
-    note = f"n = {sizes.min():,.0f} to {sizes.max():,.0f} a cell"
+    note = f"n = {count_words(cells['n'])} a cell"
     noise = noise_note(cells["random"]) if "random" in cells else ""
     note += f"; {noise}" if noise else ""
     if shown < total:

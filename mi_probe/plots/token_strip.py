@@ -11,28 +11,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from mi_probe.errors import InputError
-from mi_probe.plots.colour_scale import (
-    ABSENT,
-    ABSENT_HATCH,
-    NEGATIVE,
-    colours,
-    draw_scale,
-    ink_on,
-    scale,
-)
-from mi_probe.plots.control_marks import noise_note
+from mi_probe.plots.colour_scale import NEGATIVE, draw_cell, draw_scale, scale
+from mi_probe.plots.controls import noise_note
 from mi_probe.plots.glyphs import SEEN, families, shown_in_text
-from mi_probe.plots.parts import LINE_SPACING, wrapped
+from mi_probe.plots.panels import (
+    IN_UNIT,
+    LINE_SPACING,
+    axes_or_current,
+    check_table,
+    figure_width,
+    text_widths,
+    wrapped,
+)
 from mi_probe.plots.style import INK
 
 QUANTITIES: Mapping[str, str] = MappingProxyType(
@@ -81,25 +78,17 @@ def token_strip(
     _check(tokens, quantity)
     if tokens["row_id"].nunique() > 1:
         raise InputError("tokens must be of one sentence; use token_strips for several.")
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     tokens = tokens.sort_values("position", kind="stable")
     values = tokens[quantity].to_numpy(float)
     norm = scale(values) if norm is None else norm
     width = _inches(ax)
     fonts = families(tokens["token"])
     boxes = _placed(tokens, width, fonts)
-    palette = colours()
-    special = _special(tokens)
-    for box, value, odd in zip(boxes, values, special, strict=True):
-        known = bool(np.isfinite(value))
-        face = palette(float(norm(value))) if known else ABSENT
+    for box, value, odd in zip(boxes, values, _special(tokens), strict=True):
         low, high = box.line + 0.08, box.line + 0.92
-        cell = Rectangle((box.left, low), box.width, high - low, facecolor=face)
-        cell.set(linewidth=0, edgecolor="0.7", hatch=None if known else ABSENT_HATCH)
-        ax.add_patch(cell)
+        place = (box.left, low, box.width, high - low)
+        ink = draw_cell(ax, place, float(value), norm, linewidth=0)
         ax.text(
             box.left + box.width / 2,
             box.line + 0.5,
@@ -109,9 +98,9 @@ def token_strip(
             ha="center",
             va="center",
             parse_math=False,
-            color="0.45" if odd else ink_on(face) if known else INK,
+            color="0.45" if odd else ink,
         )
-        if known and value < 0:
+        if value < 0:
             ax.plot(
                 [box.left, box.left + box.width],
                 [high, high],
@@ -131,14 +120,7 @@ def _check(tokens: pd.DataFrame, quantity: str) -> None:
             f"quantity must be one of {', '.join(QUANTITIES)}; not {quantity!r}."
         )
     needed = ("row_id", "position", "token", "word", "label", "unit", quantity)
-    missing = [column for column in needed if column not in tokens]
-    if missing:
-        raise InputError(
-            f"tokens lack the columns {', '.join(missing)}; pass a table of `python -m "
-            "mi_probe.tokens` through mi_probe.analysis.units.in_unit first."
-        )
-    if tokens.empty:
-        raise InputError("tokens hold no rows; there is nothing to draw.")
+    check_table(tokens, needed, "tokens", IN_UNIT)
 
 
 def _special(tokens: pd.DataFrame) -> np.ndarray:
@@ -153,7 +135,7 @@ def _inches(ax: Axes) -> float:
 
 def _placed(tokens: pd.DataFrame, room: float, fonts: list[str]) -> list[_Box]:
     texts = [shown_in_text(token) for token in tokens["token"]]
-    widths = _widths(texts, fonts)
+    widths = [w + 2 * _PAD for w in text_widths(texts, fonts, _SIZE)]
     words = list(zip(tokens["word"], _special(tokens), strict=True))
     boxes: list[_Box] = []
     left, line, start = 0.0, 0, 0
@@ -177,17 +159,6 @@ def _placed(tokens: pd.DataFrame, room: float, fonts: list[str]) -> list[_Box]:
     return boxes
 
 
-def _widths(texts: list[str], fonts: list[str]) -> list[float]:
-    """Inches of each text with its padding."""
-    figure = Figure(dpi=300)
-    renderer = FigureCanvasAgg(figure).get_renderer()
-    found: dict[str, float] = {}
-    for text in dict.fromkeys(texts):
-        artist = figure.text(0, 0, text, fontsize=_SIZE, fontfamily=fonts, parse_math=False)
-        found[text] = artist.get_window_extent(renderer).width / 300
-    return [found[text] + 2 * _PAD for text in texts]
-
-
 def token_strips(
     tokens: pd.DataFrame, *, quantity: str = "pointwise", title: str = "", note: str = ""
 ) -> Figure:
@@ -206,7 +177,7 @@ def token_strips(
         InputError: as `token_strip`.
     """
     _check(tokens, quantity)
-    width = mpl.rcParams["figure.figsize"][0]
+    width = figure_width()
     sentences = [rows for _, rows in tokens.groupby("row_id", sort=False)]
     fonts = families(tokens["token"])
     lines = [

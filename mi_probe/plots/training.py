@@ -11,7 +11,6 @@
 from collections.abc import Iterator
 from typing import Literal
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -28,15 +27,22 @@ from mi_probe.plots.marks import (
     draw_ceiling,
     draw_intervals,
     draw_line,
+    draw_values,
     drawn_so_far,
     line_handle,
     marker_handle,
 )
+from mi_probe.plots.panels import (
+    NARROW,
+    axes_or_current,
+    check_table,
+    figure_width,
+    head,
+    panels,
+)
 from mi_probe.plots.parts import (
-    LINE_SPACING,
     Entry,
-    ceiling_handle,
-    ceiling_label,
+    ceiling_entries,
     check_points,
     figure_legends,
     flag_handle,
@@ -44,7 +50,6 @@ from mi_probe.plots.parts import (
     interval_handle,
     interval_label,
     sample_label,
-    wrapped,
     y_label,
 )
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle, system_label, system_style
@@ -54,6 +59,7 @@ _ASIDE = 2.4
 _MOST_TICKS = 7
 _NEAREST = 0.1
 """Share of the axis between two checkpoints that both have a tick."""
+_NEEDED = ("run", "objective", "checkpoint_step", "metric", "metric_value")
 Against = Literal["checkpoint_step", "metric_value"]
 
 
@@ -74,10 +80,7 @@ def information_line(
         raise InputError(
             "points must hold one view of one task; use training_figure for several."
         )
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     draw_ceiling(ax, float(points["ceiling"].mean()))
     runs = list(_runs(points))
@@ -92,16 +95,8 @@ def information_line(
             _draw_growing(ax, run, look, _steps(points))
             continue
         flagged = (run["status"] != "ok").to_numpy()
-        ax.plot(
-            x[flagged],
-            y[flagged],
-            look.marker,
-            color=look.colour,
-            markersize=4,
-            markerfacecolor="white",
-            markeredgewidth=0.9,
-            zorder=6,
-        )
+        hollow = np.full(flagged.sum(), True)
+        draw_values(ax, x[flagged], y[flagged], look, hollow, zorder=6.0)
         aside(ax, before, _ASIDE * (place - (len(runs) - 1) / 2))
     ax.set_ylabel(y_label(points))
     ax.margins(x=0.06, y=0.08)
@@ -117,10 +112,7 @@ def metric_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
         InputError: as `information_line`.
     """
     _check(points)
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     runs = list(_runs(points))
     for place, (look, label, run) in enumerate(runs):
         before = drawn_so_far(ax)
@@ -135,13 +127,8 @@ def metric_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _check(points: pd.DataFrame) -> None:
     check_points(points)
-    needed = ("run", "objective", "checkpoint_step", "metric", "metric_value")
-    missing = [column for column in needed if column not in points]
-    if missing:
-        raise InputError(
-            f"points lack the columns {', '.join(missing)}; pass them through "
-            "mi_probe.analysis.training_runs.with_runs first."
-        )
+    made = "pass them through mi_probe.analysis.training_runs.with_runs first"
+    check_table(points, _NEEDED, "points", made)
 
 
 def _runs(points: pd.DataFrame) -> Iterator[tuple[ViewStyle, str, pd.DataFrame]]:
@@ -174,20 +161,11 @@ def _draw_growing(ax: Axes, run: pd.DataFrame, look: ViewStyle, steps: np.ndarra
     known = run[run["value"].notna()]
     own = known["checkpoint_step"].fillna(-np.inf).to_numpy(float)
     sizes = 2.0 + 3.5 * np.searchsorted(steps, own) / max(len(steps) - 1, 1)
-    sound = (known["status"] == "ok").to_numpy()
-    for x, y, size, ok in zip(
-        known["metric_value"], known["value"], sizes, sound, strict=True
-    ):
-        ax.plot(
-            [x],
-            [y],
-            look.marker,
-            color=look.colour,
-            markersize=size,
-            markerfacecolor=look.colour if ok else "white",
-            markeredgewidth=0.6,
-            zorder=6,
-        )
+    flagged = (known["status"] != "ok").to_numpy()
+    for size in np.unique(sizes):
+        some = sizes == size
+        at = known["metric_value"][some], known["value"][some]
+        draw_values(ax, *at, look, flagged[some], size=float(size), zorder=6.0)
 
 
 def _step_words(points: pd.DataFrame) -> str:
@@ -217,10 +195,8 @@ def training_figure(points: pd.DataFrame) -> Figure:
     _check(points)
     views = in_order(points["view"])
     metric = bool(points["metric_value"].notna().any())
-    width = mpl.rcParams["figure.figsize"][0]
     count = len(views) + metric
-    figure = Figure(figsize=(width, 1.1 * count + 0.6), layout="constrained")
-    axes = figure.subplots(count, 1, squeeze=False, sharex=True).ravel()
+    figure, axes = panels(count, 1, 1.1, 0.6, sharex=True)
     for i, view in enumerate(views):
         if i:
             axes[i].sharey(axes[0])
@@ -230,7 +206,7 @@ def training_figure(points: pd.DataFrame) -> Figure:
         metric_line(points, axes[-1])
         axes[-1].set_title("what the system answers", loc="left")
     axes[-1].set_xlabel("training step")
-    _finish(figure, points, width)
+    _finish(figure, points)
     return figure
 
 
@@ -245,11 +221,9 @@ def accuracy_figure(points: pd.DataFrame) -> Figure:
     points = points[points["metric_value"].notna()]
     _check(points)
     views = in_order(points["view"])
-    width = mpl.rcParams["figure.figsize"][0]
-    columns = min(len(views), 2 if width < 4.5 else 3)
-    rows = -(-len(views) // columns)
-    figure = Figure(figsize=(width, 1.45 * rows + 0.6), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    width = figure_width()
+    columns = min(len(views), 2 if width < NARROW else 3)
+    figure, axes = panels(len(views), columns, 1.45, 0.6, sharex=True, sharey=True)
     for i, view in enumerate(views):
         information_line(points[points["view"] == view], axes[i], against="metric_value")
         axes[i].set_title(view_label(view), loc="left")
@@ -259,26 +233,20 @@ def accuracy_figure(points: pd.DataFrame) -> Figure:
         last = i + columns >= len(views)
         axes[i].tick_params(labelbottom=last)
         axes[i].set_xlabel(_metric_words(points) if last else "")
-    for ax in axes[len(views) :]:
-        ax.remove()
     growing = ViewStyle(INK, "o", "-", "")
-    _finish(figure, points, width, (marker_handle(growing), _step_words(points)))
+    _finish(figure, points, (marker_handle(growing), _step_words(points)))
     return figure
 
 
-def _finish(figure: Figure, points: pd.DataFrame, width: float, *more: Entry) -> None:
+def _finish(figure: Figure, points: pd.DataFrame, *more: Entry) -> None:
     names = [str(points[name].iloc[0]) for name in ("task_label", "estimator_label")]
     title = ", ".join([*names, layer_words(points), sample_label(points)])
-    figure.suptitle(
-        wrapped(title, width, size=9.0), parse_math=False, linespacing=LINE_SPACING
-    )
+    head(figure, title)
     systems: list[Entry] = [
         (line_handle(system_style(name)), system_label(name))
         for name in systems_in_order(points)
     ]
-    notes: list[Entry] = []
-    if points["ceiling"].notna().any():
-        notes.append((ceiling_handle(), ceiling_label(points)))
+    notes = ceiling_entries(points)
     notes.append((interval_handle(), interval_label(points)))
     notes += [(flag_handle(), flag_label(points)), *more]
     figure_legends(figure, systems, [note for note in notes if note[1]])

@@ -6,7 +6,6 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,13 +22,14 @@ from mi_probe.plots.marks import (
     drawn_so_far,
     line_handle,
 )
-from mi_probe.plots.parts import (
-    LINE_SPACING,
-    Entry,
-    figure_legends,
-    interval_handle,
-    wrapped,
+from mi_probe.plots.panels import (
+    IN_UNIT,
+    axes_or_current,
+    check_table,
+    figure_width,
+    head,
 )
+from mi_probe.plots.parts import Entry, count_words, figure_legends, interval_entries
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle
 
 LOOKS = (
@@ -55,10 +55,7 @@ def written_lines(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
         InputError: a column missing, no row, or two rows for one pair.
     """
     _check(points)
-    if ax is None:
-        import matplotlib.pyplot as plt
-
-        ax = plt.gca()
+    ax = axes_or_current(ax)
     columns = _columns(points)
     places = {column: i + 0.5 for i, column in enumerate(columns)}
     written = _written(points)
@@ -79,14 +76,7 @@ def written_lines(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _check(points: pd.DataFrame) -> None:
-    missing = [column for column in _NEEDED if column not in points]
-    if missing:
-        raise InputError(
-            f"points lack the columns {', '.join(missing)}; pass a table of generated x "
-            "input through mi_probe.analysis.units.in_unit first."
-        )
-    if points.empty:
-        raise InputError("points hold no rows; there is nothing to draw.")
+    check_table(points, _NEEDED, "points", IN_UNIT)
     if points.duplicated(["generated_position", "input_from_end"]).any():
         raise InputError("points must hold one row a written and read token; some two.")
 
@@ -114,16 +104,13 @@ def written_figure(points: pd.DataFrame, *, title: str) -> Figure:
         InputError: as `written_lines`.
     """
     _check(points)
-    width = mpl.rcParams["figure.figsize"][0]
     columns, names = _columns(points), _read_names(points)
     rows = points["generated_position"].nunique()
     deep = max(0.17 * rows, 0.3)
     longest = max(len(name) for name in names.values())
     height = 1.3 + deep + 0.065 * longest + 1.0
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.suptitle(
-        wrapped(title, width, size=9.0), parse_math=False, linespacing=LINE_SPACING
-    )
+    figure = Figure(figsize=(figure_width(), height), layout="constrained")
+    head(figure, title)
     grid = figure.add_gridspec(3, 1, height_ratios=[1.3, deep, 0.08])
     above = written_lines(points, figure.add_subplot(grid[0]))
     below = figure.add_subplot(grid[1], sharex=above)
@@ -186,12 +173,8 @@ def _written_words(rows: pd.DataFrame) -> str:
 
 
 def _notes(points: pd.DataFrame, columns: list[int]) -> list[Entry]:
-    sizes = points["n"].to_numpy(float)
-    n = f"{sizes.min():,.0f}"
-    n += f" to {sizes.max():,.0f}" if sizes.min() < sizes.max() else ""
-    notes: list[Entry] = []
-    if points[["low", "high"]].notna().all(axis=1).any():
-        notes.append((interval_handle(), f"95 % interval over examples, n = {n}"))
+    over = f"95 % interval over examples, n = {count_words(points['n'])}"
+    notes = interval_entries(points, over)
     pairs = points["generated_position"].nunique() * len(columns)
     if points["value"].notna().sum() < pairs:
         words = "hatched: too few sentences, or states that do not vary"

@@ -1,4 +1,4 @@
-"""Tables of the page: estimates, gaps and ladders, what stands beside the tokens."""
+"""Tables of the page: gaps and ladders, what stands beside the tokens."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -12,11 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from mi_probe.analysis.control_points import control_label
-from mi_probe.analysis.labels import short_name, view_words
+from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.tokens.reading import words_are_of
-from mi_probe.facts import reach
-from mi_probe.report.cells import Cell, interval, number, status, text, token, whole
+from mi_probe.report.cells import Cell, interval, number, text, token, whole
 from mi_probe.report.sources import Sources
 
 MOST_ROWS = 1500
@@ -43,92 +41,6 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     left_out: int = 0
     """Rows of the results that are not shown."""
-
-
-def estimates_table(points: pd.DataFrame) -> Table:
-    """All estimates, averaged over seeds, in nats."""
-    columns = (
-        Column("Model", chosen=True),
-        Column("Task", chosen=True),
-        Column("Of", chosen=True),
-        Column("Site"),
-        Column("Layer", number=True),
-        Column("Quantity", chosen=True),
-        Column("Estimator", chosen=True),
-        Column("Estimate", number=True),
-        Column("95 % interval", number=True),
-        Column("All at once", number=True),
-        Column("% of H(Y)", number=True),
-        Column("H(Y)", number=True),
-        Column("n \N{RIGHTWARDS ARROW} \N{INFINITY}", number=True),
-        Column("Null, high", number=True),
-        Column("p", number=True),
-        Column("p, of all", number=True),
-        Column("FDR", number=True),
-        Column("Accuracy", number=True),
-        Column("AUROC", number=True),
-        Column("Brier", number=True),
-        Column("ECE", number=True),
-        Column("Code length", number=True),
-        Column("Rows", number=True),
-        Column("Seeds", number=True),
-        Column("Status", chosen=True),
-    )
-    rows = [_estimate(row) for _, row in points.head(MOST_ROWS).iterrows()]
-    return Table(
-        "estimates",
-        "All estimates",
-        "In nats, of rows that no critic saw in training, averaged over seeds. "
-        "n \N{RIGHTWARDS ARROW} \N{INFINITY}: the extrapolated value, or after "
-        "\N{GREATER-THAN OR EQUAL TO} the least that it claims. Null, high: the 95th "
-        "percentile with Y permuted, where that is of the same estimate; p: of its own or "
-        "of a cheaper statistic. All at once: a 95 % band that holds all layers and views "
-        "of a model and estimator together. p, of all: that its bound is 0 or less, with "
-        "one false among all of them as rare as it says; FDR: the same by share. "
-        "Accuracy to ECE are of the same held-out posterior; the "
-        "code length is in bits, of all labels sent online. Of: the states, or a control, "
-        "which stands beside them.",
-        columns,
-        tuple(rows),
-        max(0, len(points) - MOST_ROWS),
-    )
-
-
-def _estimate(row: pd.Series) -> tuple[Cell, ...]:
-    share = float("nan")
-    if pd.notna(row["ceiling"]) and row["ceiling"] > 0:
-        share = 100 * row["value"] / row["ceiling"]
-    limit = number(row["extrapolated"])
-    if limit.key and row["claim"] == "at_least":
-        low = row["extrapolated_low"]
-        limit = Cell(reach(row["extrapolated"], low, row["claim"]), number(low).key)
-    return (
-        text(row["model_label"]),
-        text(row["task_label"]),
-        text(control_label(row) if row["control"] else "states"),
-        text(row["site"]),
-        whole(row["x"]),
-        text("" if row["quantity"] == "I_YC" else view_words(row["view"])),
-        text(row["estimator_label"]),
-        number(row["value"]),
-        interval(row["low"], row["high"]),
-        interval(row["band_low"], row["band_high"]),
-        number(share, 0),
-        number(row["ceiling"]),
-        limit,
-        number(row["null_high"]),
-        number(row["p_value"]),
-        number(row["p_family"]),
-        number(row["p_fdr"]),
-        number(row["accuracy"]),
-        number(row["auroc"]),
-        number(row["brier"]),
-        number(row["ece"]),
-        number(row["code_length_bits"], 0),
-        whole(row["n"]),
-        whole(row["n_seeds"]),
-        status(row["status"]),
-    )
 
 
 _NUMBER = {

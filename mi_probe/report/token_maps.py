@@ -23,71 +23,63 @@ BUDGET = 1_200_000
 """Bytes of JSON at most; fewer sentences are shown where they would not fit."""
 
 LESS_OR_EQUAL = "\N{LESS-THAN OR EQUAL TO}"
+_NOTHING = (
+    " with random labels: the true value is 0, and what is found was made of nothing."
+)
+
+
+def _definition(
+    key: str, title: str, words: str, merge: str = "last", unit: str = "nats"
+) -> dict[str, str]:
+    return {"key": key, "title": title, "words": words, "unit": unit, "merge": merge}
+
+
 DEFINITIONS = (
-    {
-        "key": "increment_nats",
-        "title": "increment",
-        "words": f"i(y; z{LESS_OR_EQUAL}t) \N{MINUS SIGN} i(y; z<t): what became "
-        "readable at this token, beyond all before it. Increments add up to the sentence's "
-        "total.",
-        "unit": "nats",
-        "merge": "sum",
-    },
-    {
-        "key": "pointwise_nats",
-        "title": "pointwise",
-        "words": "i(y; z_t) = log q(y|z_t) / p(y): what the state at this token tells by "
-        "itself. Values of neighbours overlap and do not add up. A word has the value of "
-        "its last piece, whose state has read all of it.",
-        "unit": "nats",
-        "merge": "last",
-    },
-    {
-        "key": "cumulative_nats",
-        "title": "cumulative",
-        "words": f"i(y; z{LESS_OR_EQUAL}t): what all tokens up to this one tell together.",
-        "unit": "nats",
-        "merge": "last",
-    },
-    {
-        "key": "random_increment_nats",
-        "title": "random labels: increment",
-        "words": "The increment with random labels: the true value is 0, and what is found "
-        "was made of nothing.",
-        "unit": "nats",
-        "merge": "sum",
-    },
-    {
-        "key": "random_pointwise_nats",
-        "title": "random labels: pointwise",
-        "words": "The pointwise value with random labels: the true value is 0, and what is "
-        "found was made of nothing.",
-        "unit": "nats",
-        "merge": "last",
-    },
-    {
-        "key": "control_task_nats",
-        "title": "control task",
-        "words": "What the state at a word tells of a random label of that word: what "
-        "memorising words gives.",
-        "unit": "nats",
-        "merge": "last",
-    },
-    {
-        "key": "gradient_x_input",
-        "title": "gradient \N{MULTIPLICATION SIGN} input",
-        "words": "A comparison, no information: the model's own sensitivity to this token, "
-        "in units of its own.",
-        "unit": "own units",
-        "merge": "sum",
-    },
-    {
-        "key": "attention",
-        "title": "attention",
-        "words": "A comparison, no information: how much attention this token receives.",
-        "unit": "share",
-        "merge": "sum",
-    },
+    _definition(
+        "increment_nats",
+        "increment",
+        f"i(y; z{LESS_OR_EQUAL}t) \N{MINUS SIGN} i(y; z<t): what became readable at this "
+        "token, beyond all before it. Increments add up to the sentence's total.",
+        "sum",
+    ),
+    _definition(
+        "pointwise_nats",
+        "pointwise",
+        "i(y; z_t) = log q(y|z_t) / p(y): what the state at this token tells by itself. "
+        "Values of neighbours overlap and do not add up. A word has the value of its last "
+        "piece, whose state has read all of it.",
+    ),
+    _definition(
+        "cumulative_nats",
+        "cumulative",
+        f"i(y; z{LESS_OR_EQUAL}t): what all tokens up to this one tell together.",
+    ),
+    _definition(
+        *("random_increment_nats", "random labels: increment"),
+        *(f"The increment{_NOTHING}", "sum"),
+    ),
+    _definition(
+        *("random_pointwise_nats", "random labels: pointwise"),
+        f"The pointwise value{_NOTHING}",
+    ),
+    _definition(
+        "control_task_nats",
+        "control task",
+        "What the state at a word tells of a random label of that word: what memorising "
+        "words gives.",
+    ),
+    _definition(
+        "gradient_x_input",
+        "gradient \N{MULTIPLICATION SIGN} input",
+        "A comparison, no information: the model's own sensitivity to this token, in units "
+        "of its own.",
+        *("sum", "own units"),
+    ),
+    _definition(
+        *("attention", "attention"),
+        "A comparison, no information: how much attention this token receives.",
+        *("sum", "share"),
+    ),
 )
 """What may be shown of a token; how the pieces of a word are merged."""
 
@@ -182,18 +174,15 @@ def _text(rows: pd.DataFrame) -> dict[str, Any]:
         alone = pd.isna(word) or word == -1
         same = i > 0 and not alone and word == words[i - 1]
         numbers.append(numbers[-1] + (not same) if numbers else 0)
-    texts = rows["word_text"] if "word_text" in rows else rows["token"]
-    roles = rows["role"] if "role" in rows else [""] * len(rows)
-    special = rows["special"] if "special" in rows else [False] * len(rows)
-    template = rows["template"] if "template" in rows else [False] * len(rows)
+    empty = [""] * len(rows)
     return {
         "id": _word(rows["row_id"].iloc[0]),
         "tokens": tokens,
         "word": numbers,
-        "words": [_word(text) for text in texts],
-        "roles": [_word(role) for role in roles],
-        "special": [bool(s) for s in special],
-        "template": [bool(t) for t in template],
+        "words": [_word(text) for text in rows.get("word_text", rows["token"])],
+        "roles": [_word(role) for role in rows.get("role", empty)],
+        "special": [bool(s) for s in rows.get("special", empty)],
+        "template": [bool(t) for t in rows.get("template", empty)],
     }
 
 

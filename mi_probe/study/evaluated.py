@@ -16,8 +16,8 @@ import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from mi_probe.analysis.multiplicity import holm
-from mi_probe.analysis.paired import Scored, compare
-from mi_probe.analysis.stored import averaged
+from mi_probe.analysis.paired import compare
+from mi_probe.analysis.scored import Scored, averaged
 from mi_probe.errors import InputError
 from mi_probe.study.chains import FACTORS
 from mi_probe.study.declared import Study

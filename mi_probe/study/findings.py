@@ -4,7 +4,7 @@
     OUT/comparisons.csv         every declared comparison
     OUT/scores.{md,csv,tex}     how well the systems answer
     OUT/information.{md,csv,tex}   how much their states know
-    OUT/figures/                what `mi_probe.study.drawn` draws
+    OUT/figures/                systems over tasks, and the declared differences
 
 No number is typed: a page that is written again from the same results is the same page.
 """
@@ -15,16 +15,19 @@ No number is typed: a page that is written again from the same results is the sa
 # pyright: reportCallIssue=false, reportAttributeAccessIssue=false
 # pyright: reportGeneralTypeIssues=false
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from mi_probe.atomic import write_atomically
+from mi_probe.plots import save, style
+from mi_probe.plots.differences import declared_figure
+from mi_probe.plots.system_dots import system_dots_figure
 from mi_probe.study.declared import Study
-from mi_probe.study.drawn import draw
-from mi_probe.study.evaluated import evaluate
+from mi_probe.study.evaluated import AVERAGE, evaluate
 from mi_probe.study.gathered import gaps, measured
 from mi_probe.study.running import fixed_comparisons, status
 from mi_probe.study.tables import TABLES, latex, markdown, table_lines
@@ -91,8 +94,27 @@ def write_findings(found: Findings, folder: str | Path) -> list[Path]:
             files[f"{table.stem}.tex"] = latex(lines, table.caption)
     for name, text in files.items():
         write_atomically(out / name, text.encode())
-    drawn = draw(found.tables, found.comparisons, out / "figures")
-    return [*(out / name for name in files), *drawn]
+    paths = [out / name for name in files]
+    for figure, table, stem in _figures(found):
+        with style("acl", "full"):
+            paths += save(figure(table), table, stem, out / "figures")
+    return paths
+
+
+def _figures(
+    found: Findings,
+) -> Iterator[tuple[Callable[[pd.DataFrame], Figure], pd.DataFrame, str]]:
+    shown = pd.concat(found.tables.values(), ignore_index=True)
+    systems = shown[shown["task"] != AVERAGE]
+    systems = systems.assign(
+        measure=systems["measure"].replace("nats", "I(Y;Z) of the prompt (nats)"),
+        low=systems["mean"] - systems["half_width"],
+        high=systems["mean"] + systems["half_width"],
+    )
+    if not systems.empty:
+        yield system_dots_figure, systems, "systems"
+    if not found.comparisons.empty:
+        yield declared_figure, found.comparisons, "differences"
 
 
 def _head(study: Study, state: pd.DataFrame) -> Iterator[str]:

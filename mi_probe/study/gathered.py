@@ -18,8 +18,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from mi_probe.analysis.control_points import states_of
-from mi_probe.analysis.paired import Scored
-from mi_probe.analysis.stored import Stored
+from mi_probe.analysis.scored import Scored, Stored
 from mi_probe.contents import read_json, unsealed
 from mi_probe.results import read_results
 from mi_probe.study.declared import Chain, Study

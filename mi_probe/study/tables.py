@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from mi_probe.analysis.multiplicity import holm
-from mi_probe.analysis.paired import Scored, compare
+from mi_probe.analysis.paired import compare
+from mi_probe.analysis.scored import Scored
 from mi_probe.study.endpoints import matches
 from mi_probe.study.evaluated import (
     AVERAGE,

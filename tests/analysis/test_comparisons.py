@@ -6,7 +6,7 @@ from kept_results import keep, networks
 
 from mi_probe.analysis.comparisons import compare_results
 from mi_probe.analysis.multiplicity import false_discovery, holm
-from mi_probe.analysis.stored import Stored
+from mi_probe.analysis.scored import Stored
 from mi_probe.errors import InputError
 
 

@@ -86,7 +86,8 @@ def test_real_numbers_given_c():
     # Gaussian: half the log of variance 0.5 over 0.25.
     assert gap.nats == pytest.approx(0.5 * np.log(2), abs=0.08)
     assert gap.p_value <= 0.01
-    nothing = conditional(z, c[:, 0] ** 2 + rng.normal(size=500), c, estimator=AUTO)
+    noise = c[:, 0] ** 2 + rng.normal(size=500)
+    nothing = conditional(z, noise, c, estimator=AUTO, n_draws=99)
     assert nothing.ci[0] <= 0
     assert not nothing.shown
 

@@ -12,6 +12,7 @@ CLOSED = Variational(
     bound="barber_agakov",
     start=("linear", "quadratic"),
     schedule=Schedule(max_epochs=0),
+    extrapolate=False,
 )
 TESTS = ["independence", "data processing, g(X)", "data processing, noise", "additivity"]
 
@@ -45,6 +46,7 @@ def test_a_contradiction_is_seen():
             bound="barber_agakov",
             start=("linear", "quadratic"),
             schedule=Schedule(max_epochs=0),
+            extrapolate=False,
         ),
     )
     assert table.set_index("test").holds.to_dict()["data processing, g(X)"] is False

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from fakes import estimate_of as estimate
 
-from mi_probe.analysis.many_cells import simultaneous
+from mi_probe.analysis.many_cells import band_of, best_estimate, simultaneous
+from mi_probe.analysis.scored import scored
 from mi_probe.errors import InputError
 
 
@@ -48,7 +49,8 @@ def test_one_cell_has_about_its_own_interval():
 def test_the_band_holds_all_of_many_cells():
     held = []
     for i in range(30):
-        found = simultaneous(cells(skewed(np.random.default_rng(i), 300, 40)))
+        terms = skewed(np.random.default_rng(i), 300, 40)
+        found = band_of([scored(cell) for cell in cells(terms)])
         held.append(((found.low <= VALUE) & (found.high >= VALUE)).all())
     assert np.mean(held) >= 0.85
 
@@ -57,7 +59,7 @@ def test_the_largest_of_equal_cells_leans_high_and_the_best_estimate_does_not():
     largest, best, held = [], [], []
     for i in range(30):
         terms = skewed(np.random.default_rng(i), 300, 40)
-        found = simultaneous(cells(terms)).best_estimate
+        found = best_estimate([scored(cell) for cell in cells(terms)])
         largest.append(terms.mean(0).max())
         best.append(found.nats)
         held.append(found.ci[0] <= VALUE <= found.ci[1])

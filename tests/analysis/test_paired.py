@@ -9,7 +9,8 @@ from fakes import estimate_of as estimate
 from scipy.stats import ttest_1samp
 
 from mi_probe.analysis import simultaneous
-from mi_probe.analysis.paired import compare, compare_estimates, placed, scored
+from mi_probe.analysis.paired import compare, compare_estimates
+from mi_probe.analysis.scored import placed, scored
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Auto
 

@@ -77,12 +77,14 @@ FIGURES = {
 def test_every_figure_is_the_same_bytes_again_with_fonts_of_type_42(kind):
     table, draw = FIGURES[kind]
     contents = []
+    # Pixels take the longest, and are drawn alike of every kind.
+    endings = ("pdf", "svg", "png")[: 3 if kind == "bars" else 2]
     for _ in range(2):
         with style(), mpl.rc_context({"pdf.compression": 0}):
             figure = draw(table())
-            contents.append([rendered(figure, ending) for ending in ("pdf", "png", "svg")])
+            contents.append([rendered(figure, ending) for ending in endings])
     assert contents[0] == contents[1]
-    pdf, _, svg = contents[0]
+    pdf, svg = contents[0][:2]
     assert b"/Type3" not in pdf
     assert b"/FontFile2" in pdf
     assert b"/Subtype /Image" not in pdf

@@ -484,8 +484,11 @@ def test_spans_show_what_each_adds_and_what_is_known_by_its_end():
     with style():
         figure = span_figure(lines, title="t")
         words = texts(figure)
-    marks = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert [list(x) for x in marks] == [[0.1, 0.3, 0.0]]
+    marks = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert sorted(x for line in marks for x in line.get_xdata()) == [0.0, 0.1, 0.3]
+    hollow = [line for line in marks if line.get_markerfacecolor() == "white"]
+    ends = lines[lines.kind == lines.kind[0]].query("low <= 0 <= high").value
+    assert [x for line in hollow for x in line.get_xdata()] == ends.tolist()
     for part in (
         "sentence 2",
         "became readable in it",

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from figure_checks import overlaps, texts
 
-from mi_probe.analysis.paired import Scored, rows_alone
-from mi_probe.plots.study import differences_figure, systems_figure
+from mi_probe.analysis.scored import Scored, rows_alone
+from mi_probe.plots.differences import declared_figure
 from mi_probe.plots.style import style
+from mi_probe.plots.system_dots import system_dots_figure
 from mi_probe.study.declared import study_of
 from mi_probe.study.evaluated import evaluate
 from mi_probe.study.gathered import Measured
@@ -164,9 +166,13 @@ def test_figures_say_units_and_what_is_shown():
         high=shown["mean"] + shown["half_width"],
     )
     with style("acl", "full"):
-        figure = systems_figure(drawn[drawn["task"] != "average"])
+        figure = system_dots_figure(drawn[drawn["task"] != "average"])
         assert [ax.get_xlabel() for ax in figure.axes] == ["I(Y;Z) (nats)"]
         table = evaluate(STUDY, entries(0.05))
-        figure = differences_figure(table)
+        figure = declared_figure(table)
         assert len(figure.axes) == table["unit"].nunique()
-        assert all("95 % interval" in ax.get_xlabel() for ax in figure.axes)
+        words = texts(figure)
+        assert not list(overlaps(figure))
+    assert "95 % interval, paired over rows and trainings" in words
+    for unit in table["unit"].unique():
+        assert f"difference ({unit})" in words

@@ -8,6 +8,10 @@ the information itself is only bounded by how much the input can vary. It is nei
 lower nor an upper bound: for comparing positions, not for its size.
 """
 
+# pandas ships no types of its own; names and shapes are checked at run time instead.
+# pyright: reportArgumentType=false, reportCallIssue=false, reportAttributeAccessIssue=false
+# pyright: reportReturnType=false
+
 import numpy as np
 import pandas as pd
 import torch
@@ -25,6 +29,8 @@ DIRECTIONS = 8
 """Leading directions of either state."""
 _FEWEST = 50
 """Sentences behind a value."""
+_ALIKE = 0.95
+"""Share of the sentences from which a place is called by its token."""
 
 
 def generated_by_input(
@@ -90,3 +96,32 @@ def _leading(states: Float[Tensor, "n d"]) -> Float[np.ndarray, "n k"] | None:
     u, s, _ = torch.linalg.svd(centred[:, varies] / spread[varies], full_matrices=False)
     kept = min(DIRECTIONS, int((s > 1e-6 * s[0]).sum()))
     return (u[:, :kept] * s[:kept]).numpy()
+
+
+def with_texts(generated: pd.DataFrame, tokens: pd.DataFrame) -> pd.DataFrame:
+    """The table with what stands at its places: columns ``written`` and ``read``.
+
+    ``written`` is the token most often written there and ``written_share`` its share of the
+    sentences; ``read`` is the token read there where (nearly) all sentences have the same,
+    as a template's, else empty.
+
+    Args:
+        generated: of `generated_by_input`.
+        tokens: the token table of the same site.
+    """
+    places = {}
+    for role, from_end in (("generated", False), ("prompt", True)):
+        own = tokens[tokens["role"] == role].sort_values(["row_id", "position"])
+        place = own.groupby("row_id").cumcount(ascending=not from_end)
+        texts = own["token"].groupby(place)
+        most = texts.agg(lambda found: found.mode().iloc[0])
+        share = texts.agg(lambda found: (found == found.mode().iloc[0]).mean())
+        places[role] = most, share
+    written, shares = places["generated"]
+    read, alike = places["prompt"]
+    read = read[alike >= _ALIKE]
+    return generated.assign(
+        written=[written.get(place, "") for place in generated["generated_position"]],
+        written_share=generated["generated_position"].map(shares).astype("float64"),
+        read=[read.get(place, "") for place in generated["input_from_end"]],
+    )

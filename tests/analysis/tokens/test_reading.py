@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mi_probe.analysis.tokens.printed import format_tables
+from mi_probe.analysis.tokens.reading import format_tables
 
 
 def printed(*words):
