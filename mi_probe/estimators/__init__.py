@@ -39,10 +39,11 @@ agreeing among themselves says little.
 """
 
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.conditional.posterior import Posterior
 from mi_probe.estimators.continuous.gaussian import GaussianCopula
 from mi_probe.estimators.continuous.knn import NearestNeighbours
+from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.member_stack import MemberStack
 from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
 from mi_probe.estimators.protocol.admission import FEWEST_ROWS
@@ -51,7 +52,6 @@ from mi_probe.estimators.protocol.null import with_null
 from mi_probe.estimators.protocol.repeats import Repeated
 from mi_probe.estimators.protocol.split import Blocks
 from mi_probe.estimators.protocol.tokens import TokenSequences
-from mi_probe.estimators.variational.estimator import Variational
 
 ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),
@@ -122,6 +122,7 @@ __all__ = [
     "Estimator",
     "Extrapolation",
     "GaussianCopula",
+    "MemberStack",
     "Mine",
     "Nature",
     "NearestNeighbours",
@@ -129,6 +130,5 @@ __all__ = [
     "Repeated",
     "Schedule",
     "TokenSequences",
-    "Variational",
     "with_null",
 ]

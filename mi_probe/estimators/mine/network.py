@@ -25,9 +25,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from mi_probe.estimators.critic.batched import Problem
 from mi_probe.estimators.mine.inputs import Vectors
 from mi_probe.estimators.sequences.evidence import (
-    Problem,
     evidence_scores,
     evidence_weights,
 )

@@ -15,6 +15,7 @@ from scipy.special import log_softmax
 from torch import Tensor
 
 from mi_probe.estimators.classes.stacking import best_temperature, log_likelihood, tempered
+from mi_probe.estimators.critic.batched import Problem
 from mi_probe.estimators.models.gaussian import Linear
 from mi_probe.estimators.prefixes.linear import (
     SHRINKAGE,
@@ -31,7 +32,6 @@ from mi_probe.estimators.prefixes.network import (
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.sequences.evidence import Problem
 
 Pair = tuple[int, int]
 
