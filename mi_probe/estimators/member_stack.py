@@ -87,14 +87,14 @@ class MemberStack:
             found = list(self._stacks(states, target, split, level))
             for k, chosen in enumerate(found):
                 ratios[split.held_out(k)] = chosen.test
-            terms = held_out_terms(ratios, target.index, target.log_prior)
-            curve[split.n_learned(level)] = terms
+            learned = split.n_learned(level)
+            curve[learned] = held_out_terms(ratios, target.index, target.log_prior)
         return assembled(
             self,
             states,
             target,
             split,
-            pointwise=terms,
+            pointwise=curve[max(curve)],
             extrapolated=extrapolation(curve, split) if curved else None,
             history=[chosen.record for chosen in found],
             log_posterior=log_softmax(ratios + target.log_prior, axis=1),
