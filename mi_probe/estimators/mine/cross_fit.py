@@ -37,6 +37,7 @@ from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes, Scores, as_tensor
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.sequences.token_inputs import TokenInputs
+from mi_probe.estimators.sequences.token_inputs import ends as ends_of
 from mi_probe.hidden import HiddenStates
 
 MANY = 64
@@ -68,6 +69,8 @@ class Settings:
     normalised here, so that less clipping is needed to keep the variance small."""
     schedule: Schedule = field(default_factory=lambda: Schedule(max_epochs=30, patience=4))
     """How long and how fast: epochs, their steps, and when to stop."""
+    ends: bool = False
+    """Whether first, last and mean token of a sequence are also read side by side."""
     device: str = "cpu"
 
     @property
@@ -127,8 +130,10 @@ def sides_of(
     x: Float[np.ndarray, "n d"] | HiddenStates,
     target: Classes | Scores | TokenSequences,
     device: str,
+    *,
+    ends: bool = False,
 ) -> Sides:
-    """X and Y laid out once for all folds and levels."""
+    """X and Y laid out once for all folds and levels; see `Settings.ends`."""
     tokens = tokens_of(x, device) if isinstance(x, HiddenStates) else None
     columns = None
     if isinstance(target, Classes):
@@ -141,6 +146,8 @@ def sides_of(
         named = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
         y = torch.from_numpy(named - int(ids.min() < 0))
     views = vectors_of(x, device, ranked=isinstance(target, Scores))
+    if ends and tokens is not None:
+        views["ends"] = vectors(ends_of(tokens), device)
     return Sides(views, tokens, target, y.to(device), columns)
 
 

@@ -99,7 +99,7 @@ class Mine(Settings):
             self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
         )
         told = {"route": route or _ROUTES[type(target)]}
-        sides = sides_of(states, target, self.device)
+        sides = sides_of(states, target, self.device, ends=self.ends)
 
         def valued(level: int) -> tuple[HeldOut, list[dict[str, Any]]]:
             starts = self.starts(states, target, split, level)

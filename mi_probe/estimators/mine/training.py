@@ -65,7 +65,8 @@ def train(
     """
     weights = dict(network.named_parameters())
     settings = {"weight_decay": schedule.weight_decay, "betas": _BETAS, "fused": True}
-    descent = Descent(weights, network.groups(), schedule.clip_norm, **settings)
+    groups = network.groups(schedule.learning_rate)
+    descent = Descent(weights, groups, schedule.clip_norm, **settings)
     best = {name: w.clone() for name, w in descent.average.items()}
     p, m = rows.train.shape
     zero = torch.zeros(p)

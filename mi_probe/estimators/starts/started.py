@@ -7,13 +7,14 @@ not clearly beat T_0 on the watched rows is left out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.protocol.split import Split
@@ -38,6 +39,12 @@ class Started(Mine):
     rows in many dimensions: a fit of p numbers to n rows loses about p/2n nats, so the
     bound is low by that.
     """
+
+    ends: bool = True
+    # On top of what is known already, large steps lose more than they find.
+    schedule: Schedule = field(
+        default_factory=lambda: Schedule(max_epochs=40, patience=6, learning_rate=5e-4)
+    )
 
     def starts(
         self,

@@ -65,5 +65,5 @@ def test_problems_share_nothing():
 
 def test_all_weights_are_trained_once():
     for network, _ in networks():
-        named = [id(w) for group in network.groups() for w in group["params"]]
+        named = [id(w) for group in network.groups(1e-3) for w in group["params"]]
         assert sorted(named) == sorted(map(id, network.parameters()))
