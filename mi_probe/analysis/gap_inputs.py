@@ -13,7 +13,7 @@ from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.continuous.auto import as_codes
-from mi_probe.estimators.mine.answers import distinct_answers
+from mi_probe.estimators.mine.distinct_answers import distinct_answers
 from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates

@@ -13,7 +13,8 @@ from mi_probe.estimators.continuous.normal_scores import normal_scores, varying
 from mi_probe.estimators.critic.bounds import BOUNDS, Bound
 from mi_probe.estimators.critic.objectives import OBJECTIVES
 from mi_probe.estimators.critic.training import Schedule
-from mi_probe.estimators.mine.answers import packed
+from mi_probe.estimators.mine.ascent import Course, TrainingRows, stacked_rows, train
+from mi_probe.estimators.mine.distinct_answers import packed
 from mi_probe.estimators.mine.ensemble import Ensemble, ensemble
 from mi_probe.estimators.mine.inputs import Vectors, tokens_of, vectors, vectors_of
 from mi_probe.estimators.mine.marginals import (
@@ -22,7 +23,7 @@ from mi_probe.estimators.mine.marginals import (
     RowMarginal,
     Start,
 )
-from mi_probe.estimators.mine.network import (
+from mi_probe.estimators.mine.statistics_network import (
     KINDS,
     AnswerSide,
     ClassVectors,
@@ -32,7 +33,6 @@ from mi_probe.estimators.mine.network import (
     XSide,
     YSide,
 )
-from mi_probe.estimators.mine.training import Course, TrainingRows, stacked_rows, train
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes, Scores, as_tensor
 from mi_probe.estimators.protocol.tokens import TokenSequences

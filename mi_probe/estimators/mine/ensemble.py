@@ -18,7 +18,7 @@ from torch import Tensor
 from mi_probe.estimators.classes.stacking import log_linear_weights
 from mi_probe.estimators.critic.bounds import Terms
 from mi_probe.estimators.mine.marginals import Marginal, Start
-from mi_probe.estimators.mine.network import Statistics
+from mi_probe.estimators.mine.statistics_network import Statistics
 
 _LEAST_ERRORS = 1.0
 """Standard errors by which a kind has to beat T_0 on the watched rows."""

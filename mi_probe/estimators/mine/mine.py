@@ -15,7 +15,7 @@ What the paper has not, and what makes the number one that can be relied on:
 - Where Y has classes the second term is an exact sum over them. The value is then that of
   the critic normalised for each x, which never lowers it (:math:`E_x \log S(x) \le \log E_x
   S(x)`) and keeps it at or below H(Y).
-- Networks of several kinds (`network.KINDS`) are added up by their worth on watched rows.
+- Networks of several kinds (`statistics_network.KINDS`) are added up by their worth on watched rows.
 
 References:
     Mutual Information Neural Estimation (Belghazi et al., 2018),
@@ -33,8 +33,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.estimators.critic.bounds import Scores as CriticScores
-from mi_probe.estimators.mine.answers import distinct_answers
 from mi_probe.estimators.mine.cross_fit import Settings, Sides, cross_fit, sides_of
+from mi_probe.estimators.mine.distinct_answers import distinct_answers
 from mi_probe.estimators.mine.ensemble import Ensemble
 from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.protocol.admission import admitted

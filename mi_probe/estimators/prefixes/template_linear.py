@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.prefixes.fits import Rows, Scored, chosen_member
 from mi_probe.estimators.prefixes.linear import SHRINKAGE, PrefixSums, discriminant_scores
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
+from mi_probe.estimators.prefixes.token_members import Rows, Scored, chosen_member
 
 _SHARE = 0.9
 """Of the rows that have a template's kind, at least."""

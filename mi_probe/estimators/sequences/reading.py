@@ -14,9 +14,9 @@ from mi_probe.estimators.classes.stack import Chosen, Hint, stacked
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.sequences.fits import TokenFits
 from mi_probe.estimators.sequences.joining import adds, joined
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates
+from mi_probe.estimators.sequences.token_fits import TokenFits
 from mi_probe.estimators.sequences.token_inputs import ends
 from mi_probe.hidden import HiddenStates
 

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.estimators.classes.stacking import pair_powers
-from mi_probe.estimators.mine.answers import packed
+from mi_probe.estimators.mine.distinct_answers import packed
 from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes

@@ -17,7 +17,7 @@ from mi_probe.estimators.critic.bounds import Terms
 from mi_probe.estimators.critic.objectives import Objective
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.mine.marginals import Marginal
-from mi_probe.estimators.mine.network import Statistics
+from mi_probe.estimators.mine.statistics_network import Statistics
 
 _BETAS = (0.9, 0.98)
 

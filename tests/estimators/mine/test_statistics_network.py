@@ -1,7 +1,7 @@
 import torch
 
 from mi_probe.estimators.mine.inputs import Vectors
-from mi_probe.estimators.mine.network import (
+from mi_probe.estimators.mine.statistics_network import (
     KINDS,
     AnswerSide,
     ClassVectors,

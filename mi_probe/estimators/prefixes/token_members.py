@@ -1,4 +1,4 @@
-"""Members of a critic of tokens, fitted on all pairs of folds, as `sequences.fits` does.
+"""Members of a critic of tokens, fitted on all pairs of folds, as `TokenFits` does.
 
 A row is scored by members without its own fold and one other. For a held-out fold k, the
 other rows by members without k and their own fold show how members are to be tempered and
@@ -16,16 +16,16 @@ from torch import Tensor
 
 from mi_probe.estimators.classes.stacking import best_temperature, log_likelihood, tempered
 from mi_probe.estimators.critic.batched import Problem
+from mi_probe.estimators.prefixes.causal_network import (
+    Inputs,
+    train_prefix_networks,
+)
 from mi_probe.estimators.prefixes.linear import (
     SHRINKAGE,
     PrefixSums,
     chosen_places,
     described,
     discriminant_scores,
-)
-from mi_probe.estimators.prefixes.network import (
-    Inputs,
-    train_prefix_networks,
 )
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
 from mi_probe.estimators.protocol.split import Split

@@ -18,9 +18,9 @@ from scipy.special import log_softmax
 
 from mi_probe.estimators.classes.calibration import marginal_weight
 from mi_probe.estimators.classes.stacking import log_linear_weights
-from mi_probe.estimators.prefixes.fits import PLACES, Rows, Scored
 from mi_probe.estimators.prefixes.linear import chosen_places
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
+from mi_probe.estimators.prefixes.token_members import PLACES, Rows, Scored
 
 _KNOTS = 3
 _PULL = 1.0
