@@ -15,7 +15,8 @@ What the paper has not, and what makes the number one that can be relied on:
 - Where Y has classes the second term is an exact sum over them. The value is then that of
   the critic normalised for each x, which never lowers it (:math:`E_x \log S(x) \le \log E_x
   S(x)`) and keeps it at or below H(Y).
-- Networks of several kinds (`statistics_network.KINDS`) are added up by their worth on watched rows.
+- Networks of several kinds (`statistics_network.KINDS`) are added up by their worth on
+  watched rows.
 
 References:
     Mutual Information Neural Estimation (Belghazi et al., 2018),
