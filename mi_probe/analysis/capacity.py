@@ -1,4 +1,4 @@
-"""The gap against the critic's capacity: from linear to a network over all tokens.
+"""The gap against the critic's capacity: from linear to networks over all tokens.
 
 A gap between critics is one of usable information: what a critic of that capacity extracts
 (Xu et al. 2020, arXiv 2002.10689). It is worth the name only along a ladder, on which it
@@ -23,7 +23,7 @@ from mi_probe.analysis.learned_pooling import check_pooling, is_learned, taught
 from mi_probe.analysis.nested_gap import Sides, nested_gap, paired_mean
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.errors import InputError
-from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, Schedule, Variational
+from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, MemberStack
 from mi_probe.estimators.protocol.split import Groups
 from mi_probe.estimators.protocol.targets import Classes, Target, as_target
 from mi_probe.facts import amount
@@ -35,30 +35,20 @@ _NEGLIGIBLE = 0.01
 """Nats, or a hundredth of H(Y) where that is more: a last step below it is saturation."""
 
 
-def _critic(name: str, hidden: int, *start: str) -> Variational:
-    return Variational(
-        name=name,
-        objective="cross_entropy",
-        bound="barber_agakov",
-        continuous=False,
-        start=start,
-        hidden=max(hidden, 1),
-        # No epoch: the closed forms alone.
-        schedule=Schedule() if hidden else Schedule(max_epochs=0),
-    )
+def _rung(name: str, *members: str) -> MemberStack:
+    return MemberStack(name=name, members=members)
 
 
 RUNGS: Rungs = MappingProxyType(
     {
-        "linear on views": _critic("linear on views", 0, "linear"),
-        "quadratic on views": _critic("quadratic on views", 0, "linear", "quadratic"),
-        "network of 16": _critic("network of 16", 16, "linear", "quadratic"),
-        "network of 48": _critic("network of 48", 48, "linear", "quadratic"),
+        "linear on views": _rung("linear on views", "linear"),
+        "quadratic on views": _rung("quadratic on views", "linear", "quadratic"),
+        "network on views": _rung("network on views", "linear", "quadratic", "network"),
         "recommended": ESTIMATORS["auto"],
     }
 )
-"""From linear to the recommended stack. Views are the poolings of Z together, or Z_p alone;
-a network reads all tokens in order of Z, and the vector of Z_p."""
+"""From linear to the recommended stack, which reads all tokens in order of Z. Views are the
+poolings of Z together, or Z_p alone."""
 
 
 def capacity_ladder(

@@ -34,11 +34,11 @@ from torch import Tensor, nn
 from mi_probe.analysis.gap_inputs import pooled_views
 from mi_probe.analysis.redrawn_labels import normal_ranks
 from mi_probe.errors import InputError
-from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.conditional.early_stopping import (
     fit_until_watched_rises,
     weights_from,
 )
+from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.probes.attention import places, token_moments
 from mi_probe.estimators.probes.mlp import zeroed
 from mi_probe.estimators.protocol.admission import split_rows

@@ -39,10 +39,11 @@ agreeing among themselves says little.
 """
 
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.conditional.posterior import Posterior
 from mi_probe.estimators.continuous.gaussian import GaussianCopula
 from mi_probe.estimators.continuous.knn import NearestNeighbours
+from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.member_stack import MemberStack
 from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.mutual_information import mutual_information
 from mi_probe.estimators.named import Named
@@ -53,7 +54,6 @@ from mi_probe.estimators.protocol.null import with_null
 from mi_probe.estimators.protocol.repeats import Repeated
 from mi_probe.estimators.protocol.split import Blocks
 from mi_probe.estimators.protocol.tokens import TokenSequences
-from mi_probe.estimators.variational.estimator import Variational
 
 _ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),
@@ -125,6 +125,7 @@ __all__ = [
     "Estimator",
     "Extrapolation",
     "GaussianCopula",
+    "MemberStack",
     "Mine",
     "Nature",
     "NearestNeighbours",
@@ -132,7 +133,6 @@ __all__ = [
     "Repeated",
     "Schedule",
     "TokenSequences",
-    "Variational",
     "mutual_information",
     "with_null",
 ]

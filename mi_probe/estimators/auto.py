@@ -10,15 +10,15 @@ from jaxtyping import Float, Int
 from mi_probe.estimators.classes.auto import vector_estimate
 from mi_probe.estimators.classes.permutation import permuted_gains
 from mi_probe.estimators.continuous.auto import ScoreSettings, as_codes, estimate_scores
+from mi_probe.estimators.mine.cross_fit import MANY
+from mi_probe.estimators.mine.distinct_answers import distinct_answers
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.base import Estimate, Nature, States
 from mi_probe.estimators.protocol.split import Groups
 from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
 from mi_probe.estimators.protocol.tokens import TokenSequences
-from mi_probe.estimators.sequences.auto import sequence_estimate
-from mi_probe.estimators.variational.estimator import Variational
-from mi_probe.estimators.variational.many_classes import MANY
-from mi_probe.estimators.variational.token_start import distinct_answers
+from mi_probe.estimators.sequences.sequence_estimate import sequence_estimate
+from mi_probe.estimators.starts.started import Started
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +100,12 @@ class Auto:
         # Answers: an own Y among others' is the least noisy gradient of a pair's critic.
         other = "info_nce" if isinstance(target, TokenSequences) else "mine"
         objective = "cross_entropy" if classes else other
-        part = Variational(
+        part = Started(
             name=self.name,
             objective=objective,
             bound="barber_agakov" if classes else "donsker_varadhan",
             n_folds=self.n_folds,
+            extrapolate=self.extrapolate,
             device=self.device,
         )
         return replace(part.estimate(x, y, groups=groups, seed=seed), estimator=self)

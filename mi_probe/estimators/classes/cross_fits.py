@@ -16,7 +16,7 @@ from mi_probe.estimators.protocol.targets import Classes
 
 @runtime_checkable
 class ViewFits(Protocol):
-    """One view's cross-fitted members: of vectors here, of tokens in `sequences.fits`."""
+    """One view's cross-fitted members: of vectors here, of tokens in `TokenFits`."""
 
     @property
     def members(self) -> Mapping[str, Sequence[dict[str, float]]]:

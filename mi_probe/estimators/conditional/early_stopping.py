@@ -1,7 +1,5 @@
 """Gradient descent on the losses of rows, stopped by the loss of other rows."""
 
-import copy
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.critic.training import Schedule, descend
 
 DENSITY_SCHEDULE = Schedule(
     max_epochs=60,
@@ -50,33 +48,4 @@ def fit_until_watched_rises(
     Returns:
         False where the watched loss was still falling at the last epoch.
     """
-    optimiser = torch.optim.AdamW(
-        module.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-    )
-    best = milestone = _mean(module, watched)
-    weights, progress = copy.deepcopy(module.state_dict()), 0
-    for epoch in range(1, schedule.max_epochs + 1):
-        module.train()
-        for batch in torch.randperm(n).tensor_split(schedule.batches(n)):
-            optimiser.zero_grad()
-            losses(batch).mean().backward()
-            nn.utils.clip_grad_norm_(module.parameters(), schedule.clip_norm)
-            optimiser.step()
-        value = _mean(module, watched)
-        if not math.isfinite(value):
-            break
-        if value < best:
-            best, weights = value, copy.deepcopy(module.state_dict())
-        if value < milestone - schedule.least_gain:
-            milestone, progress = value, epoch
-        if epoch - progress >= schedule.patience:
-            break
-    module.load_state_dict(weights)
-    module.eval()
-    return progress < schedule.max_epochs
-
-
-@torch.no_grad()
-def _mean(module: nn.Module, losses: Callable[[], Tensor]) -> float:
-    module.eval()
-    return float(losses().mean())
+    return descend(module, losses, n, watched, schedule).converged

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.continuous.canonical import FUNCTION
 from mi_probe.estimators.continuous.canonical_limit import NOT_TESTED, canonical_limit
 from mi_probe.estimators.continuous.component_limit import component_limit
@@ -38,6 +37,7 @@ from mi_probe.estimators.continuous.pair_critic import (
     most_shown,
 )
 from mi_probe.estimators.continuous.views import COMPONENTS, FEW_COLUMNS
+from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.protocol.assembly import (
     AS_LEARNED,
     NEAR_MOST,

@@ -21,11 +21,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
-from mi_probe.estimators.bounds.values import Scores, info_nce
 from mi_probe.estimators.continuous.canonical import CanonicalStart
 from mi_probe.estimators.continuous.elliptical import Side
 from mi_probe.estimators.continuous.pair_stack import PairStack
+from mi_probe.estimators.critic.bounds import Scores, info_nce
+from mi_probe.estimators.critic.training import Fit, Schedule, descend
 from mi_probe.estimators.protocol.targets import as_tensor
 
 _CHUNK = 512
@@ -124,17 +124,16 @@ def fit_towers(
         log_weights.fill_diagonal_(-math.inf)
         return Scores(values, torch.arange(len(values)), log_weights)
 
-    fit = fit_residual(
+    train, other = (torch.from_numpy(np.flatnonzero(part)) for part in (~split, split))
+    fit = descend(
         towers,
-        score_rows,
-        lambda scores: info_nce(scores).mean(),
-        info_nce,
-        torch.from_numpy(np.flatnonzero(~split)),
-        torch.from_numpy(np.flatnonzero(split)),
+        lambda batch: -info_nce(score_rows(train[batch])),
+        len(train),
+        lambda: -info_nce(score_rows(other)),
         schedule,
         generator,
     )
-    return towers.eval(), fit
+    return towers, fit
 
 
 @torch.no_grad()

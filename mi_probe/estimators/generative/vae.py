@@ -19,13 +19,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.conditional.early_stopping import (
     DENSITY_SCHEDULE,
     fit_until_watched_rises,
     weights_from,
 )
 from mi_probe.estimators.conditional.models import ClassPath, ClassRows
+from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.generative.class_densities import ClassCoordinates
 from mi_probe.estimators.probes.mlp import zeroed
 

@@ -1,5 +1,5 @@
 """MINE: statistics networks trained from zero on a variational bound, held out.
 
-Read in this order: `network` (T(x, y)), `bounds.objectives` (what training maximises),
-`training` (the loop), `ensemble` (members weighed), `mine` (the estimator).
+Read in this order: `statistics_network` (T(x, y)), `critic.objectives` (what training
+maximises), `ascent` (the loop), `ensemble` (members weighed), `mine` (the estimator).
 """

@@ -1,22 +1,29 @@
 """An ensemble of statistics networks for each held-out fold, from rows outside it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.bounds.objectives import OBJECTIVES
-from mi_probe.estimators.bounds.training import Schedule
-from mi_probe.estimators.bounds.values import Bound
 from mi_probe.estimators.continuous.normal_scores import normal_scores, varying
+from mi_probe.estimators.critic.bounds import BOUNDS, Bound
+from mi_probe.estimators.critic.objectives import OBJECTIVES
+from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.mine.ascent import Course, TrainingRows, stacked_rows, train
+from mi_probe.estimators.mine.distinct_answers import packed
 from mi_probe.estimators.mine.ensemble import Ensemble, ensemble
 from mi_probe.estimators.mine.inputs import Vectors, tokens_of, vectors, vectors_of
-from mi_probe.estimators.mine.marginals import ClassMarginal, Marginal, RowMarginal
-from mi_probe.estimators.mine.network import (
+from mi_probe.estimators.mine.marginals import (
+    ClassMarginal,
+    Marginal,
+    RowMarginal,
+    Start,
+)
+from mi_probe.estimators.mine.statistics_network import (
     KINDS,
     AnswerSide,
     ClassVectors,
@@ -26,65 +33,50 @@ from mi_probe.estimators.mine.network import (
     XSide,
     YSide,
 )
-from mi_probe.estimators.mine.training import Course, TrainingRows, stacked_rows, train
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes, Scores, as_tensor
 from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.sequences.token_inputs import TokenInputs
-from mi_probe.estimators.variational.many_classes import MANY
-from mi_probe.estimators.variational.starts import smoothed_log_prior
-from mi_probe.estimators.variational.token_start import packed
+from mi_probe.estimators.sequences.token_inputs import ends as ends_of
 from mi_probe.hidden import HiddenStates
 
+MANY = 64
+"""Classes above which each has a vector instead of a network's output."""
 _WATCHED = 500
 """Watched rows at most where each is scored against all others."""
 _OF_POOLINGS = ("linear", "smooth")
 """Kinds that read the poolings of a sequence, beside the network of its tokens."""
 
 
-@runtime_checkable
-class Settings(Protocol):
-    """What is asked of the estimator here."""
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What networks are trained by, and what is valued."""
 
-    @property
-    def objective(self) -> str:
-        """What training maximises: a row of `OBJECTIVES`."""
-        ...
+    objective: Literal["mine", "nwj", "info_nce", "cross_entropy", "jensen_shannon"]
+    """What is maximised in training: a row of `OBJECTIVES`."""
+    bound: Literal[
+        "donsker_varadhan", "barber_agakov", "info_nce", "nwj", "nwj_plain", "smile"
+    ]
+    """What is reported, and watched on rows that stop the training: a row of `BOUNDS`."""
+    pair_features: int = 32
+    """Features on either side of a critic of pairs."""
+    watched_share: float = 0.2
+    """Share of the rows outside the fold that stop the training and weigh the kinds."""
+    average_rate: float = 0.05
+    """Rate of MINE's moving average."""
+    tau: float = 10.0
+    """SMILE's clip, in nats. The paper's 5 overshoots from about 4 nats on; the critic is
+    normalised here, so that less clipping is needed to keep the variance small."""
+    schedule: Schedule = field(default_factory=lambda: Schedule(max_epochs=30, patience=4))
+    """How long and how fast: epochs, their steps, and when to stop."""
+    ends: bool = False
+    """Whether first, last and mean token of a sequence are also read side by side."""
+    device: str = "cpu"
 
     @property
     def value(self) -> Bound:
-        """What is reported, and watched."""
-        ...
-
-    @property
-    def average_rate(self) -> float:
-        """Of MINE's moving average."""
-        ...
-
-    @property
-    def tau(self) -> float:
-        """Of the clip in `smile`."""
-        ...
-
-    @property
-    def pair_features(self) -> int:
-        """Features on either side of a critic of pairs."""
-        ...
-
-    @property
-    def watched_share(self) -> float:
-        """Of the rows outside the fold that stop the training and weigh the kinds."""
-        ...
-
-    @property
-    def schedule(self) -> Schedule:
-        """How long and how fast."""
-        ...
-
-    @property
-    def device(self) -> str:
-        """Where the networks are trained."""
-        ...
+        """The row of `BOUNDS` that is reported."""
+        return BOUNDS[self.bound]
 
 
 @dataclass(frozen=True)
@@ -138,8 +130,10 @@ def sides_of(
     x: Float[np.ndarray, "n d"] | HiddenStates,
     target: Classes | Scores | TokenSequences,
     device: str,
+    *,
+    ends: bool = False,
 ) -> Sides:
-    """X and Y laid out once for all folds and levels."""
+    """X and Y laid out once for all folds and levels; see `Settings.ends`."""
     tokens = tokens_of(x, device) if isinstance(x, HiddenStates) else None
     columns = None
     if isinstance(target, Classes):
@@ -152,16 +146,29 @@ def sides_of(
         named = np.unique(ids, return_inverse=True)[1].reshape(ids.shape)
         y = torch.from_numpy(named - int(ids.min() < 0))
     views = vectors_of(x, device, ranked=isinstance(target, Scores))
+    if ends and tokens is not None:
+        views["ends"] = vectors(ends_of(tokens), device)
     return Sides(views, tokens, target, y.to(device), columns)
 
 
 def cross_fit(
-    settings: Settings, sides: Sides, split: Split, level: int = TOP
+    settings: Settings,
+    sides: Sides,
+    split: Split,
+    level: int = TOP,
+    starts: Sequence[Start] = (),
 ) -> list[tuple[Ensemble, dict[str, Any]]]:
     """For each fold, an ensemble that never saw it, and a record of its training.
 
     All folds' networks of a kind are one stack of problems. Of the rows outside a fold,
     some stop the training and weigh the kinds: whole groups of them.
+
+    Args:
+        settings: how.
+        sides: X and Y of all rows.
+        split: which rows learn and which are held out.
+        level: of the learning curve.
+        starts: what each fold's networks are trained on top of; nothing in MINE.
     """
     seeds = np.random.SeedSequence([split.seed, 5, level])
     rng = np.random.default_rng(seeds)
@@ -176,7 +183,7 @@ def cross_fit(
     rows = TrainingRows(
         stacked_rows(learned).to(settings.device), stacked_rows(watched).to(settings.device)
     )
-    marginal = _marginal(sides, split, level, settings.device)
+    marginal = _marginal(sides, split, level, settings.device, tuple(starts))
     seed = int(seeds.generate_state(1)[0])
     draw = torch.Generator().manual_seed(seed)
     width = sides.n_classes or settings.pair_features
@@ -193,34 +200,31 @@ def cross_fit(
         kinds[name] = network
         # Anew: how long one kind was trained is no matter of the next.
         draw.manual_seed(seed + len(kinds))
-    made = []
+    made, levelled = [], not settings.value.normalised
     for k in range(split.n_folds):
-        found = ensemble(
-            kinds,
-            k,
-            rows.watched[k],
-            marginal,
-            terms,
-            levelled=not settings.value.normalised,
-        )
-        made.append(
-            (
-                found,
-                _record(found, courses, k) | {"n_train": split.rows(k, level=level).size},
-            )
-        )
+        found = ensemble(kinds, k, rows.watched[k], marginal, terms, levelled=levelled)
+        n_train = len(split.rows(k, level=level))
+        made.append((found, _record(found, courses, k) | {"n_train": n_train}))
     return made
 
 
-def _marginal(sides: Sides, split: Split, level: int, device: str) -> Marginal:
+def smoothed_log_prior(y: Int[np.ndarray, " n"], n_classes: int) -> Float[np.ndarray, " c"]:
+    """The log shares of the classes in these rows, half a row added to each."""
+    counts = np.bincount(y, minlength=n_classes) + 0.5
+    return np.log(counts / counts.sum())
+
+
+def _marginal(
+    sides: Sides, split: Split, level: int, device: str, starts: tuple[Start, ...]
+) -> Marginal:
     target = sides.target
     if not isinstance(target, Classes):
-        return RowMarginal()
+        return RowMarginal(starts)
     priors = [
         smoothed_log_prior(target.index[split.rows(k, level=level)], target.n_classes)
         for k in range(split.n_folds)
     ]
-    return ClassMarginal(sides.y, as_tensor(np.stack(priors)).to(device))
+    return ClassMarginal(sides.y, as_tensor(np.stack(priors)).to(device), starts)
 
 
 def _record(found: Ensemble, courses: dict[str, Course], k: int) -> dict[str, Any]:
@@ -228,7 +232,8 @@ def _record(found: Ensemble, courses: dict[str, Course], k: int) -> dict[str, An
     shares = found.shares
     told = max(shares or courses, key=lambda name: shares.get(name, 0.0))
     course = courses[told]
-    return {
+    start = {} if found.start is None else {"start": found.start.chosen}
+    return start | {
         "kinds": shares,
         "kind": told,
         "residual_kept": bool(shares),

@@ -1,27 +1,27 @@
 r"""The kinds together: the critic that is valued is a sum of theirs.
 
-.. math:: T(x, y) = \sum_k w_k T_k(x, y), \qquad w_k \ge 0
+.. math:: T(x, y) = T_0(x, y) + \sum_k w_k T_k(x, y), \qquad w_k \ge 0
 
-The powers are those of the highest likelihood of the watched rows, pulled towards equal
-shares. A kind that did not clearly beat T = 0 there is left out, so that of an X that tells
-nothing T = 0 is left.
+T_0 is the start, 0 in MINE. The powers are those of the highest likelihood of the watched
+rows, pulled towards equal shares. A kind that did not clearly beat T_0 there is left out,
+so that of an X that tells nothing T = 0 is left.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.bounds.values import Scores, Terms
 from mi_probe.estimators.classes.stacking import log_linear_weights
-from mi_probe.estimators.mine.marginals import Marginal
-from mi_probe.estimators.mine.network import Statistics
+from mi_probe.estimators.critic.bounds import Terms
+from mi_probe.estimators.mine.marginals import Marginal, Start
+from mi_probe.estimators.mine.statistics_network import Statistics
 
 _LEAST_ERRORS = 1.0
-"""Standard errors by which a kind has to beat T = 0 on the watched rows."""
+"""Standard errors by which a kind has to beat T_0 on the watched rows."""
 _PULL = 2.0
 """Of equal shares: as a normal prior of standard deviation 1/2 would exert it."""
 _CHUNK = 1024
@@ -35,16 +35,20 @@ class Ensemble:
     kinds: dict[str, Statistics]
     problem: int
     powers: Float[np.ndarray, " k"]
-    level: float
-    """What is taken from T: its log E exp T on the watched rows."""
+    start: Start | None = None
+    """T_0; None where it is 0."""
+    level: float = 0.0
+    """Log E exp T on the watched rows, which is taken from T."""
 
     @torch.no_grad()
     def __call__(self, rows: Int[Tensor, " b"], columns: Int[Tensor, " m"]) -> Tensor:
-        """T of rows against columns; 0 where no kind is left."""
+        """T of rows against columns; T_0 where no kind is left."""
         total = torch.zeros(len(rows), len(columns), device=rows.device)
+        if self.start is not None:
+            total = self.start.scores(rows, columns)
         for power, network in zip(self.powers.tolist(), self.kinds.values(), strict=True):
             if power > 0:
-                total += power * scored(network, self.problem, rows, columns)
+                total = total + power * scored(network, self.problem, rows, columns)
         return total - self.level
 
     @property
@@ -82,35 +86,41 @@ def ensemble(
         problem: which of theirs.
         watched: the rows.
         marginal: what rows are scored against.
-        terms: the bound's, by which a kind has to beat T = 0.
+        terms: the bound's, by which a kind has to beat T_0.
         levelled: take log E exp T from T, where the bound is not normalised for each x.
     """
-    columns = marginal.columns(watched[None])[0]
-    values, scores = [], []
-    for network in kinds.values():
-        found = scored(network, problem, watched, columns)[None]
-        scores.append(marginal.of_problem(problem).scores(found, watched[None]))
-        values.append(found[0].double().cpu().numpy())
-    log_weights, joint = marginal.of_problem(problem).with_own(scores[0])
-    kept = np.array([_beats_nothing(terms, marginal.lowered(one)) for one in scores])
-    powers = np.zeros(len(kinds))
-    if kept.any():
-        members = [v + log_weights for v, k in zip(values, kept, strict=True) if k]
-        powers[kept] = log_linear_weights(members, log_weights, joint, _PULL)
-    found = Ensemble(kinds, problem, powers, 0.0)
-    if not levelled or not powers.any():
-        return found
-    total = marginal.of_problem(problem).scores(
-        found(watched, columns)[None], watched[None]
+    columns, one = marginal.columns(watched[None])[0], marginal.of_problem(problem)
+    found = [scored(n, problem, watched, columns)[None] for n in kinds.values()]
+    nothing = one.scores(torch.zeros_like(found[0]), watched[None])
+    log_weights, joint = one.with_own(nothing)
+    least = terms(marginal.lowered(nothing))[0].double() if one.starts else 0.0
+    kept = np.array(
+        [
+            _beats(
+                terms(marginal.lowered(one.scores(f, watched[None])))[0].double() - least
+            )
+            for f in found
+        ]
     )
-    sums = total.log_partition[0]
+    powers = np.zeros(len(kinds))
+    if one.starts:
+        log_weights = log_weights + nothing.values[0].double().cpu().numpy()
+    if kept.any():
+        said = [f[0].double().cpu().numpy() for f, k in zip(found, kept, strict=True) if k]
+        members = [values + log_weights for values in said]
+        powers[kept] = log_linear_weights(members, log_weights, joint, _PULL)
+    start = one.starts[0] if one.starts else None
+    made = Ensemble(kinds, problem, powers, start)
+    if not levelled or not (powers.any() or start):
+        return made
+    values = replace(made, start=None)(watched, columns)[None]
+    sums = one.scores(values, watched[None]).log_partition[0]
     level = float(torch.logsumexp(sums, 0)) - math.log(len(sums))
-    return Ensemble(kinds, problem, powers, level)
+    return replace(made, level=level)
 
 
-def _beats_nothing(terms: Terms, scores: Scores) -> bool:
-    found = terms(scores)[0].double()
-    if len(found) < 2:  # one row shows nothing
+def _beats(gain: Float[Tensor, " v"]) -> bool:
+    if len(gain) < 2:  # one row shows nothing
         return False
-    error = float(found.std()) / math.sqrt(len(found))
-    return bool(found.mean() > _LEAST_ERRORS * error)
+    error = float(gain.std()) / math.sqrt(len(gain))
+    return bool(gain.mean() > _LEAST_ERRORS * error)

@@ -15,7 +15,8 @@ What the paper has not, and what makes the number one that can be relied on:
 - Where Y has classes the second term is an exact sum over them. The value is then that of
   the critic normalised for each x, which never lowers it (:math:`E_x \log S(x) \le \log E_x
   S(x)`) and keeps it at or below H(Y).
-- Networks of several kinds (`network.KINDS`) are added up by their worth on watched rows.
+- Networks of several kinds (`statistics_network.KINDS`) are added up by their worth on
+  watched rows.
 
 References:
     Mutual Information Neural Estimation (Belghazi et al., 2018),
@@ -23,19 +24,20 @@ References:
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.bounds.training import Schedule
-from mi_probe.estimators.bounds.values import BOUNDS, Bound
-from mi_probe.estimators.bounds.values import Scores as CriticScores
-from mi_probe.estimators.mine.cross_fit import Sides, cross_fit, sides_of
+from mi_probe.estimators.critic.bounds import Scores as CriticScores
+from mi_probe.estimators.mine.cross_fit import Settings, Sides, cross_fit, sides_of
+from mi_probe.estimators.mine.distinct_answers import distinct_answers
 from mi_probe.estimators.mine.ensemble import Ensemble
+from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import NEAR_MOST, HeldOut, assembled
 from mi_probe.estimators.protocol.base import Estimate, Nature, States, YKind
@@ -49,7 +51,7 @@ from mi_probe.estimators.protocol.targets import (
     as_tensor,
 )
 from mi_probe.estimators.protocol.tokens import TokenSequences
-from mi_probe.estimators.variational.token_start import distinct_answers
+from mi_probe.hidden import HiddenStates
 
 _ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})
 _ROUTES = {
@@ -64,8 +66,8 @@ _ROWS = 2500
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mine:
-    """An estimator of I(Y;X) by statistics networks alone. Settings only.
+class Mine(Settings):
+    """An estimator of I(Y;X) by statistics networks alone; its settings.
 
     Not to be trusted as the *value* of I(Y;X): networks that learn from few rows in many
     dimensions find a part of it, and of several nats between real numbers they fall short.
@@ -76,30 +78,12 @@ class Mine:
     """What it does, in a few words for a table."""
     reference: str = ""
     """The paper."""
-    objective: Literal["mine", "nwj", "info_nce", "cross_entropy", "jensen_shannon"]
-    """What is maximised in training: a row of `OBJECTIVES`."""
-    bound: Literal[
-        "donsker_varadhan", "barber_agakov", "info_nce", "nwj", "nwj_plain", "smile"
-    ]
-    """What is reported, and watched on rows that stop the training: a row of `BOUNDS`."""
     continuous: bool = True
     """Whether it takes Y without classes: real numbers, answers in tokens."""
     n_folds: int = 5
     extrapolate: bool = True
     """Also fit the learning curve, `Estimate.extrapolated`, of classes: two more trainings.
     Elsewhere they would cost more than they tell."""
-    pair_features: int = 32
-    """Features on either side of a critic of pairs."""
-    watched_share: float = 0.2
-    """Of the rows outside the fold: they stop the training and weigh the kinds."""
-    average_rate: float = 0.05
-    """Of MINE's moving average."""
-    tau: float = 10.0
-    """SMILE's clip, in nats. The paper's 5 overshoots from about 4 nats on; the critic is
-    normalised here, so that less clipping is needed to keep the variance small."""
-    schedule: Schedule = field(default_factory=lambda: Schedule(max_epochs=30, patience=4))
-    """How long and how fast: epochs, their steps, and when to stop."""
-    device: str = "cpu"
 
     def estimate(
         self, x: States, y: Target, *, groups: Groups | None = None, seed: int = 0
@@ -116,16 +100,18 @@ class Mine:
             self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
         )
         told = {"route": route or _ROUTES[type(target)]}
-        sides = sides_of(states, target, self.device)
-        held, history = self._held_out(sides, split, TOP)
+        sides = sides_of(states, target, self.device, ends=self.ends)
+
+        def valued(level: int) -> tuple[HeldOut, list[dict[str, Any]]]:
+            starts = self.starts(states, target, split, level)
+            return self._held_out(sides, split, level, starts)
+
+        held, history = valued(TOP)
         extrapolated, most = None, math.inf
         if not isinstance(target, Classes):
             most = math.log(min(_COLUMNS, split.n_learned()))
         elif self.extrapolate and split.has_curve:
-            curve = {
-                split.n_learned(level): self._held_out(sides, split, level)[0].terms
-                for level in range(TOP)
-            }
+            curve = {split.n_learned(level): valued(level)[0].terms for level in range(TOP)}
             extrapolated = extrapolation(curve | {split.n_learned(): held.terms}, split)
         return assembled(
             self,
@@ -154,20 +140,26 @@ class Mine:
             reference=self.reference,
         )
 
-    @property
-    def value(self) -> Bound:
-        """The row of `BOUNDS` that is reported."""
-        return BOUNDS[self.bound]
+    def starts(
+        self,
+        x: Float[np.ndarray, "n d"] | HiddenStates,
+        target: Classes | Scores | TokenSequences,
+        split: Split,
+        level: int,
+    ) -> Sequence[Start]:
+        """What each fold's networks are trained on top of: nothing."""
+        return ()
 
     def _held_out(
-        self, sides: Sides, split: Split, level: int
-    ) -> tuple[HeldOut, list[dict]]:
+        self, sides: Sides, split: Split, level: int, starts: Sequence[Start]
+    ) -> tuple[HeldOut, list[dict[str, Any]]]:
         """What the ensembles say of all rows, each of the fold that it never saw."""
         n, c = len(split), sides.n_classes
         terms, influence = np.empty(n), np.empty(n)
         posterior = None if c is None else np.empty((n, c))
         history = []
-        for k, (critic, record) in enumerate(cross_fit(self, sides, split, level)):
+        found = cross_fit(self, sides, split, level, starts)
+        for k, (critic, record) in enumerate(found):
             test = split.held_out(k)
             rows = torch.from_numpy(test).to(self.device)
             if isinstance(sides.target, Classes):

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.prefixes.fits import Rows, Scored, likelihood_without
 from mi_probe.estimators.prefixes.linear import SHRINKAGE, PrefixSums, discriminant_scores
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
+from mi_probe.estimators.prefixes.token_members import Rows, Scored, chosen_member
 
 _SHARE = 0.9
 """Of the rows that have a template's kind, at least."""
@@ -41,34 +41,38 @@ def template_member(tokens: PackedTokens, rows: Rows) -> Scored | None:
     if not kinds:
         return None
     n, t = tokens.order.shape
-    c, n_folds = rows.target.n_classes, rows.split.n_folds
+    n_folds = rows.split.n_folds
     prior = np.stack([rows.log_prior([k]) for k in range(n_folds)]).astype(np.float32)
     calibration = np.tile(prior[:, None, None], (1, n, t, 1))
     held_out = np.tile(prior[rows.split.fold][:, None], (1, t, 1))
     for kind in kinds:
-        sums = _sums(kind, rows)
-        fits = {pair: sums.discriminants(pair, SHRINKAGE) for pair in rows.split.pairs}
-        own, y = rows.split.fold[kind.row], rows.target.index[kind.row]
-        scores = np.zeros((n_folds, len(SHRINKAGE), len(own), c), dtype=np.float32)
-        for i in range(n_folds):
-            u = torch.as_tensor(kind.u[own == i])
-            for j in range(n_folds):
-                for place in range(len(SHRINKAGE) if i != j else 0):
-                    fit = fits[min(i, j), max(i, j)][place]
-                    scores[j, place, own == i] = discriminant_scores(u, fit)
+        found = _chosen(kind, rows)
         for k in range(n_folds):
-            found = [
-                likelihood_without(s[:, None], y[:, None], own, rows, k) for s in scores[k]
-            ]
-            best = int(np.argmax(found))
-            other, held = own != k, own == k
+            other = rows.split.fold[kind.row] != k
             row, place = kind.row[other], kind.place[other]
-            calibration[k, row, place] = scores[k, best, other]
-            mates = [j for j in range(n_folds) if j != k]
-            held_out[kind.row[held], kind.place[held]] = scores[mates][:, best, held].mean(
-                0
-            )
+            calibration[k, row, place] = found.calibration[k, other, 0]
+        held_out[kind.row, kind.place] = found.held_out[:, 0]
     return Scored(calibration, held_out, (len(kinds),) * n_folds)
+
+
+def _chosen(kind: _Kind, rows: Rows) -> Scored:
+    """The discriminants of one kind of token."""
+    sums, own = _sums(kind, rows), rows.split.fold[kind.row]
+    fits = {pair: sums.discriminants(pair, SHRINKAGE) for pair in rows.split.pairs}
+    shape = (rows.split.n_folds, len(own), 1, rows.target.n_classes)
+
+    def scores(place: int) -> Float[np.ndarray, "k m 1 c"]:
+        found = np.zeros(shape, dtype=np.float32)
+        for i, j in rows.split.pairs:
+            for one, other in ((i, j), (j, i)):
+                u = torch.as_tensor(kind.u[own == one])
+                said = discriminant_scores(u, fits[i, j][place])
+                found[other, own == one, 0] = said
+        return found
+
+    sampled = np.zeros((len(own), 1), dtype=np.int64)
+    path = map(scores, range(len(SHRINKAGE)))
+    return chosen_member(path, sampled, rows.target.index[kind.row], own, rows)
 
 
 def _kinds(tokens: PackedTokens) -> list[_Kind]:

@@ -19,18 +19,18 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.prefixes.fits import (
+from mi_probe.estimators.prefixes.causal_network import Inputs
+from mi_probe.estimators.prefixes.linear import BLOCKS, prefix_sums
+from mi_probe.estimators.prefixes.packed_tokens import PackedTokens, packed_tokens
+from mi_probe.estimators.prefixes.position_stack import fit_stack
+from mi_probe.estimators.prefixes.template_linear import template_member
+from mi_probe.estimators.prefixes.token_members import (
     Rows,
     Scored,
     linear_member,
     network_member,
     supervised_inputs,
 )
-from mi_probe.estimators.prefixes.linear import BLOCKS, prefix_sums
-from mi_probe.estimators.prefixes.network import Inputs
-from mi_probe.estimators.prefixes.packed_tokens import PackedTokens, packed_tokens
-from mi_probe.estimators.prefixes.stack import fit_stack
-from mi_probe.estimators.prefixes.template_linear import template_member
 from mi_probe.estimators.protocol.admission import split_rows
 from mi_probe.estimators.protocol.split import Blocks, Groups, Split
 from mi_probe.estimators.protocol.states import as_states

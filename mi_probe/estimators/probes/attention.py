@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.conditional.early_stopping import (
     fit_until_watched_rises,
     weights_from,
 )
 from mi_probe.estimators.conditional.models import ClassPath, ClassRows
+from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.probes.mlp import zeroed
 from mi_probe.hidden import HiddenStates
 

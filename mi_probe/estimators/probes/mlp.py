@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.conditional.early_stopping import (
     DENSITY_SCHEDULE,
     fit_until_watched_rises,
@@ -15,6 +14,7 @@ from mi_probe.estimators.conditional.early_stopping import (
 )
 from mi_probe.estimators.conditional.models import ClassPath, ClassRows
 from mi_probe.estimators.conditional.subspace import telling_subspace
+from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.protocol.targets import as_tensor
 
 

@@ -15,16 +15,13 @@ of a and c over tokens, sums of h and g, g of the first and last token and the l
 a head of a linear map plus one hidden layer. Sums are over a row's own tokens, so padding
 changes nothing; prefixes are cumulative sums, so no step waits for another.
 
-All problems (rows that one network may learn from) are one stack of matrix products, each
-with its own generator: the numbers are those of a loop, but for rounding. There is no early
-stopping: averaged weights after several numbers of epochs are places of a path.
+All problems are trained side by side (`critic.batched`). There is no early stopping:
+averaged weights after several numbers of epochs are places of a path.
 
 References:
     Zhai et al. 2021, arXiv 2105.14103 (attention by cumulative sums).
-    Polyak and Juditsky 1992 (averaged weights).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -34,36 +31,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from mi_probe.estimators.sequences.batched_weights import Weights, affine, drawn_weights
+from mi_probe.estimators.critic.batched import (
+    Problem,
+    Weights,
+    affine,
+    averaged_weights,
+    by_length,
+    drawn_weights,
+    of_problem,
+)
 from mi_probe.estimators.sequences.surroundings import log_sum_exp, surroundings
 from mi_probe.estimators.sequences.token_inputs import MARKS, PLACES, TokenInputs
 
 SNAPSHOTS = (3, 6, 12)
 """Epochs after which the averaged weights are kept."""
-_BATCH = 128
-_LEAST_STEPS = 12
-"""Steps an epoch at least, so that few rows still train."""
 _TOKEN, _SCORES, _HIDDEN = 16, 4, 16
 """Widths: token features, token scores, the head."""
-_RATE, _DECAY = 1.5e-2, 5e-2
-_WARM_UP = 0.15
-_AVERAGE = 0.98
-"""Of the moving average of the weights."""
-_CLIP = 1.0
-_TINY = 1e-6
 _LOW = 1e4
 """How far below anything else padding is."""
 _CHUNK_TOKENS = 2**14
 """Tokens that are scored at a time: few enough to stay near the processor."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What one network learns from."""
-
-    rows: Int[np.ndarray, " m"]
-    log_prior: Float[np.ndarray, " c"]
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -81,18 +68,12 @@ class Evidence:
         place: int,
     ) -> Float[np.ndarray, "m c"]:
         """Unnormalised log posteriors of rows by one problem's network."""
-        weights = {
-            name: w[problem : problem + 1] for name, w in self.snapshots[place].items()
-        }
+        weights = of_problem(self.snapshots[place], problem)
         wanted = torch.as_tensor(rows, device=tokens.lengths.device)
-        # Rows of about one length together: what is padded is not computed.
-        order = tokens.lengths[wanted].argsort()
-        size = max(1, _CHUNK_TOKENS // tokens.values.shape[1])
         found = torch.empty(len(rows), weights["bias"].shape[-1])
-        for part in order.split(size):
-            found[part.cpu()] = evidence_scores(weights, *tokens.batch(wanted[part][None]))[
-                0
-            ].cpu()
+        for part in by_length(tokens.lengths, rows, _CHUNK_TOKENS, tokens.values.shape[1]):
+            scores = evidence_scores(weights, *tokens.batch(wanted[part][None]))
+            found[part.cpu()] = scores[0].cpu()
         return found.double().numpy()
 
 
@@ -108,63 +89,19 @@ def train_evidence(
         y: the classes of all rows, on the same device.
         problems: the rows of each network; sizes should be about equal.
     """
-    device = tokens.lengths.device
-    weights = {
-        name: w.to(device).requires_grad_()
-        for name, w in evidence_weights(tokens.coordinates, problems).items()
-    }
-    average = {name: w.detach().clone() for name, w in weights.items()}
-    optimiser = torch.optim.AdamW(
-        weights.values(), lr=_RATE, weight_decay=_DECAY, fused=True
-    )
-    draws = [torch.Generator().manual_seed(problem.seed) for problem in problems]
-    # The order of batches is shared: no problem depends on which others there are.
-    shared = torch.Generator().manual_seed(0)
-    fewest = min(len(problem.rows) for problem in problems)
-    steps = max(_LEAST_STEPS, fewest // _BATCH)
-    steps = min(steps, max(1, fewest // 4))
-    total, step, snapshots = SNAPSHOTS[-1] * steps, 0, []
-    for epoch in range(1, SNAPSHOTS[-1] + 1):
-        stacked = torch.stack(
-            [
-                _ordered(problem.rows, tokens.lengths.cpu(), fewest // steps * steps, draw)
-                for problem, draw in zip(problems, draws, strict=True)
-            ]
-        ).to(device)
-        parts = stacked.chunk(steps, dim=1)
-        for place in torch.randperm(steps, generator=shared).tolist():
-            step += 1
-            for group in optimiser.param_groups:
-                group["lr"] = _RATE * _pace(step / total)
-            _step(weights, tokens, y, parts[place], optimiser)
-            share = 1 - min(_AVERAGE, step / (step + 10))
-            for name, w in weights.items():
-                average[name].lerp_(w.detach(), share)
-        if epoch in SNAPSHOTS:
-            snapshots.append({name: w.clone() for name, w in average.items()})
-    return Evidence(tuple(snapshots))
 
+    def loss(weights: Weights, rows: Int[Tensor, "p b"]) -> Tensor:
+        scores = evidence_scores(weights, *tokens.batch(rows))
+        found = functional.cross_entropy(
+            scores.flatten(0, 1), y[rows].flatten(), reduction="sum"
+        )
+        return found / rows.shape[1]
 
-def _step(
-    weights: Weights,
-    tokens: TokenInputs,
-    y: Int[Tensor, " n"],
-    rows: Int[Tensor, "m b"],
-    optimiser: torch.optim.Optimizer,
-) -> None:
-    scores = evidence_scores(weights, *tokens.batch(rows))
-    loss = functional.cross_entropy(
-        scores.flatten(0, 1), y[rows].flatten(), reduction="sum"
+    drawn = evidence_weights(tokens.coordinates, problems)
+    epochs = SNAPSHOTS[-1]
+    return Evidence(
+        averaged_weights(drawn, problems, tokens.lengths, loss, epochs, SNAPSHOTS)
     )
-    optimiser.zero_grad()
-    (loss / rows.shape[1]).backward()
-    gradients = [w.grad for w in weights.values() if w.grad is not None]
-    # Each problem by its own norm, as if it were alone.
-    norm = sum(g.flatten(1).square().sum(1) for g in gradients)
-    shrink = (_CLIP / torch.as_tensor(norm).sqrt().clamp(min=_TINY)).clamp(max=1)
-    for gradient in gradients:
-        gradient *= shrink.view(-1, *[1] * (gradient.ndim - 1))
-    optimiser.step()
 
 
 def evidence_scores(
@@ -240,22 +177,3 @@ def evidence_weights(q: int, problems: Sequence[Problem]) -> Weights:
         "head": (_HIDDEN + features, n_classes),
     }
     return drawn_weights(shapes, problems)
-
-
-def _ordered(
-    rows: Int[np.ndarray, " m"],
-    lengths: Int[Tensor, " n"],
-    count: int,
-    draw: torch.Generator,
-) -> Int[Tensor, " k"]:
-    """Shuffled rows, those of about one length together: padding is what costs."""
-    shuffled = torch.as_tensor(rows)[torch.randperm(len(rows), generator=draw)[:count]]
-    blurred = lengths[shuffled] * (0.75 + 0.5 * torch.rand(count, generator=draw))
-    return shuffled[blurred.argsort()]
-
-
-def _pace(share: float) -> float:
-    """Of the learning rate: up in a straight line, then down a cosine to a hundredth."""
-    if share < _WARM_UP:
-        return share / _WARM_UP
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))

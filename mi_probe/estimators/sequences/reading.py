@@ -14,12 +14,10 @@ from mi_probe.estimators.classes.stack import Chosen, Hint, stacked
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.sequences.fits import TokenFits
 from mi_probe.estimators.sequences.joining import adds, joined
-from mi_probe.estimators.sequences.token_coordinates import (
-    TokenCoordinates,
-    token_coordinates,
-)
+from mi_probe.estimators.sequences.token_coordinates import token_coordinates
+from mi_probe.estimators.sequences.token_fits import TokenFits
+from mi_probe.estimators.sequences.token_inputs import ends
 from mi_probe.hidden import HiddenStates
 
 Fits: TypeAlias = Mapping[str, ViewFits]
@@ -134,7 +132,7 @@ def reading_of(
     names = tuple(views)
     if int(z.mask.sum(1).max()) > 1:
         tokens = token_coordinates(z)
-        views[ENDS] = cross_fits(_ends(tokens), target, split, device)
+        views[ENDS] = cross_fits(ends(tokens), target, split, device)
         fits = TokenFits(tokens, target, split, device)
         views[TOKENS] = {"tokens": fits}
     return Reading(views, names, target, split, hints)
@@ -149,11 +147,3 @@ def _distinct(
         if not any(np.array_equal(x, other) for other in found.values()):
             found[name] = x
     return found
-
-
-def _ends(tokens: TokenCoordinates) -> Float[np.ndarray, "n k"]:
-    """First, last and mean token side by side."""
-    rows = np.arange(len(tokens))
-    values, lengths = tokens.values.numpy(), tokens.lengths.numpy()
-    mean = values.sum(1, dtype=np.float64) / lengths[:, None]
-    return np.concatenate([values[:, 0], values[rows, lengths - 1], mean], axis=1)

@@ -64,6 +64,11 @@ class TokenCoordinates:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    @property
+    def coordinates(self) -> int:
+        """Coordinates of a token."""
+        return self.values.shape[2]
+
     def to(self, device: str) -> "TokenCoordinates":
         """The same coordinates on another device."""
         return TokenCoordinates(self.values.to(device), self.lengths.to(device))

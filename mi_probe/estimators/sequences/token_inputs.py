@@ -7,6 +7,7 @@ padding, whose weight is so low that nothing of it comes through.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -61,3 +62,11 @@ def token_inputs(tokens: TokenCoordinates) -> TokenInputs:
     values = torch.where(padding, 0.0, torch.cat([tokens.values, columns], 2))
     laid = torch.cat([values, padding, torch.ones_like(padding)], 2)
     return TokenInputs(laid, tokens.lengths)
+
+
+def ends(tokens: TokenInputs | TokenCoordinates) -> Float[np.ndarray, "n k"]:
+    """First, last and mean token of every row, side by side."""
+    rows, q = torch.arange(len(tokens)), tokens.coordinates
+    values, lengths = tokens.values[..., :q].cpu(), tokens.lengths.cpu()
+    mean = values.sum(1, dtype=torch.float64) / lengths[:, None]
+    return torch.cat([values[:, 0], values[rows, lengths - 1], mean], 1).numpy()

@@ -3,11 +3,11 @@ import pytest
 import torch
 from torch import nn
 
-from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.conditional.early_stopping import (
     fit_until_watched_rises,
     weights_from,
 )
+from mi_probe.estimators.critic.training import Schedule
 
 
 def line(n: int, noise: float, seed: int):

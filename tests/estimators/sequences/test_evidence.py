@@ -3,8 +3,9 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
+from mi_probe.estimators.critic.batched import Problem
 from mi_probe.estimators.sequences import evidence as module
-from mi_probe.estimators.sequences.evidence import Problem, train_evidence
+from mi_probe.estimators.sequences.evidence import train_evidence
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
 from mi_probe.estimators.sequences.token_inputs import TokenInputs, token_inputs
 

@@ -13,7 +13,7 @@ n_c the class's training rows. A class without rows is as wide as all classes to
 Folds are nested as in `classes.stack`: a training row is scored by a fit that saw neither
 it nor the held-out fold, and such scores choose the power of each view's evidence.
 
-It knows means alone: what only a class's spread or shape tells is left to the residual.
+It knows means alone: what only a class's spread or shape tells is left to networks.
 
 References:
     Ioffe 2006, Probabilistic Linear Discriminant Analysis.
@@ -24,20 +24,28 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.special import log_softmax
 
 from mi_probe.estimators.classes.stacking import log_linear_weights
+from mi_probe.estimators.mine.cross_fit import smoothed_log_prior
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.variational.starts import ClassStart
-
-MANY = 64
-"""Classes from which a fit with parameters of its own for each class is no longer made."""
 
 _RIDGE = 0.05
 """Of the covariance, relative to its mean variance."""
 _DIRECTIONS = 128
 _CELLS = 2_000_000
 """Rows times classes on which the powers are found, at most."""
+
+
+@dataclass(frozen=True)
+class ClassEvidence:
+    """T_0 for one held-out fold, as log q_0(y|x) - log p(y)."""
+
+    values: Float[np.ndarray, "n c"]
+    """T_0 of every row, by fits without it and the fold; 0 of rows that are not used."""
+    chosen: dict[str, float]
+    """The power of each view's means."""
 
 
 @dataclass(frozen=True)
@@ -125,48 +133,36 @@ def many_class_starts(
     target: Classes,
     split: Split,
     level: int = TOP,
-) -> Iterator[ClassStart]:
-    """T_0 for each fold in turn, of the rows outside it that are learned from."""
+) -> Iterator[ClassEvidence]:
+    """T_0 for each fold in turn, from the rows outside it that are learned from."""
     y, c, fold = target.index, target.n_classes, split.fold
-    folds = range(split.n_folds)
-    left_out = [*split.pairs, *((k,) for k in folds)]
     made = {
         (name, *without): fit.fit(y, c, without)
         for name, fit in fits.items()
-        for without in left_out
+        for without in [*split.pairs, *((k,) for k in range(split.n_folds))]
     }
-    for k in folds:
-        train, test = split.learns(k, level=level), fold == k
-        counts = np.bincount(y[train], minlength=c) + 0.5
-        log_prior = np.log(counts / counts.sum())
-        inner, outer = [], []
-        for name, fit in fits.items():
-            scores = np.empty((len(y), c), dtype=np.float32)
-            for j in set(folds) - {k}:
-                scores[fold == j] = made[name, min(j, k), max(j, k)](fit.x[fold == j])
-            inner.append(scores[train])
-            outer.append(made[name, k](fit.x[test]))
-        powers = np.zeros(len(inner))
-        if inner:
-            chosen = np.arange(0, len(inner[0]), max(1, len(inner[0]) * c // _CELLS))
+    for k in range(split.n_folds):
+        train = split.learns(k, level=level)
+        log_prior = smoothed_log_prior(y[train], c)
+        members = [np.zeros((len(y), c), dtype=np.float32) for _ in fits]
+        for j in range(split.n_folds):
+            rows = (train | (fold == k)) & (fold == j)
+            for member, (name, fit) in zip(members, fits.items(), strict=True):
+                without = (k,) if j == k else (min(j, k), max(j, k))
+                member[rows] = made[(name, *without)](fit.x[rows])
+        powers = np.zeros(len(members))
+        if members:
+            learned = np.flatnonzero(train)
+            chosen = learned[:: max(1, len(learned) * c // _CELLS)]
             powers = log_linear_weights(
-                [_posterior(q[chosen], log_prior) for q in inner],
+                [log_softmax(q[chosen] + log_prior, axis=1) for q in members],
                 log_prior,
-                y[train][chosen],
+                y[chosen],
             )
-        yield ClassStart(
-            _evidence(inner, powers, log_prior, (int(train.sum()), c)),
-            _evidence(outer, powers, log_prior, (int(test.sum()), c)),
-            log_prior,
+        yield ClassEvidence(
+            _evidence(members, powers, log_prior, (len(y), c)),
             {f"{name}:means": float(p) for name, p in zip(fits, powers, strict=True)},
         )
-
-
-def _posterior(
-    scores: Float[np.ndarray, "n c"], log_prior: Float[np.ndarray, " c"]
-) -> Float[np.ndarray, "n c"]:
-    values = scores.astype(np.float64) + log_prior
-    return values - np.logaddexp.reduce(values, axis=1, keepdims=True)
 
 
 def _evidence(

@@ -1,7 +1,7 @@
 import torch
 
 from mi_probe.estimators.mine.inputs import Vectors
-from mi_probe.estimators.mine.network import (
+from mi_probe.estimators.mine.statistics_network import (
     KINDS,
     AnswerSide,
     ClassVectors,
@@ -65,5 +65,5 @@ def test_problems_share_nothing():
 
 def test_all_weights_are_trained_once():
     for network, _ in networks():
-        named = [id(w) for group in network.groups() for w in group["params"]]
+        named = [id(w) for group in network.groups(1e-3) for w in group["params"]]
         assert sorted(named) == sorted(map(id, network.parameters()))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mi_probe.estimators.prefixes.network import Inputs, train_prefix_networks
-from mi_probe.estimators.sequences.evidence import Problem
+from mi_probe.estimators.critic.batched import Problem
+from mi_probe.estimators.prefixes.causal_network import Inputs, train_prefix_networks
 
 N, T = 60, 7
 

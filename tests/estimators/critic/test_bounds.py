@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mi_probe.estimators.bounds.values import (
+from mi_probe.estimators.critic.bounds import (
     BOUNDS,
     Scores,
     barber_agakov,

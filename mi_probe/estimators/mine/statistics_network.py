@@ -25,9 +25,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from mi_probe.estimators.critic.batched import Problem
 from mi_probe.estimators.mine.inputs import Vectors
 from mi_probe.estimators.sequences.evidence import (
-    Problem,
     evidence_scores,
     evidence_weights,
 )
@@ -36,9 +36,9 @@ from mi_probe.estimators.sequences.token_inputs import TokenInputs
 HIDDEN = 64
 FEW = 64
 """Columns up to which X counts as one of few dimensions."""
-_RATE = 8e-3
-_LINEAR_RATE = 3e-2
-_TOKEN_RATE, _TOKEN_DECAY = 1e-2, 5e-2
+_SPEED, _LINEAR_SPEED, _TOKEN_SPEED = 4, 15, 5
+"""Learning rates as multiples of the schedule's."""
+_TOKEN_DECAY = 5e-2
 
 Groups: TypeAlias = Iterator[dict[str, Any]]
 """Weights with the learning rate that they are trained by."""
@@ -116,7 +116,7 @@ class VectorSide(nn.Module):
                 w.copy_(torch.randn(w.shape, generator=draw) * spread)
         return self
 
-    def groups(self) -> Groups:
+    def groups(self, rate: float) -> Groups:
         """In many columns the linear map takes steps in proportion to its gradient.
 
         Adam's, all of one size, would add as much noise in each of hundreds of columns
@@ -125,8 +125,8 @@ class VectorSide(nn.Module):
         params = dict(self.named_parameters())
         if self.linear.shape[1] > FEW:
             linear = params.pop("linear")
-            yield {"params": [linear], "lr": _LINEAR_RATE, "eps": 1.0}
-        yield {"params": list(params.values()), "lr": _RATE}
+            yield {"params": [linear], "lr": _LINEAR_SPEED * rate, "eps": 1.0}
+        yield {"params": list(params.values()), "lr": _SPEED * rate}
 
 
 class TokenSide(nn.Module):
@@ -151,10 +151,10 @@ class TokenSide(nn.Module):
         weights = {name: w[at] for name, w in self.weights.items()}
         return evidence_scores(weights, *self.x.batch(rows))
 
-    def groups(self) -> Groups:
+    def groups(self, rate: float) -> Groups:
         """One rate for all."""
-        params = list(self.parameters())
-        yield {"params": params, "lr": _TOKEN_RATE, "weight_decay": _TOKEN_DECAY}
+        params, lr = list(self.parameters()), _TOKEN_SPEED * rate
+        yield {"params": params, "lr": lr, "weight_decay": _TOKEN_DECAY}
 
 
 class ClassVectors(nn.Module):
@@ -234,11 +234,11 @@ class Statistics(nn.Module):
         level = y[..., -1][:, None].expand(-1, features.shape[1], -1)
         return torch.baddbmm(level, features, y[..., :-1].transpose(1, 2))
 
-    def groups(self) -> Groups:
-        """Weights with their learning rates."""
-        yield from self.x_side.groups()
+    def groups(self, rate: float) -> Groups:
+        """Weights with their learning rates, from the schedule's."""
+        yield from self.x_side.groups(rate)
         if self.y_side is not None:
-            yield {"params": list(self.y_side.parameters()), "lr": _RATE}
+            yield {"params": list(self.y_side.parameters()), "lr": _SPEED * rate}
 
 
 def _normal(size: tuple[int, ...], spread: float, draw: torch.Generator) -> nn.Parameter:

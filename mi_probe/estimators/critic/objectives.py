@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from mi_probe.estimators.bounds.values import Scores, barber_agakov, info_nce, nwj
+from mi_probe.estimators.critic.bounds import Scores, barber_agakov, info_nce, nwj
 
 Objective: TypeAlias = Callable[[Scores], Tensor]
 

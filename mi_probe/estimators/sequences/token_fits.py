@@ -12,12 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
+from mi_probe.estimators.critic.batched import Problem
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.evidence import (
     SNAPSHOTS,
     Evidence,
-    Problem,
     train_evidence,
 )
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates

@@ -17,11 +17,10 @@ nothing of it may be known at t.
 
 With ``alone`` the sums are of token t alone: a critic of z_t, log q(y|z_t).
 
-All problems are one stack of matrix products; each has its own generator.
+All problems are trained side by side (`critic.batched`).
 
 References:
     Zhai et al. 2021, arXiv 2105.14103 (attention by cumulative sums).
-    Polyak and Juditsky 1992 (averaged weights).
 """
 
 import math
@@ -34,18 +33,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from mi_probe.estimators.sequences.batched_weights import Weights, affine, drawn_weights
-from mi_probe.estimators.sequences.evidence import Problem
+from mi_probe.estimators.critic.batched import (
+    Problem,
+    Weights,
+    affine,
+    averaged_weights,
+    by_length,
+    drawn_weights,
+    of_problem,
+)
 
 SNAPSHOTS = (2, 5, 10)
 """Epochs after which the averaged weights are kept."""
-_BATCH = 128
-_LEAST_STEPS = 12
 _TOKEN, _SCORES, _HIDDEN = 16, 4, 16
-_RATE, _DECAY = 1.5e-2, 5e-2
-_WARM_UP = 0.15
-_AVERAGE = 0.98
-_CLIP = 1.0
 _BOUND = 8.0
 _TINY = math.exp(-_BOUND)
 _PLACES = 2
@@ -87,13 +87,11 @@ class PrefixNetworks:
         self, inputs: Inputs, rows: Int[np.ndarray, " m"], problem: int, place: int
     ) -> Float[np.ndarray, "m t c"]:
         """Unnormalised log posteriors after every token; 0 behind a row's end."""
-        w = {k: v[problem : problem + 1] for k, v in self.snapshots[place].items()}
+        w = of_problem(self.snapshots[place], problem)
         wanted = torch.as_tensor(rows)
         t = inputs.shared.shape[1]
         found = torch.zeros(len(rows), t, w["bias"].shape[-1])
-        # Rows of about one length together: what is padded is not computed.
-        order = inputs.lengths[wanted].argsort()
-        for part in order.split(max(1, _CHUNK_TOKENS // t)):
+        for part in by_length(inputs.lengths, rows, _CHUNK_TOKENS, t):
             values, mask = inputs.batch([problem], wanted[part][None])
             scores = _forward(w, values, self.alone)[0]
             found[part, : scores.shape[1]] = scores * mask[0, ..., None]
@@ -121,67 +119,26 @@ def train_prefix_networks(
         alone: read each token by itself, all with equal weight.
         epochs: passes over the rows.
     """
-    width = inputs.shared.shape[2] + inputs.own.shape[3]
-    weights = {k: w.requires_grad_() for k, w in _drawn(width, problems).items()}
-    average = {name: w.detach().clone() for name, w in weights.items()}
-    optimiser = torch.optim.AdamW(weights.values(), lr=_RATE, weight_decay=_DECAY)
-    draws = [torch.Generator().manual_seed(problem.seed) for problem in problems]
-    # The order of batches is shared: no problem depends on which others there are.
-    shared = torch.Generator().manual_seed(0)
-    fewest = min(len(problem.rows) for problem in problems)
-    steps = max(_LEAST_STEPS, fewest // _BATCH)
-    steps = min(steps, max(1, fewest // 4))
-    total, step, snapshots = epochs * steps, 0, []
-    wanted = {max(1, round(epochs * s / SNAPSHOTS[-1])) for s in SNAPSHOTS}
-    for epoch in range(1, epochs + 1):
-        stacked = torch.stack(
-            [
-                _ordered(problem.rows, inputs.lengths, fewest // steps * steps, draw)
-                for problem, draw in zip(problems, draws, strict=True)
-            ]
+
+    def loss(weights: Weights, rows: Int[Tensor, "p b"]) -> Tensor:
+        values, mask = inputs.batch(range(len(rows)), rows)
+        scores = _forward(weights, values, alone)
+        labels = y[rows][..., None].expand(mask.shape)
+        found = functional.cross_entropy(
+            scores.flatten(0, 2), labels.flatten(), reduction="none"
         )
-        parts = stacked.chunk(steps, dim=1)
-        for place in torch.randperm(steps, generator=shared).tolist():
-            step += 1
-            for group in optimiser.param_groups:
-                group["lr"] = _RATE * _pace(step / total)
-            _step(weights, inputs, y, parts[place], alone, optimiser)
-            share = 1 - min(_AVERAGE, step / (step + 10))
-            for name, w in weights.items():
-                average[name].lerp_(w.detach(), share)
-        if epoch in wanted:
-            snapshots.append({name: w.clone() for name, w in average.items()})
-    return PrefixNetworks(tuple(snapshots), alone)
+        lengths = mask.sum(2, keepdim=True)
+        share = mask / lengths
+        if not alone:
+            last = torch.arange(mask.shape[2]) == lengths - 1
+            share = 0.5 * (share + last)
+        return (found.view(mask.shape) * share).sum() / rows.shape[1]
 
-
-def _step(
-    weights: Weights,
-    inputs: Inputs,
-    y: Int[Tensor, " n"],
-    rows: Int[Tensor, "p b"],
-    alone: bool,
-    optimiser: torch.optim.Optimizer,
-) -> None:
-    values, mask = inputs.batch(range(len(rows)), rows)
-    scores = _forward(weights, values, alone)
-    labels = y[rows][..., None].expand(mask.shape)
-    loss = functional.cross_entropy(
-        scores.flatten(0, 2), labels.flatten(), reduction="none"
+    drawn = _drawn(inputs.shared.shape[2] + inputs.own.shape[3], problems)
+    kept = {max(1, round(epochs * s / SNAPSHOTS[-1])) for s in SNAPSHOTS}
+    return PrefixNetworks(
+        averaged_weights(drawn, problems, inputs.lengths, loss, epochs, sorted(kept)), alone
     )
-    lengths = mask.sum(2, keepdim=True)
-    share = mask / lengths
-    if not alone:
-        last = torch.arange(mask.shape[2]) == lengths - 1
-        share = 0.5 * (share + last)
-    optimiser.zero_grad()
-    ((loss.view(mask.shape) * share).sum() / rows.shape[1]).backward()
-    gradients = [w.grad for w in weights.values() if w.grad is not None]
-    # Each problem by its own norm, as if it were alone.
-    norm = sum(g.flatten(1).square().sum(1) for g in gradients)
-    shrink = (_CLIP / torch.as_tensor(norm).sqrt().clamp(min=1e-6)).clamp(max=1)
-    for gradient in gradients:
-        gradient *= shrink.view(-1, *[1] * (gradient.ndim - 1))
-    optimiser.step()
 
 
 def _forward(
@@ -249,22 +206,3 @@ def _drawn(width: int, problems: Sequence[Problem]) -> Weights:
         "head": (_HIDDEN + features, n_classes),
     }
     return drawn_weights(shapes, problems)
-
-
-def _ordered(
-    rows: Int[np.ndarray, " m"],
-    lengths: Int[Tensor, " n"],
-    count: int,
-    draw: torch.Generator,
-) -> Int[Tensor, " k"]:
-    """Shuffled rows, those of about one length together: padding is what costs."""
-    shuffled = torch.as_tensor(rows)[torch.randperm(len(rows), generator=draw)[:count]]
-    blurred = lengths[shuffled] * (0.75 + 0.5 * torch.rand(count, generator=draw))
-    return shuffled[blurred.argsort()]
-
-
-def _pace(share: float) -> float:
-    """Of the learning rate: up in a straight line, then down a cosine to a hundredth."""
-    if share < _WARM_UP:
-        return share / _WARM_UP
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (share - _WARM_UP) / (1 - _WARM_UP)))

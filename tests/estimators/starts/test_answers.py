@@ -8,13 +8,9 @@ import torch
 
 from mi_probe import HiddenStates, InputError
 from mi_probe.estimators import ESTIMATORS, TokenSequences
+from mi_probe.estimators.mine.distinct_answers import distinct_answers, packed
 from mi_probe.estimators.protocol.targets import as_target
-from mi_probe.estimators.variational.token_start import (
-    TokenEncoder,
-    blocks_of,
-    distinct_answers,
-    packed,
-)
+from mi_probe.estimators.starts.answers import blocks_of
 from mi_probe.synthetic import (
     class_gaussians,
     spelled_classes,
@@ -123,17 +119,6 @@ def test_blocks_hold_neighbouring_tokens_whose_values_repeat():
     wide = TokenSequences(rng.integers(900, size=(400, 1)), np.ones((400, 1), dtype=bool))
     [block] = blocks_of(wide)
     assert block.n_classes == 20  # the rare ones together
-
-
-def test_the_encoder_reads_real_tokens_and_their_order():
-    torch.manual_seed(0)
-    encoder = TokenEncoder(9, 5, 4, 8)
-    ids = torch.tensor([[3, 1, -1], [1, 3, -1], [3, 1, 2]])
-    features = encoder(ids)
-    longer = torch.nn.functional.pad(ids, (0, 2), value=-1)
-    assert torch.allclose(encoder(longer), features, atol=1e-6)
-    assert torch.allclose(encoder(ids[:1]), features[:1], atol=1e-6)
-    assert (features[0] - features[1]).abs().max() > 1e-3
 
 
 def test_classes_only_estimators_refuse_answers():

@@ -4,8 +4,8 @@ import torch
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.evidence import SNAPSHOTS
-from mi_probe.estimators.sequences.fits import TokenFits
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
+from mi_probe.estimators.sequences.token_fits import TokenFits
 
 PLACES = range(len(SNAPSHOTS))
 

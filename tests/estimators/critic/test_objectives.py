@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from mi_probe.estimators.bounds.objectives import OBJECTIVES
-from mi_probe.estimators.bounds.values import Scores, barber_agakov, donsker_varadhan
-from tests.estimators.bounds.test_values import random_scores
+from mi_probe.estimators.critic.bounds import Scores, barber_agakov, donsker_varadhan
+from mi_probe.estimators.critic.objectives import OBJECTIVES
+from tests.estimators.critic.test_bounds import random_scores
 
 
 def gradient(objective, scores: Scores) -> torch.Tensor:

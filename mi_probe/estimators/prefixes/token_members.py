@@ -1,11 +1,11 @@
-"""Members of a critic of tokens, fitted on all pairs of folds, as `sequences.fits` does.
+"""Members of a critic of tokens, fitted on all pairs of folds, as `TokenFits` does.
 
 A row is scored by members without its own fold and one other. For a held-out fold k, the
 other rows by members without k and their own fold show how members are to be tempered and
 weighed; the fold's own rows get the average of all members without it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,11 @@ from scipy.special import log_softmax
 from torch import Tensor
 
 from mi_probe.estimators.classes.stacking import best_temperature, log_likelihood, tempered
-from mi_probe.estimators.models.gaussian import Linear
+from mi_probe.estimators.critic.batched import Problem
+from mi_probe.estimators.prefixes.causal_network import (
+    Inputs,
+    train_prefix_networks,
+)
 from mi_probe.estimators.prefixes.linear import (
     SHRINKAGE,
     PrefixSums,
@@ -23,15 +27,9 @@ from mi_probe.estimators.prefixes.linear import (
     described,
     discriminant_scores,
 )
-from mi_probe.estimators.prefixes.network import (
-    Inputs,
-    PrefixNetworks,
-    train_prefix_networks,
-)
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.sequences.evidence import Problem
 
 Pair = tuple[int, int]
 
@@ -74,36 +72,61 @@ class Scored:
     """The place for each held-out fold."""
 
 
+def chosen_member(
+    path: Iterable[Float[np.ndarray, "k n t c"]],
+    sampled: Int[np.ndarray, "n m"],
+    y: Int[np.ndarray, " n"],
+    fold: Int[np.ndarray, " n"],
+    rows: Rows,
+) -> Scored:
+    """The place of a path with the highest likelihood outside each held-out fold.
+
+    Args:
+        path: log posteriors of each place in turn: for fold k, of rows outside it by the
+            model without k and their own fold.
+        sampled: positions of each row that choices are made by.
+        y: the classes.
+        fold: the fold of each row.
+        rows: the split, whose prior counts.
+    """
+    n_folds, labels = rows.split.n_folds, np.repeat(y[:, None], sampled.shape[1], 1)
+    best, chosen = np.full(n_folds, -np.inf), [0] * n_folds
+    calibration = held_out = np.zeros(0)
+    for place, scores in enumerate(path):
+        if not place:
+            calibration = np.zeros_like(scores)
+            held_out = np.zeros_like(scores[0])
+        for k in range(n_folds):
+            few = np.take_along_axis(scores[k], sampled[..., None], 1)
+            value = _likelihood_without(few, labels, fold, rows, k)
+            if value > best[k]:
+                best[k], chosen[k] = value, place
+                calibration[k] = scores[k]
+                own, mates = np.flatnonzero(fold == k), np.arange(n_folds) != k
+                held_out[own] = scores[np.ix_(mates, own)].mean(0)
+    return Scored(calibration, log_softmax(held_out, axis=2), tuple(chosen))
+
+
 def linear_member(tokens: PackedTokens, sums: PrefixSums, block: str, rows: Rows) -> Scored:
     """Discriminants of one block."""
     fits = {pair: sums.discriminants(pair, SHRINKAGE) for pair in rows.split.pairs}
-    few = _sampled(tokens, block, fits, rows)
-    lengths, n_folds = tokens.lengths, rows.split.n_folds
-    y = np.repeat(rows.target.index[:, None], PLACES, 1)
+    n_folds, c = rows.split.n_folds, rows.target.n_classes
+    shape = (n_folds, len(tokens), int(tokens.lengths.max()), c)
 
-    def likelihood(k: int, place: int) -> float:
-        return likelihood_without(few[:, k, :, place], y, rows.split.fold, rows, k)
+    def scores(place: int) -> Float[np.ndarray, "k n t c"]:
+        found = np.zeros(shape, dtype=np.float32)
+        for part, u in tokens.chunks():
+            u = described(u, block)
+            for i, own in _folds_of(part, rows):
+                v = u[torch.as_tensor(own - part.start)]
+                for j in set(range(n_folds)) - {i}:
+                    fit = fits[min(i, j), max(i, j)][place]
+                    found[j, own, : v.shape[1]] = discriminant_scores(v, fit)
+        return found
 
-    chosen = [
-        int(np.argmax([likelihood(k, place) for place in range(len(SHRINKAGE))]))
-        for k in range(n_folds)
-    ]
-    n, t, c = len(tokens), int(lengths.max()), rows.target.n_classes
-    calibration = np.zeros((n_folds, n, t, c), dtype=np.float32)
-    held_out = np.zeros((n, t, c), dtype=np.float32)
-    for part, u in tokens.chunks():
-        u = described(u, block)
-        for i, own in _folds_of(part, rows):
-            v = u[torch.as_tensor(own - part.start)]
-            for j in range(n_folds):
-                if j == i:
-                    continue
-                pair = fits[min(i, j), max(i, j)]
-                calibration[j, own, : v.shape[1]] = discriminant_scores(v, pair[chosen[j]])
-                held_out[own, : v.shape[1]] += discriminant_scores(v, pair[chosen[i]]) / (
-                    n_folds - 1
-                )
-    return Scored(calibration, _normalised(held_out), tuple(chosen))
+    sampled = chosen_places(tokens.lengths, PLACES)[0].numpy()
+    path = map(scores, range(len(SHRINKAGE)))
+    return chosen_member(path, sampled, rows.target.index, rows.split.fold, rows)
 
 
 def network_member(inputs: Inputs, rows: Rows, *, alone: bool) -> Scored:
@@ -116,7 +139,20 @@ def network_member(inputs: Inputs, rows: Rows, *, alone: bool) -> Scored:
     )
     epochs = int(np.clip(_TOKEN_STEPS // read, _LEAST_EPOCHS, 10))
     networks = train_prefix_networks(inputs, y, problems, alone=alone, epochs=epochs)
-    return _chosen_networks(networks, inputs, rows, pairs)
+    n, t = inputs.shared.shape[:2]
+
+    def scores(snapshot: int) -> Float[np.ndarray, "k n t c"]:
+        shape = (rows.split.n_folds, n, t, rows.target.n_classes)
+        found = np.zeros(shape, dtype=np.float32)
+        for number, (i, j) in enumerate(pairs):
+            for one, other in ((i, j), (j, i)):
+                own = rows.split.held_out(one)
+                found[other, own] = networks.scores(inputs, own, number, snapshot)
+        return log_softmax(found, axis=3)
+
+    sampled = chosen_places(inputs.lengths, PLACES)[0].numpy()
+    path = map(scores, range(len(networks.snapshots)))
+    return chosen_member(path, sampled, rows.target.index, rows.split.fold, rows)
 
 
 def supervised_inputs(
@@ -172,66 +208,7 @@ def _problem(rows: Rows, pair: Pair, alone: bool) -> Problem:
     )
 
 
-def _chosen_networks(
-    networks: PrefixNetworks, inputs: Inputs, rows: Rows, pairs: Sequence[Pair]
-) -> Scored:
-    n, t = inputs.shared.shape[:2]
-    c, n_folds, n_places = (
-        rows.target.n_classes,
-        rows.split.n_folds,
-        len(networks.snapshots),
-    )
-    places = chosen_places(inputs.lengths, PLACES)[0].numpy()
-    every: list[np.ndarray] = []
-    for snapshot in range(n_places):
-        scores = np.zeros((n_folds, n, t, c), dtype=np.float32)
-        for number, (i, j) in enumerate(pairs):
-            for one, other in ((i, j), (j, i)):
-                own = np.flatnonzero(rows.split.fold == one)
-                scores[other, own] = networks.scores(inputs, own, number, snapshot)
-        every.append(scores)
-    y = np.repeat(rows.target.index[:, None], PLACES, 1)
-
-    def likelihood(k: int, snapshot: int) -> float:
-        few = np.take_along_axis(every[snapshot][k], places[..., None], 1)
-        return likelihood_without(few, y, rows.split.fold, rows, k)
-
-    chosen = [
-        int(np.argmax([likelihood(k, place) for place in range(n_places)]))
-        for k in range(n_folds)
-    ]
-    calibration = np.stack([every[place][k] for k, place in enumerate(chosen)])
-    held_out = np.zeros((n, t, c), dtype=np.float32)
-    for k, place in enumerate(chosen):
-        own = rows.split.fold == k
-        mates = [j for j in range(n_folds) if j != k]
-        held_out[own] = log_softmax(every[place][mates][:, own], axis=3).mean(0)
-    return Scored(log_softmax(calibration, axis=3), _normalised(held_out), tuple(chosen))
-
-
-def _sampled(
-    tokens: PackedTokens,
-    block: str,
-    fits: Mapping[Pair, list[Linear]],
-    rows: Rows,
-) -> Float[np.ndarray, "n k m p c"]:
-    """Scores of a few prefixes of each row at all places, by the model without fold k."""
-    n_folds = rows.split.n_folds
-    shape = (len(tokens), n_folds, PLACES, len(SHRINKAGE), rows.target.n_classes)
-    found = np.zeros(shape, dtype=np.float32)
-    for part, u in tokens.chunks():
-        place = chosen_places(tokens.lengths[part], PLACES)[0]
-        few = described(u, block).gather(1, place[..., None].expand(-1, -1, u.shape[2]))
-        for i, own in _folds_of(part, rows):
-            v = few[torch.as_tensor(own - part.start)]
-            for j in range(n_folds):
-                if j != i:
-                    for at, fit in enumerate(fits[min(i, j), max(i, j)]):
-                        found[own, j, :, at] = discriminant_scores(v, fit)
-    return found
-
-
-def likelihood_without(
+def _likelihood_without(
     scores: Float[np.ndarray, "n m c"],
     y: Int[np.ndarray, "n m"],
     fold: Int[np.ndarray, " n"],
@@ -252,10 +229,6 @@ def likelihood_without(
     log_prior = rows.log_prior([k])
     best = best_temperature(flat, log_prior, labels)
     return log_likelihood(tempered(flat, log_prior, best), labels)
-
-
-def _normalised(log_q: Float[np.ndarray, "n t c"]) -> Float[np.ndarray, "n t c"]:
-    return log_softmax(log_q, axis=2)
 
 
 def _folds_of(part: slice, rows: Rows) -> Iterator[tuple[int, Int[np.ndarray, " m"]]]:

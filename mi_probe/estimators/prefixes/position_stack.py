@@ -14,17 +14,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from mi_probe.estimators.classes.calibration import marginal_weight
-from mi_probe.estimators.prefixes.fits import PLACES, Rows, Scored
+from mi_probe.estimators.classes.stacking import log_linear_weights
 from mi_probe.estimators.prefixes.linear import chosen_places
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
+from mi_probe.estimators.prefixes.token_members import PLACES, Rows, Scored
 
 _KNOTS = 3
-_PULL = 2.0
-"""Rows by which the powers are pulled to 0."""
+_PULL = 1.0
+"""Rows by which the powers are pulled to equal shares."""
 
 
 @dataclass(frozen=True)
@@ -79,24 +79,15 @@ def _powers(
     prior: Float[np.ndarray, " c"],
     y: Int[np.ndarray, " n"],
 ) -> Float[np.ndarray, "j k"]:
-    """The best powers in 0 ... 3 at the places; convex, a row's prefixes count as one."""
-    n, m, _ = evidence[0].shape
-    flat = np.stack([e.reshape(n * m, -1) for e in evidence]).astype(np.float64)
-    hat, labels = hats.reshape(n * m, -1), np.repeat(y, m)
-    own = np.take_along_axis(flat, labels[None, :, None], 2)[..., 0]
-
-    def loss(numbers: np.ndarray) -> tuple[float, np.ndarray]:
-        powers = numbers.reshape(len(evidence), -1)
-        tempered = (hat @ powers.T).T[..., None] * flat
-        log_q = log_softmax(tempered.sum(0) + prior, axis=1)
-        expected = (np.exp(log_q) * flat).sum(2)
-        slope = (expected - own) @ hat / (n * m) + _PULL / n * powers
-        value = -float(np.take_along_axis(log_q, labels[:, None], 1).mean())
-        return value + 0.5 * _PULL / n * float((powers**2).sum()), slope.ravel()
-
-    start = np.full(len(evidence) * hat.shape[1], 1 / len(evidence))
-    bounds = [(0.0, 3.0)] * len(start)
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    """The best powers at the places: each member at each of them is one of a product."""
+    members = [
+        (hats[..., [k]] * e).reshape(-1, len(prior)) + prior
+        for e in evidence
+        for k in range(hats.shape[2])
+    ]
+    labels = np.repeat(y, hats.shape[1])
+    # A row's prefixes count as one.
+    found = log_linear_weights(members, prior, labels, _PULL * hats.shape[1])
     return found.reshape(len(evidence), -1)
 
 
