@@ -24,10 +24,14 @@ from sklearn.linear_model import LogisticRegression
 from mi_probe.analysis.controls import tf_idf, words_features
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate, Estimator, Nature, Repeated
-from mi_probe.estimators.classes.calibration import marginal_weight, mixed
-from mi_probe.estimators.classes.stacking import log_linear_weights, pooled
-from mi_probe.estimators.conditional.models import ClassPath, ClassRows, PredictClasses
-from mi_probe.estimators.conditional.scorers import ClassScorer
+from mi_probe.estimators.classes.mixing import (
+    log_linear_weights,
+    marginal_weight,
+    mixed,
+    pooled,
+)
+from mi_probe.estimators.classes.posterior import ClassScorer
+from mi_probe.estimators.models.interface import ClassPath, ClassRows, PredictClasses
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import States
 from mi_probe.estimators.protocol.learning_curve import extrapolation, learning_curve

@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_probe.estimators.continuous.canonical import CanonicalStart, NestedCanonical
-from mi_probe.estimators.continuous.normal_scores import tied
 from mi_probe.estimators.continuous.pair_critic import (
     CLEAR,
     PairRows,
+    PairStack,
     nested_terms,
 )
-from mi_probe.estimators.continuous.pair_stack import PairStack
 from mi_probe.estimators.continuous.views import FEW_COLUMNS, ScoreView, score_views
+from mi_probe.estimators.models.normal_scores import tied
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import as_tensor
 

@@ -19,7 +19,7 @@ from scipy.spatial import KDTree
 from scipy.special import digamma
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.continuous.normal_scores import untied_scores, varying
+from mi_probe.estimators.models.normal_scores import untied_scores, varying
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
 from mi_probe.estimators.protocol.base import Estimate, Nature, States, YKind

@@ -45,10 +45,10 @@ from mi_probe.estimators.protocol.targets import (
     Classes,
     Scores,
     Target,
+    TokenSequences,
     as_target,
     as_tensor,
 )
-from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.estimators.variational.token_start import distinct_answers
 
 _ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})

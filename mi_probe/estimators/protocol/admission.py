@@ -20,8 +20,13 @@ from mi_probe.estimators.protocol.split import (
     draw_split,
 )
 from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import (
+    Classes,
+    Scores,
+    Target,
+    TokenSequences,
+    as_target,
+)
 from mi_probe.hidden import HiddenStates
 
 FEWEST_ROWS = 10

@@ -20,8 +20,7 @@ import torch
 from jaxtyping import Float, Int
 
 from mi_probe.estimators.protocol.states import chunks
-from mi_probe.estimators.protocol.targets import Classes, Scores
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 

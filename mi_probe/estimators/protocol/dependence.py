@@ -25,8 +25,7 @@ from jaxtyping import Float
 
 from mi_probe.estimators.protocol.split import Dependence
 from mi_probe.estimators.protocol.states import chunks
-from mi_probe.estimators.protocol.targets import Classes, Scores
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 

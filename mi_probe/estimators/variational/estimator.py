@@ -37,8 +37,13 @@ from mi_probe.estimators.protocol.base import (
 )
 from mi_probe.estimators.protocol.learning_curve import extrapolation
 from mi_probe.estimators.protocol.split import TOP, Groups, Split
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import (
+    Classes,
+    Scores,
+    Target,
+    TokenSequences,
+    as_target,
+)
 from mi_probe.estimators.variational.fold_problems import (
     FoldProblems,
     Problem,

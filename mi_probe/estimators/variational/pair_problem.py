@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from mi_probe.estimators.bounds.values import Scores
 from mi_probe.estimators.continuous.canonical import FUNCTION, CanonicalStart
 from mi_probe.estimators.continuous.elliptical import EllipticalRatio, Side
-from mi_probe.estimators.continuous.normal_scores import normal_scores
-from mi_probe.estimators.continuous.pair_critic import PairRows
-from mi_probe.estimators.continuous.pair_stack import PairStack
+from mi_probe.estimators.continuous.pair_critic import PairRows, PairStack
+from mi_probe.estimators.models.normal_scores import normal_scores
 from mi_probe.estimators.protocol.assembly import HeldOut
 from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.variational.problems import CriticSettings, features_of

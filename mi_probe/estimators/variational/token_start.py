@@ -19,10 +19,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mi_probe.estimators.classes.stacking import pair_powers
+from mi_probe.estimators.classes.mixing import pair_powers
 from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Classes, TokenSequences
 from mi_probe.estimators.variational.many_classes import NestedMeans, many_class_starts
 from mi_probe.estimators.variational.starts import ClassStart
 

@@ -1,0 +1,137 @@
+"""Gradient descent on the losses of rows, stopped by the loss of other rows."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.models.interface import ClassPath, ClassRows
+
+_CHUNK = 512
+"""Rows that a network scores at a time."""
+
+DENSITY_SCHEDULE = Schedule(
+    max_epochs=60,
+    patience=5,
+    least_gain=1e-3,
+    steps_per_epoch=24,
+    batch_limits=(48, 256),
+    learning_rate=5e-3,
+    weight_decay=1e-3,
+)
+"""For probes and densities, which start from nothing but a closed form."""
+
+
+@contextmanager
+def weights_from(rng: np.random.Generator) -> Iterator[None]:
+    """Lend torch's global generator a seed, for weights and noise, and put it back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        yield
+
+
+def fit_until_watched_rises(
+    module: nn.Module,
+    losses: Callable[[Tensor], Tensor],
+    n: int,
+    watched: Callable[[], Tensor],
+    schedule: Schedule,
+) -> bool:
+    """Minimise the mean loss; the best weights for the watched rows are kept.
+
+    Args:
+        module: whose parameters are trained, in place.
+        losses: of the rows with these indices in 0 ... n-1, one each.
+        n: rows to train on.
+        watched: losses of the rows that stop the training; no noise from call to call.
+        schedule: how long and how fast.
+
+    Returns:
+        False where the watched loss was still falling at the last epoch.
+    """
+    optimiser = torch.optim.AdamW(
+        module.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    best = milestone = _mean(module, watched)
+    weights, progress = copy.deepcopy(module.state_dict()), 0
+    for epoch in range(1, schedule.max_epochs + 1):
+        module.train()
+        for batch in torch.randperm(n).tensor_split(schedule.batches(n)):
+            optimiser.zero_grad()
+            losses(batch).mean().backward()
+            nn.utils.clip_grad_norm_(module.parameters(), schedule.clip_norm)
+            optimiser.step()
+        value = _mean(module, watched)
+        if not math.isfinite(value):
+            break
+        if value < best:
+            best, weights = value, copy.deepcopy(module.state_dict())
+        if value < milestone - schedule.least_gain:
+            milestone, progress = value, epoch
+        if epoch - progress >= schedule.patience:
+            break
+    module.load_state_dict(weights)
+    module.eval()
+    return progress < schedule.max_epochs
+
+
+@torch.no_grad()
+def _mean(module: nn.Module, losses: Callable[[], Tensor]) -> float:
+    module.eval()
+    return float(losses().mean())
+
+
+def network_path(
+    made: Callable[[Any], nn.Module],
+    inputs: Callable[[Any], Any],
+    rows: ClassRows,
+    watched: ClassRows,
+    rng: np.random.Generator,
+    schedule: Schedule,
+) -> ClassPath:
+    """The log q(y|x) of one network, by cross-entropy, as a path of one place.
+
+    Args:
+        made: makes the network from the rows' inputs.
+        inputs: what it reads of x, a row each.
+        rows: to train on.
+        watched: rows that stop the training.
+        rng: of weights and batches.
+        schedule: how long and how fast.
+    """
+    train, other = inputs(rows.x), inputs(watched.x)
+    y, y_other = torch.from_numpy(rows.y), torch.from_numpy(watched.y)
+    loss = nn.CrossEntropyLoss(reduction="none")
+
+    def scores(x: Any) -> Tensor:
+        starts = range(0, len(x), _CHUNK)
+        return torch.cat([network(x[start : start + _CHUNK]) for start in starts])
+
+    with weights_from(rng):
+        network = made(train)
+        converged = fit_until_watched_rises(
+            network,
+            lambda batch: loss(network(train[batch]), y[batch]),
+            len(rows),
+            lambda: loss(scores(other), y_other),
+            schedule,
+        )
+
+    @torch.no_grad()
+    def predict(x: Any) -> np.ndarray:
+        return scores(inputs(x)).double().numpy()
+
+    return ClassPath({"network": predict}, converged)
+
+
+def zeroed(layer: nn.Linear) -> nn.Linear:
+    """The layer, which says nothing yet."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
