@@ -28,14 +28,13 @@ from jaxtyping import Float, Int
 
 from mi_probe.estimators.classes.mixing import (
     CALIBRATIONS,
-    Calibrated,
     marginal_weight,
     mixed,
 )
 from mi_probe.estimators.models.interface import (
-    ClassPath,
     ClassRows,
     FitClasses,
+    FitPath,
     FitScores,
     ScoreRows,
 )
@@ -43,7 +42,6 @@ from mi_probe.estimators.models.normal_scores import scores_among
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import HeldOut, assembled
 from mi_probe.estimators.protocol.base import (
-    BoundKind,
     Estimate,
     Family,
     Nature,
@@ -87,31 +85,29 @@ class ClassScorer:
         log_q = np.tile(log_prior, (len(test), 1))
         notes: dict[str, Any] = {"chosen": "prior", "converged": path.converged}
         if path.predictions:
-            own = np.arange(len(watched))
-            best: tuple[float, str, Calibrated, np.ndarray] | None = None
+            own, calibrated, gains = np.arange(len(watched)), {}, {}
             for name, predict in path.predictions.items():
                 scores = predict(x[watched])
-                calibrated = self._calibrate(scores, log_prior, y[watched])
-                gain = (calibrated.apply(scores) - log_prior)[own, y[watched]]
-                if best is None or gain.mean() > best[0]:
-                    best = float(gain.mean()), name, calibrated, gain
-            assert best is not None
-            _, name, calibrated, gain = best
+                calibrated[name] = self._calibrate(scores, log_prior, y[watched])
+                log_q_watched = calibrated[name].apply(scores)
+                gains[name] = (log_q_watched - log_prior)[own, y[watched]]
+            name = max(gains, key=lambda one: gains[one].mean())
+            chosen, gain = calibrated[name], gains[name]
             weight = marginal_weight(gain)
             if refit:
                 path = self._path(all_train, self._rows(watched), rng)
-            evidence = calibrated.apply(path.predictions[name](x[test])) - log_prior
+            evidence = chosen.apply(path.predictions[name](x[test])) - log_prior
             log_q = mixed(evidence, weight) + log_prior
-            notes |= {"chosen": name, "prior_weight": weight, **calibrated.notes}
+            notes |= {"chosen": name, "prior_weight": weight, **chosen.notes}
         terms = (log_q - self._target.log_prior)[np.arange(len(test)), y[test]]
         return HeldOut(terms, terms, log_q), notes
 
     def _path(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         nothing = isinstance(rows.x, np.ndarray) and rows.x.shape[1] == 0
         if nothing or len(rows.present) < 2:
-            return ClassPath({})
+            return FitPath({})
         return self._fit(rows, watched, rng)
 
     def _rows(self, rows: Int[np.ndarray, " n"]) -> ClassRows:
@@ -220,8 +216,11 @@ class Posterior:
         scorer = self._scorer(states, target)
         streams = _streams(seed)
         pointwise, history = np.empty(len(target)), []
-        classes = isinstance(target, Classes)
-        posterior = np.empty((len(target), target.n_classes)) if classes else None
+        posterior, bound = None, self.one_column
+        if isinstance(target, Classes):
+            posterior, bound = np.empty((len(target), target.n_classes)), "lower bound"
+        elif target.values.shape[1] > 1:
+            bound = "neither"
         for k in range(self.n_folds):
             train, test = split.rows(k), split.held_out(k)
             held, notes = self._score(scorer, split, train, test, next(streams))
@@ -245,7 +244,7 @@ class Posterior:
             target,
             split,
             pointwise=pointwise,
-            bound=self._bound(target),
+            bound=bound,
             converged=2 * sum(not notes["converged"] for notes in history) <= self.n_folds,
             extrapolated=extrapolated,
             history=history,
@@ -273,11 +272,6 @@ class Posterior:
         """Of the test rows, from the training rows alone."""
         watched = split.watched(train, self.watched_share, rng)
         return scorer.score(train[~watched], train[watched], test, rng, refit=self.refit)
-
-    def _bound(self, target: Classes | Scores) -> BoundKind:
-        if isinstance(target, Classes):
-            return "lower bound"
-        return self.one_column if target.values.shape[1] == 1 else "neither"
 
 
 def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.training import Schedule
-from mi_probe.estimators.models.interface import ClassPath, ClassRows
+from mi_probe.estimators.models.interface import ClassRows, FitPath
 from mi_probe.estimators.models.training import network_path, zeroed
 from mi_probe.hidden import HiddenStates
 
@@ -38,7 +38,7 @@ class Attention:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """One network."""
         log_prior = torch.as_tensor(rows.log_prior, dtype=torch.float32)
 

@@ -33,10 +33,9 @@ from torch import Tensor, nn
 from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.models.densities import ClassCoordinates, context_of
 from mi_probe.estimators.models.interface import (
-    ClassPath,
     ClassRows,
+    FitPath,
     PredictScores,
-    ScorePath,
     ScoreRows,
 )
 from mi_probe.estimators.models.training import (
@@ -68,7 +67,7 @@ class ClassDiffusion:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """One denoiser."""
         coordinates = ClassCoordinates.of(rows, self.width)
         train, other = coordinates.own(rows), coordinates.own(watched)
@@ -78,7 +77,7 @@ class ClassDiffusion:
             converged = _train(model, train, other, self.schedule)
 
         predict = coordinates.posterior(lambda u, own: -_integrals(model, u, own, levels))
-        return ClassPath({"diffusion": predict}, converged)
+        return FitPath({"diffusion": predict}, converged)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class ScoreDiffusion:
 
     def __call__(
         self, rows: ScoreRows, watched: ScoreRows, rng: np.random.Generator
-    ) -> ScorePath:
+    ) -> FitPath:
         """One denoiser, at each guidance."""
         context = context_of(rows, self.width)
         train = as_tensor(rows.y), _with_flag(context(rows.x))
@@ -117,7 +116,7 @@ class ScoreDiffusion:
 
             return ratio
 
-        return ScorePath({f"guidance={g:g}": at(g) for g in self.guidance}, converged)
+        return FitPath({f"guidance={g:g}": at(g) for g in self.guidance}, converged)
 
 
 @dataclass(frozen=True)

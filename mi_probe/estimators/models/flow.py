@@ -23,12 +23,7 @@ from torch import Tensor
 
 from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.models.densities import ClassCoordinates, context_of
-from mi_probe.estimators.models.interface import (
-    ClassPath,
-    ClassRows,
-    ScorePath,
-    ScoreRows,
-)
+from mi_probe.estimators.models.interface import ClassRows, FitPath, ScoreRows
 from mi_probe.estimators.models.training import (
     DENSITY_SCHEDULE,
     fit_until_watched_rises,
@@ -52,7 +47,7 @@ class ClassFlow:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """One flow."""
         coordinates = ClassCoordinates.of(rows, self.width)
         train, other = coordinates.own(rows), coordinates.own(watched)
@@ -60,7 +55,7 @@ class ClassFlow:
             flow, converged = _fitted(self, train, other)
 
         predict = coordinates.posterior(lambda u, own: flow(own).log_prob(u))
-        return ClassPath({"flow": predict}, converged)
+        return FitPath({"flow": predict}, converged)
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class ScoreFlow:
 
     def __call__(
         self, rows: ScoreRows, watched: ScoreRows, rng: np.random.Generator
-    ) -> ScorePath:
+    ) -> FitPath:
         """One flow, or two."""
         context = context_of(rows, self.width)
         y, y_other = as_tensor(rows.y), as_tensor(watched.y)
@@ -98,7 +93,7 @@ class ScoreFlow:
                 return given - marginal(None).log_prob(v).double().numpy()
             return given + 0.5 * (values[:, 0] ** 2 + math.log(2 * math.pi))
 
-        return ScorePath({"flow": ratio}, converged)
+        return FitPath({"flow": ratio}, converged)
 
 
 def _fitted(

@@ -76,20 +76,21 @@ PredictScores: TypeAlias = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
-class ClassPath:
-    """Predictions log q(y|x) of every class, up to a constant, by setting."""
+class FitPath:
+    """What one fit predicts, by setting."""
 
-    predictions: Mapping[str, PredictClasses]
+    predictions: Mapping[str, Callable[..., np.ndarray]]
+    """The log q(y|x) of every class, up to a constant, or log q(y|x) - log q(y) of pairs:
+    `PredictClasses` or `PredictScores`."""
     converged: bool = True
     """False where training was still improving when it was stopped."""
 
 
-@dataclass(frozen=True)
-class ScorePath:
-    """Predictions log q(y|x) - log q(y) of pairs, by setting."""
-
-    predictions: Mapping[str, PredictScores]
-    converged: bool = True
+def of_coordinates(
+    coordinates: Callable[[Any], np.ndarray], fit: PredictClasses
+) -> PredictClasses:
+    """The prediction of x by a fit to some coordinates of it."""
+    return lambda x: fit(coordinates(x))
 
 
 @runtime_checkable
@@ -98,7 +99,7 @@ class FitClasses(Protocol):
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """The path fitted to ``rows``.
 
         Args:
@@ -115,6 +116,6 @@ class FitScores(Protocol):
 
     def __call__(
         self, rows: ScoreRows, watched: ScoreRows, rng: np.random.Generator
-    ) -> ScorePath:
+    ) -> FitPath:
         """The path fitted to ``rows``; as for classes."""
         ...

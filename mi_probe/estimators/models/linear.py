@@ -4,36 +4,64 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
+from scipy.stats import multivariate_normal
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from mi_probe.estimators.models.gaussian import Linear, Moments, Subspace, WithinClasses
+from mi_probe.estimators.models.gaussian import Linear, Moments, WithinClasses
 from mi_probe.estimators.models.interface import (
-    ClassPath,
     ClassRows,
+    FitPath,
     PredictScores,
-    ScorePath,
     ScoreRows,
 )
 
 
 @dataclass(frozen=True)
 class Logistic:
-    """Multinomial logistic regression along a path of ridges, in whitened coordinates."""
+    """Multinomial logistic regression along a path of ridges, in whitened coordinates.
 
+    It models p(y|x) alone, where Gaussian discriminants model p(x|y): two families that err
+    in different ways, so that their agreement means something.
+    """
+
+    inverse_ridges: tuple[float, ...] = (0.001, 0.01, 0.1)
+    """scikit-learn's C, for whitened coordinates; smaller is stronger."""
     whitening: float = 0.3
     """Shrinkage of the covariance within classes that whitens."""
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
-        """One regression a ridge."""
+    ) -> FitPath:
+        """One regression a ridge, each started from the one before.
+
+        A class without rows here gets no evidence, only its prior.
+        """
         within = WithinClasses(Moments.of(rows.vectors, rows.y, rows.n_classes))
         whitening = within.whitening(self.whitening)
-        path = logistic_path(whitening, rows.vectors, rows.y, rows.log_prior)
-        names = (f"C={inverse_ridge:g}" for inverse_ridge in INVERSE_RIDGES)
-        return ClassPath(dict(zip(names, path, strict=True)))
+        u = whitening(rows.vectors)
+        model = LogisticRegression(warm_start=True, max_iter=100, tol=1e-3)
+        path = {}
+        for inverse_ridge in self.inverse_ridges:
+            model.set_params(C=inverse_ridge)
+            with warnings.catch_warnings():
+                # A fit stopped early is still a fit; the path is judged on other rows.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(u, rows.y)
+            weights, bias = model.coef_, model.intercept_
+            if len(model.classes_) == 2:
+                # One row for the second class against the first.
+                weights = np.concatenate([-weights / 2, weights / 2])
+                bias = np.concatenate([-bias / 2, bias / 2])
+            coefficients = np.zeros((u.shape[1], rows.n_classes))
+            intercept = rows.log_prior.copy()
+            coefficients[:, model.classes_] = weights.T
+            intercept[model.classes_] = bias
+            projected = whitening.projection @ coefficients
+            linear = Linear(projected, intercept - whitening.centre @ projected)
+            path[f"C={inverse_ridge:g}"] = linear
+        return FitPath(path)
 
 
 @dataclass(frozen=True)
@@ -50,7 +78,7 @@ class GaussianRidge:
 
     def __call__(
         self, rows: ScoreRows, watched: ScoreRows, rng: np.random.Generator
-    ) -> ScorePath:
+    ) -> FitPath:
         """One regression a ridge."""
         centre, level = rows.x.mean(0), rows.y.mean(0)
         x, y = rows.x - centre, rows.y - level
@@ -68,7 +96,7 @@ class GaussianRidge:
             predictions[f"ridge={ridge:g}"] = _density_ratio(
                 centre, level, slopes, _covariance(errors), marginal
             )
-        return ScorePath(predictions)
+        return FitPath(predictions)
 
 
 def _density_ratio(
@@ -81,7 +109,8 @@ def _density_ratio(
     def ratio(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         f = level + (x - centre) @ slopes
         # Normal scores of one column have mean 0 and variance 1 by construction.
-        return _log_normal(y - f, errors) - _log_normal(y, marginal)
+        own, others = (multivariate_normal(cov=c).logpdf for c in (errors, marginal))
+        return np.atleast_1d(own(y - f) - others(y))
 
     return ratio
 
@@ -90,47 +119,3 @@ def _covariance(values: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "k k"]:
     # About 0, not about the mean; a little of I keeps collinear columns invertible.
     k = values.shape[1]
     return values.T @ values / len(values) + 1e-6 * np.eye(k)
-
-
-def _log_normal(
-    values: Float[np.ndarray, "n k"], covariance: Float[np.ndarray, "k k"]
-) -> Float[np.ndarray, " n"]:
-    distance = (values @ np.linalg.inv(covariance) * values).sum(1)
-    return -0.5 * (distance + np.linalg.slogdet(2 * np.pi * covariance)[1])
-
-
-INVERSE_RIDGES = (0.001, 0.01, 0.1)
-"""scikit-learn's C, for whitened coordinates; smaller is stronger."""
-
-
-def logistic_path(
-    whitening: Subspace,
-    x: Float[np.ndarray, "n d"],
-    y: Int[np.ndarray, " n"],
-    log_prior: Float[np.ndarray, " c"],
-) -> list[Linear]:
-    """One regression a penalty, each started from the one before.
-
-    A class without rows here gets no evidence, only its prior.
-    """
-    u = whitening(x)
-    model = LogisticRegression(warm_start=True, max_iter=100, tol=1e-3)
-    path = []
-    for inverse_ridge in INVERSE_RIDGES:
-        model.set_params(C=inverse_ridge)
-        with warnings.catch_warnings():
-            # A fit stopped early is still a fit; the path is judged on other rows.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(u, y)
-        weights, bias = model.coef_, model.intercept_
-        if len(model.classes_) == 2:
-            # One row for the second class against the first.
-            weights = np.concatenate([-weights / 2, weights / 2])
-            bias = np.concatenate([-bias / 2, bias / 2])
-        coefficients = np.zeros((u.shape[1], len(log_prior)))
-        intercept = log_prior.copy()
-        coefficients[:, model.classes_] = weights.T
-        intercept[model.classes_] = bias
-        projected = whitening.projection @ coefficients
-        path.append(Linear(projected, intercept - whitening.centre @ projected))
-    return path

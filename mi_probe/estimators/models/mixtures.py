@@ -19,7 +19,11 @@ from sklearn.cluster import kmeans_plusplus
 from threadpoolctl import threadpool_limits
 
 from mi_probe.estimators.models.directions import telling_subspace
-from mi_probe.estimators.models.interface import ClassPath, ClassRows, PredictClasses
+from mi_probe.estimators.models.interface import (
+    ClassRows,
+    FitPath,
+    of_coordinates,
+)
 
 _STEPS = 12
 _SETTLED = 1e-3
@@ -40,11 +44,11 @@ class GaussianMixtures:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """Mixtures of so many components for every class."""
         subspace = telling_subspace(rows, self.width)
         u, seed = subspace(rows.vectors), int(rng.integers(2**31))
-        found: dict[str, PredictClasses] = {}
+        found = {}
         for count in self.components:
             fit = fit_mixtures(
                 u,
@@ -55,8 +59,8 @@ class GaussianMixtures:
                 ridge=self.ridge,
                 rows_a_number=self.rows_a_number,
             )
-            found[f"components={count}"] = lambda x, fit=fit: fit(subspace(x))
-        return ClassPath(found)
+            found[f"components={count}"] = of_coordinates(subspace, fit)
+        return FitPath(found)
 
 
 def fit_mixtures(

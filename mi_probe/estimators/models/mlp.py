@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.models.directions import telling_subspace
-from mi_probe.estimators.models.interface import ClassPath, ClassRows
+from mi_probe.estimators.models.interface import ClassRows, FitPath
 from mi_probe.estimators.models.training import (
     DENSITY_SCHEDULE,
     network_path,
@@ -30,7 +30,7 @@ class Mlp:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """One network."""
         subspace = telling_subspace(rows, self.width)
         scale = subspace(rows.vectors).std(0) + 1e-6

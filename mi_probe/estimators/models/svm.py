@@ -9,7 +9,7 @@ from jaxtyping import Float
 from sklearn.exceptions import ConvergenceWarning
 
 from mi_probe.estimators.models.directions import Subspace, telling_subspace
-from mi_probe.estimators.models.interface import ClassPath, ClassRows, PredictClasses
+from mi_probe.estimators.models.interface import ClassRows, FitPath, PredictClasses
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Svm:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """The linear machine and one for each bandwidth."""
         from sklearn.kernel_approximation import Nystroem
 
@@ -46,7 +46,7 @@ class Svm:
             ).fit(u)
             name = f"bandwidth={bandwidth:g}"
             found[name] = self._machine(rows, u, subspace, kernel.transform, rng)
-        return ClassPath(found)
+        return FitPath(found)
 
     def _machine(
         self,

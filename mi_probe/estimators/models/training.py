@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.training import Schedule
-from mi_probe.estimators.models.interface import ClassPath, ClassRows
+from mi_probe.estimators.models.interface import ClassRows, FitPath
 
 _CHUNK = 512
 """Rows that a network scores at a time."""
@@ -94,7 +94,7 @@ def network_path(
     watched: ClassRows,
     rng: np.random.Generator,
     schedule: Schedule,
-) -> ClassPath:
+) -> FitPath:
     """The log q(y|x) of one network, by cross-entropy, as a path of one place.
 
     Args:
@@ -127,7 +127,7 @@ def network_path(
     def predict(x: Any) -> np.ndarray:
         return scores(inputs(x)).double().numpy()
 
-    return ClassPath({"network": predict}, converged)
+    return FitPath({"network": predict}, converged)
 
 
 def zeroed(layer: nn.Linear) -> nn.Linear:

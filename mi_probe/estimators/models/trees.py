@@ -23,7 +23,12 @@ from jaxtyping import Float, Int
 from threadpoolctl import threadpool_limits
 
 from mi_probe.estimators.models.directions import telling_subspace
-from mi_probe.estimators.models.interface import ClassPath, ClassRows, PredictClasses
+from mi_probe.estimators.models.interface import (
+    ClassRows,
+    FitPath,
+    PredictClasses,
+    of_coordinates,
+)
 
 _FLOOR = 1e-6
 """Probability below which a leaf does not claim to know."""
@@ -40,7 +45,7 @@ class RandomForest:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """One forest."""
         from sklearn.ensemble import RandomForestClassifier
 
@@ -55,7 +60,7 @@ class RandomForest:
             shares = forest.predict_proba(coordinates(x))
             return rows.all_classes(np.log(np.maximum(shares, _FLOOR)))
 
-        return ClassPath({"forest": predict})
+        return FitPath({"forest": predict})
 
 
 @dataclass(frozen=True)
@@ -67,14 +72,17 @@ class Boosting:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """The model after so many rounds; one fit."""
         coordinates = _coordinates(rows, self.width)
         z, seed = coordinates(rows.vectors), int(rng.integers(2**31))
         fits = fit_trees(z, rows.y, rows.log_prior, self.rounds, seed)
         names = (f"rounds={rounds}" for rounds in self.rounds)
-        return ClassPath(
-            {n: _after(coordinates, fit) for n, fit in zip(names, fits, strict=True)}
+        return FitPath(
+            {
+                n: of_coordinates(coordinates, fit)
+                for n, fit in zip(names, fits, strict=True)
+            }
         )
 
 
@@ -123,12 +131,6 @@ def fit_trees(
         return scores
 
     return [partial(predict, count=count) for count in rounds]
-
-
-def _after(
-    coordinates: Callable[[np.ndarray], np.ndarray], fit: PredictClasses
-) -> PredictClasses:
-    return lambda x: fit(coordinates(x))
 
 
 def _coordinates(

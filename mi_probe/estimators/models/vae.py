@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.models.densities import ClassCoordinates
-from mi_probe.estimators.models.interface import ClassPath, ClassRows
+from mi_probe.estimators.models.interface import ClassRows, FitPath
 from mi_probe.estimators.models.training import (
     DENSITY_SCHEDULE,
     fit_until_watched_rises,
@@ -47,7 +47,7 @@ class Vae:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """One autoencoder."""
         coordinates = ClassCoordinates.of(rows, self.width)
         train, other = coordinates.own(rows), coordinates.own(watched)
@@ -72,7 +72,7 @@ class Vae:
             )
 
         predict = coordinates.posterior(lambda u, own: model.bound(u, own, scored))
-        return ClassPath({"autoencoder": predict}, converged)
+        return FitPath({"autoencoder": predict}, converged)
 
 
 class _Autoencoder(nn.Module):
@@ -108,5 +108,4 @@ class _Autoencoder(nn.Module):
 def _log_normal(
     values: Float[Tensor, "s b m"], log_scale: Float[Tensor, "s b m"]
 ) -> Float[Tensor, "s b"]:
-    squares = (values / log_scale.exp()).square()
-    return -0.5 * (squares + 2 * log_scale + math.log(2 * math.pi)).sum(-1)
+    return torch.distributions.Normal(0.0, log_scale.exp()).log_prob(values).sum(-1)

@@ -66,9 +66,7 @@ def admitted(
     seed: int,
     n_folds: int,
     fewest_folds: int = 3,
-) -> tuple[
-    Float[np.ndarray, "n d"] | HiddenStates, Classes | Scores | TokenSequences, Split
-]:
+) -> Admitted:
     """X and Y as estimators see them and how their rows are split, or an error.
 
     Args:
@@ -114,9 +112,7 @@ def split_rows(
     seed: int,
     n_folds: int,
     fewest_folds: int = 3,
-) -> tuple[
-    Float[np.ndarray, "k d"] | HiddenStates, Classes | Scores | TokenSequences, Split
-]:
+) -> Admitted:
     """The rows that are used, and their split; arguments as of `admitted`.
 
     Raises:

@@ -9,7 +9,7 @@ from scipy.special import log_softmax
 from mi_probe import InputError
 from mi_probe.contents import settings_of
 from mi_probe.estimators.classes.posterior import Posterior, standardised
-from mi_probe.estimators.models.interface import ClassPath, ScorePath
+from mi_probe.estimators.models.interface import FitPath
 from mi_probe.estimators.models.normal_scores import scores_among
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
 from mi_probe.synthetic import class_gaussians
@@ -31,7 +31,7 @@ class Recorder:
         def predict(x):
             return self.factor * (x @ means.T - 0.5 * (means**2).sum(1))
 
-        return ClassPath(
+        return FitPath(
             {"nothing": lambda x: np.zeros((len(x), len(means))), "means": predict}
         )
 
@@ -91,7 +91,7 @@ def test_one_absurd_example_costs_no_more_than_the_prior_share(known):
                 scores[np.arange(len(x)), right] = 1e6
                 return scores
 
-            return ClassPath({"absurd": predict})
+            return FitPath({"absurd": predict})
 
     x = np.where(np.arange(1000) % 2, 1.0, -1.0)[:, None]
     y = np.arange(1000) % 2
@@ -141,7 +141,7 @@ class Channel:
             inside = (y - self.correlation * x) ** 2 / spread - y**2
             return (-0.5 * (inside + np.log(spread))).sum(1)
 
-        return ScorePath({"true": ratio})
+        return FitPath({"true": ratio})
 
 
 @pytest.mark.parametrize(("k", "bound"), [(1, "lower bound"), (2, "neither")])

@@ -169,15 +169,6 @@ def test_counts_are_scores_with_ties():
     assert estimate.nats == pytest.approx(0.5 * np.log(2), abs=0.1)
 
 
-def test_same_seed_same_number():
-    known = gaussian_pair(200, 2, 0.8)
-    first, again, other = (
-        AUTO.estimate(known.x, known.y, seed=s).pointwise for s in (4, 4, 5)
-    )
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
 def test_pairing_inside_a_fold_changes_nothing_that_scores_it():
     known = gaussian_pair(1500, 1, 0.7)
     fold = np.arange(1500) % 4
