@@ -34,8 +34,7 @@ from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.protocol.admission import check_seed
 from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Classes, Scores, Target, TokenSequences
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 

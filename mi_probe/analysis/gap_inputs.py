@@ -14,8 +14,13 @@ from mi_probe.estimators import Estimator
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.continuous.auto import as_codes
 from mi_probe.estimators.mine.distinct_answers import distinct_answers
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import (
+    Classes,
+    Scores,
+    Target,
+    TokenSequences,
+    as_target,
+)
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import pool
 

@@ -42,7 +42,7 @@ from mi_probe.analysis.regressions import (
     ridge_predictions,
 )
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.classes.stacking import (
+from mi_probe.estimators.classes.mixing import (
     best_temperature,
     log_likelihood,
     log_linear_weights,

@@ -24,10 +24,14 @@ from sklearn.linear_model import LogisticRegression
 from mi_probe.analysis.controls import tf_idf, words_features
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate, Estimator, Nature, Repeated
-from mi_probe.estimators.classes.calibration import marginal_weight, mixed
-from mi_probe.estimators.classes.stacking import log_linear_weights, pooled
-from mi_probe.estimators.conditional.models import ClassPath, ClassRows, PredictClasses
-from mi_probe.estimators.conditional.scorers import ClassScorer
+from mi_probe.estimators.classes.mixing import (
+    log_linear_weights,
+    marginal_weight,
+    mixed,
+    pooled,
+)
+from mi_probe.estimators.classes.posterior import ClassScorer
+from mi_probe.estimators.models.interface import ClassRows, FitPath, PredictClasses
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import States
 from mi_probe.estimators.protocol.learning_curve import extrapolation, learning_curve
@@ -143,7 +147,7 @@ class _Ridges:
 
     def __call__(
         self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> ClassPath:
+    ) -> FitPath:
         """One regression a ridge."""
         model = LogisticRegression(max_iter=200, tol=1e-4, warm_start=True)
         x, found = self._of(rows.vectors), {}
@@ -155,7 +159,7 @@ class _Ridges:
                 model.fit(x, rows.y)
             weights, bias = np.array(model.coef_), np.array(model.intercept_)
             found[f"C={inverse_ridge:g}"] = self._predict(weights, bias, rows)
-        return ClassPath(found)
+        return FitPath(found)
 
     def _of(self, numbers: np.ndarray) -> csr_matrix:
         return self.sparse[numbers[:, 0].astype(np.int64)]

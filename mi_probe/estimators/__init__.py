@@ -39,7 +39,7 @@ agreeing among themselves says little.
 """
 
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.conditional.posterior import Posterior
+from mi_probe.estimators.classes.posterior import Posterior
 from mi_probe.estimators.continuous.gaussian import GaussianCopula
 from mi_probe.estimators.continuous.knn import NearestNeighbours
 from mi_probe.estimators.critic.training import Schedule
@@ -53,7 +53,7 @@ from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation
 from mi_probe.estimators.protocol.null import with_null
 from mi_probe.estimators.protocol.repeats import Repeated
 from mi_probe.estimators.protocol.split import Blocks
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import TokenSequences
 
 _ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),

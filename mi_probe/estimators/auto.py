@@ -9,14 +9,19 @@ from jaxtyping import Float, Int
 
 from mi_probe.estimators.classes.auto import vector_estimate
 from mi_probe.estimators.classes.permutation import permuted_gains
-from mi_probe.estimators.continuous.auto import ScoreSettings, as_codes, estimate_scores
+from mi_probe.estimators.continuous.auto import as_codes, estimate_scores
 from mi_probe.estimators.mine.cross_fit import MANY
 from mi_probe.estimators.mine.distinct_answers import distinct_answers
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.base import Estimate, Nature, States
 from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import (
+    Classes,
+    Scores,
+    Target,
+    TokenSequences,
+    as_target,
+)
 from mi_probe.estimators.sequences.sequence_estimate import sequence_estimate
 from mi_probe.estimators.starts.started import Started
 
@@ -85,8 +90,7 @@ class Auto:
         )
         classes = isinstance(target, Classes)
         if isinstance(target, Scores) and isinstance(states, np.ndarray):
-            shape = ScoreSettings(n_folds=self.n_folds)
-            found = estimate_scores(self, shape, states, target, split)
+            found = estimate_scores(self, states, target, split)
             return found if self.extrapolate else replace(found, extrapolated=None)
         if isinstance(target, Classes) and target.n_classes <= MANY:
             settings: dict[str, Any] = {

@@ -22,7 +22,7 @@ from mi_probe.estimators.classes.limits import (
     value_at_infinity,
 )
 from mi_probe.estimators.classes.stack import Hint, held_out_terms, stacked
-from mi_probe.estimators.classes.whitened import views_of_vectors
+from mi_probe.estimators.models.columns import views_of_vectors
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator
 from mi_probe.estimators.protocol.split import TOP, Split

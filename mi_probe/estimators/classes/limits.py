@@ -14,13 +14,13 @@ from mi_probe.estimators.classes.discriminant_limit import (
     discriminant_law,
 )
 from mi_probe.estimators.classes.stack import held_out_terms, stacked
-from mi_probe.estimators.classes.whitened import standardised
+from mi_probe.estimators.models.columns import standardised
 from mi_probe.estimators.protocol.base import Extrapolation
+from mi_probe.estimators.protocol.departures import two_sided_if_tested
 from mi_probe.estimators.protocol.gaussian_laws import ClassLaw
 from mi_probe.estimators.protocol.learning_curve import extrapolation
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.protocol.two_sided import two_sided_if_tested
 
 _NOTHING, _HIDDEN = 0.01, 0.1
 """Nats: what counts as nothing found, and what may not stay hidden without a word."""

@@ -3,7 +3,7 @@
 A member is a row of `MEMBERS`: a path of places (shrinkage, ridge, width, epochs) and a
 function that fits the whole path to a `Sample` and gives, for each place, a function from
 rows to unnormalised log posteriors. All read the shared coordinates of `whitened`, but
-for trees, which read axes (`boosted_trees`).
+for trees, which read axes (`models.trees`).
 
 ============== ============== =========================================================
 member         family         finds
@@ -22,19 +22,25 @@ models the stack is not below it (benchmarks/real_states.md).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from mi_probe.estimators.classes.boosted_trees import fit_trees
-from mi_probe.estimators.classes.discriminants import (
-    MEANS,
-    fit_linear,
-    fit_quadratic,
-)
-from mi_probe.estimators.classes.mixtures import fit_mixtures
+import numpy as np
+from jaxtyping import Float
+
 from mi_probe.estimators.classes.network import SNAPSHOTS, Networks, Problem, train_networks
 from mi_probe.estimators.classes.refined import ROUNDS, train_refined
 from mi_probe.estimators.classes.sample import Predict, Sample, Shared
-from mi_probe.estimators.classes.telling import CUBIC_LIMIT
+from mi_probe.estimators.models.directions import CUBIC_LIMIT
+from mi_probe.estimators.models.gaussian import (
+    Linear,
+    Means,
+    WithinClasses,
+    moments_of_sets,
+    quadratics,
+)
+from mi_probe.estimators.models.mixtures import fit_mixtures
+from mi_probe.estimators.models.trees import fit_trees
 
 MANY = 64
 """Classes above which members and places are few, so that their scores fit in memory."""
@@ -107,23 +113,28 @@ def _networks(
 
 
 def _fit_mixtures(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
-    return [
-        fit_mixtures(
-            sample.told[:, : int(place["width"])],
-            sample.y,
-            sample.rows,
-            sample.log_prior,
-            int(place["parts"]),
-            sample.seed,
-        )
-        for place in path
-    ]
+    found = []
+    for place in path:
+        z, parts = sample.told[:, : int(place["width"])], int(place["parts"])
+        fit = fit_mixtures(z[sample.rows], sample.y, sample.log_prior, parts, sample.seed)
+        found.append(_reading(z, fit))
+    return found
 
 
 def _fit_trees(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
-    rounds = [int(place["rounds"]) for place in path]
-    cuts, prior = sample.shared.cuts, sample.log_prior
-    return fit_trees(cuts, sample.y, sample.rows, prior, rounds, sample.seed)
+    rounds, z = [int(place["rounds"]) for place in path], sample.shared.cuts
+    # Where columns are more than a few, binning is where most time goes.
+    bins = 255 if z.shape[1] <= 8 else 63
+    own, prior = z[sample.rows], sample.log_prior
+    fits = fit_trees(own, sample.y, prior, rounds, sample.seed, bins)
+    return [_reading(z, fit) for fit in fits]
+
+
+def _reading(
+    z: Float[np.ndarray, "n m"], fit: Callable[[np.ndarray], np.ndarray]
+) -> Predict:
+    """A fit of some columns as a function of rows."""
+    return lambda rows: fit(z[rows])
 
 
 def _each(fit: Callable[[Sample, Sequence[dict[str, float]]], list[Predict]]) -> Any:
@@ -190,6 +201,60 @@ def _trees_path(shared: Shared) -> list[dict[str, float]]:
         return []
     a_round = 1 if shared.n_classes == 2 else shared.n_classes
     return [{"rounds": float(r)} for r in TREES_PATH if r * a_round <= _TREES]
+
+
+MEANS: tuple[Means, ...] = ("sample", "shrunk", "spiked")
+"""By their number in a path."""
+
+
+def fit_linear(
+    samples: Sequence[Sample], path: Sequence[dict[str, float]]
+) -> list[list[Predict]]:
+    """Gaussian classes with one covariance, shrunk as each place says; means shrunk too.
+
+    A place has the ``shrinkage``, the ``means``, and whether it is that of X's own
+    ``columns`` or of whitened coordinates. Those that differ in means alone share a factor.
+    """
+    shared = samples[0].shared
+    towards = {0.0: shared.white, 1.0: shared.independent}
+    # Of each covariance, the class means that it serves.
+    wanted: dict[tuple[float, float], list[Means]] = {}
+    for place in path:
+        way = MEANS[int(place["means"])]
+        wanted.setdefault((place["columns"], place["shrinkage"]), []).append(way)
+    found = []
+    rows = [sample.rows for sample in samples]
+    for moments in moments_of_sets(shared.u, shared.y, shared.n_classes, rows):
+        made = WithinClasses(moments).linears(wanted, towards)
+        left = {key: iter(fits) for key, fits in made.items()}
+        own = [next(left[place["columns"], place["shrinkage"]]) for place in path]
+        found.append(_affine(shared, own))
+    return found
+
+
+def fit_quadratic(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
+    """Gaussian classes with covariances of their own, in the most telling directions."""
+    width = int(max(place["width"] for place in path))
+    z = sample.told[:, :width]
+    wanted = [(int(place["width"]), place["shrinkage"]) for place in path]
+    fits = quadratics(z[sample.rows], sample.y, sample.shared.n_classes, wanted)
+    return [_reading(z, fit) for fit in fits]
+
+
+def _affine(shared: Shared, path: Sequence[Linear]) -> list[Predict]:
+    """Predictions of a whole path, made together: most of their time is reading rows."""
+    coefficients = np.concatenate([fit.coefficients for fit in path], axis=1)
+    intercept = np.concatenate([fit.intercept for fit in path])
+    known: dict[bytes, np.ndarray] = {}
+
+    def predict(rows: np.ndarray, place: int) -> np.ndarray:
+        key = rows.tobytes()
+        if key not in known:
+            scores = shared.u[rows] @ coefficients + intercept
+            known[key] = scores.reshape(len(rows), len(path), -1)
+        return known[key][:, place]
+
+    return [partial(predict, place=place) for place in range(len(path))]
 
 
 MEMBERS: dict[str, Member] = {

@@ -87,22 +87,13 @@ def train_networks(
         fused=True,
     )
     orders = [np.random.default_rng([problem.seed, 1]) for problem in problems]
-    fewest = min(len(problem.rows) for problem in problems)
-    batch = batch_of(fewest)
-
-    def draw() -> Int[np.ndarray, "p b"]:
-        return np.stack(
-            [
-                rng.permutation(problem.rows)[: fewest - fewest % batch]
-                for rng, problem in zip(orders, problems, strict=True)
-            ]
-        )
+    rows = [problem.rows for problem in problems]
 
     def read(index: Int[Tensor, "p b"]) -> tuple[Tensor, Tensor]:
         return layers(weights, torch.bmm(u[index], directions)), y[index]
 
     found = []
-    trained = averaged_epochs(weights, optimiser, draw, read, batch)
+    trained = averaged_epochs(weights, optimiser, rows, orders, read)
     for epoch, average in zip(range(1, epochs + 1), trained, strict=False):
         if epoch in SNAPSHOTS:
             found.append({name: value.clone() for name, value in average.items()})
@@ -112,23 +103,28 @@ def train_networks(
 def averaged_epochs(
     weights: dict[str, Tensor],
     optimiser: torch.optim.Optimizer,
-    draw: Callable[[], np.ndarray],
+    rows: Sequence[Int[np.ndarray, " _"]],
+    orders: Sequence[np.random.Generator],
     read: Callable[[Tensor], tuple[Tensor, Tensor]],
-    batch: int,
 ) -> Iterator[dict[str, Tensor]]:
     """The moving average of the weights after each epoch, without end.
 
     Args:
         weights: what the optimiser trains.
         optimiser: of the weights.
-        draw: an epoch's rows, in order, for each problem.
-        read: scores and classes of some of these.
-        batch: rows a problem and step.
+        rows: of each problem; an epoch takes as many of each as the smallest has.
+        orders: what shuffles each problem's rows.
+        read: scores and classes of some rows of each problem.
     """
     average = {name: value.detach().clone() for name, value in weights.items()}
     device, step = next(iter(weights.values())).device, 0
+    fewest = min(map(len, rows))
+    # Few enough for a number of steps an epoch.
+    batch = min(_BATCH, max(16, fewest // _LEAST_STEPS), fewest)
     while True:
-        for index in torch.as_tensor(draw(), device=device).split(batch, dim=1):
+        drawn = [rng.permutation(own) for rng, own in zip(orders, rows, strict=True)]
+        epoch = np.stack([own[: fewest - fewest % batch] for own in drawn])
+        for index in torch.as_tensor(epoch, device=device).split(batch, dim=1):
             scores, labels = read(index)
             loss = torch.nn.functional.cross_entropy(
                 scores.flatten(0, 1), labels.flatten(), reduction="sum"
@@ -142,11 +138,6 @@ def averaged_epochs(
                 for name, value in weights.items():
                     average[name].lerp_(value, 1 - rate)
         yield average
-
-
-def batch_of(rows: int) -> int:
-    """Rows of a batch: few enough for a number of steps an epoch."""
-    return min(_BATCH, max(16, rows // _LEAST_STEPS), rows)
 
 
 def layers(weights: dict[str, Tensor], z: Float[Tensor, "p b q"]) -> Float[Tensor, "p b c"]:

@@ -25,7 +25,7 @@ References:
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.classes.whitened import views_of_vectors, whitened
+from mi_probe.estimators.models.columns import views_of_vectors, whitened
 from mi_probe.estimators.protocol.targets import Classes
 
 _CHUNK = 512

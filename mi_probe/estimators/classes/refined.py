@@ -37,7 +37,6 @@ from mi_probe.estimators.classes.network import (
     Networks,
     Problem,
     averaged_epochs,
-    batch_of,
     initial_layers,
     layers,
 )
@@ -143,20 +142,11 @@ def _trained(
     optimiser = torch.optim.AdamW(
         list(weights.values()), lr=RATE, weight_decay=DECAY, betas=BETAS, fused=True
     )
-    fewest = min(counts)
-    batch = batch_of(fewest)
     place = torch.arange(len(counts), device=z.device)[:, None]
-
-    def draw() -> Int[np.ndarray, "p b"]:
-        return np.stack(
-            [
-                rng.permutation(count)[: fewest - fewest % batch]
-                for rng, count in zip(orders, counts, strict=True)
-            ]
-        )
 
     def read(index: Int[Tensor, "p b"]) -> tuple[Tensor, Tensor]:
         return layers(weights, z[place, index]), labels[place, index]
 
-    trained = averaged_epochs(weights, optimiser, draw, read, batch)
+    rows = [np.arange(count) for count in counts]
+    trained = averaged_epochs(weights, optimiser, rows, orders, read)
     return next(islice(trained, epochs - 1, None))

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.classes.axes import independent_axes
-from mi_probe.estimators.classes.telling import (
+from mi_probe.estimators.models.columns import independent_axes
+from mi_probe.estimators.models.directions import (
     CUBIC_CLASSES,
     CUBIC_LIMIT,
     second_order,

@@ -29,7 +29,7 @@ from scipy.special import log_softmax, logsumexp
 
 from mi_probe.estimators.classes.cross_fits import ViewFits
 from mi_probe.estimators.classes.members import MEMBERS
-from mi_probe.estimators.classes.stacking import (
+from mi_probe.estimators.classes.mixing import (
     best_temperature,
     log_likelihood,
     log_linear_weights,

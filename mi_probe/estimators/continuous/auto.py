@@ -13,22 +13,19 @@ InfoNCE's lower bound with thousands of other rows' Y. Two cases leave it, and s
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
 
 from mi_probe.estimators.continuous.canonical import FUNCTION
-from mi_probe.estimators.continuous.canonical_limit import NOT_TESTED, canonical_limit
-from mi_probe.estimators.continuous.component_limit import component_limit
 from mi_probe.estimators.continuous.fits import ScoreFits, clear_pairs, stacked
 from mi_probe.estimators.continuous.knn import most_of_neighbours, near_terms
-from mi_probe.estimators.continuous.normal_scores import (
-    BENT,
-    excess_kurtosis,
-    varying,
+from mi_probe.estimators.continuous.limits import (
+    NOT_TESTED,
+    canonical_limit,
+    component_limit,
 )
 from mi_probe.estimators.continuous.pair_critic import (
     PAIRED_ROWS,
@@ -37,7 +34,11 @@ from mi_probe.estimators.continuous.pair_critic import (
     most_shown,
 )
 from mi_probe.estimators.continuous.views import COMPONENTS, FEW_COLUMNS
-from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.models.normal_scores import (
+    BENT,
+    excess_kurtosis,
+    varying,
+)
 from mi_probe.estimators.protocol.assembly import (
     AS_LEARNED,
     NEAR_MOST,
@@ -50,112 +51,79 @@ from mi_probe.estimators.protocol.base import (
     Estimator,
     Extrapolation,
 )
+from mi_probe.estimators.protocol.departures import two_sided_if_tested
 from mi_probe.estimators.protocol.gaussian_laws import PairLaw
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Scores
-from mi_probe.estimators.protocol.two_sided import two_sided_if_tested
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
 _NOTHING = 0.01
 """Nats: what counts as nothing found."""
 _MOST_CODES, _LEAST_REPEATS = 50, 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreSettings:
-    """How continuous Y is estimated."""
-
-    n_folds: int = 5
-    hidden: int = 64
-    """Width of the towers."""
-    features: int = 32
-    """Of either tower, whose inner product is the residual."""
-    validation_share: float = 0.2
-    schedule: Schedule = field(
-        default_factory=lambda: Schedule(patience=3, least_errors=2.0)
-    )
-    towers_up_to: float = 4.0
-    """Nats from which a batch holds too few rows to train towers."""
-    neighbours_up_to: int = 6
-    """Columns of both sides together up to which neighbours are asked."""
+_WATCHED_SHARE = 0.2
+_TOWERS_UP_TO = 4.0
+"""Nats from which a batch holds too few rows to train towers."""
+_NEIGHBOURS_UP_TO = 6
+"""Columns of both sides together up to which neighbours are asked."""
 
 
 def estimate_scores(
-    estimator: Estimator,
-    settings: ScoreSettings,
-    states: Float[np.ndarray, "n d"],
-    target: Scores,
-    split: Split,
+    estimator: Estimator, states: Float[np.ndarray, "n d"], target: Scores, split: Split
 ) -> Estimate:
     """Estimate I(Y;X) of vectors and continuous Y, in nats.
 
     Args:
         estimator: the settings that the result names.
-        settings: how.
         states: the vectors.
         target: Y.
         split: which rows learn and which are held out, and the seed of all that is drawn.
     """
-    streams = iter(np.random.SeedSequence(split.seed).spawn(3 + 3 * settings.n_folds))
+    streams = iter(np.random.SeedSequence(split.seed).spawn(1 + 3 * split.n_folds))
     x, y = varying(states), varying(target.values)
     if not x.any():
         # Constant states: no critic can tell two rows apart.
-        record = ({"route": "constant X", "residual_kept": False},) * settings.n_folds
+        record = ({"route": "constant X", "residual_kept": False},) * split.n_folds
         zeros = np.zeros(len(target))
         return assembled(estimator, states, target, split, pointwise=zeros, history=record)
     found = ScoreFits(x, y, split)
-    fitted = {"x": found}
-    n = len(target)
-    sampled, closed = np.empty(n), np.empty(n)
+    sampled, closed = np.empty((2, len(target)))
     history, fits = [], []
-    for k in range(settings.n_folds):
-        begun = stacked(fitted, k)
-        chosen, rows = begun.view, begun.rows
-        stack, start, train, test = rows.stack, rows.start, rows.train, rows.test
-        plain = float(start.ratio.paired(start.x_train, start.y_train).mean())
-        rng = np.random.default_rng(next(streams))
-        watched = split.watched(train, settings.validation_share, rng, most=PAIRED_ROWS)
-        towers, record = None, {"residual_kept": False}
-        weights, order = next(streams), next(streams)
-        if plain < settings.towers_up_to:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(_integer(weights))
-                towers, fit = fit_towers(
-                    rows,
-                    watched,
-                    settings.schedule,
-                    torch.Generator().manual_seed(_integer(order)),
-                    hidden=settings.hidden,
-                    features=settings.features,
-                )
+    for k in range(split.n_folds):
+        begun = stacked({"x": found}, k)
+        rows, start = begun.rows, begun.rows.start
+        drawn, weights, order = (next(streams) for _ in range(3))
+        rng, seeds = np.random.default_rng(drawn), (_integer(weights), _integer(order))
+        towers, learned = None, {}
+        if start.ratio.paired(start.x_train, start.y_train).mean() < _TOWERS_UP_TO:
+            watched = split.watched(rows.train, _WATCHED_SHARE, rng, most=PAIRED_ROWS)
+            towers, fit = fit_towers(rows, watched, seeds)
             towers = towers if fit.kept else None
             fits.append(fit)
-            record = {
-                "residual_kept": fit.kept,
+            learned = {
                 "best_epoch": fit.best_epoch,
                 "train": fit.train,
                 "validation": fit.validation,
             }
-        sampled[test] = held_out_terms(rows, towers)
-        closed[test] = start.ratio.paired(start.x_test, start.y_test)
+        sampled[rows.test] = held_out_terms(rows, towers)
+        closed[rows.test] = start.ratio.paired(start.x_test, start.y_test)
         history.append(
             {
-                "n_train": len(train),
-                "n_test": len(test),
+                "n_train": len(rows.train),
+                "n_test": len(rows.test),
                 "start": begun.name,
-                "starts": len(stack.starts),
-                "degrees": chosen.degrees,
+                "starts": len(rows.stack.starts),
+                "degrees": begun.view.degrees,
                 "ridge": start.ridge,
                 "correlations": start.ratio.correlations.tolist(),
-                "closed_form": stack.is_density and not record["residual_kept"],
-                **record,
+                "closed_form": rows.stack.is_density and towers is None,
+                "residual_kept": towers is not None,
+                **learned,
             }
         )
-    terms, bound, route = _valued(settings, x, y, sampled, closed, history, streams, split)
+    terms, bound, route = _valued(x, y, sampled, closed, history, next(streams), split)
     for entry in history:
         entry["route"] = route
-    limit = _limit(found, history, terms, x, y, split)
     unfinished = sum(fit.kept and not fit.converged for fit in fits)
     return assembled(
         estimator,
@@ -167,7 +135,7 @@ def estimate_scores(
         converged=unfinished * 2 <= len(fits),
         history=history,
         saturated=_is_saturated(route, terms, history),
-        extrapolated=limit,
+        extrapolated=_limit(found, history, terms, x, y, split),
     )
 
 
@@ -184,13 +152,12 @@ def as_codes(target: Scores) -> Int[np.ndarray, " n"] | None:
 
 
 def _valued(
-    settings: ScoreSettings,
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n k"],
     sampled: Float[np.ndarray, " n"],
     closed: Float[np.ndarray, " n"],
     history: list[dict[str, Any]],
-    streams: Any,
+    stream: np.random.SeedSequence,
     split: Split,
 ) -> tuple[Float[np.ndarray, " n"], BoundKind, str]:
     """The terms that are reported, what they are, and where they are from."""
@@ -198,9 +165,8 @@ def _valued(
     forms = sum(record["closed_form"] for record in history)
     if 2 * forms > len(history):
         terms, bound, route = closed, "neither", _DENSITIES
-    if x.shape[1] + y.shape[1] <= settings.neighbours_up_to and len(terms) > 50:
-        rng = np.random.default_rng(next(streams))
-        near = near_terms(x, y, rng, split)
+    if x.shape[1] + y.shape[1] <= _NEIGHBOURS_UP_TO and len(terms) > 50:
+        near = near_terms(x, y, np.random.default_rng(stream), split)
         gain = split.one_each(near - terms)
         if gain.mean() > max(0.01, 3 * gain.std() / math.sqrt(len(gain))):
             terms, bound, route = near, "neither", _NEIGHBOURS

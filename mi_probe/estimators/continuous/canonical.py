@@ -6,6 +6,7 @@ folds, and each pair's correlation from the others: every training row's coordin
 a fit that did not see it, and no fit for a held-out fold saw that fold.
 """
 
+import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.stats import norm
 
 from mi_probe.estimators.continuous.elliptical import EllipticalRatio, Side
-from mi_probe.estimators.continuous.normal_scores import normal_scores
+from mi_probe.estimators.models.normal_scores import normal_scores
 
 RIDGES = (1e-4, 1e-2, 1e-1, 1.0, 3.0, 10.0)
 """Ridge penalties, relative to the mean variance of a column. States of a language model,
@@ -130,10 +131,10 @@ class NestedCanonical:
         count = int((self._fold != held_out).sum())
         kept = _pairs_above_noise(list(inner.values()), count)
         x_final, y_final = (
-            _cut(side, kept)
+            side.columns(kept)
             for side in self._fit({held_out}, ridge).sides(self._x, self._y)
         )
-        x_nested, y_nested = _copied(x_final), _copied(y_final)
+        x_nested, y_nested = (copy.deepcopy(side) for side in (x_final, y_final))
         for k, (x_side, y_side) in inner.items():
             rows = self._fold == k
             a, b = x_side.variates[:, kept], y_side.variates[:, kept]
@@ -300,14 +301,6 @@ def _leading(
         basis = np.linalg.qr(matrix @ (matrix.T @ basis))[0]
     left, _, right = np.linalg.svd(basis.T @ matrix, full_matrices=False)
     return (basis @ left)[:, :m], right[:m].T
-
-
-def _cut(side: Side, kept: np.ndarray) -> Side:
-    return Side(side.variates[:, kept], side.radius)
-
-
-def _copied(side: Side) -> Side:
-    return Side(side.variates.copy(), side.radius.copy())
 
 
 def _scaled(side: Side, scale: np.ndarray) -> Side:

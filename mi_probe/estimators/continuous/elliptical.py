@@ -44,9 +44,9 @@ class Side:
     def __len__(self) -> int:
         return len(self.variates)
 
-    def leading(self, m: int) -> "Side":
-        """The first m of the coordinates."""
-        return Side(self.variates[:, :m], self.radius)
+    def columns(self, chosen: np.ndarray | slice) -> "Side":
+        """Some of the coordinates."""
+        return Side(self.variates[:, chosen], self.radius)
 
 
 @dataclass(frozen=True)

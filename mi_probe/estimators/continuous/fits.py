@@ -8,14 +8,14 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_probe.estimators.continuous.canonical import CanonicalStart, NestedCanonical
-from mi_probe.estimators.continuous.normal_scores import tied
 from mi_probe.estimators.continuous.pair_critic import (
     CLEAR,
     PairRows,
+    PairStack,
     nested_terms,
 )
-from mi_probe.estimators.continuous.pair_stack import PairStack
 from mi_probe.estimators.continuous.views import FEW_COLUMNS, ScoreView, score_views
+from mi_probe.estimators.models.normal_scores import tied
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import as_tensor
 
@@ -111,15 +111,10 @@ def shortened(start: CanonicalStart) -> CanonicalStart:
 
 
 def _leading(start: CanonicalStart, m: int) -> CanonicalStart:
-    return replace(
-        start,
-        ratio=replace(start.ratio, correlations=start.ratio.correlations[:m]),
-        x_train=start.x_train.leading(m),
-        y_train=start.y_train.leading(m),
-        x_test=start.x_test.leading(m),
-        y_test=start.y_test.leading(m),
-        y_reference=start.y_reference.leading(m),
-    )
+    names = ("x_train", "y_train", "x_test", "y_test", "y_reference")
+    sides = {name: getattr(start, name).columns(slice(m)) for name in names}
+    ratio = replace(start.ratio, correlations=start.ratio.correlations[:m])
+    return replace(start, ratio=ratio, **sides)
 
 
 def clearly_best(starts: list[CanonicalStart]) -> int:

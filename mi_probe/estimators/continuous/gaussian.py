@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mi_probe.estimators.continuous.canonical import FUNCTION, NestedCanonical
-from mi_probe.estimators.continuous.canonical_limit import canonical_limit
-from mi_probe.estimators.continuous.normal_scores import normal_scores, varying
+from mi_probe.estimators.continuous.limits import canonical_limit
+from mi_probe.estimators.models.normal_scores import normal_scores, varying
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Nature, States

@@ -19,10 +19,10 @@ from scipy.spatial import KDTree
 from scipy.special import digamma
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.continuous.normal_scores import untied_scores, varying
+from mi_probe.estimators.models.normal_scores import untied_scores, varying
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
-from mi_probe.estimators.protocol.base import Estimate, Nature, States, YKind
+from mi_probe.estimators.protocol.base import Estimate, Nature, States
 from mi_probe.estimators.protocol.split import Groups, Split
 from mi_probe.estimators.protocol.targets import Classes, Scores, Target
 
@@ -135,7 +135,19 @@ class NearestNeighbours:
     @property
     def nature(self) -> Nature:
         """What it is and what it takes."""
-        return _NATURES[self.name]
+        of_classes = self.name == "ross"
+        return Nature(
+            family="non-parametric",
+            bound="neither",
+            takes=frozenset({"classes" if of_classes else "scores"}),
+            sequences=False,
+            ceiling="log n",
+            summary=f"distances to nearest neighbours{' of the class' * of_classes}; "
+            "few dimensions only",
+            reference="Ross 2014, doi 10.1371/journal.pone.0087357"
+            if of_classes
+            else "Kraskov et al. 2004, cond-mat/0305641",
+        )
 
     def estimate(
         self, x: States, y: Target, *, groups: Groups | None = None, seed: int = 0
@@ -179,34 +191,6 @@ class NearestNeighbours:
             saturated=saturated,
             history=({"n_train": n, "n_test": n, "neighbours": self.neighbours},),
         )
-
-
-def _nature(y: YKind, summary: str, ceiling: str, reference: str) -> Nature:
-    return Nature(
-        family="non-parametric",
-        bound="neither",
-        takes=frozenset({y}),
-        sequences=False,
-        ceiling=ceiling,
-        summary=summary,
-        reference=reference,
-    )
-
-
-_NATURES: dict[str, Nature] = {
-    "ksg": _nature(
-        "scores",
-        "distances to nearest neighbours; few dimensions only",
-        "log n",
-        "Kraskov et al. 2004, cond-mat/0305641",
-    ),
-    "ross": _nature(
-        "classes",
-        "distances to nearest neighbours of the class; few dimensions only",
-        "log n",
-        "Ross 2014, doi 10.1371/journal.pone.0087357",
-    ),
-}
 
 
 def _counted(side: Float[np.ndarray, "n d"], reach: Float[np.ndarray, " n"]) -> np.ndarray:

@@ -2,7 +2,16 @@ r"""A critic of continuous Y: a closed form plus two towers, valued on held-out 
 
     T(x, y) = T_0(x, y) + g(x)' h(y) + b(y)
 
-T_0 is a stack of elliptical ratios (`pair_stack`); the towers are trained from 0 on the
+T_0 is a stack of closed-form starts, the product of elliptical ratios,
+
+.. math:: T_0(x, y) = \sum_v w_v T_v(x, y), \quad w_v \ge 0 .
+
+The powers are the best for telling a row's own Y from others' (InfoNCE) on nested rows: all
+training rows, each by fits that did not see it. A view that knows nothing gets the power 0,
+so that a stack of useless starts is the marginal, 0 nats; linear and ridge regressions of
+several penalties, principal and independent components add up, where choosing the clearly
+best of them would lose what the others know. The product is then mixed with the marginal,
+so that no row far out costs much. The towers are trained from 0 on the
 training rows, whose T_0 is out of fold. They are for what no view makes straight, such as a
 product of two of ten columns. A held-out row's term is InfoNCE's, its own Y among the
 others' (training rows included: thousands of them),
@@ -11,6 +20,8 @@ others' (training rows included: thousands of them),
 
 a lower bound whatever the critic, and without the variance of Donsker-Varadhan. It falls
 short from about log m - 4 on.
+
+Reference: Heskes 1998, Selecting weighting factors in logarithmic opinion pools.
 """
 
 import math
@@ -18,16 +29,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
+from scipy.special import logsumexp
 from torch import Tensor, nn
 
+from mi_probe.estimators.classes.mixing import marginal_weight, mixed, pair_powers
 from mi_probe.estimators.continuous.canonical import CanonicalStart
 from mi_probe.estimators.continuous.elliptical import Side
-from mi_probe.estimators.continuous.pair_stack import PairStack
 from mi_probe.estimators.critic.bounds import Scores, info_nce
 from mi_probe.estimators.critic.training import Fit, Schedule, descend
 from mi_probe.estimators.protocol.targets import as_tensor
 
+_HIDDEN, _FEATURES = 64, 32
+"""Width of the towers; features of either, whose inner product is the residual."""
+_SCHEDULE = Schedule(patience=3, least_errors=2.0)
 _CHUNK = 512
 CLEAR = 0.2
 """Correlation from which a direction is no accident of the rows that it came from."""
@@ -35,26 +50,117 @@ PAIRED_ROWS = 4096
 """Validation rows that are scored against each other, at most: 64 MiB of scores."""
 _COLUMNS = 8192
 """Other rows' Y that a held-out term is compared with, at most."""
+_NESTED_ROWS, _NESTED_COLUMNS = 1000, 256
+"""Nested rows that the powers are learned from, and Y of others beside each row's own."""
+
+
+@dataclass(frozen=True)
+class PairStack:
+    """T of one held-out fold: starts to powers."""
+
+    starts: tuple[CanonicalStart, ...]
+    powers: Float[np.ndarray, " s"]
+    lead: CanonicalStart
+    """The start that is clearly best alone; networks read its directions."""
+    marginal: float = 0.0
+    """Share of the marginal in the mixture with the product, once that is normalised."""
+    is_density: bool = False
+    """Whether T is the lead alone, a ratio of densities that needs no samples of Y."""
+
+    @classmethod
+    def alone(cls, start: CanonicalStart, *, is_density: bool = False) -> "PairStack":
+        """A single start as it is."""
+        return cls((start,), np.ones(1), start, is_density=is_density)
+
+    @classmethod
+    def of(cls, starts: list[CanonicalStart], lead: CanonicalStart) -> "PairStack":
+        """The starts to the powers that do best on nested rows; those of 0 left out."""
+        heard = [start for start in starts if not start.ratio.silent]
+        if not heard:
+            return cls.alone(lead)
+        n = len(lead.x_train)
+        rows, columns = (
+            np.arange(0, n, max(1, n // m)) for m in (_NESTED_ROWS, _NESTED_COLUMNS)
+        )
+        members = [
+            np.column_stack(
+                [
+                    s.ratio.paired(s.x_train[rows], s.y_train[rows]),
+                    s.ratio.pairs(s.x_train[rows], s.y_train[columns]),
+                ]
+            )
+            for s in heard
+        ]
+        powers = pair_powers(members)
+        product = np.tensordot(powers, np.stack(members), 1)
+        gain = product[:, 0] - logsumexp(product[:, 1:], axis=1) + np.log(len(columns))
+        used = np.flatnonzero(powers > 0)
+        kept = tuple(heard[place] for place in used)
+        return cls(kept, powers[used], lead, marginal_weight(gain))
+
+    def mixed(self, ratio: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
+        """A normalised log ratio, mixed with the marginal's, which is 0."""
+        return mixed(ratio, self.marginal) if self.marginal else ratio
+
+    @property
+    def silent(self) -> bool:
+        """Whether it says 0 nats of every pair."""
+        return all(start.ratio.silent for start in self.starts)
+
+    def train_pairs(
+        self, rows: Int[np.ndarray, " b"], columns: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "b m"]:
+        """T of training rows, out of fold, against training rows' Y."""
+        return self._pairs("x_train", rows, "y_train", columns)
+
+    def test_pairs(
+        self, rows: Int[np.ndarray, " b"], columns: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "b m"]:
+        """T of held-out rows against held-out Y."""
+        return self._pairs("x_test", rows, "y_test", columns)
+
+    def reference_pairs(
+        self, rows: Int[np.ndarray, " b"], columns: Int[np.ndarray, " m"]
+    ) -> Float[np.ndarray, "b m"]:
+        """T of held-out rows against training rows' Y."""
+        return self._pairs("x_test", rows, "y_reference", columns)
+
+    def held_out(self) -> Float[np.ndarray, " m"]:
+        """T of each held-out row with its own Y."""
+        total = np.zeros(len(self.lead.x_test))
+        for power, start in zip(self.powers, self.starts, strict=True):
+            total += power * start.ratio.paired(start.x_test, start.y_test)
+        return total
+
+    def _pairs(self, x: str, rows: np.ndarray, y: str, columns: np.ndarray) -> np.ndarray:
+        total = np.zeros((len(rows), len(columns)))
+        for power, start in zip(self.powers, self.starts, strict=True):
+            if not start.ratio.silent:
+                pairs = start.ratio.pairs(
+                    getattr(start, x)[rows], getattr(start, y)[columns]
+                )
+                total += power * pairs
+        return total
 
 
 class Towers(nn.Module):
     """Networks for either side; their inner product is the residual, 0 at first."""
 
-    def __init__(self, x_width: int, y_width: int, hidden: int, features: int) -> None:
+    def __init__(self, x_width: int, y_width: int) -> None:
         super().__init__()
 
         def tower(width: int) -> nn.Sequential:
             return nn.Sequential(
-                nn.Linear(width, hidden),
+                nn.Linear(width, _HIDDEN),
                 nn.GELU(),
-                nn.Linear(hidden, hidden),
+                nn.Linear(_HIDDEN, _HIDDEN),
                 nn.GELU(),
-                nn.Linear(hidden, features),
+                nn.Linear(_HIDDEN, _FEATURES),
             )
 
         self.x, self.y = tower(x_width), tower(y_width)
         self.bias = nn.Sequential(
-            nn.Linear(y_width, hidden), nn.GELU(), nn.Linear(hidden, 1)
+            nn.Linear(y_width, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, 1)
         )
         for network in (self.x, self.bias):
             for weights in list(network.parameters())[-2:]:  # of the last layer
@@ -103,17 +209,19 @@ class PairRows:
 
 
 def fit_towers(
-    rows: PairRows,
-    split: np.ndarray,
-    schedule: Schedule,
-    generator: torch.Generator,
-    *,
-    hidden: int,
-    features: int,
+    rows: PairRows, watched: Bool[np.ndarray, " m"], seeds: tuple[int, int]
 ) -> tuple[Towers, Fit]:
-    """Towers trained on the training rows, stopped on those that ``split`` marks."""
+    """Towers trained on the training rows, stopped on those that are watched.
+
+    Args:
+        rows: one held-out fold.
+        watched: True for the training rows that are.
+        seeds: of the weights and of the batches.
+    """
     x, y = rows.inputs("x", "train"), rows.inputs("y", "train")
-    towers = Towers(x.shape[1], y.shape[1], hidden, features)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seeds[0])
+        towers = Towers(x.shape[1], y.shape[1])
 
     def score_rows(batch: Tensor) -> Scores:
         index = batch.numpy()
@@ -124,14 +232,14 @@ def fit_towers(
         log_weights.fill_diagonal_(-math.inf)
         return Scores(values, torch.arange(len(values)), log_weights)
 
-    train, other = (torch.from_numpy(np.flatnonzero(part)) for part in (~split, split))
+    train, other = (torch.from_numpy(np.flatnonzero(part)) for part in (~watched, watched))
     fit = descend(
         towers,
         lambda batch: -info_nce(score_rows(train[batch])),
         len(train),
         lambda: -info_nce(score_rows(other)),
-        schedule,
-        generator,
+        _SCHEDULE,
+        torch.Generator().manual_seed(seeds[1]),
     )
     return towers, fit
 

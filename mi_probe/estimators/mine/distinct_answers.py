@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from mi_probe.estimators.protocol.targets import Classes
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Classes, TokenSequences
 
 
 def packed(y: TokenSequences) -> TokenSequences:

@@ -1,7 +1,7 @@
 """What statistics networks read of X: columns of vectors, tokens of sequences.
 
 Columns are standardised, or whitened by the covariance of all rows. No Y enters, so that
-held-out labels stay unseen (`classes.whitened`).
+held-out labels stay unseen (`models.columns`).
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from mi_probe.estimators.classes.whitened import standardised, views_of_vectors, whitened
-from mi_probe.estimators.continuous.normal_scores import normal_scores, varying
+from mi_probe.estimators.models.columns import standardised, views_of_vectors, whitened
+from mi_probe.estimators.models.normal_scores import normal_scores, varying
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates

@@ -47,10 +47,10 @@ from mi_probe.estimators.protocol.targets import (
     Classes,
     Scores,
     Target,
+    TokenSequences,
     as_target,
     as_tensor,
 )
-from mi_probe.estimators.protocol.tokens import TokenSequences
 from mi_probe.hidden import HiddenStates
 
 _ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})

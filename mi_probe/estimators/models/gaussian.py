@@ -112,11 +112,11 @@ class Quadratic:
     offsets: Float[np.ndarray, " c"]
     """log prior minus half the log determinant."""
 
-    def __call__(self, x: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n c"]:
-        """Unnormalised log posteriors."""
+    def __call__(self, x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n c"]:
+        """Unnormalised log posteriors, by the first m columns."""
         log_posterior = np.empty((len(x), len(self.means)))
         for c, (mean, inverse) in enumerate(zip(self.means, self.inverses, strict=True)):
-            difference = x - mean
+            difference = x[:, : len(mean)] - mean
             distance = np.einsum("ij,ij->i", difference @ inverse, difference)
             log_posterior[:, c] = self.offsets[c] - 0.5 * distance
         return log_posterior

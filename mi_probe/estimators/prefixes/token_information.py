@@ -34,8 +34,7 @@ from mi_probe.estimators.prefixes.token_members import (
 from mi_probe.estimators.protocol.admission import split_rows
 from mi_probe.estimators.protocol.split import Blocks, Groups, Split
 from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Classes, Target, as_target
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Classes, Target, TokenSequences, as_target
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates
 from mi_probe.hidden import HiddenStates
 

@@ -14,12 +14,9 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 from torch import Tensor
 
-from mi_probe.estimators.classes.stacking import best_temperature, log_likelihood, tempered
+from mi_probe.estimators.classes.mixing import best_temperature, log_likelihood, tempered
 from mi_probe.estimators.critic.batched import Problem
-from mi_probe.estimators.prefixes.causal_network import (
-    Inputs,
-    train_prefix_networks,
-)
+from mi_probe.estimators.prefixes.causal_network import Inputs, train_prefix_networks
 from mi_probe.estimators.prefixes.linear import (
     SHRINKAGE,
     PrefixSums,

@@ -20,8 +20,13 @@ from mi_probe.estimators.protocol.split import (
     draw_split,
 )
 from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target, as_target
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import (
+    Classes,
+    Scores,
+    Target,
+    TokenSequences,
+    as_target,
+)
 from mi_probe.hidden import HiddenStates
 
 FEWEST_ROWS = 10
@@ -61,9 +66,7 @@ def admitted(
     seed: int,
     n_folds: int,
     fewest_folds: int = 3,
-) -> tuple[
-    Float[np.ndarray, "n d"] | HiddenStates, Classes | Scores | TokenSequences, Split
-]:
+) -> Admitted:
     """X and Y as estimators see them and how their rows are split, or an error.
 
     Args:
@@ -109,9 +112,7 @@ def split_rows(
     seed: int,
     n_folds: int,
     fewest_folds: int = 3,
-) -> tuple[
-    Float[np.ndarray, "k d"] | HiddenStates, Classes | Scores | TokenSequences, Split
-]:
+) -> Admitted:
     """The rows that are used, and their split; arguments as of `admitted`.
 
     Raises:

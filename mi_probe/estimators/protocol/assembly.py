@@ -16,8 +16,7 @@ from mi_probe.estimators.protocol.base import (
     Status,
 )
 from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes, Scores, digest_of
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences, digest_of
 from mi_probe.hidden import HiddenStates
 
 _FEW_ROWS, _FEW_GROUPS, _FEW_A_CLASS = 50, 12, 5

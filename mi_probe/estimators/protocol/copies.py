@@ -19,11 +19,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.protocol.states import chunks
-from mi_probe.estimators.protocol.targets import Classes, Scores
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.states import mean_vectors
+from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
-from mi_probe.pooling import POOLINGS
 
 _FEWEST = 20
 """Different rows below which folds of whole groups make no sense."""
@@ -108,8 +106,7 @@ def _is_continuous(
 ) -> bool:
     first = np.unique(group, return_index=True)[1]
     if isinstance(x, HiddenStates):
-        parts = [POOLINGS["mean"](x[rows].values, x[rows].mask) for rows in chunks(x)]
-        x = torch.cat(parts).double().cpu().numpy()
+        x = mean_vectors(x)
     d = x.shape[1]
     columns = np.unique(np.linspace(0, d - 1, min(d, _COLUMNS)).astype(int))
     return any(_has_no_grid(x[first, column]) for column in columns)

@@ -20,15 +20,12 @@ References:
 """
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from mi_probe.estimators.protocol.split import Dependence
-from mi_probe.estimators.protocol.states import chunks
-from mi_probe.estimators.protocol.targets import Classes, Scores
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.states import mean_vectors
+from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
-from mi_probe.pooling import POOLINGS
 
 _COPIES, _NEAR, _FAR = 3, 16, 32
 """Neighbours up to which a gap is a copy's, up to which a cluster's, and looked at."""
@@ -62,9 +59,7 @@ def dependence_of(
     if len(target) < _FEWEST or isinstance(target, TokenSequences):
         return ()
     if isinstance(x, HiddenStates):
-        pool = POOLINGS["mean"]
-        parts = [pool(x[rows].values, x[rows].mask) for rows in chunks(x)]
-        x = torch.cat(parts).double().cpu().numpy()
+        x = mean_vectors(x)
     spread = x.std(0)
     varies = spread > 1e-7 * np.abs(x).max(0, initial=1e-30)
     if not varies.any():

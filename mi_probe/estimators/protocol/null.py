@@ -11,8 +11,7 @@ from mi_probe.estimators.protocol.admission import split_rows
 from mi_probe.estimators.protocol.base import Estimate, Estimator, States
 from mi_probe.estimators.protocol.split import Groups
 from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Target, as_target
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Target, TokenSequences, as_target
 
 
 @runtime_checkable

@@ -61,6 +61,13 @@ def chunks(z: HiddenStates) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(z), size)]
 
 
+def mean_vectors(x: HiddenStates) -> Float[np.ndarray, "n d"]:
+    """The mean of each example's tokens."""
+    pool = POOLINGS["mean"]
+    parts = [pool(x[rows].values, x[rows].mask) for rows in chunks(x)]
+    return torch.cat(parts).double().cpu().numpy()
+
+
 def views_of(
     x: Float[np.ndarray, "n d"] | HiddenStates,
 ) -> dict[str, Float[np.ndarray, "n d"]]:

@@ -26,7 +26,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax
 
-from mi_probe.estimators.classes.stacking import log_linear_weights
+from mi_probe.estimators.classes.mixing import log_linear_weights
 from mi_probe.estimators.mine.cross_fit import smoothed_log_prior
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes

@@ -10,9 +10,9 @@ from scipy.special import logsumexp
 from torch import Tensor
 
 from mi_probe.estimators.continuous.fits import ScoreFits, stacked
-from mi_probe.estimators.continuous.normal_scores import varying
-from mi_probe.estimators.continuous.pair_stack import PairStack
+from mi_probe.estimators.continuous.pair_critic import PairStack
 from mi_probe.estimators.mine.marginals import Start
+from mi_probe.estimators.models.normal_scores import varying
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import as_tensor
 

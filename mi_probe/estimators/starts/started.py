@@ -19,8 +19,7 @@ from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.states import views_of
-from mi_probe.estimators.protocol.targets import Classes, Scores
-from mi_probe.estimators.protocol.tokens import TokenSequences
+from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
 from mi_probe.estimators.starts.answers import answer_starts
 from mi_probe.estimators.starts.many_classes import (
     ClassEvidence,

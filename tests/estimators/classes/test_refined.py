@@ -10,8 +10,8 @@ from mi_probe.estimators.classes.members import MEMBERS
 from mi_probe.estimators.classes.network import Problem
 from mi_probe.estimators.classes.refined import ROUNDS, train_refined
 from mi_probe.estimators.classes.sample import Shared
-from mi_probe.estimators.classes.telling import second_order
-from mi_probe.estimators.classes.whitened import whitened
+from mi_probe.estimators.models.columns import whitened
+from mi_probe.estimators.models.directions import second_order
 from mi_probe.synthetic import independent, rings
 
 

@@ -6,25 +6,22 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS, Auto
-from mi_probe.estimators.continuous.auto import ScoreSettings, estimate_scores
 from mi_probe.estimators.continuous.canonical import NestedCanonical
 from mi_probe.estimators.continuous.elliptical import (
     EllipticalRatio,
     Side,
     likeliest_degrees,
 )
-from mi_probe.estimators.continuous.independent_components import least_gaussian
-from mi_probe.estimators.continuous.normal_scores import (
+from mi_probe.estimators.continuous.pair_critic import PairRows, PairStack, held_out_terms
+from mi_probe.estimators.continuous.views import components, score_views
+from mi_probe.estimators.models.columns import least_gaussian
+from mi_probe.estimators.models.normal_scores import (
     normal_scores,
     tied,
     untied_scores,
     varying,
 )
-from mi_probe.estimators.continuous.pair_critic import PairRows, held_out_terms
-from mi_probe.estimators.continuous.pair_stack import PairStack
-from mi_probe.estimators.continuous.views import components, score_views
-from mi_probe.estimators.protocol.split import draw_split
-from mi_probe.estimators.protocol.targets import as_target, as_tensor
+from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.independence import independent_scores
 from mi_probe.synthetic.low_rank import low_rank
@@ -172,15 +169,6 @@ def test_counts_are_scores_with_ties():
     assert estimate.nats == pytest.approx(0.5 * np.log(2), abs=0.1)
 
 
-def test_same_seed_same_number():
-    known = gaussian_pair(200, 2, 0.8)
-    first, again, other = (
-        AUTO.estimate(known.x, known.y, seed=s).pointwise for s in (4, 4, 5)
-    )
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
-
-
 def test_pairing_inside_a_fold_changes_nothing_that_scores_it():
     known = gaussian_pair(1500, 1, 0.7)
     fold = np.arange(1500) % 4
@@ -277,14 +265,6 @@ def test_known_answers(task, error):
     known = ZOO[task].draw(seed=1)
     estimate = AUTO.estimate(known.x, known.y, seed=1)
     assert estimate.nats == pytest.approx(known.nats, abs=error)
-
-
-def test_settings_reach_the_folds():
-    known = gaussian_pair(200, 1, 0.5)
-    target = as_target(known.y)
-    split = draw_split(target, 4, 0)
-    estimate = estimate_scores(AUTO, ScoreSettings(n_folds=4), known.x, target, split)
-    assert len(estimate.history) == 4
 
 
 def test_without_extrapolation_the_value_is_the_same_and_has_no_limit():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.continuous.component_limit import component_limit
+from mi_probe.estimators.continuous.limits import component_limit
 from mi_probe.estimators.protocol.split import draw_split
 from mi_probe.estimators.protocol.targets import Scores
 from mi_probe.synthetic import gaussian_pair

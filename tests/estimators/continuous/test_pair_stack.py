@@ -7,8 +7,7 @@ from mi_probe.estimators.continuous import canonical
 from mi_probe.estimators.continuous.canonical import NestedCanonical
 from mi_probe.estimators.continuous.elliptical import Side
 from mi_probe.estimators.continuous.fits import clearly_best
-from mi_probe.estimators.continuous.pair_critic import nested_terms
-from mi_probe.estimators.continuous.pair_stack import PairStack
+from mi_probe.estimators.continuous.pair_critic import PairStack, nested_terms
 
 
 def first_start(x, y, fold=None):

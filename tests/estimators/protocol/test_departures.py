@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.departures import LawTest
+from mi_probe.estimators.protocol.departures import LawTest, two_sided_if_tested
 from mi_probe.estimators.protocol.gaussian_laws import ClassLaw, PairLaw
-from mi_probe.estimators.protocol.two_sided import two_sided_if_tested
 
 N, D = 800, 8
 LIMIT = Extrapolation(

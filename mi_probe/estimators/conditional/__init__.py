@@ -1,1 +1,0 @@
-"""The engine of conditional models q(y|x): fitted, chosen on other rows, calibrated."""

@@ -1,1 +1,0 @@
-"""Models of p(x|y), turned into q(y|x) by Bayes' rule."""

@@ -1,1 +1,0 @@
-"""Discriminative models of q(y|x): what a probe of some family can use."""
