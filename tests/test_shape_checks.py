@@ -6,7 +6,7 @@ import shape_checks
 from jaxtyping import TypeCheckError
 
 from mi_probe.analysis.multiplicity import holm
-from mi_probe.estimators.protocol.split import codes_of
+from mi_probe.estimators.core.split import codes_of
 
 
 def test_a_wrong_type_is_refused_in_the_first_calls_of_each_test():

@@ -12,15 +12,15 @@ from mi_probe.analysis.sequence_features import sequence_features, vector_featur
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimator
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.continuous.auto import as_codes
-from mi_probe.estimators.mine.distinct_answers import distinct_answers
-from mi_probe.estimators.protocol.targets import (
+from mi_probe.estimators.core.targets import (
     Classes,
     Scores,
     Target,
     TokenSequences,
     as_target,
 )
+from mi_probe.estimators.mine.distinct_answers import distinct_answers
+from mi_probe.estimators.scores.auto import as_codes
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import pool
 

@@ -33,7 +33,7 @@ from mi_probe.analysis.paired import check_level
 from mi_probe.analysis.scored import Scored, placed, shared_split
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.protocol.split import Split
+from mi_probe.estimators.core.split import Split
 
 _DRAWS = 2000
 _CHUNK = 250

@@ -42,7 +42,8 @@ from mi_probe.analysis.regressions import (
     ridge_predictions,
 )
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.classes.mixing import (
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.engine.mixing import (
     best_temperature,
     log_likelihood,
     log_linear_weights,
@@ -51,7 +52,6 @@ from mi_probe.estimators.classes.mixing import (
     pooled,
     tempered,
 )
-from mi_probe.estimators.protocol.split import Split
 
 Posteriors: TypeAlias = Float[np.ndarray, "k n c"]
 """Log posteriors of all rows by held-out fold, as `Estimate.inner` has them."""

@@ -26,8 +26,8 @@ from mi_probe.analysis.regressions import (
     ridge_predictions,
 )
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Scores
 
 _FEWEST = 1.0
 """Nats of all rows together that evidence must win."""

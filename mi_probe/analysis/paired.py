@@ -29,7 +29,7 @@ from scipy.special import stdtr, stdtrit
 from mi_probe.analysis.scored import Scored, placed, shared_split
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.protocol.split import Split
+from mi_probe.estimators.core.split import Split
 from mi_probe.facts import amount
 
 _DECIDES = 0.1

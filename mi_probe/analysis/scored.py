@@ -14,7 +14,7 @@ from scipy.sparse.csgraph import connected_components
 
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.protocol.split import TOP, Split, codes_of
+from mi_probe.estimators.core.split import TOP, Split, codes_of
 from mi_probe.results import read_kept
 
 

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.classes.auto import vector_estimate
-from mi_probe.estimators.classes.permutation import permuted_gains
-from mi_probe.estimators.continuous.auto import as_codes, estimate_scores
-from mi_probe.estimators.mine.cross_fit import MANY
-from mi_probe.estimators.mine.distinct_answers import distinct_answers
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.base import Estimate, Nature, States
-from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import (
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.base import Estimate, Nature, States
+from mi_probe.estimators.core.split import Groups
+from mi_probe.estimators.core.targets import (
     Classes,
     Scores,
     Target,
     TokenSequences,
     as_target,
 )
+from mi_probe.estimators.engine.auto import vector_estimate
+from mi_probe.estimators.engine.permutation import permuted_gains
+from mi_probe.estimators.mine.cross_fit import MANY
+from mi_probe.estimators.mine.distinct_answers import distinct_answers
+from mi_probe.estimators.scores.auto import as_codes, estimate_scores
 from mi_probe.estimators.sequences.sequence_estimate import sequence_estimate
 from mi_probe.estimators.starts.started import Started
 

@@ -8,17 +8,17 @@ from jaxtyping import Float
 from scipy.special import log_softmax
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.classes.auto import cross_fits
-from mi_probe.estimators.classes.members import MEMBERS
-from mi_probe.estimators.classes.stack import Chosen, held_out_terms, stacked
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.assembly import assembled
+from mi_probe.estimators.core.base import Estimate, Nature, States
+from mi_probe.estimators.core.learning_curve import extrapolation
+from mi_probe.estimators.core.split import TOP, Groups, Split
+from mi_probe.estimators.core.states import views_of
+from mi_probe.estimators.core.targets import Classes, Target
+from mi_probe.estimators.engine.auto import cross_fits
+from mi_probe.estimators.engine.members import MEMBERS
+from mi_probe.estimators.engine.stack import Chosen, held_out_terms, stacked
 from mi_probe.estimators.mine.cross_fit import MANY
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.base import Estimate, Nature, States
-from mi_probe.estimators.protocol.learning_curve import extrapolation
-from mi_probe.estimators.protocol.split import TOP, Groups, Split
-from mi_probe.estimators.protocol.states import views_of
-from mi_probe.estimators.protocol.targets import Classes, Target
 from mi_probe.hidden import HiddenStates
 
 

@@ -6,10 +6,10 @@ import numpy as np
 from torch import Tensor
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import Estimate, Estimator, States
-from mi_probe.estimators.protocol.null import with_null
-from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Target
+from mi_probe.estimators.core.base import Estimate, Estimator, States
+from mi_probe.estimators.core.null import with_null
+from mi_probe.estimators.core.split import Groups
+from mi_probe.estimators.core.targets import Target
 
 
 def mutual_information(

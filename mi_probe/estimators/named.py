@@ -3,7 +3,7 @@
 from typing import Any
 
 from mi_probe.errors import InputError, meant
-from mi_probe.estimators.protocol.base import Estimator
+from mi_probe.estimators.core.base import Estimator
 
 
 class Named(dict[str, Estimator]):

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
 from mi_probe.estimators.critic.bounds import BOUNDS, Bound
 from mi_probe.estimators.critic.objectives import OBJECTIVES
 from mi_probe.estimators.critic.training import Schedule
@@ -33,8 +35,6 @@ from mi_probe.estimators.mine.statistics_network import (
     YSide,
 )
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
-from mi_probe.estimators.protocol.split import TOP, Split
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences, as_tensor
 from mi_probe.estimators.sequences.token_inputs import TokenInputs
 from mi_probe.estimators.sequences.token_inputs import ends as ends_of
 from mi_probe.hidden import HiddenStates

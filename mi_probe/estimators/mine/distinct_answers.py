@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mi_probe.estimators.protocol.targets import Classes, TokenSequences
+from mi_probe.estimators.core.targets import Classes, TokenSequences
 
 
 def packed(y: TokenSequences) -> TokenSequences:

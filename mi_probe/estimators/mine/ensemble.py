@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.classes.mixing import log_linear_weights
 from mi_probe.estimators.critic.bounds import Terms
+from mi_probe.estimators.engine.mixing import log_linear_weights
 from mi_probe.estimators.mine.marginals import Marginal, Start
 from mi_probe.estimators.mine.statistics_network import Statistics
 

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.models.directions import telling_subspace
 from mi_probe.estimators.models.interface import ClassRows, FitPath
@@ -14,7 +15,6 @@ from mi_probe.estimators.models.training import (
     network_path,
     zeroed,
 )
-from mi_probe.estimators.protocol.targets import as_tensor
 
 
 @dataclass(frozen=True)

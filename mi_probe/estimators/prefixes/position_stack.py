@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
-from mi_probe.estimators.classes.mixing import log_linear_weights, marginal_weight
+from mi_probe.estimators.engine.mixing import log_linear_weights, marginal_weight
 from mi_probe.estimators.prefixes.linear import chosen_places
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
 from mi_probe.estimators.prefixes.token_members import PLACES, Rows, Scored

@@ -14,8 +14,10 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 from torch import Tensor
 
-from mi_probe.estimators.classes.mixing import best_temperature, log_likelihood, tempered
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.critic.batched import Problem
+from mi_probe.estimators.engine.mixing import best_temperature, log_likelihood, tempered
 from mi_probe.estimators.prefixes.causal_network import Inputs, train_prefix_networks
 from mi_probe.estimators.prefixes.linear import (
     SHRINKAGE,
@@ -25,8 +27,6 @@ from mi_probe.estimators.prefixes.linear import (
     discriminant_scores,
 )
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
 
 Pair = tuple[int, int]
 

@@ -1,6 +1,6 @@
 """Evidence networks cross-fitted over pairs of folds, as a view of the stack for classes.
 
-The same scheme as for vectors (`classes.cross_fits`): each pair of folds is scored by
+The same scheme as for vectors (`engine.cross_fits`): each pair of folds is scored by
 a network that saw neither, so the members of a sequence and of its pooled views are chosen,
 tempered and weighed on the same rows.
 """
@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.critic.batched import Problem
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.evidence import (
     SNAPSHOTS,
     Evidence,

@@ -18,11 +18,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.classes.mixing import pair_powers
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes, TokenSequences
+from mi_probe.estimators.engine.mixing import pair_powers
 from mi_probe.estimators.mine.distinct_answers import packed
 from mi_probe.estimators.mine.marginals import Start
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes, TokenSequences
 from mi_probe.estimators.starts.many_classes import NestedMeans, many_class_starts
 
 _BLOCKS = 4

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from scipy.special import logsumexp
 from torch import Tensor
 
-from mi_probe.estimators.continuous.fits import ScoreFits, stacked
-from mi_probe.estimators.continuous.pair_critic import PairStack
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.models.normal_scores import varying
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import as_tensor
+from mi_probe.estimators.scores.fits import ScoreFits, stacked
+from mi_probe.estimators.scores.pair_critic import PairStack
 
 _COLUMNS = 2048
 """Training rows whose Y normalise a critic."""

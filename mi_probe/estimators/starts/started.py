@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.states import views_of
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.mine.mine import Mine
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.states import views_of
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
 from mi_probe.estimators.starts.answers import answer_starts
 from mi_probe.estimators.starts.many_classes import (
     ClassEvidence,

@@ -8,8 +8,8 @@ import torch
 
 from mi_probe import HiddenStates, InputError
 from mi_probe.estimators import ESTIMATORS, TokenSequences
+from mi_probe.estimators.core.targets import as_target
 from mi_probe.estimators.mine.distinct_answers import distinct_answers, packed
-from mi_probe.estimators.protocol.targets import as_target
 from mi_probe.estimators.starts.answers import blocks_of
 from mi_probe.synthetic import (
     class_gaussians,

@@ -3,9 +3,9 @@ import pytest
 from scipy.special import log_softmax
 
 from mi_probe.estimators import ESTIMATORS
+from mi_probe.estimators.core.split import Split, draw_split
+from mi_probe.estimators.core.targets import Classes, as_target
 from mi_probe.estimators.mine.cross_fit import MANY, smoothed_log_prior
-from mi_probe.estimators.protocol.split import Split, draw_split
-from mi_probe.estimators.protocol.targets import Classes, as_target
 from mi_probe.estimators.starts.many_classes import NestedMeans, many_class_starts
 
 # 100 means in 4 dimensions from 1,600 rows cost about 400 / 3,200 nats. Networks that start

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mi_probe.estimators.protocol.split import draw_split
-from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.core.split import draw_split
+from mi_probe.estimators.core.targets import Scores
 from mi_probe.estimators.starts.scores import score_starts
 from mi_probe.synthetic import gaussian_pair
 
