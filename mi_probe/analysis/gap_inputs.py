@@ -12,7 +12,6 @@ from mi_probe.analysis.sequence_features import sequence_features, vector_featur
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.continuous.auto import as_codes
 from mi_probe.estimators.protocol.targets import (
     Classes,
     Scores,
@@ -20,6 +19,7 @@ from mi_probe.estimators.protocol.targets import (
     TokenSequences,
     as_target,
 )
+from mi_probe.estimators.scores.auto import as_codes
 from mi_probe.estimators.variational.token_start import distinct_answers
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import pool

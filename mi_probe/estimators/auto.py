@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 
 from mi_probe.estimators.classes.auto import vector_estimate
 from mi_probe.estimators.classes.permutation import permuted_gains
-from mi_probe.estimators.continuous.auto import as_codes, estimate_scores
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.base import Estimate, Nature, States
 from mi_probe.estimators.protocol.split import Groups
@@ -20,6 +19,7 @@ from mi_probe.estimators.protocol.targets import (
     TokenSequences,
     as_target,
 )
+from mi_probe.estimators.scores.auto import as_codes, estimate_scores
 from mi_probe.estimators.sequences.auto import sequence_estimate
 from mi_probe.estimators.variational.estimator import Variational
 from mi_probe.estimators.variational.many_classes import MANY

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.continuous.gaussian import GaussianCopula
+from mi_probe.estimators.scores.gaussian import GaussianCopula
 from mi_probe.hidden import HiddenStates, Role
 
 COLUMNS = (

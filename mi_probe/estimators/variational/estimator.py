@@ -25,7 +25,6 @@ from mi_probe.estimators.bounds.objectives import OBJECTIVES
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
 from mi_probe.estimators.classes.members import MEMBERS
-from mi_probe.estimators.continuous.pair_critic import PAIRED_ROWS
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import HeldOut, assembled
 from mi_probe.estimators.protocol.base import (
@@ -44,6 +43,7 @@ from mi_probe.estimators.protocol.targets import (
     TokenSequences,
     as_target,
 )
+from mi_probe.estimators.scores.pair_critic import PAIRED_ROWS
 from mi_probe.estimators.variational.fold_problems import (
     FoldProblems,
     Problem,

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from mi_probe.estimators.classes.auto import cross_fits
 from mi_probe.estimators.classes.stack import Chosen, stacked
-from mi_probe.estimators.continuous.fits import ScoreFits
-from mi_probe.estimators.continuous.fits import stacked as stacked_scores
 from mi_probe.estimators.models.normal_scores import varying
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences, as_tensor
+from mi_probe.estimators.scores.fits import ScoreFits
+from mi_probe.estimators.scores.fits import stacked as stacked_scores
 from mi_probe.estimators.variational.many_classes import (
     MANY,
     NestedMeans,

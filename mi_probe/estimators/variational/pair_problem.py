@@ -15,12 +15,12 @@ from scipy.special import logsumexp
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.values import Scores
-from mi_probe.estimators.continuous.canonical import FUNCTION, CanonicalStart
-from mi_probe.estimators.continuous.elliptical import EllipticalRatio, Side
-from mi_probe.estimators.continuous.pair_critic import PairRows, PairStack
 from mi_probe.estimators.models.normal_scores import normal_scores
 from mi_probe.estimators.protocol.assembly import HeldOut
 from mi_probe.estimators.protocol.targets import as_tensor
+from mi_probe.estimators.scores.canonical import FUNCTION, CanonicalStart
+from mi_probe.estimators.scores.elliptical import EllipticalRatio, Side
+from mi_probe.estimators.scores.pair_critic import PairRows, PairStack
 from mi_probe.estimators.variational.problems import CriticSettings, features_of
 from mi_probe.estimators.variational.residuals import residual_for
 from mi_probe.estimators.variational.token_start import TokenEncoder, TokenStart
@@ -33,7 +33,7 @@ _ROWS = 2500
 
 
 class CopulaPairs:
-    """The copula's start of a continuous Y (`continuous.fits`), as T_0 of pairs."""
+    """The copula's start of a continuous Y (`scores.fits`), as T_0 of pairs."""
 
     def __init__(self, rows: PairRows, name: str) -> None:
         """Hold one fold's stack; T_0 is 0 where it found nothing."""

@@ -38,12 +38,12 @@ from jaxtyping import Float
 from scipy.linalg import cholesky, solve_triangular
 from scipy.stats import t as student_t
 
-from mi_probe.estimators.continuous.canonical import MOST_PAIRS, NestedCanonical
-from mi_probe.estimators.continuous.views import mixed_view, narrowed
 from mi_probe.estimators.models.normal_scores import BENT, excess_kurtosis
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.learning_curve import extrapolation
 from mi_probe.estimators.protocol.split import FRACTIONS, Split
+from mi_probe.estimators.scores.canonical import MOST_PAIRS, NestedCanonical
+from mi_probe.estimators.scores.views import mixed_view, narrowed
 
 NOT_TESTED = "pairs may be related otherwise than along canonical correlations"
 _MOST = 0.9

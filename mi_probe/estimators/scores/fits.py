@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.continuous.canonical import CanonicalStart, NestedCanonical
-from mi_probe.estimators.continuous.pair_critic import (
+from mi_probe.estimators.models.normal_scores import tied
+from mi_probe.estimators.protocol.split import Split
+from mi_probe.estimators.protocol.targets import as_tensor
+from mi_probe.estimators.scores.canonical import CanonicalStart, NestedCanonical
+from mi_probe.estimators.scores.pair_critic import (
     CLEAR,
     PairRows,
     PairStack,
     nested_terms,
 )
-from mi_probe.estimators.continuous.views import FEW_COLUMNS, ScoreView, score_views
-from mi_probe.estimators.models.normal_scores import tied
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import as_tensor
+from mi_probe.estimators.scores.views import FEW_COLUMNS, ScoreView, score_views
 
 _MOST_TRIED = 8
 """Pairs up to which each number of them is tried."""

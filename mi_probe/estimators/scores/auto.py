@@ -19,21 +19,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.continuous.canonical import FUNCTION
-from mi_probe.estimators.continuous.fits import ScoreFits, clear_pairs, stacked
-from mi_probe.estimators.continuous.knn import most_of_neighbours, near_terms
-from mi_probe.estimators.continuous.limits import (
-    NOT_TESTED,
-    canonical_limit,
-    component_limit,
-)
-from mi_probe.estimators.continuous.pair_critic import (
-    PAIRED_ROWS,
-    fit_towers,
-    held_out_terms,
-    most_shown,
-)
-from mi_probe.estimators.continuous.views import COMPONENTS, FEW_COLUMNS
 from mi_probe.estimators.models.normal_scores import (
     BENT,
     excess_kurtosis,
@@ -55,6 +40,21 @@ from mi_probe.estimators.protocol.departures import two_sided_if_tested
 from mi_probe.estimators.protocol.gaussian_laws import PairLaw
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.scores.canonical import FUNCTION
+from mi_probe.estimators.scores.fits import ScoreFits, clear_pairs, stacked
+from mi_probe.estimators.scores.knn import most_of_neighbours, near_terms
+from mi_probe.estimators.scores.limits import (
+    NOT_TESTED,
+    canonical_limit,
+    component_limit,
+)
+from mi_probe.estimators.scores.pair_critic import (
+    PAIRED_ROWS,
+    fit_towers,
+    held_out_terms,
+    most_shown,
+)
+from mi_probe.estimators.scores.views import COMPONENTS, FEW_COLUMNS
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"

@@ -36,9 +36,9 @@ from torch import Tensor, nn
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import Scores, info_nce
 from mi_probe.estimators.classes.mixing import marginal_weight, mixed, pair_powers
-from mi_probe.estimators.continuous.canonical import CanonicalStart
-from mi_probe.estimators.continuous.elliptical import Side
 from mi_probe.estimators.protocol.targets import as_tensor
+from mi_probe.estimators.scores.canonical import CanonicalStart
+from mi_probe.estimators.scores.elliptical import Side
 
 _HIDDEN, _FEATURES = 64, 32
 """Width of the towers; features of either, whose inner product is the residual."""

@@ -6,14 +6,6 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS, Auto
-from mi_probe.estimators.continuous.canonical import NestedCanonical
-from mi_probe.estimators.continuous.elliptical import (
-    EllipticalRatio,
-    Side,
-    likeliest_degrees,
-)
-from mi_probe.estimators.continuous.pair_critic import PairRows, PairStack, held_out_terms
-from mi_probe.estimators.continuous.views import components, score_views
 from mi_probe.estimators.models.columns import least_gaussian
 from mi_probe.estimators.models.normal_scores import (
     normal_scores,
@@ -22,6 +14,14 @@ from mi_probe.estimators.models.normal_scores import (
     varying,
 )
 from mi_probe.estimators.protocol.targets import as_tensor
+from mi_probe.estimators.scores.canonical import NestedCanonical
+from mi_probe.estimators.scores.elliptical import (
+    EllipticalRatio,
+    Side,
+    likeliest_degrees,
+)
+from mi_probe.estimators.scores.pair_critic import PairRows, PairStack, held_out_terms
+from mi_probe.estimators.scores.views import components, score_views
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.independence import independent_scores
 from mi_probe.synthetic.low_rank import low_rank

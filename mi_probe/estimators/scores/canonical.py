@@ -16,8 +16,8 @@ from jaxtyping import Float, Int
 from scipy.linalg import cholesky, solve_triangular
 from scipy.stats import norm
 
-from mi_probe.estimators.continuous.elliptical import EllipticalRatio, Side
 from mi_probe.estimators.models.normal_scores import normal_scores
+from mi_probe.estimators.scores.elliptical import EllipticalRatio, Side
 
 RIDGES = (1e-4, 1e-2, 1e-1, 1.0, 3.0, 10.0)
 """Ridge penalties, relative to the mean variance of a column. States of a language model,

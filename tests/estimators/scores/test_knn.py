@@ -6,8 +6,8 @@ from scipy.special import digamma
 
 from mi_probe import InputError
 from mi_probe.estimators import ESTIMATORS, NearestNeighbours
-from mi_probe.estimators.continuous import knn
-from mi_probe.estimators.continuous.knn import ksg_terms, ross_terms
+from mi_probe.estimators.scores import knn
+from mi_probe.estimators.scores.knn import ksg_terms, ross_terms
 from mi_probe.synthetic import class_gaussians, gaussian_pair
 
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from mi_probe.estimators.continuous import canonical
-from mi_probe.estimators.continuous.canonical import NestedCanonical
-from mi_probe.estimators.continuous.elliptical import Side
-from mi_probe.estimators.continuous.fits import clearly_best
-from mi_probe.estimators.continuous.pair_critic import PairStack, nested_terms
+from mi_probe.estimators.scores import canonical
+from mi_probe.estimators.scores.canonical import NestedCanonical
+from mi_probe.estimators.scores.elliptical import Side
+from mi_probe.estimators.scores.fits import clearly_best
+from mi_probe.estimators.scores.pair_critic import PairStack, nested_terms
 
 
 def first_start(x, y, fold=None):

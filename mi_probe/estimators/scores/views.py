@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.continuous.elliptical import likeliest_degrees, student_scores
 from mi_probe.estimators.models.columns import least_gaussian
 from mi_probe.estimators.models.normal_scores import normal_scores
+from mi_probe.estimators.scores.elliptical import likeliest_degrees, student_scores
 
 _Speeds = tuple[tuple[float, ...], tuple[float, ...]]
 

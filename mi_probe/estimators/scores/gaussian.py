@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mi_probe.estimators.continuous.canonical import FUNCTION, NestedCanonical
-from mi_probe.estimators.continuous.limits import canonical_limit
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Nature, States
 from mi_probe.estimators.protocol.split import Groups
 from mi_probe.estimators.protocol.targets import Scores, Target
+from mi_probe.estimators.scores.canonical import FUNCTION, NestedCanonical
+from mi_probe.estimators.scores.limits import canonical_limit
 
 
 @dataclass(frozen=True, kw_only=True)

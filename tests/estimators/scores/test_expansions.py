@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.continuous.canonical import NestedCanonical
-from mi_probe.estimators.continuous.fits import shortened
-from mi_probe.estimators.continuous.views import scaled, score_views, turned, waved
 from mi_probe.estimators.models.normal_scores import excess_kurtosis
+from mi_probe.estimators.scores.canonical import NestedCanonical
+from mi_probe.estimators.scores.fits import shortened
+from mi_probe.estimators.scores.views import scaled, score_views, turned, waved
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.maps import swiss_roll
 from mi_probe.synthetic.zoo import ZOO

@@ -5,8 +5,8 @@ import pytest
 
 from mi_probe import InputError
 from mi_probe.estimators import ESTIMATORS, GaussianCopula
-from mi_probe.estimators.continuous.canonical import NestedCanonical
-from mi_probe.estimators.continuous.limits import sample_squares, true_squares
+from mi_probe.estimators.scores.canonical import NestedCanonical
+from mi_probe.estimators.scores.limits import sample_squares, true_squares
 from mi_probe.synthetic import gaussian_pair
 
 GAUSSIAN = ESTIMATORS["gaussian"]
