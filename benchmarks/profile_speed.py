@@ -24,7 +24,7 @@ from mi_probe.analysis.threads import limited_threads
 from mi_probe.capture import Activations
 from mi_probe.capture.activations import MemoryShard
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.classes.auto import forget_fits
+from mi_probe.estimators.engine.auto import forget_fits
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.synthetic import order
 from mi_probe.tasks import Task

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from mi_probe.estimators import Estimate, Nature
-from mi_probe.estimators.classes.mixing import marginal_weight, mixed, platt
+from mi_probe.estimators.engine.mixing import marginal_weight, mixed, platt
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import States

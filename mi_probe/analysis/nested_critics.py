@@ -36,7 +36,7 @@ from jaxtyping import Float, Int
 
 from mi_probe.analysis.regressions import GivenC, few_columns, ridge_predictions
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.classes.mixing import (
+from mi_probe.estimators.engine.mixing import (
     best_temperature,
     log_likelihood,
     log_linear_weights,

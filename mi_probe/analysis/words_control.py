@@ -24,13 +24,13 @@ from sklearn.linear_model import LogisticRegression
 from mi_probe.analysis.controls import tf_idf, words_features
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate, Estimator, Nature, Repeated
-from mi_probe.estimators.classes.mixing import (
+from mi_probe.estimators.engine.mixing import (
     log_linear_weights,
     marginal_weight,
     mixed,
     pooled,
 )
-from mi_probe.estimators.classes.posterior import ClassScorer
+from mi_probe.estimators.engine.posterior import ClassScorer
 from mi_probe.estimators.models.interface import ClassRows, FitPath, PredictClasses
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import States

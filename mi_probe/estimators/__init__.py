@@ -40,7 +40,7 @@ agreeing among themselves says little.
 
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.bounds.training import Schedule
-from mi_probe.estimators.classes.posterior import Posterior
+from mi_probe.estimators.engine.posterior import Posterior
 from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
 from mi_probe.estimators.protocol.admission import FEWEST_ROWS

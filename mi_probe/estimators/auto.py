@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.classes.auto import vector_estimate
-from mi_probe.estimators.classes.permutation import permuted_gains
+from mi_probe.estimators.engine.auto import vector_estimate
+from mi_probe.estimators.engine.permutation import permuted_gains
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.base import Estimate, Nature, States
 from mi_probe.estimators.protocol.split import Groups

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from mi_probe.estimators.classes.posterior import Posterior
+from mi_probe.estimators.engine.posterior import Posterior
 from mi_probe.estimators.models.attention import Attention
 from mi_probe.estimators.models.diffusion import ClassDiffusion, ScoreDiffusion
 from mi_probe.estimators.models.flow import ClassFlow, ScoreFlow

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.estimators.bounds.values import Scores, Terms
-from mi_probe.estimators.classes.mixing import log_linear_weights
+from mi_probe.estimators.engine.mixing import log_linear_weights
 from mi_probe.estimators.mine.marginals import Marginal
 from mi_probe.estimators.mine.network import Statistics
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 from torch import Tensor
 
-from mi_probe.estimators.classes.mixing import best_temperature, log_likelihood, tempered
+from mi_probe.estimators.engine.mixing import best_temperature, log_likelihood, tempered
 from mi_probe.estimators.models.gaussian import Linear
 from mi_probe.estimators.prefixes.linear import (
     SHRINKAGE,

@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from mi_probe.estimators.classes.mixing import marginal_weight
+from mi_probe.estimators.engine.mixing import marginal_weight
 from mi_probe.estimators.prefixes.fits import PLACES, Rows, Scored
 from mi_probe.estimators.prefixes.linear import chosen_places
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens

@@ -2,7 +2,7 @@ r"""`auto` for classes on sequences: never less than its pooled views, more wher
 
 The sequence is read in three ways, all cross-fitted over the same pairs of folds:
 
-* each pooled view alone, by the very stack that estimates I(Y;Z_p) (`classes.auto`);
+* each pooled view alone, by the very stack that estimates I(Y;Z_p) (`engine.auto`);
 * the ends: first, last and mean token side by side, in `token_coordinates`, which holds
   what no view holds alone (do the first and the last token match?), where a quarter of the
   rows shows that they add something;
@@ -30,9 +30,9 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax
 
-from mi_probe.estimators.classes.discriminant_limit import DiscriminantLaw
-from mi_probe.estimators.classes.limits import clearest_law, value_at_infinity
-from mi_probe.estimators.classes.stack import held_out_terms
+from mi_probe.estimators.engine.discriminant_limit import DiscriminantLaw
+from mi_probe.estimators.engine.limits import clearest_law, value_at_infinity
+from mi_probe.estimators.engine.stack import held_out_terms
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation
 from mi_probe.estimators.protocol.learning_curve import most_carried

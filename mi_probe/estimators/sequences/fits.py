@@ -1,6 +1,6 @@
 """Evidence networks cross-fitted over pairs of folds, as a view of the stack for classes.
 
-The same scheme as for vectors (`classes.cross_fits`): each pair of folds is scored by
+The same scheme as for vectors (`engine.cross_fits`): each pair of folds is scored by
 a network that saw neither, so the members of a sequence and of its pooled views are chosen,
 tempered and weighed on the same rows.
 """

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mi_probe.estimators.classes.mixing import (
+from mi_probe.estimators.engine.mixing import (
     log_likelihood,
     log_linear_weights,
     mix,
     mixture_weights,
     pooled,
 )
-from mi_probe.estimators.classes.stack import Chosen
+from mi_probe.estimators.engine.stack import Chosen
 
 _ADDS = 1e-3
 """Nats from which a view counts as used."""

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.classes.auto import cross_fits, hint_of
-from mi_probe.estimators.classes.cross_fits import ViewFits
-from mi_probe.estimators.classes.members import MEMBERS
-from mi_probe.estimators.classes.stack import Chosen, Hint, stacked
+from mi_probe.estimators.engine.auto import cross_fits, hint_of
+from mi_probe.estimators.engine.cross_fits import ViewFits
+from mi_probe.estimators.engine.members import MEMBERS
+from mi_probe.estimators.engine.stack import Chosen, Hint, stacked
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of
 from mi_probe.estimators.protocol.targets import Classes

@@ -24,7 +24,7 @@ from mi_probe.errors import InputError
 from mi_probe.estimators.bounds.objectives import OBJECTIVES
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
-from mi_probe.estimators.classes.members import MEMBERS
+from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.protocol.admission import admitted
 from mi_probe.estimators.protocol.assembly import HeldOut, assembled
 from mi_probe.estimators.protocol.base import (

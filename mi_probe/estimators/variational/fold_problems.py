@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from mi_probe.estimators.classes.auto import cross_fits
-from mi_probe.estimators.classes.stack import Chosen, stacked
+from mi_probe.estimators.engine.auto import cross_fits
+from mi_probe.estimators.engine.stack import Chosen, stacked
 from mi_probe.estimators.models.normal_scores import varying
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.states import views_of

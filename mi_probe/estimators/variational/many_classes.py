@@ -10,7 +10,7 @@ covariance is I and the between-class one diagonal, :math:`b`,
     1 + \frac{b}{n_c b + 1}\Big),
 
 n_c the class's training rows. A class without rows is as wide as all classes together.
-Folds are nested as in `classes.stack`: a training row is scored by a fit that saw neither
+Folds are nested as in `engine.stack`: a training row is scored by a fit that saw neither
 it nor the held-out fold, and such scores choose the power of each view's evidence.
 
 It knows means alone: what only a class's spread or shape tells is left to the residual.
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from mi_probe.estimators.classes.mixing import log_linear_weights
+from mi_probe.estimators.engine.mixing import log_linear_weights
 from mi_probe.estimators.protocol.split import TOP, Split
 from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.variational.starts import ClassStart

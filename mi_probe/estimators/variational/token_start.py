@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from mi_probe.estimators.classes.mixing import pair_powers
+from mi_probe.estimators.engine.mixing import pair_powers
 from mi_probe.estimators.protocol.split import Split
 from mi_probe.estimators.protocol.targets import Classes, TokenSequences
 from mi_probe.estimators.variational.many_classes import NestedMeans, many_class_starts

@@ -5,9 +5,9 @@ import pytest
 from scipy.special import log_softmax
 
 from mi_probe.estimators import ESTIMATORS, Auto
-from mi_probe.estimators.classes.auto import cross_fits, stacked
-from mi_probe.estimators.classes.members import MEMBERS
-from mi_probe.estimators.classes.sample import Shared
+from mi_probe.estimators.engine.auto import cross_fits, stacked
+from mi_probe.estimators.engine.members import MEMBERS
+from mi_probe.estimators.engine.sample import Shared
 from mi_probe.estimators.models.columns import INDEPENDENT_LIMIT, independent_axes, whitened
 from mi_probe.estimators.models.trees import fit_trees
 from mi_probe.estimators.protocol.split import draw_split

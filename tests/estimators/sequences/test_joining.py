@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mi_probe.estimators.classes.stack import Chosen
+from mi_probe.estimators.engine.stack import Chosen
 from mi_probe.estimators.sequences.joining import adds, joined
 
 N = 2000

@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.classes.network import (
+from mi_probe.estimators.engine.network import (
     BETAS,
     DECAY,
     RATE,

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from mi_probe.estimators import Auto
-from mi_probe.estimators.classes.auto import cross_fits, stacked
-from mi_probe.estimators.classes.network import Problem, train_networks
-from mi_probe.estimators.classes.stack import held_out_terms
+from mi_probe.estimators.engine.auto import cross_fits, stacked
+from mi_probe.estimators.engine.network import Problem, train_networks
+from mi_probe.estimators.engine.stack import held_out_terms
 from mi_probe.estimators.models.columns import views_of_vectors, whitened
 from mi_probe.estimators.models.directions import second_order, third_order
 from mi_probe.estimators.protocol.split import draw_split

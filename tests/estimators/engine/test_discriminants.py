@@ -5,8 +5,8 @@ import pytest
 from scipy.special import log_softmax
 
 from mi_probe.estimators import Auto
-from mi_probe.estimators.classes.members import MEANS, MEMBERS, fit_linear
-from mi_probe.estimators.classes.sample import Sample, Shared
+from mi_probe.estimators.engine.members import MEANS, MEMBERS, fit_linear
+from mi_probe.estimators.engine.sample import Sample, Shared
 from mi_probe.estimators.models.columns import standardised, whitened
 from mi_probe.estimators.models.gaussian import Moments, WithinClasses
 from mi_probe.synthetic import class_gaussians

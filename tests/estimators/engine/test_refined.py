@@ -6,10 +6,10 @@ import torch
 from scipy.special import log_softmax
 
 from mi_probe.estimators import Auto
-from mi_probe.estimators.classes.members import MEMBERS
-from mi_probe.estimators.classes.network import Problem
-from mi_probe.estimators.classes.refined import ROUNDS, train_refined
-from mi_probe.estimators.classes.sample import Shared
+from mi_probe.estimators.engine.members import MEMBERS
+from mi_probe.estimators.engine.network import Problem
+from mi_probe.estimators.engine.refined import ROUNDS, train_refined
+from mi_probe.estimators.engine.sample import Shared
 from mi_probe.estimators.models.columns import whitened
 from mi_probe.estimators.models.directions import second_order
 from mi_probe.synthetic import independent, rings

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax
 
-from mi_probe.estimators.classes.mixing import (
+from mi_probe.estimators.engine.mixing import (
     best_temperature,
     log_likelihood,
     log_linear_weights,

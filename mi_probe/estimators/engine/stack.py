@@ -27,9 +27,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax, logsumexp
 
-from mi_probe.estimators.classes.cross_fits import ViewFits
-from mi_probe.estimators.classes.members import MEMBERS
-from mi_probe.estimators.classes.mixing import (
+from mi_probe.estimators.engine.cross_fits import ViewFits
+from mi_probe.estimators.engine.members import MEMBERS
+from mi_probe.estimators.engine.mixing import (
     best_temperature,
     log_likelihood,
     log_linear_weights,

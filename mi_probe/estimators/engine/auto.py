@@ -15,13 +15,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax
 
-from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
-from mi_probe.estimators.classes.limits import (
+from mi_probe.estimators.engine.cross_fits import CrossFits, ViewFits
+from mi_probe.estimators.engine.limits import (
     clearest_law,
     under_the_law,
     value_at_infinity,
 )
-from mi_probe.estimators.classes.stack import Hint, held_out_terms, stacked
+from mi_probe.estimators.engine.stack import Hint, held_out_terms, stacked
 from mi_probe.estimators.models.columns import views_of_vectors
 from mi_probe.estimators.protocol.assembly import assembled
 from mi_probe.estimators.protocol.base import Estimate, Estimator

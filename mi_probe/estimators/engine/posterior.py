@@ -26,7 +26,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.classes.mixing import (
+from mi_probe.estimators.engine.mixing import (
     CALIBRATIONS,
     marginal_weight,
     mixed,

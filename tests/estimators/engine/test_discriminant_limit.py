@@ -9,7 +9,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from mi_probe.estimators import Auto
-from mi_probe.estimators.classes.discriminant_limit import (
+from mi_probe.estimators.engine.discriminant_limit import (
     DiscriminantLaw,
     by_law,
     discriminant_law,

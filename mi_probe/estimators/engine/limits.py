@@ -6,14 +6,14 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.classes.cross_fits import CrossFits, ViewFits
-from mi_probe.estimators.classes.discriminant_limit import (
+from mi_probe.estimators.engine.cross_fits import CrossFits, ViewFits
+from mi_probe.estimators.engine.discriminant_limit import (
     MEANS_ALONE,
     DiscriminantLaw,
     by_law,
     discriminant_law,
 )
-from mi_probe.estimators.classes.stack import held_out_terms, stacked
+from mi_probe.estimators.engine.stack import held_out_terms, stacked
 from mi_probe.estimators.models.columns import standardised
 from mi_probe.estimators.protocol.base import Extrapolation
 from mi_probe.estimators.protocol.departures import two_sided_if_tested

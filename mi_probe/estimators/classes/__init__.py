@@ -1,1 +1,0 @@
-"""Posteriors of classes on vectors: the members of the stack of `auto`, and the stack."""

@@ -1,0 +1,1 @@
+"""Models across folds: the stack of `auto` for classes, and the loop of probes."""
