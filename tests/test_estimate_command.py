@@ -22,7 +22,7 @@ from tiny import save_tiny
 from mi_probe.errors import InputError
 from mi_probe.estimate import main
 from mi_probe.estimators import ESTIMATORS, Estimate
-from mi_probe.estimators.protocol.split import Blocks, Dependence, Split
+from mi_probe.estimators.core.split import Blocks, Dependence, Split
 from mi_probe.results import COLUMNS, read_pointwise, read_results
 
 CALLS: list[int] = []

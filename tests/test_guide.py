@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.protocol.base import Status
+from mi_probe.estimators.core.base import Status
 from mi_probe.gallery import KINDS
 from mi_probe.hidden import Role
 from mi_probe.report.token_maps import DEFINITIONS

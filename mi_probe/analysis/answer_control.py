@@ -11,12 +11,12 @@ import numpy as np
 from scipy.special import log_softmax
 
 from mi_probe.estimators import Estimate, Nature
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.assembly import assembled
+from mi_probe.estimators.core.base import States
+from mi_probe.estimators.core.split import Groups
+from mi_probe.estimators.core.targets import Classes, Target
 from mi_probe.estimators.engine.mixing import marginal_weight, mixed, platt
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.base import States
-from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Classes, Target
 
 _LEAST = -30.0
 """Nats below which a log probability is not told from another when calibrating."""

@@ -26,8 +26,8 @@ from torch import Tensor
 
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
-from mi_probe.estimators.protocol.admission import check_seed
-from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
+from mi_probe.estimators.core.admission import check_seed
+from mi_probe.estimators.core.targets import Classes, Scores, as_target
 from mi_probe.hidden import HiddenStates
 
 _TOLERANCE = 0.02

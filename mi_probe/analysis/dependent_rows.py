@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from mi_probe.contents import digest
-from mi_probe.estimators.protocol.split import Blocks, Groups
+from mi_probe.estimators.core.split import Blocks, Groups
 from mi_probe.tasks import Task
 
 

@@ -12,7 +12,7 @@ from mi_probe.analysis.sequence_features import sequence_features, vector_featur
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.protocol.targets import (
+from mi_probe.estimators.core.targets import (
     Classes,
     Scores,
     Target,

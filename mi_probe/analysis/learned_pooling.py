@@ -35,16 +35,16 @@ from mi_probe.analysis.gap_inputs import pooled_views
 from mi_probe.analysis.redrawn_labels import normal_ranks
 from mi_probe.errors import InputError
 from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.core.admission import split_rows
+from mi_probe.estimators.core.split import Blocks, Groups
+from mi_probe.estimators.core.states import as_states
+from mi_probe.estimators.core.targets import Classes, Scores, Target, TokenSequences
 from mi_probe.estimators.models.attention import places, token_moments
 from mi_probe.estimators.models.training import (
     fit_until_watched_rises,
     weights_from,
     zeroed,
 )
-from mi_probe.estimators.protocol.admission import split_rows
-from mi_probe.estimators.protocol.split import Blocks, Groups
-from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target, TokenSequences
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 

@@ -32,7 +32,7 @@ from mi_probe.analysis.multiplicity import false_discovery
 from mi_probe.analysis.paired import Scored, check_level, placed, shared_split
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.protocol.split import Split
+from mi_probe.estimators.core.split import Split
 
 _DRAWS = 2000
 _CHUNK = 250

@@ -36,6 +36,7 @@ from jaxtyping import Float, Int
 
 from mi_probe.analysis.regressions import GivenC, few_columns, ridge_predictions
 from mi_probe.estimators import Estimate
+from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.engine.mixing import (
     best_temperature,
     log_likelihood,
@@ -45,7 +46,6 @@ from mi_probe.estimators.engine.mixing import (
     pooled,
     tempered,
 )
-from mi_probe.estimators.protocol.split import Split
 
 Posteriors: TypeAlias = Float[np.ndarray, "k n c"]
 """Log posteriors of all rows by held-out fold, as `Estimate.inner` has them."""

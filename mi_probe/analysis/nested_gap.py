@@ -20,8 +20,8 @@ from mi_probe.analysis.redrawn_labels import (
 from mi_probe.analysis.regressions import GivenC, principal
 from mi_probe.analysis.sequence_features import merged
 from mi_probe.estimators import ESTIMATORS, Estimate
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
 
 _WIDEST = 384
 """Leading directions of a block of features that linear evidence reads."""

@@ -23,8 +23,8 @@ from mi_probe.analysis.regressions import (
     ridge_predictions,
 )
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Scores
 
 _RIDGES = (0.3, 3.0, 30.0)
 _COLUMNS = (1, 2, 4)

@@ -15,8 +15,8 @@ from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.ladder import Ladder
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimator
-from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Target
+from mi_probe.estimators.core.split import Groups
+from mi_probe.estimators.core.targets import Target
 from mi_probe.hidden import HiddenStates
 
 

@@ -31,7 +31,7 @@ from scipy.special import stdtr, stdtrit
 
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate
-from mi_probe.estimators.protocol.split import TOP, Split, codes_of
+from mi_probe.estimators.core.split import TOP, Split, codes_of
 from mi_probe.facts import amount
 
 _DECIDES = 0.1

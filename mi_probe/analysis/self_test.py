@@ -21,8 +21,8 @@ from mi_probe.analysis import planted
 from mi_probe.analysis.dependent_rows import groups_of
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator
-from mi_probe.estimators.protocol.admission import check_seed
-from mi_probe.estimators.protocol.split import Groups
+from mi_probe.estimators.core.admission import check_seed
+from mi_probe.estimators.core.split import Groups
 from mi_probe.tasks import Task
 
 YKind: TypeAlias = Literal["classes", "scores"]

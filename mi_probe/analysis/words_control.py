@@ -24,6 +24,11 @@ from sklearn.linear_model import LogisticRegression
 from mi_probe.analysis.controls import tf_idf, words_features
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimate, Estimator, Nature, Repeated
+from mi_probe.estimators.core.assembly import assembled
+from mi_probe.estimators.core.base import States
+from mi_probe.estimators.core.learning_curve import extrapolation, learning_curve
+from mi_probe.estimators.core.split import Groups, Split
+from mi_probe.estimators.core.targets import Classes, Target, as_target
 from mi_probe.estimators.engine.mixing import (
     log_linear_weights,
     marginal_weight,
@@ -32,11 +37,6 @@ from mi_probe.estimators.engine.mixing import (
 )
 from mi_probe.estimators.engine.posterior import ClassScorer
 from mi_probe.estimators.models.interface import ClassRows, FitPath, PredictClasses
-from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.base import States
-from mi_probe.estimators.protocol.learning_curve import extrapolation, learning_curve
-from mi_probe.estimators.protocol.split import Groups, Split
-from mi_probe.estimators.protocol.targets import Classes, Target, as_target
 
 _INVERSE_RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0)
 """scikit-learn's C, for texts of length 1."""

@@ -40,15 +40,15 @@ agreeing among themselves says little.
 
 from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.core.admission import FEWEST_ROWS
+from mi_probe.estimators.core.base import Estimate, Estimator, Extrapolation, Nature
+from mi_probe.estimators.core.null import with_null
+from mi_probe.estimators.core.repeats import Repeated
+from mi_probe.estimators.core.split import Blocks
+from mi_probe.estimators.core.targets import TokenSequences
 from mi_probe.estimators.engine.posterior import Posterior
 from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
-from mi_probe.estimators.protocol.admission import FEWEST_ROWS
-from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation, Nature
-from mi_probe.estimators.protocol.null import with_null
-from mi_probe.estimators.protocol.repeats import Repeated
-from mi_probe.estimators.protocol.split import Blocks
-from mi_probe.estimators.protocol.targets import TokenSequences
 from mi_probe.estimators.scores.gaussian import GaussianCopula
 from mi_probe.estimators.scores.knn import NearestNeighbours
 from mi_probe.estimators.variational.estimator import Variational

@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.engine.auto import vector_estimate
-from mi_probe.estimators.engine.permutation import permuted_gains
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.base import Estimate, Nature, States
-from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import (
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.base import Estimate, Nature, States
+from mi_probe.estimators.core.split import Groups
+from mi_probe.estimators.core.targets import (
     Classes,
     Scores,
     Target,
     TokenSequences,
     as_target,
 )
+from mi_probe.estimators.engine.auto import vector_estimate
+from mi_probe.estimators.engine.permutation import permuted_gains
 from mi_probe.estimators.scores.auto import as_codes, estimate_scores
 from mi_probe.estimators.sequences.auto import sequence_estimate
 from mi_probe.estimators.variational.estimator import Variational

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import Estimator
+from mi_probe.estimators.core.base import Estimator
 
 _TABLE = re.compile(r"^(\| name \| what it is \|.*)\n\|[-| ]+\|\n(?:\|.*\n)*", re.M)
 

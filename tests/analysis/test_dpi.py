@@ -8,7 +8,7 @@ from mi_probe import HiddenStates, InputError
 from mi_probe.analysis import Gap, Gaps, dpi_gap
 from mi_probe.analysis.gap_inputs import check_draws, pooled_views
 from mi_probe.estimators import ESTIMATORS, TokenSequences, Variational
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.core.targets import as_target
 from mi_probe.pooling import pool
 from mi_probe.synthetic import mean_sufficient, order
 

@@ -10,8 +10,8 @@ from mi_probe.analysis import capacity_ladder, dpi_gap
 from mi_probe.analysis.capacity import RUNGS
 from mi_probe.analysis.learned_pooling import check_pooling, taught
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.split import Blocks
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.core.split import Blocks
+from mi_probe.estimators.core.targets import as_target
 from mi_probe.hidden import HiddenStates
 from mi_probe.synthetic import needle, order
 

@@ -4,8 +4,8 @@ import pytest
 from mi_probe.analysis.nested_critics import CrossFit
 from mi_probe.analysis.regressions import GivenC, few_columns, ridge_predictions
 from mi_probe.estimators import Auto
-from mi_probe.estimators.protocol.split import draw_split
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.core.split import draw_split
+from mi_probe.estimators.core.targets import as_target
 
 N = 1200
 

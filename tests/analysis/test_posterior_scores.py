@@ -7,7 +7,7 @@ import pytest
 
 from mi_probe.analysis.posterior_scores import SCORES, calibration_error, posterior_scores
 from mi_probe.estimators import ESTIMATORS, Estimate
-from mi_probe.estimators.protocol.base import Extrapolation
+from mi_probe.estimators.core.base import Extrapolation
 from mi_probe.synthetic import class_gaussians
 
 P = np.array([[0.9, 0.1], [0.6, 0.4], [0.3, 0.7], [0.8, 0.2]])

@@ -6,8 +6,8 @@ import torch
 
 from mi_probe import HiddenStates, InputError, Role
 from mi_probe.estimators import ESTIMATORS, Estimator, Mine, with_null
-from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.core.states import as_states
+from mi_probe.estimators.core.targets import as_target
 from mi_probe.synthetic import class_gaussians, gaussian_pair, independent, needle
 
 DISCRETE = sorted(name for name, e in ESTIMATORS.items() if "classes" in e.nature.takes)

@@ -34,6 +34,7 @@ from mi_probe.analysis.tokens.words import WordReader
 from mi_probe.backbones import Backbone
 from mi_probe.capture import Sequences
 from mi_probe.errors import InputError
+from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.prefixes.readout import mean_readout
 from mi_probe.estimators.prefixes.token_information import (
     FEWEST_A_CLASS,
@@ -41,7 +42,6 @@ from mi_probe.estimators.prefixes.token_information import (
     token_classes,
     token_information,
 )
-from mi_probe.estimators.protocol.split import Groups
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.tasks import Task
 

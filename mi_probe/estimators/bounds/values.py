@@ -35,7 +35,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.protocol.base import BoundKind
+from mi_probe.estimators.core.base import BoundKind
 
 
 @dataclass(frozen=True)

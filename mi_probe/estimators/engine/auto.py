@@ -15,6 +15,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax
 
+from mi_probe.estimators.core.assembly import assembled
+from mi_probe.estimators.core.base import Estimate, Estimator
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.cross_fits import CrossFits, ViewFits
 from mi_probe.estimators.engine.limits import (
     clearest_law,
@@ -23,10 +27,6 @@ from mi_probe.estimators.engine.limits import (
 )
 from mi_probe.estimators.engine.stack import Hint, held_out_terms, stacked
 from mi_probe.estimators.models.columns import views_of_vectors
-from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.base import Estimate, Estimator
-from mi_probe.estimators.protocol.split import TOP, Split
-from mi_probe.estimators.protocol.targets import Classes
 
 _MEMORY = 512 * 2**20
 """Bytes of fits that are kept for the next estimate on the same vectors."""

@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax
 
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.members import MANY, MEMBERS, TREE_LIMIT
 from mi_probe.estimators.engine.sample import Sample, Shared
 from mi_probe.estimators.models.columns import standardised, whitened
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
 
 
 @runtime_checkable

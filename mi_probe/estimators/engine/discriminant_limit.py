@@ -36,10 +36,10 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm, qmc
 from scipy.stats import t as student_t
 
+from mi_probe.estimators.core.base import Extrapolation
+from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.models.class_means import shrunk_means, spike_gap
 from mi_probe.estimators.models.gaussian import WithinClasses, moments_of_sets, solved
-from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.split import Split
 
 METHOD = "linear discriminants"
 MEANS_ALONE = "more than means may differ between the classes"

@@ -6,6 +6,12 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from mi_probe.estimators.core.base import Extrapolation
+from mi_probe.estimators.core.departures import two_sided_if_tested
+from mi_probe.estimators.core.gaussian_laws import ClassLaw
+from mi_probe.estimators.core.learning_curve import extrapolation
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.cross_fits import CrossFits, ViewFits
 from mi_probe.estimators.engine.discriminant_limit import (
     MEANS_ALONE,
@@ -15,12 +21,6 @@ from mi_probe.estimators.engine.discriminant_limit import (
 )
 from mi_probe.estimators.engine.stack import held_out_terms, stacked
 from mi_probe.estimators.models.columns import standardised
-from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.departures import two_sided_if_tested
-from mi_probe.estimators.protocol.gaussian_laws import ClassLaw
-from mi_probe.estimators.protocol.learning_curve import extrapolation
-from mi_probe.estimators.protocol.split import TOP, Split
-from mi_probe.estimators.protocol.targets import Classes
 
 _NOTHING, _HIDDEN = 0.01, 0.1
 """Nats: what counts as nothing found, and what may not stay hidden without a word."""

@@ -25,8 +25,8 @@ References:
 import numpy as np
 from jaxtyping import Float, Int
 
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.models.columns import views_of_vectors, whitened
-from mi_probe.estimators.protocol.targets import Classes
 
 _CHUNK = 512
 _COST = 4e11

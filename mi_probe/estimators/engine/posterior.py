@@ -26,6 +26,18 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.assembly import HeldOut, assembled
+from mi_probe.estimators.core.base import (
+    Estimate,
+    Family,
+    Nature,
+    States,
+    YKind,
+)
+from mi_probe.estimators.core.learning_curve import extrapolation, learning_curve
+from mi_probe.estimators.core.split import Groups, Split
+from mi_probe.estimators.core.targets import Classes, Scores, Target
 from mi_probe.estimators.engine.mixing import (
     CALIBRATIONS,
     marginal_weight,
@@ -39,18 +51,6 @@ from mi_probe.estimators.models.interface import (
     ScoreRows,
 )
 from mi_probe.estimators.models.normal_scores import scores_among
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.assembly import HeldOut, assembled
-from mi_probe.estimators.protocol.base import (
-    Estimate,
-    Family,
-    Nature,
-    States,
-    YKind,
-)
-from mi_probe.estimators.protocol.learning_curve import extrapolation, learning_curve
-from mi_probe.estimators.protocol.split import Groups, Split
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target
 from mi_probe.hidden import HiddenStates
 
 

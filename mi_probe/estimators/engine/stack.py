@@ -12,7 +12,7 @@ a held-out term is
 with p(y) the shares of all rows, those of the ceiling H(Y): exactly 0 where the stack
 knows nothing.
 
-All of it is repeated with a quarter and a half of the rows (`protocol.learning_curve`). In
+All of it is repeated with a quarter and a half of the rows (`core.learning_curve`). In
 many dimensions the network is costly; there refined directions are tried for fold k only if
 the other folds' rows say that more than class means differ. So are mixtures and trees in
 any number of dimensions, and on more than a quarter of the rows only if they add something
@@ -27,6 +27,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax, logsumexp
 
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.cross_fits import ViewFits
 from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.engine.mixing import (
@@ -38,8 +40,6 @@ from mi_probe.estimators.engine.mixing import (
     pooled,
     tempered,
 )
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
 
 _EVIDENCE = 3.0
 """Nats of total log likelihood that a stack must win over the prior to be believed."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from mi_probe.estimators.bounds.objectives import OBJECTIVES
 from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.bounds.values import Bound
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
 from mi_probe.estimators.mine.ensemble import Ensemble, ensemble
 from mi_probe.estimators.mine.inputs import Vectors, tokens_of, vectors, vectors_of
 from mi_probe.estimators.mine.marginals import ClassMarginal, Marginal, RowMarginal
@@ -27,8 +29,6 @@ from mi_probe.estimators.mine.network import (
 )
 from mi_probe.estimators.mine.training import Course, TrainingRows, stacked_rows, train
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
-from mi_probe.estimators.protocol.split import TOP, Split
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences, as_tensor
 from mi_probe.estimators.sequences.token_inputs import TokenInputs
 from mi_probe.estimators.variational.many_classes import MANY
 from mi_probe.estimators.variational.starts import smoothed_log_prior

@@ -10,10 +10,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from mi_probe.estimators.core.states import views_of
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.columns import standardised, views_of_vectors, whitened
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
-from mi_probe.estimators.protocol.states import views_of
-from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates
 from mi_probe.estimators.sequences.token_inputs import TokenInputs, token_inputs
 from mi_probe.hidden import HiddenStates

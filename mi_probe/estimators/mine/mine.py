@@ -34,14 +34,12 @@ from torch import Tensor
 from mi_probe.estimators.bounds.training import Schedule
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
 from mi_probe.estimators.bounds.values import Scores as CriticScores
-from mi_probe.estimators.mine.cross_fit import Sides, cross_fit, sides_of
-from mi_probe.estimators.mine.ensemble import Ensemble
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.assembly import NEAR_MOST, HeldOut, assembled
-from mi_probe.estimators.protocol.base import Estimate, Nature, States, YKind
-from mi_probe.estimators.protocol.learning_curve import extrapolation
-from mi_probe.estimators.protocol.split import TOP, Groups, Split
-from mi_probe.estimators.protocol.targets import (
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.assembly import NEAR_MOST, HeldOut, assembled
+from mi_probe.estimators.core.base import Estimate, Nature, States, YKind
+from mi_probe.estimators.core.learning_curve import extrapolation
+from mi_probe.estimators.core.split import TOP, Groups, Split
+from mi_probe.estimators.core.targets import (
     Classes,
     Scores,
     Target,
@@ -49,6 +47,8 @@ from mi_probe.estimators.protocol.targets import (
     as_target,
     as_tensor,
 )
+from mi_probe.estimators.mine.cross_fit import Sides, cross_fit, sides_of
+from mi_probe.estimators.mine.ensemble import Ensemble
 from mi_probe.estimators.variational.token_start import distinct_answers
 
 _ALL: frozenset[YKind] = frozenset({"classes", "scores", "tokens"})

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.directions import Subspace, telling_subspace
 from mi_probe.estimators.models.interface import ClassRows, PredictClasses, ScoreRows
-from mi_probe.estimators.protocol.targets import as_tensor
 
 _STEADY = 10
 """Rows of variance 1 that are added to each class, so that few rows claim little."""

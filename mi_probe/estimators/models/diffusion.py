@@ -31,6 +31,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.densities import ClassCoordinates, context_of
 from mi_probe.estimators.models.interface import (
     ClassRows,
@@ -44,7 +45,6 @@ from mi_probe.estimators.models.training import (
     weights_from,
     zeroed,
 )
-from mi_probe.estimators.protocol.targets import as_tensor
 
 _LOWEST, _HIGHEST = -5.0, 7.0
 """Log signal-to-noise between which the guesses differ; spreads are about 1."""

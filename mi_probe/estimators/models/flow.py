@@ -22,6 +22,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.densities import ClassCoordinates, context_of
 from mi_probe.estimators.models.interface import ClassRows, FitPath, ScoreRows
 from mi_probe.estimators.models.training import (
@@ -29,7 +30,6 @@ from mi_probe.estimators.models.training import (
     fit_until_watched_rises,
     weights_from,
 )
-from mi_probe.estimators.protocol.targets import as_tensor
 
 
 @dataclass(frozen=True)

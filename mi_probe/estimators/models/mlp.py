@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.training import Schedule
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.directions import telling_subspace
 from mi_probe.estimators.models.interface import ClassRows, FitPath
 from mi_probe.estimators.models.training import (
@@ -14,7 +15,6 @@ from mi_probe.estimators.models.training import (
     network_path,
     zeroed,
 )
-from mi_probe.estimators.protocol.targets import as_tensor
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,8 @@ from jaxtyping import Float, Int
 from scipy.special import log_softmax
 from torch import Tensor
 
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.mixing import best_temperature, log_likelihood, tempered
 from mi_probe.estimators.models.gaussian import Linear
 from mi_probe.estimators.prefixes.linear import (
@@ -29,8 +31,6 @@ from mi_probe.estimators.prefixes.network import (
     train_prefix_networks,
 )
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.evidence import Problem
 
 Pair = tuple[int, int]

@@ -19,6 +19,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from mi_probe.errors import InputError
+from mi_probe.estimators.core.admission import split_rows
+from mi_probe.estimators.core.split import Blocks, Groups, Split
+from mi_probe.estimators.core.states import as_states
+from mi_probe.estimators.core.targets import Classes, Target, TokenSequences, as_target
 from mi_probe.estimators.prefixes.fits import (
     Rows,
     Scored,
@@ -31,10 +35,6 @@ from mi_probe.estimators.prefixes.network import Inputs
 from mi_probe.estimators.prefixes.packed_tokens import PackedTokens, packed_tokens
 from mi_probe.estimators.prefixes.stack import fit_stack
 from mi_probe.estimators.prefixes.template_linear import template_member
-from mi_probe.estimators.protocol.admission import split_rows
-from mi_probe.estimators.protocol.split import Blocks, Groups, Split
-from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Classes, Target, TokenSequences, as_target
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates
 from mi_probe.hidden import HiddenStates
 

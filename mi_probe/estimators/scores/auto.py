@@ -19,27 +19,27 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.models.normal_scores import (
-    BENT,
-    excess_kurtosis,
-    varying,
-)
-from mi_probe.estimators.protocol.assembly import (
+from mi_probe.estimators.core.assembly import (
     AS_LEARNED,
     NEAR_MOST,
     assembled,
     at_least,
 )
-from mi_probe.estimators.protocol.base import (
+from mi_probe.estimators.core.base import (
     BoundKind,
     Estimate,
     Estimator,
     Extrapolation,
 )
-from mi_probe.estimators.protocol.departures import two_sided_if_tested
-from mi_probe.estimators.protocol.gaussian_laws import PairLaw
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.core.departures import two_sided_if_tested
+from mi_probe.estimators.core.gaussian_laws import PairLaw
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Scores
+from mi_probe.estimators.models.normal_scores import (
+    BENT,
+    excess_kurtosis,
+    varying,
+)
 from mi_probe.estimators.scores.canonical import FUNCTION
 from mi_probe.estimators.scores.fits import ScoreFits, clear_pairs, stacked
 from mi_probe.estimators.scores.knn import most_of_neighbours, near_terms

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.normal_scores import tied
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.scores.canonical import CanonicalStart, NestedCanonical
 from mi_probe.estimators.scores.pair_critic import (
     CLEAR,

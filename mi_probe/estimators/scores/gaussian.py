@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.assembly import assembled
+from mi_probe.estimators.core.base import Estimate, Nature, States
+from mi_probe.estimators.core.split import Groups
+from mi_probe.estimators.core.targets import Scores, Target
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.base import Estimate, Nature, States
-from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Scores, Target
 from mi_probe.estimators.scores.canonical import FUNCTION, NestedCanonical
 from mi_probe.estimators.scores.limits import canonical_limit
 

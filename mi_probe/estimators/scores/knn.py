@@ -19,12 +19,12 @@ from scipy.spatial import KDTree
 from scipy.special import digamma
 
 from mi_probe.errors import InputError
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.assembly import NEAR_MOST, assembled
+from mi_probe.estimators.core.base import Estimate, Nature, States
+from mi_probe.estimators.core.split import Groups, Split
+from mi_probe.estimators.core.targets import Classes, Scores, Target
 from mi_probe.estimators.models.normal_scores import untied_scores, varying
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.assembly import NEAR_MOST, assembled
-from mi_probe.estimators.protocol.base import Estimate, Nature, States
-from mi_probe.estimators.protocol.split import Groups, Split
-from mi_probe.estimators.protocol.targets import Classes, Scores, Target
 
 TREE_DIMENSIONS = 10
 """Up to these a tree finds neighbours (maximum norm); above, all distances are made

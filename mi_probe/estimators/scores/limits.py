@@ -38,10 +38,10 @@ from jaxtyping import Float
 from scipy.linalg import cholesky, solve_triangular
 from scipy.stats import t as student_t
 
+from mi_probe.estimators.core.base import Extrapolation
+from mi_probe.estimators.core.learning_curve import extrapolation
+from mi_probe.estimators.core.split import FRACTIONS, Split
 from mi_probe.estimators.models.normal_scores import BENT, excess_kurtosis
-from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.learning_curve import extrapolation
-from mi_probe.estimators.protocol.split import FRACTIONS, Split
 from mi_probe.estimators.scores.canonical import MOST_PAIRS, NestedCanonical
 from mi_probe.estimators.scores.views import mixed_view, narrowed
 

@@ -35,8 +35,8 @@ from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import Scores, info_nce
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.engine.mixing import marginal_weight, mixed, pair_powers
-from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.scores.canonical import CanonicalStart
 from mi_probe.estimators.scores.elliptical import Side
 

@@ -30,14 +30,14 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax
 
+from mi_probe.estimators.core.assembly import assembled
+from mi_probe.estimators.core.base import Estimate, Estimator, Extrapolation
+from mi_probe.estimators.core.learning_curve import most_carried
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.discriminant_limit import DiscriminantLaw
 from mi_probe.estimators.engine.limits import clearest_law, value_at_infinity
 from mi_probe.estimators.engine.stack import held_out_terms
-from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.base import Estimate, Estimator, Extrapolation
-from mi_probe.estimators.protocol.learning_curve import most_carried
-from mi_probe.estimators.protocol.split import TOP, Split
-from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.reading import Reading, reading_of
 from mi_probe.hidden import HiddenStates
 

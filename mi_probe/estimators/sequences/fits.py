@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from scipy.special import log_softmax
 
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.sequences.evidence import (
     SNAPSHOTS,
     Evidence,

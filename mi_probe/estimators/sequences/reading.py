@@ -7,13 +7,13 @@ from typing import Any, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.states import views_of
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.auto import cross_fits, hint_of
 from mi_probe.estimators.engine.cross_fits import ViewFits
 from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.engine.stack import Chosen, Hint, stacked
-from mi_probe.estimators.protocol.split import TOP, Split
-from mi_probe.estimators.protocol.states import views_of
-from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.sequences.fits import TokenFits
 from mi_probe.estimators.sequences.joining import adds, joined
 from mi_probe.estimators.sequences.token_coordinates import (

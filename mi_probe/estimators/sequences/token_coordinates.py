@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.protocol.states import chunks
+from mi_probe.estimators.core.states import chunks
 from mi_probe.hidden import HiddenStates
 
 WIDTH = 24

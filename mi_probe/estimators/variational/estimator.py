@@ -24,25 +24,25 @@ from mi_probe.errors import InputError
 from mi_probe.estimators.bounds.objectives import OBJECTIVES
 from mi_probe.estimators.bounds.training import Fit, Schedule, fit_residual
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
-from mi_probe.estimators.engine.members import MEMBERS
-from mi_probe.estimators.protocol.admission import admitted
-from mi_probe.estimators.protocol.assembly import HeldOut, assembled
-from mi_probe.estimators.protocol.base import (
+from mi_probe.estimators.core.admission import admitted
+from mi_probe.estimators.core.assembly import HeldOut, assembled
+from mi_probe.estimators.core.base import (
     Estimate,
     Extrapolation,
     Nature,
     States,
     YKind,
 )
-from mi_probe.estimators.protocol.learning_curve import extrapolation
-from mi_probe.estimators.protocol.split import TOP, Groups, Split
-from mi_probe.estimators.protocol.targets import (
+from mi_probe.estimators.core.learning_curve import extrapolation
+from mi_probe.estimators.core.split import TOP, Groups, Split
+from mi_probe.estimators.core.targets import (
     Classes,
     Scores,
     Target,
     TokenSequences,
     as_target,
 )
+from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.scores.pair_critic import PAIRED_ROWS
 from mi_probe.estimators.variational.fold_problems import (
     FoldProblems,

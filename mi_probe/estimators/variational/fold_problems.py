@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.states import views_of
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
 from mi_probe.estimators.engine.auto import cross_fits
 from mi_probe.estimators.engine.stack import Chosen, stacked
 from mi_probe.estimators.models.normal_scores import varying
-from mi_probe.estimators.protocol.split import TOP, Split
-from mi_probe.estimators.protocol.states import views_of
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences, as_tensor
 from mi_probe.estimators.scores.fits import ScoreFits
 from mi_probe.estimators.scores.fits import stacked as stacked_scores
 from mi_probe.estimators.variational.many_classes import (

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.mixing import log_linear_weights
-from mi_probe.estimators.protocol.split import TOP, Split
-from mi_probe.estimators.protocol.targets import Classes
 from mi_probe.estimators.variational.starts import ClassStart
 
 MANY = 64

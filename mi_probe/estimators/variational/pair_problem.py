@@ -15,9 +15,9 @@ from scipy.special import logsumexp
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.values import Scores
+from mi_probe.estimators.core.assembly import HeldOut
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.normal_scores import normal_scores
-from mi_probe.estimators.protocol.assembly import HeldOut
-from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.scores.canonical import FUNCTION, CanonicalStart
 from mi_probe.estimators.scores.elliptical import EllipticalRatio, Side
 from mi_probe.estimators.scores.pair_critic import PairRows, PairStack

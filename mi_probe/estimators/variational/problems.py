@@ -14,8 +14,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mi_probe.estimators.bounds.values import Bound, Scores
-from mi_probe.estimators.protocol.assembly import HeldOut
-from mi_probe.estimators.protocol.targets import Classes, as_tensor
+from mi_probe.estimators.core.assembly import HeldOut
+from mi_probe.estimators.core.targets import Classes, as_tensor
 from mi_probe.estimators.variational.many_classes import MANY
 from mi_probe.estimators.variational.residuals import residual_for
 from mi_probe.estimators.variational.starts import ClassStart

@@ -19,9 +19,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes, TokenSequences
 from mi_probe.estimators.engine.mixing import pair_powers
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes, TokenSequences
 from mi_probe.estimators.variational.many_classes import NestedMeans, many_class_starts
 from mi_probe.estimators.variational.starts import ClassStart
 

@@ -9,8 +9,8 @@ from mi_probe.analysis.tokens.population import RARE, by_position, by_type, by_w
 from mi_probe.analysis.tokens.table import COLUMNS, token_table, word_table
 from mi_probe.analysis.tokens.words import WordReader
 from mi_probe.errors import InputError
+from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.prefixes.token_information import TokenInformation
-from mi_probe.estimators.protocol.split import Split
 
 PRIOR = np.log([0.25, 0.75])
 

@@ -9,14 +9,14 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from mi_probe.estimators import Auto
+from mi_probe.estimators.core.base import Extrapolation
+from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.engine.discriminant_limit import (
     DiscriminantLaw,
     by_law,
     discriminant_law,
     gaussian_information,
 )
-from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.split import Split
 from mi_probe.synthetic import class_gaussians, class_mixtures, independent
 
 CURVE = Extrapolation(

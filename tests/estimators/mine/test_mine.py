@@ -6,9 +6,9 @@ import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators import ESTIMATORS, Mine, TokenSequences
+from mi_probe.estimators.core.split import draw_split
+from mi_probe.estimators.core.targets import Classes, as_target
 from mi_probe.estimators.mine.cross_fit import cross_fit, sides_of
-from mi_probe.estimators.protocol.split import draw_split
-from mi_probe.estimators.protocol.targets import Classes, as_target
 from mi_probe.synthetic import checkerboard, gaussian_pair, independent, order
 
 ROWS = sorted(name for name, e in ESTIMATORS.items() if isinstance(e, Mine))

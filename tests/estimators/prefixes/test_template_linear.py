@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import as_target
 from mi_probe.estimators.prefixes.fits import Rows
 from mi_probe.estimators.prefixes.packed_tokens import packed_tokens
 from mi_probe.estimators.prefixes.template_linear import template_member
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import as_target
 from mi_probe.hidden import HiddenStates
 
 

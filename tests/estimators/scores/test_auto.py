@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS, Auto
+from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.columns import least_gaussian
 from mi_probe.estimators.models.normal_scores import (
     normal_scores,
@@ -13,7 +14,6 @@ from mi_probe.estimators.models.normal_scores import (
     untied_scores,
     varying,
 )
-from mi_probe.estimators.protocol.targets import as_tensor
 from mi_probe.estimators.scores.canonical import NestedCanonical
 from mi_probe.estimators.scores.elliptical import (
     EllipticalRatio,

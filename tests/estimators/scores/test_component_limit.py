@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.protocol.split import draw_split
-from mi_probe.estimators.protocol.targets import Scores
+from mi_probe.estimators.core.split import draw_split
+from mi_probe.estimators.core.targets import Scores
 from mi_probe.estimators.scores.limits import component_limit
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.low_rank import low_rank

@@ -6,8 +6,8 @@ import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.sequences import reading
 from mi_probe.pooling import POOLINGS, pool
 from mi_probe.synthetic import mean_sufficient, needle

@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.sequences.evidence import SNAPSHOTS
 from mi_probe.estimators.sequences.fits import TokenFits
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mi_probe import HiddenStates
-from mi_probe.estimators.protocol import states
+from mi_probe.estimators.core import states
 from mi_probe.estimators.sequences import token_coordinates as module
 from mi_probe.estimators.sequences.token_coordinates import token_coordinates
 

@@ -3,8 +3,8 @@ import pytest
 from scipy.special import log_softmax
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.protocol.split import Split, draw_split
-from mi_probe.estimators.protocol.targets import Classes, as_target
+from mi_probe.estimators.core.split import Split, draw_split
+from mi_probe.estimators.core.targets import Classes, as_target
 from mi_probe.estimators.variational.many_classes import (
     MANY,
     NestedMeans,

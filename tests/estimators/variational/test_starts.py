@@ -11,8 +11,8 @@ from mi_probe import HiddenStates
 from mi_probe.errors import InputError
 from mi_probe.estimators import Schedule, Variational
 from mi_probe.estimators.bounds.values import BOUNDS, Bound
-from mi_probe.estimators.protocol.split import draw_split
-from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
+from mi_probe.estimators.core.split import draw_split
+from mi_probe.estimators.core.targets import Classes, Scores, as_target
 from mi_probe.estimators.variational.fold_problems import FoldProblems
 from mi_probe.synthetic import gaussian_pair
 

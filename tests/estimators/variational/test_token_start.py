@@ -8,7 +8,7 @@ import torch
 
 from mi_probe import HiddenStates, InputError
 from mi_probe.estimators import ESTIMATORS, TokenSequences
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.core.targets import as_target
 from mi_probe.estimators.variational.token_start import (
     TokenEncoder,
     blocks_of,

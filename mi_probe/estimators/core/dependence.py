@@ -22,9 +22,9 @@ References:
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.protocol.split import Dependence
-from mi_probe.estimators.protocol.states import mean_vectors
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
+from mi_probe.estimators.core.split import Dependence
+from mi_probe.estimators.core.states import mean_vectors
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
 
 _COPIES, _NEAR, _FAR = 3, 16, 32

@@ -5,8 +5,8 @@ import pytest
 from scipy.stats import binomtest
 
 from mi_probe.estimators import Auto, with_null
+from mi_probe.estimators.core.targets import as_target
 from mi_probe.estimators.engine.permutation import permuted_gains
-from mi_probe.estimators.protocol.targets import as_target
 from mi_probe.synthetic import class_gaussians, independent, xor
 
 PERMUTATIONS = 19

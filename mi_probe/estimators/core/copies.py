@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.protocol.states import mean_vectors
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
+from mi_probe.estimators.core.states import mean_vectors
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
 
 _FEWEST = 20

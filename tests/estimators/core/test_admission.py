@@ -8,7 +8,7 @@ from mi_probe import HiddenStates
 from mi_probe.analysis import dpi_gap
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.protocol.admission import check_seed
+from mi_probe.estimators.core.admission import check_seed
 
 X = np.random.default_rng(0).normal(size=(200, 2))
 

@@ -7,7 +7,7 @@ import pytest
 
 from mi_probe import InputError
 from mi_probe.estimators import Auto
-from mi_probe.estimators.protocol.split import (
+from mi_probe.estimators.core.split import (
     TOP,
     Blocks,
     Split,
@@ -15,7 +15,7 @@ from mi_probe.estimators.protocol.split import (
     cut_blocks,
     draw_split,
 )
-from mi_probe.estimators.protocol.targets import Scores, as_target
+from mi_probe.estimators.core.targets import Scores, as_target
 
 
 def classes(n, share=0.5):

@@ -26,7 +26,7 @@ from scipy.stats import chi2
 from scipy.stats import t as student_t
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
 
 FRACTIONS = (4, 2, 1)
 """The training rows are divided by these; each part holds the one before it."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS, Estimate
-from mi_probe.estimators.protocol.base import Extrapolation
+from mi_probe.estimators.core.base import Extrapolation
 
 
 @pytest.fixture

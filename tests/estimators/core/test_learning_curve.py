@@ -7,16 +7,16 @@ import pytest
 
 from mi_probe import InputError
 from mi_probe.estimators import ESTIMATORS, Extrapolation
-from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.learning_curve import (
+from mi_probe.estimators.core.assembly import assembled
+from mi_probe.estimators.core.learning_curve import (
     CURVE_KNOWS_LESS,
     extrapolation,
     learning_curve,
     most_carried,
     reach_upwards,
 )
-from mi_probe.estimators.protocol.split import Split, draw_split
-from mi_probe.estimators.protocol.targets import Scores, as_target
+from mi_probe.estimators.core.split import Split, draw_split
+from mi_probe.estimators.core.targets import Scores, as_target
 
 N = 4000
 

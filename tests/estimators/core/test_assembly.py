@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import Auto
-from mi_probe.estimators.protocol.assembly import assembled
-from mi_probe.estimators.protocol.split import Split, standard_error
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.core.assembly import assembled
+from mi_probe.estimators.core.split import Split, standard_error
+from mi_probe.estimators.core.targets import as_target
 
 
 def made(terms, y):

@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import Estimator, States
-from mi_probe.estimators.protocol.copies import copies_of
-from mi_probe.estimators.protocol.dependence import dependence_of
-from mi_probe.estimators.protocol.split import (
+from mi_probe.estimators.core.base import Estimator, States
+from mi_probe.estimators.core.copies import copies_of
+from mi_probe.estimators.core.dependence import dependence_of
+from mi_probe.estimators.core.split import (
     Blocks,
     Groups,
     Split,
@@ -19,8 +19,8 @@ from mi_probe.estimators.protocol.split import (
     cut_blocks,
     draw_split,
 )
-from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import (
+from mi_probe.estimators.core.states import as_states
+from mi_probe.estimators.core.targets import (
     Classes,
     Scores,
     Target,

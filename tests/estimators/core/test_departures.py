@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.departures import LawTest, two_sided_if_tested
-from mi_probe.estimators.protocol.gaussian_laws import ClassLaw, PairLaw
+from mi_probe.estimators.core.base import Extrapolation
+from mi_probe.estimators.core.departures import LawTest, two_sided_if_tested
+from mi_probe.estimators.core.gaussian_laws import ClassLaw, PairLaw
 
 N, D = 800, 8
 LIMIT = Extrapolation(

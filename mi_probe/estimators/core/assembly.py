@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.protocol.base import (
+from mi_probe.estimators.core.base import (
     BoundKind,
     Estimate,
     Estimator,
     Extrapolation,
     Status,
 )
-from mi_probe.estimators.protocol.split import Split
-from mi_probe.estimators.protocol.targets import Classes, Scores, TokenSequences, digest_of
+from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, digest_of
 from mi_probe.hidden import HiddenStates
 
 _FEW_ROWS, _FEW_GROUPS, _FEW_A_CLASS = 50, 12, 5

@@ -7,11 +7,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.admission import split_rows
-from mi_probe.estimators.protocol.base import Estimate, Estimator, States
-from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.states import as_states
-from mi_probe.estimators.protocol.targets import Target, TokenSequences, as_target
+from mi_probe.estimators.core.admission import split_rows
+from mi_probe.estimators.core.base import Estimate, Estimator, States
+from mi_probe.estimators.core.split import Groups
+from mi_probe.estimators.core.states import as_states
+from mi_probe.estimators.core.targets import Target, TokenSequences, as_target
 
 
 @runtime_checkable

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import States
+from mi_probe.estimators.core.base import States
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 

@@ -6,8 +6,8 @@ import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators import ESTIMATORS, Auto, with_null
-from mi_probe.estimators.protocol.copies import copies_of
-from mi_probe.estimators.protocol.targets import Classes, Scores, as_target
+from mi_probe.estimators.core.copies import copies_of
+from mi_probe.estimators.core.targets import Classes, Scores, as_target
 
 QUICK = Auto(extrapolate=False)
 

@@ -7,15 +7,15 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import (
+from mi_probe.estimators.core.base import (
     Estimate,
     Estimator,
     Extrapolation,
     Nature,
     States,
 )
-from mi_probe.estimators.protocol.split import Groups
-from mi_probe.estimators.protocol.targets import Target
+from mi_probe.estimators.core.split import Groups
+from mi_probe.estimators.core.targets import Target
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ import pytest
 from scipy.signal import lfilter
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.protocol.dependence import dependence_of
-from mi_probe.estimators.protocol.split import Blocks
-from mi_probe.estimators.protocol.targets import as_target
+from mi_probe.estimators.core.dependence import dependence_of
+from mi_probe.estimators.core.split import Blocks
+from mi_probe.estimators.core.targets import as_target
 
 REPEATS = 25
 

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.protocol.split import Groups, Split
-from mi_probe.estimators.protocol.targets import Target
+from mi_probe.estimators.core.split import Groups, Split
+from mi_probe.estimators.core.targets import Target
 from mi_probe.facts import amount, facts_html
 from mi_probe.hidden import HiddenStates
 

@@ -30,8 +30,8 @@ from jaxtyping import Float, Int
 from scipy.stats import t as student_t
 
 from mi_probe.errors import InputError
-from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.split import TOP, Split, standard_error
+from mi_probe.estimators.core.base import Extrapolation
+from mi_probe.estimators.core.split import TOP, Split, standard_error
 
 _SPREAD = 0.25
 """Of the loss that is left, relative to what either step says of it."""

@@ -35,9 +35,9 @@ from jaxtyping import Bool, Float
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
-from mi_probe.estimators.protocol.base import Extrapolation
-from mi_probe.estimators.protocol.gaussian_laws import Law, Residuals
-from mi_probe.estimators.protocol.learning_curve import reach_upwards
+from mi_probe.estimators.core.base import Extrapolation
+from mi_probe.estimators.core.gaussian_laws import Law, Residuals
+from mi_probe.estimators.core.learning_curve import reach_upwards
 
 _DRAWS = 24
 """Draws of the law that moments are compared with."""
