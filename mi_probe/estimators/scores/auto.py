@@ -40,7 +40,7 @@ from mi_probe.estimators.models.normal_scores import (
     excess_kurtosis,
     varying,
 )
-from mi_probe.estimators.scores.canonical import FUNCTION
+from mi_probe.estimators.scores.canonical import FUNCTION, held_out_ratios
 from mi_probe.estimators.scores.fits import ScoreFits, clear_pairs, stacked
 from mi_probe.estimators.scores.knn import most_of_neighbours, near_terms
 from mi_probe.estimators.scores.limits import (
@@ -192,31 +192,19 @@ def _limit(
     reason = "" if linear else "no limit is known for a start that is not Gaussian"
     if history[0]["route"] == _NEIGHBOURS:
         linear, reason = False, "no limit is known for nearest neighbours"
-    gaussian = np.empty(len(terms))
-    for k, start in enumerate(starts):
-        gaussian[split.fold == k] = start.ratio.paired(start.x_test, start.y_test)
     if linear and view.components:
         curve = component_limit(
             x,
             y,
             split,
             independent=view.independent,
-            held_out=gaussian,
+            held_out=held_out_ratios(starts, split.fold),
             learned=terms,
         )
         if curve is not None:
             return curve
         reason = f"too few rows to tell the loss of learning {view.name}"
-    pairs = sorted(len(start.ratio.correlations) for start in starts)
-    limit = canonical_limit(
-        view.x,
-        view.y,
-        split,
-        pairs[len(pairs) // 2] if linear else 0,
-        held_out=float(gaussian.mean()),
-        learned=float(terms.mean()),
-        stderr=split.standard_error(terms),
-    )
+    limit = canonical_limit(view.x, view.y, split, starts if linear else (), terms)
     if not linear:
         limit = replace(limit, method=AS_LEARNED)
     bend = max(excess_kurtosis(side) for start in starts for side in clear_pairs(start))

@@ -8,7 +8,7 @@ a fit that did not see it, and no fit for a held-out fold saw that fold.
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -235,6 +235,16 @@ class NestedCanonical:
         if math.isinf(self._degrees):
             return np.maximum(side.variates.std(0), 1e-12)
         return np.ones(side.variates.shape[1])
+
+
+def held_out_ratios(
+    starts: Sequence[CanonicalStart], fold: Int[np.ndarray, " n"]
+) -> Float[np.ndarray, " n"]:
+    """T of each row with its own Y, in nats, by the start of the fold that holds it."""
+    found = np.empty(len(fold))
+    for k, start in enumerate(starts):
+        found[fold == k] = start.ratio.paired(start.x_test, start.y_test)
+    return found
 
 
 def _pairs_above_noise(sides: list[tuple[Side, Side]], count: int) -> np.ndarray:

@@ -10,7 +10,11 @@ from mi_probe.estimators.core.base import Estimate, Nature, States
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Scores, Target
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
-from mi_probe.estimators.scores.canonical import FUNCTION, NestedCanonical
+from mi_probe.estimators.scores.canonical import (
+    FUNCTION,
+    NestedCanonical,
+    held_out_ratios,
+)
 from mi_probe.estimators.scores.limits import canonical_limit
 
 
@@ -62,20 +66,17 @@ class GaussianCopula:
         assert isinstance(target, Scores)
         x_scores = normal_scores(varying(states))
         y_scores = normal_scores(varying(target.values))
-        pointwise, history = np.empty(len(split)), []
-        for k, start in enumerate(NestedCanonical(x_scores, y_scores, split.fold).starts()):
-            rows = split.fold == k
-            pointwise[rows] = start.ratio.paired(start.x_test, start.y_test)
-            history.append(
-                {
-                    "n_train": int((~rows).sum()),
-                    "n_test": int(rows.sum()),
-                    "ridge": start.ridge,
-                    "correlations": start.ratio.correlations.tolist(),
-                }
-            )
-        pairs = sorted(len(record["correlations"]) for record in history)
-        nats = float(pointwise.mean())
+        starts = list(NestedCanonical(x_scores, y_scores, split.fold).starts())
+        pointwise = held_out_ratios(starts, split.fold)
+        history = [
+            {
+                "n_train": len(split.rows(k)),
+                "n_test": len(split.held_out(k)),
+                "ridge": start.ridge,
+                "correlations": start.ratio.correlations.tolist(),
+            }
+            for k, start in enumerate(starts)
+        ]
         return assembled(
             self,
             states,
@@ -84,13 +85,5 @@ class GaussianCopula:
             pointwise=pointwise,
             history=history,
             saturated=any(max(r["correlations"], default=0.0) > FUNCTION for r in history),
-            extrapolated=canonical_limit(
-                x_scores,
-                y_scores,
-                split,
-                pairs[len(pairs) // 2],
-                held_out=nats,
-                learned=nats,
-                stderr=split.standard_error(pointwise),
-            ),
+            extrapolated=canonical_limit(x_scores, y_scores, split, starts, pointwise),
         )

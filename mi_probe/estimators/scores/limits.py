@@ -32,6 +32,7 @@ References:
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -42,7 +43,12 @@ from mi_probe.estimators.core.base import Extrapolation
 from mi_probe.estimators.core.learning_curve import extrapolation
 from mi_probe.estimators.core.split import FRACTIONS, Split
 from mi_probe.estimators.models.normal_scores import BENT, excess_kurtosis
-from mi_probe.estimators.scores.canonical import MOST_PAIRS, NestedCanonical
+from mi_probe.estimators.scores.canonical import (
+    MOST_PAIRS,
+    CanonicalStart,
+    NestedCanonical,
+    held_out_ratios,
+)
 from mi_probe.estimators.scores.views import mixed_view, narrowed
 
 NOT_TESTED = "pairs may be related otherwise than along canonical correlations"
@@ -81,11 +87,8 @@ def canonical_limit(
     x: Float[np.ndarray, "n d"],
     y: Float[np.ndarray, "n k"],
     split: Split,
-    pairs: int,
-    *,
-    held_out: float,
-    learned: float,
-    stderr: float,
+    starts: Sequence[CanonicalStart],
+    learned_terms: Float[np.ndarray, " n"],
 ) -> Extrapolation:
     """The value of a Gaussian pair at n -> infinity, in nats: I(Y;X) is at least that.
 
@@ -95,11 +98,15 @@ def canonical_limit(
         x: scores of X.
         y: scores of Y.
         split: which rows were held out together; its folds are the jackknife's.
-        pairs: how many pairs of directions held-out rows have shown to be correlated.
-        held_out: what the Gaussian critic reached on rows that it had not seen.
-        learned: the estimate that is to be extrapolated, which the limit is never below.
-        stderr: of the estimate.
+        starts: of each held-out fold, the Gaussian critic; none where there is none.
+        learned_terms: those of the estimate that is to be extrapolated, which the limit is
+            never below.
     """
+    found = sorted(len(start.ratio.correlations) for start in starts)
+    # How many pairs of directions held-out rows have shown to be correlated.
+    pairs = found[len(found) // 2] if found else 0
+    held_out = float(held_out_ratios(starts, split.fold).mean()) if found else 0.0
+    learned, stderr = float(learned_terms.mean()), split.standard_error(learned_terms)
     n, n_folds, fold = len(x), split.n_folds, split.fold
     columns = x.shape[1] + y.shape[1]
     rows = round(n * (1 - 1 / n_folds))
@@ -202,10 +209,7 @@ def component_limit(
             bend = max(bend, *map(excess_kurtosis, columns))
             view = mixed_view(*columns, independent=independent)
             nested = NestedCanonical(view.x, view.y, fold[rows])
-            scored = np.empty(int(rows.sum()))
-            for k, start in enumerate(nested.starts()):
-                scored[fold[rows] == k] = start.ratio.paired(start.x_test, start.y_test)
-            terms[rows] = scored
+            terms[rows] = held_out_ratios(list(nested.starts()), fold[rows])
         # What is beyond the Gaussian critic has the same mean at every size.
         curve[round(len(x) * (1 - 1 / n_folds) / parts)] = terms + (learned - held_out)
     doubt = ""
