@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_probe.estimators.core.split import Dependence
-from mi_probe.estimators.core.states import mean_vectors
+from mi_probe.estimators.core.states import mean_vectors, standardised
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
 
@@ -60,11 +60,9 @@ def dependence_of(
         return ()
     if isinstance(x, HiddenStates):
         x = mean_vectors(x)
-    spread = x.std(0)
-    varies = spread > 1e-7 * np.abs(x).max(0, initial=1e-30)
-    if not varies.any():
+    columns = standardised(x).astype(np.float32)
+    if not columns.shape[1]:
         return ()
-    columns = ((x[:, varies] - x[:, varies].mean(0)) / spread[varies]).astype(np.float32)
     y = _standard(target)
     found = [_near(columns, y), _in_order(columns, y)]
     return tuple(one for one in found if one is not None)

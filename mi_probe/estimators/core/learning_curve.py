@@ -27,7 +27,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import t as student_t
 
 from mi_probe.errors import InputError
 from mi_probe.estimators.core.base import Extrapolation
@@ -113,14 +112,10 @@ def extrapolation(
     noise = standard_error(influence, split.fold[split.firsts])
     error = math.hypot(noise, _SPREAD * rest, chance)
     nats = float(means[2]) + rest
-    rows = terms.shape[1]
-    quantile = float(student_t.ppf(0.975, rows - 1))
     reason = doubt or _objection(float(means[2]), last, before, rest, covariance)
-    low = nats - quantile * error
+    low = nats - split.reach(error)
     if reason:
-        low = float(means[2]) - quantile * standard_error(
-            terms[2], split.fold[split.firsts]
-        )
+        low = float(means[2]) - split.reach(split.standard_error(curve[sizes[2]]))
     return Extrapolation(
         nats=nats,
         ci=(low, math.inf),

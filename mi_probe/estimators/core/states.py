@@ -61,6 +61,16 @@ def chunks(z: HiddenStates) -> list[slice]:
     return [slice(start, start + size) for start in range(0, len(z), size)]
 
 
+def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
+    """Columns of mean 0 and spread 1, without those that do not vary but for rounding.
+
+    The map is the same for all rows and knows no Y, so held-out terms stay held out.
+    """
+    centre, spread = x.mean(0), x.std(0)
+    varies = spread > 1e-7 * np.abs(x).max(0, initial=1e-30)
+    return (x[:, varies] - centre[varies]) / spread[varies]
+
+
 def mean_vectors(x: HiddenStates) -> Float[np.ndarray, "n d"]:
     """The mean of each example's tokens."""
     pool = POOLINGS["mean"]

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor
 
 from mi_probe.errors import InputError
@@ -232,6 +232,12 @@ def digest_of(target: Classes | Scores | TokenSequences) -> str:
     # Each class is the row in which it is first seen.
     rows = first[index.reshape(-1)].astype(np.int64)
     return "classes " + hashlib.sha256(rows.tobytes()).hexdigest()
+
+
+def log_prior_of(counts: Real[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:
+    """Log shares; half a row a class keeps one without rows here possible elsewhere."""
+    more = counts.astype(np.float64) + 0.5
+    return np.log(more / more.sum())
 
 
 def as_tensor(x: Float[np.ndarray, "..."]) -> Tensor:

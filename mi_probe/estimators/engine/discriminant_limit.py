@@ -34,7 +34,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import norm, qmc
-from scipy.stats import t as student_t
 
 from mi_probe.estimators.core.base import Extrapolation
 from mi_probe.estimators.core.split import Split
@@ -181,16 +180,15 @@ def by_law(
     # Members may know more than discriminants do: then so much is not in the law.
     beyond = max(0.0, learned - law.by_means)
     error = math.hypot(split.standard_error(law.terms), _SPREAD * law.loss, chance, beyond)
-    quantile = float(student_t.ppf(0.975, len(split) - 1))
     reason = doubt
     if not reason and nats - learned > learned:
         reason = (
             f"most of the value would be the theory's: {learned:.3f} found, "
             f"{nats - learned:.3f} added"
         )
-    low = nats - quantile * error
+    low = nats - split.reach(error)
     if reason:
-        low = learned - quantile * split.standard_error(law.terms)
+        low = learned - split.reach(split.standard_error(law.terms))
     return replace(
         limit,
         nats=nats,

@@ -37,6 +37,7 @@ from mi_probe.estimators.core.base import (
 )
 from mi_probe.estimators.core.learning_curve import extrapolation, learning_curve
 from mi_probe.estimators.core.split import Groups, Split
+from mi_probe.estimators.core.states import standardised
 from mi_probe.estimators.core.targets import Classes, Scores, Target
 from mi_probe.estimators.engine.mixing import (
     CALIBRATIONS,
@@ -272,16 +273,6 @@ class Posterior:
         """Of the test rows, from the training rows alone."""
         watched = split.watched(train, self.watched_share, rng)
         return scorer.score(train[~watched], train[watched], test, rng, refit=self.refit)
-
-
-def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
-    """Columns of mean 0 and spread 1, without those that do not vary but for rounding.
-
-    The map is the same for all rows and knows no Y, so held-out terms stay held out.
-    """
-    centre, spread = x.mean(0), x.std(0)
-    varies = spread > 1e-7 * np.abs(x).max(0, initial=1e-30)
-    return (x[:, varies] - centre[varies]) / spread[varies]
 
 
 def _streams(seed: int) -> Iterator[np.random.Generator]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from mi_probe.estimators.core.targets import log_prior_of
 from mi_probe.estimators.models.columns import independent_axes
 from mi_probe.estimators.models.directions import (
     CUBIC_CLASSES,
@@ -16,7 +17,6 @@ from mi_probe.estimators.models.directions import (
     second_order,
     third_order,
 )
-from mi_probe.estimators.models.gaussian import log_prior_of
 
 Predict: TypeAlias = Callable[[Int[np.ndarray, " k"]], Float[np.ndarray, "k c"]]
 """From rows to unnormalised log posteriors."""

@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax, logsumexp
 
 from mi_probe.estimators.core.split import Split
-from mi_probe.estimators.core.targets import Classes
+from mi_probe.estimators.core.targets import Classes, log_prior_of
 from mi_probe.estimators.engine.cross_fits import ViewFits
 from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.engine.mixing import (
@@ -126,8 +126,8 @@ def _gathered(
 ) -> "_Stack":
     """The members that are worth a try, each at its best place."""
     usable = split.rows(k, level=level)
-    counts = np.bincount(target.index[usable], minlength=target.n_classes) + 0.5
-    stack = _Stack(np.log(counts / counts.sum()), target.index, usable, len(split))
+    counts = np.bincount(target.index[usable], minlength=target.n_classes)
+    stack = _Stack(log_prior_of(counts), target.index, usable, len(split))
     pilot: _Stack | None = None
     for view, fit in fits.items():
         for name, path in fit.members.items():

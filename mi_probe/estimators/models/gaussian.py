@@ -27,9 +27,10 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float, Int, Real
+from jaxtyping import Float, Int
 from scipy.linalg import cholesky, solve_triangular
 
+from mi_probe.estimators.core.targets import log_prior_of
 from mi_probe.estimators.models.class_means import mean_noise, probes, shrunk_means
 from mi_probe.estimators.models.shifted import solved_shifts
 
@@ -301,12 +302,6 @@ def quadratics(
         offsets = within.log_prior - 0.5 * np.linalg.slogdet(shrunk)[1]
         found.append(Quadratic(means[:, :m], inverses, offsets))
     return found
-
-
-def log_prior_of(counts: Real[np.ndarray, " c"]) -> Float[np.ndarray, " c"]:
-    """Log shares; half a row a class keeps one without rows here possible elsewhere."""
-    more = counts.astype(np.float64) + 0.5
-    return np.log(more / more.sum())
 
 
 def solved(

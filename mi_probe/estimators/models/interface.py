@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int
 
+from mi_probe.estimators.core.targets import log_prior_of
 from mi_probe.hidden import HiddenStates
 
 
@@ -30,8 +31,7 @@ class ClassRows:
         cls, x: np.ndarray | HiddenStates, y: Int[np.ndarray, " n"], n_classes: int
     ) -> "ClassRows":
         """These rows, with their prior."""
-        counts = np.bincount(y, minlength=n_classes) + 0.5
-        return cls(x, y, np.log(counts / counts.sum()))
+        return cls(x, y, log_prior_of(np.bincount(y, minlength=n_classes)))
 
     def __len__(self) -> int:
         return len(self.y)

@@ -8,7 +8,8 @@ from scipy.special import log_softmax
 
 from mi_probe import InputError
 from mi_probe.contents import settings_of
-from mi_probe.estimators.engine.posterior import Posterior, standardised
+from mi_probe.estimators.core.states import standardised
+from mi_probe.estimators.engine.posterior import Posterior
 from mi_probe.estimators.models.interface import FitPath
 from mi_probe.estimators.models.normal_scores import scores_among
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
