@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mi_probe.command_line import about, parse_settings, run_command
+from mi_probe.engine import shard_of
 from mi_probe.errors import InputError
 from mi_probe.study.archive import archive, restore
 from mi_probe.study.declared import Study, read_study
@@ -53,7 +54,7 @@ def study(settings: Settings) -> None:
         )
     if settings.jobs < 1:
         raise InputError(f"jobs must be at least 1; got {settings.jobs}.")
-    shard = _shard(settings.shard)
+    shard = shard_of(settings.shard)
     declared, out = (
         read_study(settings.study[0], data_folder=settings.data_folder),
         Path(settings.out),
@@ -99,13 +100,6 @@ def _print_plan(declared: Study, out: Path) -> None:
     for one in declared.comparisons:
         kind = "primary" if one.primary else "exploratory"
         print(f"{kind} comparison, question {one.question or '-'}: {one.name}")
-
-
-def _shard(text: str) -> tuple[int, int]:
-    part, _, count = text.partition("/")
-    if not (part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count)):
-        raise InputError(f"shard must be i/n with 1 <= i <= n, as 2/4; got '{text}'.")
-    return int(part), int(count)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,18 +19,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
 import pandas as pd
 import yaml
-from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
 from mi_probe.atomic import write_atomically
 from mi_probe.contents import digest, read_json, sealed, unsealed
+from mi_probe.engine import opened
 from mi_probe.errors import InputError
 from mi_probe.provenance import code_version, now
 from mi_probe.study.chains import Chain, Step
@@ -86,15 +87,13 @@ def run_chains(
     write_status(study, folder)
     outcomes: list[Outcome] = []
     threads = max(1, (os.cpu_count() or 1) // jobs)
+    run = partial(_run_chain, out=str(folder), threads=threads)
     with (
-        _engine(engine, jobs) as distributed,
+        # Threads, since each command is a process of its own.
+        opened(engine, jobs, side_by_side="threads") as working,
         tqdm(total=len(chosen), unit="chain", disable=None) as bar,
     ):
-        run = delayed(_run_chain)
-        found = Parallel(
-            n_jobs=None if distributed else jobs, return_as="generator_unordered"
-        )(run(chain, str(folder), threads) for chain in chosen)
-        for outcome in _interruptible(cast(Iterator[Outcome], found)):
+        for outcome in _interruptible(working.each(run, chosen)):
             outcomes.append(outcome)
             bar.update()
             failed = sum(one.state == "failed" for one in outcomes)
@@ -315,37 +314,3 @@ def _check_folder(folder: Path, study: Study) -> None:
     declared = json.loads(json.dumps(study.declared, default=str))
     content = {"study": study.name, "declared": declared, "fixed": fixed}
     write_atomically(path, sealed({**content, "version": code_version()}))
-
-
-@contextmanager
-def _engine(engine: str, jobs: int) -> Iterator[bool]:
-    """Backend of joblib; True where workers elsewhere run the chains."""
-    context: AbstractContextManager[Any]
-    client = None
-    if engine == "local":
-        # Threads, since each command is a process of its own.
-        context = parallel_config("threading", n_jobs=jobs) if jobs > 1 else nullcontext()
-    elif engine.startswith("dask://"):
-        try:
-            from distributed import Client  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise InputError(
-                "engine dask://HOST:PORT needs the package distributed; it is not "
-                "installed. pip install 'mi-probe[cluster]', or leave --engine out."
-            ) from None
-        try:
-            client = Client("tcp://" + engine.removeprefix("dask://"), timeout="10s")
-        except (OSError, ValueError, TimeoutError) as error:
-            raise InputError(
-                f"engine must be a Dask scheduler that answers; {engine} does not "
-                f"({error})."
-            ) from None
-        context = parallel_config("dask")
-    else:
-        raise InputError(f"engine must be local or dask://HOST:PORT; got '{engine}'.")
-    try:
-        with context:
-            yield client is not None
-    finally:
-        if client is not None:
-            client.close()

@@ -1,0 +1,156 @@
+"""Where work is done: in this process, in others of this machine, or on a Dask cluster.
+
+One mechanism, joblib's, under the chains of a study and under the jobs of a measurement.
+What is sent is a function and its item; what comes of it is written by whoever does it, so
+that a worker that dies loses only what it was at.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from joblib import Parallel, delayed, parallel_config
+
+from mi_probe.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+LOCAL, DASK = "local", "dask://"
+_DIED = ("TerminatedWorkerError", "KilledWorker")
+"""What joblib and Dask raise where a worker was killed."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An engine that `opened` made ready."""
+
+    jobs: int
+    """Items side by side; on a cluster, it is the cluster's to say."""
+    distributed: bool = False
+    """Whether workers elsewhere do it."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether all is done in this process, one after the other."""
+        return self.jobs == 1 and not self.distributed
+
+    def each(
+        self, work: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[Result]:
+        """What comes of each item, as it is done.
+
+        Args:
+            work: reaches other processes by pickling, as the items do.
+            items: one a call.
+
+        Raises:
+            InputError: if a worker was killed; else what the work raises.
+        """
+        if self.alone:
+            yield from map(work, items)
+            return
+        # One item a message: whoever dies must not take others with it.
+        told: dict[str, Any] = {"batch_size": 1, "return_as": "generator_unordered"}
+        parallel = Parallel(n_jobs=None if self.distributed else self.jobs, **told)
+        try:
+            with closing(parallel(delayed(work)(item) for item in items)) as found:
+                yield from found
+        except Exception as error:
+            if type(error).__name__ not in _DIED:
+                raise
+            raise InputError(
+                "jobs must leave each worker its memory; one was killed, perhaps because "
+                "memory ran out. Run again with fewer: what is finished is kept."
+            ) from None
+
+
+@contextmanager
+def opened(
+    name: str,
+    jobs: int = 1,
+    *,
+    side_by_side: Literal["processes", "threads"] = "processes",
+    threads: int = 1,
+) -> Iterator[Engine]:
+    """An engine, until the end of the block.
+
+    Args:
+        name: ``local``, or ``dask://HOST:PORT`` of a cluster that shares this disk.
+        jobs: items side by side on this machine.
+        side_by_side: what does them; threads where each starts a process of its own.
+        threads: CPU threads of each process.
+
+    Raises:
+        InputError: if there is no such engine, or it does not answer.
+    """
+    if name == LOCAL:
+        context: Any = nullcontext()
+        if jobs > 1 and side_by_side == "threads":
+            context = parallel_config("threading", n_jobs=jobs)
+        elif jobs > 1:
+            told = {"initializer": _begin, "initargs": (os.getpid(),)}
+            context = parallel_config(
+                "loky", n_jobs=jobs, inner_max_num_threads=threads, **told
+            )
+        with context:
+            yield Engine(jobs)
+        return
+    with _client(name), parallel_config("dask"):
+        yield Engine(jobs, distributed=True)
+
+
+def _client(name: str) -> Any:
+    """A connection to the cluster."""
+    if not name.startswith(DASK):
+        raise InputError(f"engine must be local or dask://HOST:PORT; got '{name}'.")
+    try:
+        from distributed import Client  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise InputError(
+            "engine dask://HOST:PORT needs the package distributed; it is not installed. "
+            "pip install 'mi-probe[cluster]', or leave --engine out."
+        ) from None
+    try:
+        return Client("tcp://" + name.removeprefix(DASK), timeout="10s")
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError(
+            f"engine must be a Dask scheduler that answers; {name} does not ({error})."
+        ) from None
+
+
+def _begin(parent: int) -> None:
+    """Leave Ctrl-C and SIGTERM, which reach the whole group, to the parent of a worker.
+
+    It ends its workers. One that was killed cannot, and they may have hours to go.
+    """
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+
+    def end_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def shard_of(text: str) -> tuple[int, int]:
+    """``i/n`` as (i, n): of all work the i-th of every n, counted from 1.
+
+    Raises:
+        InputError: if it is none.
+
+    Example:
+        >>> shard_of("2/4")
+        (2, 4)
+    """
+    part, _, count = text.partition("/")
+    if not (part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count)):
+        raise InputError(f"shard must be i/n with 1 <= i <= n, as 2/4; got '{text}'.")
+    return int(part), int(count)
