@@ -32,13 +32,13 @@ class Engine:
 
     jobs: int
     """Items side by side; on a cluster, it is the cluster's to say."""
-    distributed: bool = False
-    """Whether workers elsewhere do it."""
+    kind: Literal["processes", "threads", "cluster"] = "processes"
+    """What does them."""
 
     @property
     def alone(self) -> bool:
         """Whether all is done in this process, one after the other."""
-        return self.jobs == 1 and not self.distributed
+        return self.jobs == 1 and self.kind != "cluster"
 
     def each(
         self, work: Callable[[Item], Result], items: Sequence[Item]
@@ -57,9 +57,12 @@ class Engine:
             return
         # One item a message: whoever dies must not take others with it.
         told: dict[str, Any] = {"batch_size": 1, "return_as": "generator_unordered"}
-        parallel = Parallel(n_jobs=None if self.distributed else self.jobs, **told)
+        told["max_nbytes"] = None  # arrays arrive as they were sent, and writable
+        parallel = Parallel(n_jobs=None if self.kind == "cluster" else self.jobs, **told)
         try:
-            with closing(parallel(delayed(work)(item) for item in items)) as found:
+            with _signals_held() if self.kind == "processes" else nullcontext():
+                found: Any = parallel(delayed(work)(item) for item in items)
+            with closing(found):
                 yield from found
         except Exception as error:
             if type(error).__name__ not in _DIED:
@@ -90,19 +93,15 @@ def opened(
         InputError: if there is no such engine, or it does not answer.
     """
     if name == LOCAL:
-        context: Any = nullcontext()
-        if jobs > 1 and side_by_side == "threads":
-            context = parallel_config("threading", n_jobs=jobs)
-        elif jobs > 1:
-            told = {"initializer": _begin, "initargs": (os.getpid(),)}
-            context = parallel_config(
-                "loky", n_jobs=jobs, inner_max_num_threads=threads, **told
-            )
-        with context:
-            yield Engine(jobs)
+        told: dict[str, Any] = {"backend": "threading"}
+        if side_by_side == "processes":
+            told = {"backend": "loky", "inner_max_num_threads": threads}
+            told |= {"initializer": _end_with, "initargs": (os.getpid(),)}
+        with parallel_config(**told, n_jobs=jobs) if jobs > 1 else nullcontext():
+            yield Engine(jobs, side_by_side)
         return
     with _client(name), parallel_config("dask"):
-        yield Engine(jobs, distributed=True)
+        yield Engine(jobs, "cluster")
 
 
 def _client(name: str) -> Any:
@@ -124,20 +123,32 @@ def _client(name: str) -> Any:
         ) from None
 
 
-def _begin(parent: int) -> None:
-    """Leave Ctrl-C and SIGTERM, which reach the whole group, to the parent of a worker.
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C or SIGTERM, which reach the whole group.
 
-    It ends its workers. One that was killed cannot, and they may have hours to go.
+    They inherit the hold; what arrives meanwhile reaches the parent afterwards. Not for
+    threads: the commands that they start are ended by SIGTERM.
     """
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_IGN)
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def end_with_parent() -> None:
+
+def _end_with(parent: int) -> None:
+    """A parent that was killed cannot end its workers, and one may have hours to go."""
+
+    def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os._exit(1)
 
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def shard_of(text: str) -> tuple[int, int]:
