@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -41,36 +41,50 @@ class Engine:
         return self.jobs == 1 and self.kind != "cluster"
 
     def each(
-        self, work: Callable[[Item], Result], items: Sequence[Item]
+        self, work: Callable[[Item], Result], items: Mapping[str, Item]
     ) -> Iterator[Result]:
         """What comes of each item, as it is done.
 
         Args:
             work: reaches other processes by pickling, as the items do.
-            items: one a call.
+            items: one a call, by what messages call it.
 
         Raises:
             InputError: if a worker was killed; else what the work raises.
         """
         if self.alone:
-            yield from map(work, items)
+            yield from map(work, items.values())
             return
         # One item a message: whoever dies must not take others with it.
         told: dict[str, Any] = {"batch_size": 1, "return_as": "generator_unordered"}
         told["max_nbytes"] = None  # arrays arrive as they were sent, and writable
         parallel = Parallel(n_jobs=None if self.kind == "cluster" else self.jobs, **told)
+        left = list(items)
         try:
             with _signals_held() if self.kind == "processes" else nullcontext():
-                found: Any = parallel(delayed(work)(item) for item in items)
+                found: Any = parallel(delayed(_named)(work, *one) for one in items.items())
             with closing(found):
-                yield from found
+                for name, result in found:
+                    left.remove(name)
+                    yield result
         except Exception as error:
+            if self.kind == "cluster" and isinstance(error, TimeoutError):
+                raise InputError(
+                    "engine must be a cluster with workers; none came in 10 seconds. Start "
+                    "some: dask worker tcp://HOST:PORT --nthreads 1"
+                ) from None
             if type(error).__name__ not in _DIED:
                 raise
+            begun = map(repr, left[: self.jobs])  # they are sent in order
             raise InputError(
-                "jobs must leave each worker its memory; one was killed, perhaps because "
-                "memory ran out. Run again with fewer: what is finished is kept."
+                f"jobs must leave each worker its memory; one at {' or '.join(begun)} was "
+                "killed, perhaps because memory ran out. Run again with fewer: what is "
+                "finished is kept."
             ) from None
+
+
+def _named(work: Callable[[Item], Result], name: str, item: Item) -> tuple[str, Result]:
+    return name, work(item)
 
 
 @contextmanager

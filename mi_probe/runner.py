@@ -218,11 +218,11 @@ class Run:
     def _make(self, part: Part, jobs: Sequence[Job]) -> None:
         if not jobs:
             return
-        some = [part.of_site(of_one) for of_one in by_site(jobs).values()]
+        some = {site: part.of_site(own) for site, own in by_site(jobs).items()}
         told = {"folder": self.results.folder, "threads": self.threads}
         made: Iterator[Job]
         if self.engine.alone:
-            made = (job for one in some for job in one.make(**told))
+            made = (job for one in some.values() for job in one.make(**told))
         else:
             done = self.engine.each(partial(_make_all, **told), some)
             made = (job for jobs in done for job in jobs)

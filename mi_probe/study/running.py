@@ -98,7 +98,7 @@ def run_chains(
         opened(engine, jobs, side_by_side="threads") as working,
         tqdm(total=len(chosen), unit="chain", disable=None) as bar,
     ):
-        for outcome in _interruptible(working.each(run, chosen)):
+        for outcome in _interruptible(working.each(run, {c.name: c for c in chosen})):
             outcomes.append(outcome)
             bar.update()
             failed = sum(one.state == "failed" for one in outcomes)
