@@ -100,7 +100,10 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
     """
     untrained = [name for name in names if not is_checkpoint(name)]
     if not untrained and settings.data is None:
-        _check_own(settings)
+        own = ("text_column", "id_column", "group_column", "label_kind", "quoting")
+        why = "must be left out for trained checkpoints, which are measured on what they "
+        why += "were trained to read; got '{got}'."
+        _refuse(settings, ("template", *own, "encoding"), why)
         return None
     if (settings.task is None) == (settings.data is None):
         got = "neither" if settings.task is None else "both"
@@ -110,18 +113,12 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
             f"`python -m mi_probe.train` wrote knows its task; "
             f"{', '.join(map(repr, untrained[:1])) or 'none here'} is none."
         )
-    for option in ("group_column", "quoting", "encoding"):
-        if settings.task is not None and getattr(settings, option) is not None:
-            raise InputError(
-                f"{option.replace('_', '-')} belongs to your own file, --data FILE; a "
-                "declared task knows its own. Leave it out."
-            )
-    for option in ("data_folder", "split"):
-        if settings.task is None and getattr(settings, option) is not None:
-            raise InputError(
-                f"{option.replace('_', '-')} belongs to a declared task, --task; with "
-                "--data FILE, that file is all there is. Leave it out."
-            )
+    if settings.task is not None:
+        why = "belongs to your own file, --data FILE; a declared task knows its own."
+        _refuse(settings, ("group_column", "quoting", "encoding"), f"{why} Leave it out.")
+    else:
+        why = "belongs to a declared task, --task; with --data FILE, that file is all there"
+        _refuse(settings, ("data_folder", "split"), f"{why} is. Leave it out.")
     # A shell hands a backslash and an n on; nobody means these two by it.
     template = settings.template and settings.template.replace("\\n", "\n")
     if settings.task is not None:
@@ -149,13 +146,8 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
     return task
 
 
-def _check_own(settings: RunSettings) -> None:
-    """Refuse what says how a file or a task is read, where checkpoints say so."""
-    own = ("text_column", "id_column", "group_column", "label_kind", "quoting", "encoding")
-    for option in ("template", *own):
-        if getattr(settings, option) is not None:
-            raise InputError(
-                f"{option.replace('_', '-')} must be left out for trained checkpoints, "
-                "which are measured on what they were trained to read; got "
-                f"'{getattr(settings, option)}'."
-            )
+def _refuse(settings: RunSettings, options: Sequence[str], why: str) -> None:
+    """Refuse options that are given, and say why."""
+    for option in options:
+        if (got := getattr(settings, option)) is not None:
+            raise InputError(f"{option.replace('_', '-')} {why.format(got=got)}")

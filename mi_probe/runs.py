@@ -1,4 +1,4 @@
-"""What commands that measure checkpoints do alike: the run's record, and its captures."""
+"""What a run is known by, and who waits for whom: its record, and locks on its states."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
