@@ -203,16 +203,14 @@ def _read(path: Path, *, pointwise: bool) -> Finished:
     version = content["schema_version"]
     if version == SCHEMA_VERSION or "sha256" in content:
         content = unsealed(content)
+    if version != SCHEMA_VERSION:
+        raise _another_version(path, version)
     of_estimates = path.parent.name == "rows"
     kind = "estimate" if of_estimates else content["kind"]
     rows = [content["row"]] if of_estimates else list(content["rows"])
     columns = {field.name for field in fields(KINDS[kind])}
-    if version != SCHEMA_VERSION or any(set(row) != columns for row in rows):
-        raise InputError(
-            f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has "
-            f"{version}{' and other columns' * (version == SCHEMA_VERSION)}. Read it with "
-            "the version that wrote it, or choose another folder."
-        )
+    if any(set(row) != columns for row in rows):
+        raise _another_version(path, f"{version} with other columns")
     for row in rows:
         check_row(row, KINDS[kind])
     named = {path.stem, digest(content["key"])}
@@ -223,6 +221,13 @@ def _read(path: Path, *, pointwise: bool) -> Finished:
         if not beside.is_file() or _sha256(beside) != content["pointwise_sha256"]:
             raise ValueError(f"{beside.name} in {beside.parent.name}/ is another or gone")
     return Finished(kind, content["key"], rows, content.get("history", []))
+
+
+def _another_version(path: Path, found: Any) -> InputError:
+    return InputError(
+        f"schema_version must be {SCHEMA_VERSION}, this program's; {path} has {found}. "
+        "Read it with the version that wrote it, or choose another folder."
+    )
 
 
 def _sha256(path: Path) -> str:
