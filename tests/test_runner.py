@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
@@ -145,17 +144,15 @@ def test_engines_that_there_are_not(model, data, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(find_spec("distributed") is None, reason="distributed is not installed")
 @pytest.mark.filterwarnings("ignore")
 def test_a_worker_of_a_cluster_that_is_killed_costs_nothing(
     model, data, tmp_path, monkeypatch
 ):
-    from distributed import LocalCluster  # pyright: ignore[reportMissingImports]
-
+    distributed = pytest.importorskip("distributed", reason="distributed is not installed")
     flag, out = tmp_path / "wait", tmp_path / "out"
     flag.touch()
     asked = (*told_by(monkeypatch, str(flag)), "--pooling", "mean", "--seeds", "0,1")
-    with LocalCluster(
+    with distributed.LocalCluster(
         n_workers=2,
         threads_per_worker=1,
         processes=True,
