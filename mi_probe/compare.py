@@ -6,15 +6,15 @@ stdout, writes ``comparisons.csv`` beside the results; everything else goes to s
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mi_probe.analysis.comparisons import BETWEEN, EACH, compare_results
 from mi_probe.analysis.printed import format_comparisons
 from mi_probe.atomic import write_atomically
-from mi_probe.command_line import about, listed, parse_settings, run_command, say
+from mi_probe.command_line import command_of, say
 from mi_probe.errors import InputError
+from mi_probe.options import about, listed
 from mi_probe.writable import check_writable
 
 PROGRAM = "python -m mi_probe.compare"
@@ -64,21 +64,13 @@ def comparisons(settings: Settings) -> None:
     print(f"Table: {out / TABLE}")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, run, and give the exit code."""
-    return run_command(
-        comparisons,
-        lambda given: parse_settings(
-            Settings,
-            given,
-            program=PROGRAM,
-            description="Compare estimates of the same rows, two at a time, in nats.",
-            positional="results",
-        ),
-        arguments,
-        program=PROGRAM,
-    )
-
+main = command_of(
+    comparisons,
+    Settings,
+    program=PROGRAM,
+    description="Compare estimates of the same rows, two at a time, in nats.",
+    positional="results",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

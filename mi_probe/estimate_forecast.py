@@ -1,4 +1,4 @@
-"""What ``mi_probe.estimate`` and ``mi_probe.gap`` say before they start."""
+"""What ``mi_probe.estimate``, ``gap`` and ``tokens`` say before they start."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,15 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from mi_probe.analysis.cells import Cell
+from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import format_bytes, format_duration, format_timings
 from mi_probe.analysis.rows_needed import FEWEST, rows_needed
 from mi_probe.analysis.self_test import self_test_at
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.analysis.timing import time_estimators
+from mi_probe.capture import forecast
 from mi_probe.capture.sizes import free_bytes
 from mi_probe.estimate_settings import Choice, Settings
 from mi_probe.estimators import Estimator
+from mi_probe.parts import Part
+from mi_probe.run_settings import RunSettings
 from mi_probe.tasks import Task
 
 _MOST_PLANTED, _MOST_GAP = 1600, 400
@@ -22,32 +25,36 @@ _MOST_PLANTED, _MOST_GAP = 1600, 400
 take less than a minute, and that of a gap, whose every draw is tested, a few."""
 
 
+def costs_of(model: Measurable, part: Part, batch_size: int) -> dict[str, Any]:
+    """What the capture of a part takes; see `mi_probe.capture.forecast`."""
+    capture = part.capture
+    assert capture is not None
+    source = model.sources[capture.token_set]
+    return forecast(model.backbone, source, batch_size=batch_size, **capture.told)
+
+
 def print_forecast(
-    found: Mapping[str, Any],
-    todo: Sequence[Cell],
-    missing: Sequence[Cell],
-    *,
-    task: Task,
-    settings: Settings,
-    choice: Choice,
-    threads: int,
+    model: Measurable, part: Part, threads: int, *, settings: Settings, choice: Choice
 ) -> None:
     """Say how long a capture and its estimates will take.
 
     Args:
-        found: what `mi_probe.capture.forecast` gave.
-        todo: all estimates.
-        missing: those that are not finished.
-        task: the rows.
+        model: what is measured.
+        part: of its states.
+        threads: of an estimate.
         settings: of the command.
         choice: the same, taken apart.
-        threads: of an estimate.
     """
+    assert part.capture is not None
+    if len(model.sources) > 1:
+        print(f"  token set '{part.capture.token_set}':")
+    found, task = costs_of(model, part, settings.batch_size), model.task
     shapes = found["shapes"]
+    missing = part.missing
     _print_capture(found, settings.out)
     runs = 1 + settings.permutations
     print(
-        f"  estimates: {len(todo)}, of which {len(todo) - len(missing)} are "
+        f"  estimates: {len(part.todo)}, of which {len(part.todo) - len(missing)} are "
         f"finished; {len(missing) * runs} runs of an estimator"
     )
     if missing:
@@ -69,31 +76,32 @@ def print_forecast(
         print_rows_needed(task, (width,))
 
 
-def print_gap_forecast(
-    found: Mapping[str, Any],
-    todo: int,
-    finished: int,
-    *,
-    task: Task,
-    out: str,
-    estimator: Estimator,
+def print_table_forecast(
+    model: Measurable, parts: Sequence[Part], settings: RunSettings, called: str
 ) -> None:
-    """Say what a capture will take, and from how many rows on a gap would be seen.
+    """Say what captures will take, and how many tables there will be.
 
     Args:
-        found: what `mi_probe.capture.forecast` gave.
-        todo: all gaps and ladders.
-        finished: those of them that need not be made again.
-        task: the rows.
-        out: the results folder.
-        estimator: of the gaps.
+        model: what is measured.
+        parts: of its states.
+        settings: of the command.
+        called: what one job makes, in the plural.
     """
-    _print_capture(found, out)
-    print(f"  gaps and ladders: {todo}, of which {finished} are finished")
+    for part in parts:
+        _print_capture(costs_of(model, part, settings.batch_size), settings.out)
+        done = len(part.todo) - len(part.missing)
+        print(f"  {called}: {len(part.todo)}, of which {done} are finished")
+
+
+def print_gap_rows_needed(
+    model: Measurable, part: Part, settings: RunSettings, estimator: Estimator
+) -> None:
+    """Say from how many rows on a gap would be seen by an estimator."""
+    found = costs_of(model, part, settings.batch_size)
     tokens = max(2, round(found["tokens"] / max(found["rows"], 1)))
     width = max(shape[-1] for shape in found["shapes"].values())
     # A capture's longest row says little of what critics read: the mean length does.
-    print_rows_needed(task, (tokens, width), estimator)
+    print_rows_needed(model.task, (tokens, width), estimator)
 
 
 def _print_capture(found: Mapping[str, Any], out: str) -> None:
@@ -140,19 +148,21 @@ def print_rows_needed(
 
 
 def print_self_tests(
-    found: Mapping[str, Any], *, task: Task, choice: Choice, threads: int
+    model: Measurable, part: Part, threads: int, *, settings: Settings, choice: Choice
 ) -> list[dict[str, Any]]:
     """Say how much of known information each estimator recovers at this run's size.
 
     Args:
-        found: what `mi_probe.capture.forecast` gave.
-        task: the rows.
-        choice: the estimators.
+        model: what is measured.
+        part: of its states.
         threads: of an estimate.
+        settings: of the command.
+        choice: the same, taken apart.
 
     Returns:
         What provenance keeps of each test.
     """
+    found, task = costs_of(model, part, settings.batch_size), model.task
     tests = []
     for kind, shape in _largest(found["shapes"]).items():
         for name, estimator in choice.estimators.items():

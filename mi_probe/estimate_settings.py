@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from mi_probe.analysis.controls import CHEAP, CONTROLS, chosen_controls
 from mi_probe.analysis.profiles import choose_estimators
 from mi_probe.capture import VIEWS
-from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError, meant
 from mi_probe.estimators import ESTIMATORS, Estimator, Repeated
+from mi_probe.options import about, listed
 from mi_probe.run_settings import SeveralSets, check_run, check_seeds, chosen_sites
 
 PROGRAM = "python -m mi_probe.estimate"
@@ -32,19 +32,11 @@ class Settings(SeveralSets):
         ",".join(CHEAP),
     )
     permutations: int = about("of Y for the null; each repeats the estimate", 0)
-    jobs: int = about(
-        "processes that estimate, each another site; each needs memory for one", 1
-    )
-    threads: int | None = about(
-        "CPU threads, shared among the jobs while estimating; by default as torch finds "
-        "it. Same seed and threads a job, same number"
-    )
     self_test: bool = about(
         "first say how much of known information the estimators recover at this run's n, "
         "d or (t, d) and classes",
         False,
     )
-    dry_run: bool = about("say what it would take, and write nothing", False)
 
     def asks_answers(self) -> bool:
         """Whether the control ``answer`` is among those asked for."""
@@ -72,7 +64,7 @@ class Choice:
         Raises:
             InputError: on the first setting that breaks its rule.
         """
-        least = {"permutations": 0, "repeats": 1, "threads": 1, "jobs": 1}
+        least = {"permutations": 0, "repeats": 1}
         check_run(settings, least, PROGRAM)
         views = listed(settings.pooling, "pooling")
         unknown = [view for view in views if view not in VIEWS]

@@ -5,17 +5,17 @@ which kinds are not there, and says in three sentences a panel what the estimate
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mi_probe.analysis.control_points import control_sentences
 from mi_probe.analysis.reading import readings
 from mi_probe.analysis.system_reading import system_readings
-from mi_probe.command_line import about, listed, parse_settings, run_command
+from mi_probe.command_line import command_of
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import KINDS, Drawn, Options, gallery
 from mi_probe.gallery_tokens import Chosen
+from mi_probe.options import about, listed
 from mi_probe.plots import save, style
 from mi_probe.plots.glyphs import lost_letters
 from mi_probe.plots.saving import FORMATS
@@ -113,21 +113,13 @@ def _lost_words(letters: list[str]) -> str:
     )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, run, and give the exit code."""
-    return run_command(
-        figures,
-        lambda given: parse_settings(
-            Settings,
-            given,
-            program=PROGRAM,
-            description="Draw saved results, and say what they show.",
-            positional="results",
-        ),
-        arguments,
-        program=PROGRAM,
-    )
-
+main = command_of(
+    figures,
+    Settings,
+    program=PROGRAM,
+    description="Draw saved results, and say what they show.",
+    positional="results",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

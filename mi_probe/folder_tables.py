@@ -5,7 +5,7 @@
 # pyright: reportArgumentType=false
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from mi_probe.analysis.summaries import over_seeds
 from mi_probe.analysis.tokens.files import read_about
 from mi_probe.errors import InputError
 from mi_probe.legible import legible_table, legible_within
-from mi_probe.results import SCHEMA_VERSION, read_histories, read_results
+from mi_probe.results import SCHEMA_VERSION, Row, read_histories, read_results
 
 TABLES = (
     *("gaps.csv", "capacity.csv", "noise.csv", "comparisons.csv"),
@@ -49,15 +49,11 @@ _TEXT = (
     *("reading", "verdict", "token", "word", "predicted_word", "anchor"),
     *("between", "a", "b", "same", "over", "status"),
 )
-_NUMBERS = (
-    *("schema_version", "layer", "n_layers", "n", "n_classes", "checkpoint_step"),
-    *("trainable", "training_seed"),
-    *("seed", "value_nats", "stderr", "ci_low", "ci_high", "null_mean", "null_high"),
-    *("n_permutations", "p_value", "H_Y_nats", "seconds"),
-    *("extrapolated_nats", "extrapolated_low", "extrapolated_high"),
-    *("metric_value", "parse_failure_rate"),
-    *("accuracy", "auroc", "brier", "ece", "code_length_bits"),
-)
+_NUMBERS = [
+    column.name
+    for column in fields(Row)
+    if column.type in (int, int | None, float, float | None)
+]
 
 
 @dataclass(frozen=True)
@@ -266,7 +262,7 @@ def _read_rows(path: Path) -> pd.DataFrame:
         _check_end(path)
         # Every cell as text first: a revision may be all digits, a task called "NA".
         table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
-        for column in table.columns.intersection(list(_NUMBERS)):
+        for column in table.columns.intersection(_NUMBERS):
             table[column] = pd.to_numeric(table[column])
         if "objective" in table:  # an empty text there is a value, and not a gap
             table["objective"] = table["objective"].fillna("")

@@ -9,9 +9,9 @@ from mi_probe.analysis.gap_pieces import Asked
 from mi_probe.analysis.given import BY_NAME, CHECKPOINT, SITE, check_given, column_of
 from mi_probe.analysis.learned_pooling import LEARNED, check_pooling
 from mi_probe.analysis.measuring import check_task
-from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
+from mi_probe.options import about, listed
 from mi_probe.pooling import POOLINGS
 from mi_probe.run_settings import SeveralSets, check_run, check_seeds
 from mi_probe.tasks import Task
@@ -48,14 +48,6 @@ class Settings(SeveralSets):
     sigmas: str | list[float] = about(
         "of that noise, in root mean squares of the states", "0.1,0.3,1,3"
     )
-    threads: int | None = about(
-        "CPU threads; by default as torch finds it. Same seed and threads, same number"
-    )
-
-    dry_run: bool = about(
-        "say what it would take and from how many rows a gap is seen, and write nothing",
-        False,
-    )
 
     def asked(self) -> Asked:
         """Check what can be checked without data or a model.
@@ -63,7 +55,7 @@ class Settings(SeveralSets):
         Raises:
             InputError: on the first setting that breaks its rule.
         """
-        check_run(self, {"draws": 0, "threads": 1}, PROGRAM)
+        check_run(self, {"draws": 0}, PROGRAM)
         given = [] if self.given is None else listed(self.given, "given")
         for name in given:
             check_given(name)

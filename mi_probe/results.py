@@ -2,7 +2,9 @@
 
     rows/ROW_ID.json              one estimate, written when it is finished: the truth
     pointwise/ROW_ID.safetensors  i(y; x) of each example in nats, its label, id and group
+    gaps/PIECE_ID.json            gaps, or a ladder of critics, measured in one go
     results.csv                   all rows as a table, rebuilt from rows/
+    gaps.csv, noise.csv, capacity.csv   rebuilt from gaps/ (`mi_probe.analysis.gap_tables`)
     provenance.json               a record of each run: configuration, versions, hashes
     activations/                  hidden states, where they were kept
 
@@ -13,7 +15,7 @@ is computed again.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -25,14 +27,16 @@ from mi_probe.atomic import write_atomically
 from mi_probe.brief import brief_html
 from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
+from mi_probe.gap_rows import Compared
 from mi_probe.locks import locked
 from mi_probe.row_files import (
+    Finished,
     id_numbers,
     intact_rows,
+    read_finished,
     read_kept,
     read_pointwise,
-    read_rows,
-    write_row,
+    write_finished,
 )
 from mi_probe.rows import COLUMNS, SCHEMA_VERSION, Row, table_of, typed
 from mi_probe.writable import check_writable
@@ -81,37 +85,27 @@ class Results:
                     f"{self.folder} holds {', '.join(others[:3])}. Choose another."
                 )
         read_runs(self.folder)
-        self._rows, damaged = read_rows(self.folder, pointwise=True)
+        self._finished, damaged = read_finished(self.folder, pointwise=True)
         for line in damaged:
             say(f"{line} It counts as not there: the run that made it makes it again.")
 
     def refresh(self) -> None:
         """Take in what other processes have finished meanwhile."""
-        self._rows, _ = read_rows(self.folder, pointwise=True)
+        self._finished, _ = read_finished(self.folder, pointwise=True)
 
     def __contains__(self, row_id: object) -> bool:
-        return row_id in self._rows
+        return row_id in self._finished
 
     def add(
         self,
-        row: Row,
+        rows: Row | Sequence[Compared],
         key: Mapping[str, Any],
-        arrays: Mapping[str, np.ndarray],
+        arrays: Mapping[str, np.ndarray] | None = None,
         history: Any = (),
     ) -> None:
-        """Keep one finished estimate.
-
-        Args:
-            row: the tidy row.
-            key: what defines the estimate; ``digest(key)`` is the row's id.
-            arrays: kept beside it under ``pointwise/``.
-            history: the estimator's own record of its training.
-        """
-        self._rows[row.row_id] = write_row(self.folder, row, key, arrays, history)
-
-    def history(self, row_id: str) -> list[dict[str, Any]]:
-        """The estimator's own record of a finished row."""
-        return self._rows[row_id]["history"]
+        """Keep one finished estimate, or gaps; see `write_finished`."""
+        made = write_finished(self.folder, rows, key, arrays, history)
+        self._finished[digest(key)] = made
 
     def record(self, run: Mapping[str, Any]) -> None:
         """Add a run to ``provenance.json``, or renew the one that began as it did."""
@@ -121,19 +115,36 @@ class Results:
             write_atomically(self.folder / "provenance.json", sealed(content))
 
     def table(self) -> pd.DataFrame:
-        """All finished rows, tidy."""
-        return _table(self._rows)
+        """All finished estimates, tidy."""
+        return _table(self._finished)
+
+    def rows(self, kind: str) -> list[dict[str, Any]]:
+        """Plain rows of all ``gap`` or ``capacity`` that are finished, oldest first."""
+        found = [one for one in self._finished.values() if one.kind == kind]
+        rows = [row for one in found for row in one.rows]
+        return sorted(rows, key=lambda row: row["created"])
 
     def _repr_html_(self) -> str:
         return brief_html(self.table())
 
     def write_table(self) -> Path:
         """Rebuild ``results.csv`` from the finished rows, those of other runs too."""
-        path = self.folder / "results.csv"
+        return self.write_tables(lambda results: {"results": results.table()})[0]
+
+    def write_tables(
+        self, tables: Callable[["Results"], Mapping[str, pd.DataFrame]]
+    ) -> list[Path]:
+        """Rebuild tables from all that is finished, by other runs too.
+
+        Args:
+            tables: makes them, by the name of their file.
+        """
         with self._alone():
             self.refresh()
-            write_atomically(path, self.table().to_csv(index=False).encode())
-        return path
+            made = {self.folder / f"{k}.csv": t for k, t in tables(self).items()}
+            for path, table in made.items():
+                write_atomically(path, table.to_csv(index=False).encode())
+        return list(made)
 
     def _alone(self) -> AbstractContextManager[None]:
         """A file that several processes rebuild is rebuilt by one at a time."""
@@ -149,7 +160,7 @@ def read_results(*folders: str | Path) -> pd.DataFrame:
     Raises:
         InputError: if a folder holds no results, or those of another schema version.
     """
-    rows: dict[str, Any] = {}
+    rows: dict[str, Finished] = {}
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise InputError(f"results must be a folder that exists; got {folder}.")
@@ -171,10 +182,10 @@ def read_histories(*folders: str | Path) -> dict[str, list[dict[str, Any]]]:
     Raises:
         InputError: if a row is damaged or of another schema version.
     """
-    rows: dict[str, Any] = {}
+    rows: dict[str, Finished] = {}
     for folder in map(Path, folders):
         rows |= intact_rows(folder)
-    return {row_id: content["history"] for row_id, content in rows.items()}
+    return {row_id: one.history for row_id, one in rows.items()}
 
 
 def read_runs(folder: Path) -> list[dict[str, Any]]:
@@ -215,13 +226,13 @@ def _is_results(folder: Path) -> bool:
     return begun or (folder / "provenance.json").is_file()
 
 
-def _table(rows: Mapping[str, Any]) -> pd.DataFrame:
-    # In the order of creation, so that figures list things as they were asked for.
-    ordered = sorted(rows.values(), key=lambda content: content["row"]["created"])
+def _table(finished: Mapping[str, Finished]) -> pd.DataFrame:
+    estimates = [one for one in finished.values() if one.kind == "estimate"]
     best: dict[str, dict[str, Any]] = {}
-    for content in ordered:
-        key = {k: v for k, v in content["key"].items() if k != "n_permutations"}
-        same = best.setdefault(digest(key), content["row"])
-        if content["row"]["n_permutations"] > same["n_permutations"]:
-            best[digest(key)] = content["row"]
+    # In the order of creation, so that figures list things as they were asked for.
+    for one in sorted(estimates, key=lambda one: one.rows[0]["created"]):
+        (row,) = one.rows
+        same = digest({k: v for k, v in one.key.items() if k != "n_permutations"})
+        if row["n_permutations"] > best.setdefault(same, row)["n_permutations"]:
+            best[same] = row
     return typed(list(best.values()))

@@ -141,24 +141,25 @@ def table_of(rows: Iterable[Row]) -> pd.DataFrame:
     return typed([plain(row) for row in rows])
 
 
-def typed(rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Plain rows as a tidy table, with the type of each column of `Row`."""
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({f.name: _DTYPES[f.type] for f in fields(Row)})  # type: ignore[index]
+def typed(rows: list[dict[str, Any]], kind: type = Row) -> pd.DataFrame:
+    """Plain rows as a tidy table, with the type of each column of their dataclass."""
+    dtypes = {f.name: _DTYPES[f.type] for f in fields(kind)}
+    return pd.DataFrame(rows, columns=pd.Index(dtypes)).astype(dtypes)  # type: ignore[arg-type]
 
 
-def check_row(row: Mapping[str, Any]) -> None:
-    """See that a plain row has each column of `Row`, of its type.
+def check_row(row: Mapping[str, Any], kind: type = Row) -> None:
+    """See that a plain row has each column of its dataclass, of its type.
 
     Raises:
         ValueError: at the first that is missing, more, or of another type.
     """
-    if differ := sorted(set(row) ^ set(COLUMNS)):
+    columns = {field.name: field.type for field in fields(kind)}
+    if differ := sorted(set(row) ^ set(columns)):
         raise ValueError(f"its columns differ in {', '.join(differ[:3])}")
-    for column in fields(Row):
-        kinds, value = get_args(column.type) or (column.type,), row[column.name]
+    for name, type_ in columns.items():
+        kinds, value = get_args(type_) or (type_,), row[name]
         taken = {*kinds, *((int, NoneType) if float in kinds else ())}
         if type(value) not in taken or (type(value) is int and abs(value) >= 2**63):
-            raise ValueError(f"{column.name} is {value!r}"[:80])
+            raise ValueError(f"{name} is {value!r}"[:80])
         if isinstance(value, str):
             value.encode()  # UnicodeEncodeError, where no table can hold it

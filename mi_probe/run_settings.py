@@ -1,28 +1,18 @@
-"""What every command that measures checkpoints is told: models, rows, token sets, where to.
-
-`checkpoint_names` lists the models, `read_task` gives the rows of a declared task or of the
-user's file, and `open_measurable` puts one model and its rows together.
-"""
+"""What every command that measures checkpoints is told: models, rows, tokens, where to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from mi_probe.analysis.measurables import (
     MAX_TOKENS,
     How,
-    Measurable,
-    expand,
-    open_model,
 )
-from mi_probe.analysis.trained_systems import open_trained
-from mi_probe.backbones.folders import find_folder, split_layers
-from mi_probe.command_line import about, listed
+from mi_probe.engine import shard_of
 from mi_probe.errors import InputError
-from mi_probe.predgen.checkpoints import check_files, is_checkpoint
+from mi_probe.options import about, listed
 from mi_probe.predgen.inference import TOKEN_SETS
-from mi_probe.tasks import TASKS, Task, load_task, read_table
+from mi_probe.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -89,6 +79,20 @@ class RunSettings:
     local_files_only: bool = about("never look for a model on the network", False)
     out: str = about("the results folder; finished rows in it are kept", "results/run")
     keep_activations: bool = about("leave the hidden states in OUT/activations", True)
+    jobs: int = about("processes that measure, each another site", 1)
+    threads: int | None = about(
+        "CPU threads, shared among the jobs while measuring; by default as torch finds "
+        "it. Same seed and threads a job, same number"
+    )
+    engine: str = about(
+        "'local', or dask://HOST:PORT of a cluster on this disk, whose workers measure",
+        "local",
+    )
+    shard: str | None = about(
+        "'2/4' measures the second of every four sites, beside other runs of the same "
+        "command; the hidden states are left in OUT/activations"
+    )
+    dry_run: bool = about("say what it would take, and write nothing", False)
 
     def chosen_sets(self) -> tuple[str, ...] | None:
         """The token sets asked for; None where each model has those of its kind."""
@@ -135,6 +139,7 @@ def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> 
         InputError: on a number below its least, or no checkpoint.
     """
     shared = {"rows": 1, "blocks": 2, "max_tokens": 1, "batch_size": 1}
+    shared |= {"jobs": 1, "threads": 1}
     for name, lowest in {**shared, **least}.items():
         value = getattr(settings, name)
         if value is not None and value < lowest:
@@ -147,6 +152,8 @@ def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> 
             f"'{settings.group_column}'. Leave one out."
         )
     check_seeds("rows-seed", [settings.rows_seed])
+    if settings.shard is not None:
+        shard_of(settings.shard)
     if not settings.checkpoints:
         raise InputError(
             "checkpoints must name at least one model; got none. For instance: "
@@ -173,151 +180,3 @@ def chosen_sites(sites: Any) -> str | list[str]:
     """
     found = listed(sites, "sites")
     return "all" if found == ["all"] else found
-
-
-def checkpoint_names(settings: RunSettings) -> list[str]:
-    """Each model that is asked for, once, in order; a training's series one by one."""
-    given = settings.checkpoints
-    names = [name for one in given for name in expand(one, series=settings.series)]
-    return list(dict.fromkeys(names))
-
-
-def find_all(settings: RunSettings, names: Sequence[str]) -> None:
-    """See that each model is there: a mistyped third should not wait for two others.
-
-    Raises:
-        InputError: if one is not.
-    """
-    for name in names:
-        if is_checkpoint(name):
-            check_files(name)
-            continue
-        find_folder(
-            split_layers(name)[0],
-            revision=settings.revision,
-            local_files_only=settings.local_files_only,
-        )
-
-
-def open_measurable(
-    settings: RunSettings, name: str, task: Task | None, *, write: bool = True
-) -> Measurable:
-    """A checkpoint of a trained system with its own rows, or any other model on the task.
-
-    Args:
-        settings: of a command.
-        name: one of `checkpoint_names`.
-        task: what `read_task` gave.
-        write: let the model write answers, which may take long.
-
-    Raises:
-        InputError: as `open_trained` and `open_model` do.
-    """
-    how = How(
-        token_sets=settings.chosen_sets(),
-        max_tokens=settings.max_tokens,
-        batch_size=settings.batch_size,
-        dtype=settings.dtype,
-        device=settings.device,
-        revision=settings.revision,
-        local_files_only=settings.local_files_only,
-        folder=Path(settings.out),
-        answers=settings.asks_answers(),
-        write=write,
-        chat_template=settings.chat_template,
-    )
-    if not is_checkpoint(name):
-        assert task is not None
-        return _dependent(open_model(name, how, task), settings)
-    found = open_trained(
-        name,
-        how,
-        task=None if settings.data is None else task,
-        task_name=settings.task,
-        split=settings.split,
-        data_folder=settings.data_folder,
-        rows=settings.rows if settings.data is None else None,
-        rows_seed=settings.rows_seed,
-    )
-    return _dependent(found, settings)
-
-
-def _dependent(model: Measurable, settings: RunSettings) -> Measurable:
-    """The model with its rows' blocks, or their groups and copies."""
-    task = model.task
-    if settings.blocks is not None:
-        return replace(model, task=replace(task, blocks=settings.blocks))
-    return replace(model, task=task.grouped())
-
-
-def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
-    """The declared task or the user's file; None where each checkpoint has its own.
-
-    Args:
-        settings: of the command.
-        names: the models.
-
-    Raises:
-        InputError: unless exactly one of the two is asked for; and as the readers do.
-    """
-    untrained = [name for name in names if not is_checkpoint(name)]
-    if not untrained and settings.data is None:
-        _check_own(settings)
-        return None
-    if (settings.task is None) == (settings.data is None):
-        got = "neither" if settings.task is None else "both"
-        raise InputError(
-            f"one of task and data must be given; got {got}. --task is one of "
-            f"{', '.join(TASKS)}; --data FILE is your own. Only a checkpoint that "
-            f"`python -m mi_probe.train` wrote knows its task; "
-            f"{', '.join(map(repr, untrained[:1])) or 'none here'} is none."
-        )
-    for option in ("group_column", "quoting", "encoding"):
-        if settings.task is not None and getattr(settings, option) is not None:
-            raise InputError(
-                f"{option.replace('_', '-')} belongs to your own file, --data FILE; a "
-                "declared task knows its own. Leave it out."
-            )
-    for option in ("data_folder", "split"):
-        if settings.task is None and getattr(settings, option) is not None:
-            raise InputError(
-                f"{option.replace('_', '-')} belongs to a declared task, --task; with "
-                "--data FILE, that file is all there is. Leave it out."
-            )
-    # A shell hands a backslash and an n on; nobody means these two by it.
-    template = settings.template and settings.template.replace("\\n", "\n")
-    if settings.task is not None:
-        task = load_task(
-            settings.task,
-            template=template,
-            split=settings.split,
-            data_folder=settings.data_folder,
-        )
-    else:
-        task = read_table(
-            settings.data or "",
-            settings.text_column,
-            settings.label_column,
-            id_column=settings.id_column,
-            group_column=settings.group_column,
-            kept_columns=settings.kept_columns(),
-            template=template,
-            label_kind=settings.label_kind,
-            quoting=settings.quoting,
-            encoding=settings.encoding,
-        )
-    if settings.rows is not None:
-        task = task.sample(settings.rows, seed=settings.rows_seed)
-    return task
-
-
-def _check_own(settings: RunSettings) -> None:
-    """Refuse what says how a file or a task is read, where checkpoints say so."""
-    own = ("text_column", "id_column", "group_column", "label_kind", "quoting", "encoding")
-    for option in ("template", *own):
-        if getattr(settings, option) is not None:
-            raise InputError(
-                f"{option.replace('_', '-')} must be left out for trained checkpoints, "
-                "which are measured on what they were trained to read; got "
-                f"'{getattr(settings, option)}'."
-            )

@@ -5,8 +5,8 @@ from typing import Literal
 
 from mi_probe.analysis.tokens.controls import CONTROLS, checked_controls
 from mi_probe.analysis.tokens.span_kinds import KINDS, Finder, parse_spans
-from mi_probe.command_line import about, listed
 from mi_probe.errors import InputError
+from mi_probe.options import about, listed
 from mi_probe.run_settings import RunSettings, check_run, check_seeds, chosen_sites
 
 PROGRAM = "python -m mi_probe.tokens"
@@ -41,9 +41,6 @@ class TokenSettings(RunSettings):
         "commas; their increments add up to I(Y;Z)"
     )
     seed: int = about("of folds and critics", 0)
-    threads: int | None = about(
-        "CPU threads; by default as torch finds it. Same seed and threads, same number"
-    )
     keep_activations: bool = about("leave the hidden states in OUT/activations", False)
 
     def chosen_sets(self) -> tuple[str, ...] | None:
@@ -73,7 +70,7 @@ class TokenSettings(RunSettings):
         Raises:
             InputError: on the first setting that breaks its rule.
         """
-        check_run(self, {"threads": 1}, PROGRAM)
+        check_run(self, {}, PROGRAM)
         self.chosen_controls()
         self.chosen_spans()
         check_seeds("seed", [self.seed])

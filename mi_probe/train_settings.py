@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from mi_probe.command_line import about, parse_settings
 from mi_probe.errors import InputError
+from mi_probe.options import about, parse_settings
 from mi_probe.predgen.presets import PRESETS
 from mi_probe.predgen.settings import TrainSettings
 

@@ -23,8 +23,9 @@ from mi_probe import (
 )
 from mi_probe import train_settings as training
 from mi_probe.atomic import written_by_library
-from mi_probe.command_line import parse_settings, run_command
+from mi_probe.command_line import run_command
 from mi_probe.errors import InputError
+from mi_probe.options import parse_settings
 from mi_probe.report import __main__ as report
 
 KINDS = {

@@ -146,7 +146,7 @@ def test_a_second_call_computes_nothing(model, data, out, capsys, monkeypatch):
     given = (model, "--data", data, "--estimator", "fake", "--sites", "0", "--out", out)
     assert run(*given) == 0
     CALLS.clear()
-    monkeypatch.setattr("mi_probe.runs.extract", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mi_probe.parts.extract", lambda *_, **__: 1 / 0)
     assert run(*given) == 0
     assert CALLS == []
     assert "3 of 3 were finished before" in capsys.readouterr().out

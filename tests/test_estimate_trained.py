@@ -201,7 +201,7 @@ def test_a_second_call_neither_writes_nor_computes(predgen, tmp_path, capsys, mo
     assert run(*given) == 0
     assert len(read_results(tmp_path)) == 3
     SEEN.clear()
-    monkeypatch.setattr("mi_probe.runs.extract", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mi_probe.parts.extract", lambda *_, **__: 1 / 0)
     monkeypatch.setattr("mi_probe.predgen.inference.roll_out", lambda *_, **__: 1 / 0)
     assert run(*given) == 0
     assert SEEN == []

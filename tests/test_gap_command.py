@@ -15,11 +15,11 @@ from mi_probe.capture import load_activations
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.gap import main
-from mi_probe.gap_results import SCHEMA_VERSION, GapResults
 from mi_probe.predgen.label_probabilities import answer_log_probabilities
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
 from mi_probe.results import Results
+from mi_probe.rows import SCHEMA_VERSION
 from mi_probe.tasks import read_table
 
 # Closed forms alone: quick, and no rung less than another.
@@ -186,7 +186,7 @@ def test_ladders_have_their_tables(model, data, out, capsys):
 def test_what_is_finished_is_not_measured_again(model, data, out, capsys, monkeypatch):
     assert run(model, data, out, "--noise-ladder", "--sigmas", "0.5") == 0
     before = (out / "gaps.csv").read_bytes()
-    monkeypatch.setattr("mi_probe.runs.extract", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mi_probe.parts.extract", lambda *_, **__: 1 / 0)
     capsys.readouterr()
     assert run(model, data, out) == 0
     assert "1 of 1 were finished before." in capsys.readouterr().out
@@ -282,7 +282,7 @@ def test_a_damaged_piece_is_named_and_made_again(model, data, out, capsys):
         assert again == whole | {"created": again["created"]}
     piece.write_text(json.dumps({"schema_version": 0, "kind": "gap", "rows": []}))
     with pytest.raises(InputError, match=f"must be {SCHEMA_VERSION}.* has 0"):
-        GapResults(out)
+        Results(out)
 
 
 def test_a_trained_system_needs_no_word_about_its_task(tmp_path, out, capsys):

@@ -9,9 +9,9 @@ import pytest
 
 from mi_probe import estimate, figures, gap_settings, token_settings, train_settings
 from mi_probe.backbones import EMBEDDED
-from mi_probe.command_line import parse_settings
 from mi_probe.estimate_settings import Choice, Settings
 from mi_probe.estimators import ESTIMATORS
+from mi_probe.options import parse_settings
 from mi_probe.report.__main__ import main as report
 from mi_probe.results import COLUMNS
 from mi_probe.tasks import TASKS, load_task

@@ -14,7 +14,8 @@ from mi_probe.predgen.checkpoints import read_config
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
 from mi_probe.tasks import read_table
-from mi_probe.tokens import UNREAD, main
+from mi_probe.token_jobs import UNREAD
+from mi_probe.tokens import main
 
 FILLERS = ["a", "film", "the", "plot", "is", "really", "not", "at", "all", "and", "of"]
 
@@ -84,7 +85,7 @@ def test_tables_of_a_site_and_a_second_call_computes_nothing(
     assert tokens.gradient_x_input.notna().all()
     (record,) = json.loads((out / "provenance.json").read_text())["runs"]
     assert record["command"] == "python -m mi_probe.tokens"
-    monkeypatch.setattr("mi_probe.tokens.extract", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("mi_probe.parts.extract", lambda *_, **__: 1 / 0)
     assert run(*given) == 0
     assert "1 of 1 were finished before" in capsys.readouterr().out
     # Another seed is another table.
@@ -114,7 +115,7 @@ def test_mistakes_are_one_line(model, data, tmp_path, capsys, monkeypatch):
     assert index.tolist()[:3] == [0, 1, 2]
     assert names == ["1.5", "2.5", "3.5"]
     # Before the model is read, so that nobody waits for it.
-    monkeypatch.setattr("mi_probe.tokens.find_all", lambda *_: 1 / 0)
+    monkeypatch.setattr("mi_probe.runner.find_all", lambda *_: 1 / 0)
     assert "at least 10" in refused(capsys, *given, "--rows", "16")
     many = _classes(tmp_path, 65)
     assert "at most 64 classes" in refused(capsys, model, "--data", many, *out)
@@ -281,7 +282,7 @@ def test_an_interruption_keeps_the_sites_that_are_finished(
         table = pd.DataFrame({"row_id": list(task.ids)})
         return TokenTables(table, table, table, words, None, None, {"reading": ["fine"]})
 
-    monkeypatch.setattr("mi_probe.tokens.measure_tokens", fake)
+    monkeypatch.setattr("mi_probe.token_jobs.measure_tokens", fake)
     given = (model, "--data", data, "--sites", "0,1,2", "--out", tmp_path / "out")
     assert run(*given) == 130
     assert "the same command goes on from there" in capsys.readouterr().err
@@ -301,7 +302,7 @@ def test_damaged_tables_are_named_and_made_again(
         table = pd.DataFrame({"row_id": list(task.ids)})
         return TokenTables(table, table, table, words, None, None, {"reading": ["fine"]})
 
-    monkeypatch.setattr("mi_probe.tokens.measure_tokens", fake)
+    monkeypatch.setattr("mi_probe.token_jobs.measure_tokens", fake)
     given = (model, "--data", data, "--sites", "0", "--out", tmp_path / "out")
     assert run(*given) == 0
     (path,) = (tmp_path / "out" / "tokens").glob("*.json")

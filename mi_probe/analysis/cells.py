@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,19 @@ class Subject:
         """The view that is captured for a row's view: they differ for its own head."""
         return self.head if view == "head" and self.head is not None else view
 
+    def named(self, task: Task) -> dict[str, Any]:
+        """What rows of gaps, and token tables, say of the model and its task."""
+        return {
+            "subject": self.model,
+            "objective": self.objective,
+            "step": self.step,
+            "revision": self.revision,
+            "adapter": self.adapter,
+            "task": task.name,
+            "split": task.split,
+            "target": task.target,
+        }
+
 
 def subject_of(backbone: Backbone) -> Subject:
     """The subject that a backbone's states are of."""
@@ -69,23 +83,52 @@ def subject_of(backbone: Backbone) -> Subject:
     )
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One estimate to be made, and what defines it."""
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What is made, and kept, in one go."""
 
     site: str
+    words: str
+    """What it is, for a progress bar."""
+    key: Mapping[str, Any] = field(repr=False)
+    """What defines it."""
+    waits_for: str | None = None
+    """The site whose jobs must be finished before."""
+
+    @cached_property
+    def id(self) -> str:
+        """The digest of its key, under which it is kept."""
+        return digest(self.key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell(Job):
+    """One estimate to be made, and what defines it."""
+
     view: str
     estimator: str
     seed: int
     hints_from: str | None
     """The row whose choices narrow this one's search; None where all is searched."""
-    key: Mapping[str, Any] = field(repr=False)
-    row_id: str
 
 
 def of_states(fingerprint: Mapping[str, object]) -> str:
     """What stands for the states themselves, however they were captured and kept."""
     return digest({k: v for k, v in fingerprint.items() if k not in _NOT_OF_A_STATE})
+
+
+def states_key(
+    fingerprint: Mapping[str, object], task: Task, subject: Subject, token_set: str
+) -> dict[str, Any]:
+    """What of a job's key says which states, of which rows, it reads."""
+    return {
+        "step": subject.step,
+        "states": of_states(fingerprint),
+        "task": task.name,
+        "rows": task.sha256(),
+        **dependence_key(task),
+        "token_set": token_set,
+    }
 
 
 def anchor_of(sites: Sequence[str], estimators: Mapping[str, Estimator]) -> str | None:
@@ -128,15 +171,10 @@ def cells(
             first. None searches everywhere.
     """
     common = {
+        **states_key(fingerprint, task, subject, token_set),
         "schema_version": SCHEMA_VERSION,
         "model": subject.model,
-        "step": subject.step,
-        "states": of_states(fingerprint),
         "control": subject.control,
-        "task": task.name,
-        "rows": task.sha256(),
-        **dependence_key(task),
-        "token_set": token_set,
         "n_permutations": n_permutations,
     }
     found: list[Cell] = []
@@ -155,12 +193,22 @@ def cells(
                     }
                     if subject.captured(view) != view:
                         key["head"] = subject.captured(view)
-                    hints_from = None
+                    hints_from = waits_for = None
                     if anchor not in (None, site) and estimator.nature.hints:
                         hints_from = digest({**key, "site": anchor})
-                        key["hints_from"] = hints_from
-                    cell = Cell(site, view, name, seed, hints_from, key, digest(key))
-                    found.append(cell)
+                        key["hints_from"], waits_for = hints_from, anchor
+                    found.append(
+                        Cell(
+                            site=site,
+                            words=f"{site} {view}",
+                            key=key,
+                            waits_for=waits_for,
+                            view=view,
+                            estimator=name,
+                            seed=seed,
+                            hints_from=hints_from,
+                        )
+                    )
     return found
 
 
@@ -179,7 +227,7 @@ def tidy_row(
     if task.label_names is not None:
         scores = posterior_scores(estimate, task.labels)
     return Row(
-        row_id=cell.row_id,
+        row_id=cell.id,
         quantity=_quantity(cell, subject),
         control=subject.control or None,
         site=cell.site,

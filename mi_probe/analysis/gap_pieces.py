@@ -2,25 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from mi_probe.analysis.capacity import RUNGS, Rungs, capacity_ladder
-from mi_probe.analysis.cells import Subject, of_states
+from mi_probe.analysis.cells import Job, Subject, states_key
 from mi_probe.analysis.conditional_information import Given, conditional
-from mi_probe.analysis.dependent_rows import dependence_key, groups_of
+from mi_probe.analysis.dependent_rows import groups_of
 from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.analysis.gap import Gap, Gaps
 from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.given import read_as
-from mi_probe.contents import digest, settings_of
+from mi_probe.contents import settings_of
 from mi_probe.estimators import Estimator
-from mi_probe.gap_results import SCHEMA_VERSION, Compared, GapRow, RungRow
+from mi_probe.gap_rows import Compared, GapRow, RungRow
 from mi_probe.hidden import HiddenStates
 from mi_probe.provenance import code_version, now
+from mi_probe.rows import SCHEMA_VERSION
 from mi_probe.tasks import Task
 
 
@@ -44,27 +44,18 @@ class Asked:
     rungs: Rungs = field(default_factory=lambda: RUNGS, repr=False)
 
 
-@dataclass(frozen=True)
-class Piece:
-    """What is measured, and kept, in one go."""
+@dataclass(frozen=True, kw_only=True)
+class Piece(Job):
+    """Gaps, or a ladder of critics, that are measured and kept in one go."""
 
     kind: str
     """``gap``, of all poolings together or of one C, or ``capacity``, of one pooling."""
-    site: str
     poolings: tuple[str, ...]
     """Of Z, or the name of what else is given."""
     given: bool
     """Whether something else than poolings is given."""
     seed: int
     sigma: float
-    key: Mapping[str, Any] = field(repr=False)
-    piece_id: str
-
-    @property
-    def words(self) -> str:
-        """What it is, for a progress bar."""
-        what = f"sigma {self.sigma:g}" if self.sigma else self.kind
-        return f"{self.site} {','.join(self.poolings)} {what}"
 
 
 def pieces(
@@ -89,23 +80,16 @@ def pieces(
         given: what defines each that is given beside the rows themselves, by name.
     """
     common = {
+        **states_key(fingerprint, task, subject, token_set),
         "schema_version": SCHEMA_VERSION,
         "model": subject.model,
-        "step": subject.step,
-        "states": of_states(fingerprint),
-        "task": task.name,
-        "rows": task.sha256(),
-        **dependence_key(task),
-        "token_set": token_set,
     }
-    found = []
-    for site, seed in product(sites, asked.seeds):
-        for kind, poolings, sigma, own in _of_a_site(asked, task, given):
-            key = {**common, "kind": kind, "site": site, "poolings": poolings}
-            key |= {"seed": seed, **own}
-            told = kind, site, poolings, "given" in own, seed, sigma, key, digest(key)
-            found.append(Piece(*told))
-    return found
+    return [
+        _piece(common, sigma, own, site=site, seed=seed, kind=kind, poolings=poolings)
+        for site in sites
+        for seed in asked.seeds
+        for kind, poolings, sigma, own in _of_a_site(asked, task, given)
+    ]
 
 
 def _of_a_site(
@@ -136,6 +120,17 @@ def _of_a_site(
     return gaps + ladders
 
 
+def _piece(common: Mapping[str, Any], sigma: float, own: Any, **told: Any) -> Piece:
+    what = f"sigma {sigma:g}" if sigma else told["kind"]
+    return Piece(
+        words=f"{told['site']} {','.join(told['poolings'])} {what}",
+        key={**common, **told, **own},
+        given="given" in own,
+        sigma=sigma,
+        **told,
+    )
+
+
 def measure_piece(
     piece: Piece,
     z: HiddenStates,
@@ -163,20 +158,13 @@ def measure_piece(
         InputError: as `dpi_gap`, `conditional` and `capacity_ladder`.
     """
     common: dict[str, Any] = {
-        "subject": subject.model,
-        "objective": subject.objective,
-        "step": subject.step,
-        "revision": subject.revision,
-        "adapter": subject.adapter,
-        "task": task.name,
-        "split": task.split,
-        "target": task.target,
+        **subject.named(task),
         "site": piece.site,
         "layer": subject.layers[piece.site],
         "token_set": token_set,
         "n": len(task),
         "seed": piece.seed,
-        "piece_id": piece.piece_id,
+        "piece_id": piece.id,
         "code_version": code_version(),
         "config_sha": config_sha,
     }

@@ -7,6 +7,7 @@ estimate is handed on, and kept, as soon as it is finished.
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,7 +22,8 @@ from mi_probe.errors import InputError
 from mi_probe.estimators import FEWEST_ROWS, Estimate, Estimator, with_null
 from mi_probe.hidden import HiddenStates
 from mi_probe.provenance import code_version
-from mi_probe.results import Results, Row, id_numbers
+from mi_probe.row_files import id_numbers, read_history, write_finished
+from mi_probe.rows import Row
 from mi_probe.tasks import Task
 
 History: TypeAlias = Sequence[Mapping[str, Any]]
@@ -98,12 +100,6 @@ def measure(
             not captured, or the labels cannot carry information (`check_task`).
     """
     check_task(task)
-    if tuple(activations.ids) != tuple(task.ids):
-        raise InputError(
-            f"activations must be of the task's rows, in their order; they hold "
-            f"{len(activations.ids)} rows and task '{task.name}' has {len(task)}. "
-            "Capture this task."
-        )
     todo = cells(
         activations.fingerprint,
         task,
@@ -116,13 +112,43 @@ def measure(
         token_set=token_set,
         anchor=anchor,
     )
+    yield from measure_cells(
+        activations,
+        task,
+        [cell for cell in todo if cell.id not in done],
+        subject=subject,
+        estimators=estimators,
+        n_permutations=n_permutations,
+        token_set=token_set,
+        config_sha=config_sha,
+        histories=histories,
+    )
+
+
+def measure_cells(
+    activations: Activations | InMemory,
+    task: Task,
+    todo: Sequence[Cell],
+    *,
+    subject: Subject,
+    estimators: Mapping[str, Estimator],
+    n_permutations: int = 0,
+    token_set: str = "prompt",
+    config_sha: str = "",
+    histories: Mapping[str, History] | None = None,
+) -> Iterator[Measured]:
+    """Make these estimates in order; else as `measure`."""
+    if tuple(activations.ids) != tuple(task.ids):
+        raise InputError(
+            f"activations must be of the task's rows, in their order; they hold "
+            f"{len(activations.ids)} rows and task '{task.name}' has {len(task)}. "
+            "Capture this task."
+        )
     chosen = dict(histories or {})
     version = code_version()
     held: tuple[str, str] | None = None
     states: Tensor | HiddenStates | np.ndarray = torch.empty(0)
     for cell in todo:
-        if cell.row_id in done:
-            continue
         if held != (cell.site, cell.view):
             states = torch.empty(0)  # let go of the last ones before reading the next
             states = _states(activations, cell.site, subject.captured(cell.view))
@@ -133,8 +159,9 @@ def measure(
         if cell.hints_from is not None:
             if cell.hints_from not in chosen:
                 raise InputError(
-                    f"anchor must be measured before the other sites; '{anchor}' is not "
-                    "among them. Add it to sites, give its histories, or leave it out."
+                    "anchor must be measured before the other sites; "
+                    f"'{cell.waits_for}' is not among them. Add it to sites, give its "
+                    "histories, or leave it out."
                 )
             given["hints"] = chosen[cell.hints_from]
         if n_permutations:
@@ -142,7 +169,7 @@ def measure(
             estimate = with_null(estimator, states, task.labels, **given)
         else:
             estimate = estimator.estimate(states, task.labels, **given)
-        chosen[cell.row_id] = estimate.history
+        chosen[cell.id] = estimate.history
         row = tidy_row(cell, estimate, task, subject, n_permutations, token_set)
         row = replace(
             row,
@@ -202,16 +229,17 @@ def in_network_order(
     """The rows of these cells, by site as the network has them."""
     shown = sorted(todo, key=lambda cell: sites.index(cell.site))
     by_id = table.set_index("row_id", drop=False)
-    return by_id.loc[[cell.row_id for cell in shown]].reset_index(drop=True)
+    return by_id.loc[[cell.id for cell in shown]].reset_index(drop=True)
 
 
-def anchored(results: Results, todo: Sequence[Cell]) -> dict[str, History]:
-    """The histories of the anchor's rows that are finished already."""
-    wanted = {cell.hints_from for cell in todo if cell.hints_from in results}
-    return {row_id: results.history(row_id) for row_id in wanted if row_id is not None}
+def anchored(folder: Path, todo: Sequence[Cell]) -> dict[str, History]:
+    """The histories of the anchor's rows that are finished in a results folder."""
+    wanted = {cell.hints_from for cell in todo if cell.hints_from is not None}
+    found = {row_id: read_history(folder, row_id) for row_id in wanted}
+    return {row_id: one for row_id, one in found.items() if one is not None}
 
 
-def keep(results: Results, measured: Measured, task: Task) -> None:
+def keep(folder: Path, measured: Measured, task: Task) -> None:
     """Write a finished cell into a results folder."""
     estimate, labels, ids = measured.estimate, task.labels, id_numbers(task.ids)
     split = estimate.split
@@ -229,7 +257,7 @@ def keep(results: Results, measured: Measured, task: Task) -> None:
         arrays["group"] = split.group
     if estimate.influence is not None:
         arrays["influence"] = np.asarray(estimate.influence, dtype=np.float64)
-    results.add(measured.row, measured.key, arrays, estimate.history)
+    write_finished(folder, measured.row, measured.key, arrays, estimate.history)
 
 
 def _states(

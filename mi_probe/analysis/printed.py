@@ -78,13 +78,14 @@ def format_controls(parts: Sequence[Any]) -> str:
     """What a dry run says of controls: how many estimates, a line each.
 
     Args:
-        parts: with ``wanted``, ``todo`` and ``missing``; see `mi_probe.estimate_parts`.
+        parts: with ``control``, ``todo`` and ``missing``; see `mi_probe.parts.Part`.
     """
     lines = ["  controls:"]
     for part in parts:
         done = len(part.todo) - len(part.missing)
-        name, tokens = part.wanted["subject"].control, part.wanted["token_set"]
-        lines.append(f"    {name} ({tokens}): {len(part.todo)} estimates, {done} finished")
+        tokens = part.capture.token_set if part.capture else "prompt"
+        count = f"{len(part.todo)} estimates, {done} finished"
+        lines.append(f"    {part.control} ({tokens}): {count}")
     return "\n".join(lines)
 
 
@@ -102,8 +103,8 @@ def format_gaps(
     """Gaps, and rungs of ladders of critics, for a terminal; then what they come to.
 
     Args:
-        gaps: rows of `mi_probe.gap_results.GapRow`.
-        rungs: rows of `mi_probe.gap_results.RungRow`.
+        gaps: rows of `mi_probe.gap_rows.GapRow`.
+        rungs: rows of `mi_probe.gap_rows.RungRow`.
     """
     tables = []
     for rows, axis in ((gaps, "sigma"), (rungs, "rung")):

@@ -242,15 +242,15 @@ class _Taken:
         results, done = self.results, self.results or ()
         todo = cells(fingerprint, task, **told)
         self.parts.append((todo, told["sites"]))
-        if all(cell.row_id in done for cell in todo):
+        if all(cell.id in done for cell in todo):
             return
-        histories = None if results is None else anchored(results, todo)
+        histories = None if results is None else anchored(results.folder, todo)
         for one in measure(read(), task, done=done, histories=histories, **told):
             self.rows.append(one.row)
             name = f"{one.row.view} at {one.row.site}"
             self.terms[one.row.row_id] = scored(one.estimate, name)
             if results is not None:
-                keep(results, one, task)
+                keep(results.folder, one, task)
 
     def table(self) -> Profile:
         """All rows, in the order asked for."""

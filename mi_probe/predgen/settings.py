@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from mi_probe.command_line import about
 from mi_probe.errors import InputError
+from mi_probe.options import about
 from mi_probe.pooling import POOLINGS
 from mi_probe.predgen.data import Source
 from mi_probe.predgen.design import OBJECTIVES

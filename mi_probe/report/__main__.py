@@ -5,12 +5,12 @@ and tokens, where other commands wrote them into the same folder.
 """
 
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mi_probe.command_line import about, listed, parse_settings, run_command
+from mi_probe.command_line import command_of
 from mi_probe.errors import InputError
+from mi_probe.options import about, listed
 from mi_probe.report.page import report_page
 from mi_probe.report.sources import read_sources
 from mi_probe.results import write_atomically
@@ -56,21 +56,13 @@ def report(settings: Settings) -> Path:
     return out
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, run, and give the exit code."""
-    return run_command(
-        report,
-        lambda given: parse_settings(
-            Settings,
-            given,
-            program=PROGRAM,
-            description="Write saved results as one page that opens from a file.",
-            positional="results",
-        ),
-        arguments,
-        program=PROGRAM,
-    )
-
+main = command_of(
+    report,
+    Settings,
+    program=PROGRAM,
+    description="Write saved results as one page that opens from a file.",
+    positional="results",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from mi_probe.study.declared import Study, read_study
 from mi_probe.study.findings import Findings, findings, write_findings
-from mi_probe.study.running import Outcome, run_chains, status
+from mi_probe.study.progress import status
+from mi_probe.study.running import Outcome, run_chains
 
 __all__ = [
     "Findings",

@@ -7,16 +7,18 @@ chain that ends and where things are on stdout; everything else on stderr.
 
 import math
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mi_probe.command_line import about, parse_settings, run_command
+from mi_probe.command_line import command_of
+from mi_probe.engine import shard_of
 from mi_probe.errors import InputError
+from mi_probe.options import about
 from mi_probe.study.archive import archive, restore
 from mi_probe.study.declared import Study, read_study
 from mi_probe.study.findings import findings, write_findings
-from mi_probe.study.running import run_chains, status
+from mi_probe.study.progress import status
+from mi_probe.study.running import run_chains
 
 PROGRAM = "python -m mi_probe.study"
 
@@ -53,7 +55,7 @@ def study(settings: Settings) -> None:
         )
     if settings.jobs < 1:
         raise InputError(f"jobs must be at least 1; got {settings.jobs}.")
-    shard = _shard(settings.shard)
+    shard = shard_of(settings.shard)
     declared, out = (
         read_study(settings.study[0], data_folder=settings.data_folder),
         Path(settings.out),
@@ -101,29 +103,14 @@ def _print_plan(declared: Study, out: Path) -> None:
         print(f"{kind} comparison, question {one.question or '-'}: {one.name}")
 
 
-def _shard(text: str) -> tuple[int, int]:
-    part, _, count = text.partition("/")
-    if not (part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count)):
-        raise InputError(f"shard must be i/n with 1 <= i <= n, as 2/4; got '{text}'.")
-    return int(part), int(count)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse, run, and give the exit code."""
-    return run_command(
-        study,
-        lambda given: parse_settings(
-            Settings,
-            given,
-            program=PROGRAM,
-            description="Run a declared study: trainings, measurements, comparisons.",
-            positional="study",
-        ),
-        arguments,
-        program=PROGRAM,
-        resume="What is finished is kept: the same command goes on from there.",
-    )
-
+main = command_of(
+    study,
+    Settings,
+    program=PROGRAM,
+    description="Run a declared study: trainings, measurements, comparisons.",
+    positional="study",
+    resume="What is finished is kept: the same command goes on from there.",
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -25,11 +25,11 @@ from typing import Any
 
 import yaml
 
-from mi_probe.command_line import check_config, parse_settings
 from mi_probe.errors import InputError
 from mi_probe.estimate_settings import Choice
 from mi_probe.estimate_settings import Settings as EstimateSettings
 from mi_probe.gap_settings import Settings as GapSettings
+from mi_probe.options import check_config, parse_settings
 from mi_probe.predgen.settings import TrainSettings, preset
 from mi_probe.study.chains import FACTORS, Chain, Step
 from mi_probe.study.endpoints import Comparison, comparisons_of

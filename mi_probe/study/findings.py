@@ -29,7 +29,8 @@ from mi_probe.plots.system_dots import system_dots_figure
 from mi_probe.study.declared import Study
 from mi_probe.study.evaluated import AVERAGE, evaluate
 from mi_probe.study.gathered import gaps, measured
-from mi_probe.study.running import fixed_comparisons, status
+from mi_probe.study.progress import status
+from mi_probe.study.running import fixed_comparisons
 from mi_probe.study.tables import TABLES, latex, markdown, table_lines
 
 _CELLS = (
@@ -44,7 +45,7 @@ class Findings:
 
     study: Study = field(repr=False)
     status: pd.DataFrame = field(repr=False)
-    """A line a chain; see `mi_probe.study.running.status`."""
+    """A line a chain; see `mi_probe.study.progress.status`."""
     comparisons: pd.DataFrame = field(repr=False)
     """A line a declared comparison and task; see `mi_probe.study.evaluated.evaluate`."""
     gaps: pd.DataFrame = field(repr=False)

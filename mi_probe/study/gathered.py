@@ -23,7 +23,7 @@ from mi_probe.contents import read_json, unsealed
 from mi_probe.results import read_results
 from mi_probe.study.declared import Chain, Study
 from mi_probe.study.endpoints import Quantity
-from mi_probe.study.running import RESULTS
+from mi_probe.study.progress import RESULTS
 
 _OF_ROW = ("site", "layer", "view", "token_set", "estimator")
 

@@ -18,27 +18,33 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias
 
-import pandas as pd
 import yaml
-from joblib import Parallel, delayed, parallel_config
 from tqdm.auto import tqdm
 
 from mi_probe.atomic import write_atomically
-from mi_probe.contents import digest, read_json, sealed, unsealed
+from mi_probe.contents import read_json, sealed, unsealed
+from mi_probe.engine import opened
 from mi_probe.errors import InputError
 from mi_probe.provenance import code_version, now
 from mi_probe.study.chains import Chain, Step
 from mi_probe.study.declared import Study
+from mi_probe.study.progress import (
+    defined,
+    ended,
+    place_of,
+    step_file,
+    write_status,
+)
 from mi_probe.writable import check_writable
 
 State: TypeAlias = Literal["done", "failed", "to do"]
-RESULTS, TRAINED = "results", "trained"
 _RUNNING: set[subprocess.Popen[bytes]] = set()
 """Commands of this process: an interrupted one ends them, whichever thread waits."""
 _LAST_LINES = 3
@@ -86,15 +92,13 @@ def run_chains(
     write_status(study, folder)
     outcomes: list[Outcome] = []
     threads = max(1, (os.cpu_count() or 1) // jobs)
+    run = partial(_run_chain, out=str(folder), threads=threads)
     with (
-        _engine(engine, jobs) as distributed,
+        # Threads, since each command is a process of its own.
+        opened(engine, jobs, side_by_side="threads") as working,
         tqdm(total=len(chosen), unit="chain", disable=None) as bar,
     ):
-        run = delayed(_run_chain)
-        found = Parallel(
-            n_jobs=None if distributed else jobs, return_as="generator_unordered"
-        )(run(chain, str(folder), threads) for chain in chosen)
-        for outcome in _interruptible(cast(Iterator[Outcome], found)):
+        for outcome in _interruptible(working.each(run, {c.name: c for c in chosen})):
             outcomes.append(outcome)
             bar.update()
             failed = sum(one.state == "failed" for one in outcomes)
@@ -116,62 +120,19 @@ def _interruptible(found: Iterator[Outcome]) -> Iterator[Outcome]:
         raise
 
 
-def status(study: Study, out: str | Path) -> pd.DataFrame:
-    """A line a chain: its factors, state, seconds, and the command it stands at.
-
-    The seconds of what is to do are a forecast: the mean of what the same command took in
-    other chains, of the same task and system where there are some; NaN before any ended.
-    """
-    folder = Path(out)
-    ended = {chain.name: _ended(chain, folder) for chain in study.chains}
-    known = [
-        (step, chain.factors, seconds)
-        for chain in study.chains
-        for step, seconds in zip(chain.steps, ended[chain.name], strict=True)
-        if seconds is not None
-    ]
-    lines = []
-    for chain in study.chains:
-        steps = list(zip(chain.steps, ended[chain.name], strict=True))
-        left = [step for step, seconds in steps if seconds is None]
-        failed = [n for n, _ in enumerate(steps, 1) if _log_failed(chain, folder, n)]
-        at = len(steps) - len(left)
-        lines.append(
-            {
-                "chain": chain.name,
-                **chain.factors,
-                "state": "done" if not left else "failed" if failed else "to do",
-                "command": left[0].command if left else "",
-                "commands_done": f"{at} of {len(steps)}",
-                "seconds": sum((s for _, s in steps if s is not None), 0.0),
-                "seconds_left": sum(
-                    (_forecast(one, chain.factors, known) for one in left), 0.0
-                ),
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def write_status(study: Study, folder: Path) -> None:
-    """Write ``status.csv``."""
-    write_atomically(
-        folder / "status.csv", status(study, folder).to_csv(index=False).encode()
-    )
-
-
 def _run_chain(chain: Chain, out: str, threads: int) -> Outcome:
     """Run the commands of a chain that have not ended well, in order."""
     folder = Path(out)
     for number, (step, seconds) in enumerate(
-        zip(chain.steps, _ended(chain, folder), strict=True), start=1
+        zip(chain.steps, ended(chain, folder), strict=True), start=1
     ):
         if seconds is not None:
             continue
         said = _run_step(chain, number, step, folder, threads)
         if said is not None:
-            total = sum((s for s in _ended(chain, folder) if s is not None), 0.0)
+            total = sum((s for s in ended(chain, folder) if s is not None), 0.0)
             return Outcome(chain.name, "failed", total, f"{step.command}: {said}")
-    total = sum((s for s in _ended(chain, folder) if s is not None), 0.0)
+    total = sum((s for s in ended(chain, folder) if s is not None), 0.0)
     return Outcome(chain.name, "done", total)
 
 
@@ -179,10 +140,10 @@ def _run_step(
     chain: Chain, number: int, step: Step, folder: Path, threads: int
 ) -> str | None:
     """Run one command; None where it ended well, else its last words."""
-    file = _step_file(chain, folder, number)
-    settings = {**step.settings, "out": str(_place(chain, folder, step.command))}
+    file = step_file(chain, folder, number)
+    settings = {**step.settings, "out": str(place_of(chain, folder, step.command))}
     if step.command != "train":
-        model = step.model or str(_place(chain, folder, "train"))
+        model = step.model or str(place_of(chain, folder, "train"))
         settings = {"checkpoints": [model], **settings}
     write_atomically(file, yaml.safe_dump(settings, sort_keys=False).encode())
     file.with_suffix(".failed").unlink(missing_ok=True)
@@ -206,7 +167,7 @@ def _run_step(
         if code not in (130, 143):  # stopped, and not wrong
             write_atomically(file.with_suffix(".failed"), said.encode())
         return said
-    done = {"step": _defined(step), "seconds": seconds, "version": code_version()}
+    done = {"step": defined(step), "seconds": seconds, "version": code_version()}
     write_atomically(file.with_suffix(".json"), sealed({**done, "ended": now()}))
     return None
 
@@ -219,54 +180,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(timeout=30)
         process.kill()
     _RUNNING.discard(process)
-
-
-def _ended(chain: Chain, folder: Path) -> list[float | None]:
-    """The seconds of each command that ended well; None from the first that did not."""
-    found: list[float | None] = []
-    for number, step in enumerate(chain.steps, start=1):
-        path = _step_file(chain, folder, number).with_suffix(".json")
-        seconds = None
-        if None not in found and path.is_file():
-            with suppress(ValueError, KeyError):  # damaged: it is done again
-                content = unsealed(read_json(path))
-                if content["step"] == _defined(step):
-                    seconds = float(content["seconds"])
-        found.append(seconds)
-    return found
-
-
-def _log_failed(chain: Chain, folder: Path, number: int) -> bool:
-    return _step_file(chain, folder, number).with_suffix(".failed").is_file()
-
-
-def _defined(step: Step) -> str:
-    """What stands for a command and its settings, wherever the data lie."""
-    told = {name: value for name, value in step.settings.items() if name != "data_folder"}
-    return digest([step.command, step.model, told])
-
-
-def _step_file(chain: Chain, folder: Path, number: int) -> Path:
-    command = chain.steps[number - 1].command
-    return folder / chain.name / "steps" / f"{number}-{command}.yaml"
-
-
-def _place(chain: Chain, folder: Path, command: str) -> Path:
-    return folder / chain.name / (TRAINED if command == "train" else RESULTS)
-
-
-def _forecast(
-    step: Step,
-    factors: Mapping[str, Any],
-    known: Sequence[tuple[Step, Mapping[str, Any], float]],
-) -> float:
-    """The mean seconds of the most alike commands that ended."""
-    alike = [(f, s) for other, f, s in known if other.command == step.command]
-    for shared in (("task", "system", "backbone"), ("task", "backbone"), ("backbone",), ()):
-        found = [s for f, s in alike if all(f[k] == factors[k] for k in shared)]
-        if found:
-            return sum(found) / len(found)
-    return float("nan")
 
 
 def fixed_comparisons(out: str | Path) -> frozenset[str]:
@@ -315,37 +228,3 @@ def _check_folder(folder: Path, study: Study) -> None:
     declared = json.loads(json.dumps(study.declared, default=str))
     content = {"study": study.name, "declared": declared, "fixed": fixed}
     write_atomically(path, sealed({**content, "version": code_version()}))
-
-
-@contextmanager
-def _engine(engine: str, jobs: int) -> Iterator[bool]:
-    """Backend of joblib; True where workers elsewhere run the chains."""
-    context: AbstractContextManager[Any]
-    client = None
-    if engine == "local":
-        # Threads, since each command is a process of its own.
-        context = parallel_config("threading", n_jobs=jobs) if jobs > 1 else nullcontext()
-    elif engine.startswith("dask://"):
-        try:
-            from distributed import Client  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            raise InputError(
-                "engine dask://HOST:PORT needs the package distributed; it is not "
-                "installed. pip install 'mi-probe[cluster]', or leave --engine out."
-            ) from None
-        try:
-            client = Client("tcp://" + engine.removeprefix("dask://"), timeout="10s")
-        except (OSError, ValueError, TimeoutError) as error:
-            raise InputError(
-                f"engine must be a Dask scheduler that answers; {engine} does not "
-                f"({error})."
-            ) from None
-        context = parallel_config("dask")
-    else:
-        raise InputError(f"engine must be local or dask://HOST:PORT; got '{engine}'.")
-    try:
-        with context:
-            yield client is not None
-    finally:
-        if client is not None:
-            client.close()

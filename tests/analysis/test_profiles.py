@@ -111,7 +111,7 @@ def test_a_row_id_says_what_defines_the_estimate(tiny_backbone):
             "sites": ["embed"],
             "views": ["mean"],
         }
-        return [c.row_id for c in cells(fingerprint, task, **{**given, **changes})]
+        return [c.id for c in cells(fingerprint, task, **{**given, **changes})]
 
     states = {"model.model": "abc", "settings.sites": ["embed"], "schema": "1"}
     (one,) = ids(states)

@@ -23,7 +23,7 @@ from planted_tasks import quick
 from safetensors.numpy import load_file
 from tqdm.std import tqdm
 
-from mi_probe import estimate, gap, tokens
+from mi_probe import estimate, gap, token_jobs, tokens
 from mi_probe.analysis.tokens.files import read_about
 from mi_probe.analysis.tokens.measuring import TokenTables
 from mi_probe.backbones import load_backbone
@@ -67,7 +67,7 @@ def run_tokens(given, out):
         table = pd.DataFrame({"row_id": list(task.ids), "sum": z.values.sum((1, 2))})
         return TokenTables(table, table, table, words, None, None, {"reading": ["fine"]})
 
-    tokens.measure_tokens = instant  # in this child alone
+    token_jobs.measure_tokens = instant  # in this child alone
     told = ("--sites", "0,1", "--out", str(out))
     return tokens.main([given[0], "--data", given[1], *told])
 

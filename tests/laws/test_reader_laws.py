@@ -25,16 +25,16 @@ from mi_probe.analysis.tokens.files import write_token_tables
 from mi_probe.analysis.tokens.measuring import TokenTables
 from mi_probe.backbones import load_backbone
 from mi_probe.capture import extract, load_activations
-from mi_probe.command_line import parse_settings
 from mi_probe.contents import digest, sealed
 from mi_probe.errors import InputError
 from mi_probe.estimate_settings import Settings
 from mi_probe.folder_tables import ResultFolders
-from mi_probe.gap_results import SCHEMA_VERSION, GapResults
+from mi_probe.options import parse_settings
 from mi_probe.predgen.checkpoints import load_checkpoint, source_of
 from mi_probe.predgen.records import read_losses
 from mi_probe.predgen.training import train
 from mi_probe.results import Results, Row, read_pointwise, read_results, read_runs
+from mi_probe.rows import SCHEMA_VERSION
 from mi_probe.tasks import read_table
 from tests.tiny import save_tiny
 
@@ -133,7 +133,7 @@ def readers(tmp_path_factory):
         *((out / "rows" / f"{R0}.json", rows_read, out),),
         *((out / "pointwise" / f"{R0}.safetensors", rows_read, out),),
         *((out / "provenance.json", read_runs, out),),
-        *((path, GapResults_read, out),),
+        *((path, gaps_read, out),),
         *((out / "gaps.csv", tables_read, out),),
         *((about, tables_read, out),),
         *((about.with_suffix(".tokens.parquet"), tables_read, out),),
@@ -163,8 +163,8 @@ def load(folder):
     load_backbone(str(folder))
 
 
-def GapResults_read(folder):
-    GapResults(folder, lambda _: None).rows("gap")
+def gaps_read(folder):
+    Results(folder, lambda _: None).rows("gap")
 
 
 def spoilt(content, rng):

@@ -10,7 +10,8 @@ from mi_probe.errors import InputError
 from mi_probe.study import running
 from mi_probe.study.declared import study_of
 from mi_probe.study.findings import findings
-from mi_probe.study.running import fixed_comparisons, run_chains, status
+from mi_probe.study.progress import status
+from mi_probe.study.running import fixed_comparisons, run_chains
 
 
 def declared(**changes):
