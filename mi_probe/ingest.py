@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from mi_probe.backbones import load_backbone
 from mi_probe.capture.imported import import_states
 from mi_probe.capture.parity import TOLERANCE
+from mi_probe.command_line import run_command
 from mi_probe.errors import InputError
 from mi_probe.opening import read_task
 from mi_probe.options import about, listed, parse_settings
-from mi_probe.command_line import run_command
 from mi_probe.run_settings import RunSettings
 
 PROGRAM = "python -m mi_probe.ingest"

@@ -35,9 +35,10 @@ class Gap:
     """Mean paired difference of held-out pointwise information."""
     stderr: float
     ci: tuple[float, float]
-    """95 % interval of the paired difference; where the test was run its upper end reaches
-    as far up as what these rows would show in 80 % of draws, and to H(Y) (to infinity where
-    there is none) if no planted gap was shown so often."""
+    """95 % interval of the paired difference. Where the test was run it lies above 0 only
+    if that shows a gap (p of this gap alone at most .05), and its upper end reaches as far
+    up as what these rows would show in 80 % of draws, and to H(Y) (to infinity where there
+    is none) if no planted gap was shown so often."""
     full: Estimate = field(repr=False)
     """I(Y;Z) or I(Y;Z,C), by evidence of Z on top of the critic of what is given."""
     pooled: Estimate = field(repr=False)

@@ -234,7 +234,10 @@ def _rungs(
         RungRow(
             **common,
             **_values(row),
-            **{name: _number(row[name]) for name in _ENDS},
+            full_low=_number(row["full_low"]),
+            full_high=_number(row["full_high"]),
+            pooled_low=_number(row["pooled_low"]),
+            pooled_high=_number(row["pooled_high"]),
             pooling=pooling,
             H_Y_nats=entropy,
             verdict=ladder.verdict,
@@ -249,9 +252,6 @@ def _rungs(
         )
         for place, row in enumerate(ladder.table.to_dict("records"))
     ]
-
-
-_ENDS = ("full_low", "full_high", "pooled_low", "pooled_high")
 
 
 def _values(row: Any) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from mi_probe.analysis.redrawn_labels import (
 )
 from mi_probe.analysis.regressions import WIDEST_BLOCK, GivenC, principal
 from mi_probe.analysis.sequence_features import merged
+from mi_probe.analysis.verdict import LEVEL
 from mi_probe.estimators import ESTIMATORS, Estimate
 from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
@@ -85,7 +86,9 @@ def nested_gap(
         # shown often enough, all that there can be.
         unseen = test.smallest_shown
         most = math.inf if target.entropy is None else target.entropy
-        ci = (ci[0], max(ci[1], most if unseen is None else nats + unseen))
+        high = max(ci[1], most if unseen is None else nats + unseen)
+        # Whether there is a gap is the test's to say: no interval lies above 0 without it.
+        ci = (ci[0] if test.p_value <= LEVEL else min(ci[0], 0.0), high)
     return Gap(
         pooling=name,
         given=given,

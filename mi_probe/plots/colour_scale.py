@@ -101,8 +101,8 @@ def draw_cell(
     """
     left, top, width, height = place
     known = bool(np.isfinite(value))
-    face = colours()(float(norm(value))) if known else ABSENT
-    cell = Rectangle((left, top), width, height, facecolor=face)
+    face = colours()(float(norm(value)))
+    cell = Rectangle((left, top), width, height, facecolor=face if known else ABSENT)
     cell.set(**(edge if known else {"hatch": "//////", "edgecolor": "0.7", "linewidth": 0}))
     ax.add_patch(cell)
     return ink_on(face) if known else INK

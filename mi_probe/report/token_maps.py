@@ -174,15 +174,19 @@ def _text(rows: pd.DataFrame) -> dict[str, Any]:
         alone = pd.isna(word) or word == -1
         same = i > 0 and not alone and word == words[i - 1]
         numbers.append(numbers[-1] + (not same) if numbers else 0)
+
+    def column(name: str, otherwise: Sequence[Any]) -> Sequence[Any]:
+        return [*rows[name]] if name in rows else otherwise
+
     empty = [""] * len(rows)
     return {
         "id": _word(rows["row_id"].iloc[0]),
         "tokens": tokens,
         "word": numbers,
-        "words": [_word(text) for text in rows.get("word_text", rows["token"])],
-        "roles": [_word(role) for role in rows.get("role", empty)],
-        "special": [bool(s) for s in rows.get("special", empty)],
-        "template": [bool(t) for t in rows.get("template", empty)],
+        "words": [_word(text) for text in column("word_text", tokens)],
+        "roles": [_word(role) for role in column("role", empty)],
+        "special": [bool(s) for s in column("special", empty)],
+        "template": [bool(t) for t in column("template", empty)],
     }
 
 

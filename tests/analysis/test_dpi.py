@@ -1,3 +1,4 @@
+from dataclasses import replace
 from html import escape
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 
 from mi_probe import HiddenStates, InputError
-from mi_probe.analysis import Gap, Gaps, dpi_gap
+from mi_probe.analysis import Gap, Gaps, dpi_gap, nested_gap
 from mi_probe.analysis.gap_inputs import check_draws, pooled_views
 from mi_probe.estimators import MemberStack, TokenSequences
 from mi_probe.estimators.core.targets import as_target
@@ -179,6 +180,22 @@ def test_noise_changes_the_reading(late, gaps):
     assert gap.full.nats < plain.full.nats
     assert gap.pooled.nats < plain.pooled.nats
     assert "noise of 0.5 times" in gap.verdict
+
+
+def test_no_interval_lies_above_0_where_the_test_shows_nothing(late, monkeypatch):
+    asked = {"estimator": CLOSED, "n_draws": 19}
+    shown = dpi_gap(late.x, late.y, **asked)
+    assert shown.ci[0] > 0
+    draw = nested_gap.randomisation_test
+    monkeypatch.setattr(
+        nested_gap,
+        "randomisation_test",
+        lambda *told: replace(draw(*told), p_value=0.06),
+    )
+    unshown = dpi_gap(late.x, late.y, **asked)
+    assert unshown.ci[0] == 0
+    assert unshown.nats == shown.nats
+    assert unshown.ci[1] >= shown.nats
 
 
 def test_no_test_is_said(late):

@@ -109,8 +109,9 @@ def _density_ratio(
     def ratio(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         f = level + (x - centre) @ slopes
         # Normal scores of one column have mean 0 and variance 1 by construction.
-        own, others = (multivariate_normal(cov=c).logpdf for c in (errors, marginal))
-        return np.atleast_1d(own(y - f) - others(y))
+        own = multivariate_normal.logpdf(y - f, cov=errors)  # pyright: ignore[reportArgumentType]
+        others = multivariate_normal.logpdf(y, cov=marginal)  # pyright: ignore[reportArgumentType]
+        return np.atleast_1d(own - others)
 
     return ratio
 
