@@ -183,8 +183,8 @@ def test_noise_changes_the_reading(late, gaps):
 
 
 def test_no_interval_lies_above_0_where_the_test_shows_nothing(late, monkeypatch):
-    asked = {"estimator": CLOSED, "n_draws": 19}
-    shown = dpi_gap(late.x, late.y, **asked)
+    asked = {"pooling": "mean", "estimator": CLOSED, "n_draws": 19}
+    shown = dpi_gap(*late, **asked)
     assert shown.ci[0] > 0
     draw = nested_gap.randomisation_test
     monkeypatch.setattr(
@@ -192,7 +192,7 @@ def test_no_interval_lies_above_0_where_the_test_shows_nothing(late, monkeypatch
         "randomisation_test",
         lambda *told: replace(draw(*told), p_value=0.06),
     )
-    unshown = dpi_gap(late.x, late.y, **asked)
+    unshown = dpi_gap(*late, **asked)
     assert unshown.ci[0] == 0
     assert unshown.nats == shown.nats
     assert unshown.ci[1] >= shown.nats
