@@ -44,6 +44,8 @@ SHOWS = {
 }
 """Words that each one's outputs hold."""
 
+LONG = ("04", "05", "06")
+"""Numbers of those that take half a minute and more, also on a tiny model."""
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -129,7 +131,14 @@ def test_it_calls_and_defines_nothing(path):
             assert not isinstance(node, definitions), cell.source
 
 
-@each
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem[:2] in LONG else [])
+        for path in NOTEBOOKS
+    ],
+    ids=lambda path: path.stem,
+)
 def test_it_runs_on_a_tiny_model(path, tmp_path, kernel):
     notebook = read(path)
     given = settings(notebook)

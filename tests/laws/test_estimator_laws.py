@@ -196,7 +196,7 @@ def test_gold_positions_are_refused_unless_acknowledged(sequence_estimator):
             r"Pass .* y.argmax\(1\)",
         ),
         (np.zeros((20, 2)), np.eye(2)[np.arange(20) % 2], r"Pass .* y.argmax\(1\)"),
-        (np.zeros((20, 2)), np.array(["a", "b"] * 10), "int classes .* got <U1"),
+        (np.zeros((20, 2)), np.array([["a", "b"]] * 20), "text classes .* got <U1"),
     ],
 )
 def test_wrong_inputs_are_named(estimator, x, y, message):
