@@ -51,6 +51,9 @@ def plot(
         >>> [*plot(gap)]
         ['gaps']
     """
+    if columns not in (1, 2):
+        raise InputError(f"columns must be 1 or 2; got {columns}.")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
     folders = _folders(measured)
     options = Options(unit, layer)
     drawn: dict[str, Figure] = {}

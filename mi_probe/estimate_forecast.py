@@ -54,7 +54,7 @@ def print_forecast(
     _print_capture(found, settings.out)
     runs = 1 + settings.permutations
     print(
-        f"  estimates: {len(part.todo)}, of which {len(part.todo) - len(missing)} are "
+        f"  estimates: {len(part.todo)}, of which {part.finished} are "
         f"finished; {len(missing) * runs} runs of an estimator"
     )
     if missing:
@@ -89,7 +89,7 @@ def print_table_forecast(
     """
     for part in parts:
         _print_capture(costs_of(model, part, settings.batch_size), settings.out)
-        done = len(part.todo) - len(part.missing)
+        done = part.finished
         print(f"  {called}: {len(part.todo)}, of which {done} are finished")
 
 

@@ -6,20 +6,25 @@ reads what `mi_probe.capture.imported` describes, runs some rows again, says whe
 are the same states, and writes a store that `mi_probe.profile` measures as its own.
 """
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mi_probe.backbones import load_backbone
 from mi_probe.capture.imported import import_states
-from mi_probe.capture.parity import TOLERANCE
 from mi_probe.command_line import run_command
 from mi_probe.errors import InputError
 from mi_probe.opening import read_task
 from mi_probe.options import about, listed, parse_settings
-from mi_probe.run_settings import RunSettings
+from mi_probe.run_settings import RunSettings, check_seeds
 
 PROGRAM = "python -m mi_probe.ingest"
+_OF_MEASURING = (
+    *("series", "blocks", "batch_size", "jobs", "threads", "engine", "shard", "dry_run"),
+    "keep_activations",
+)
+"""Settings of all commands that this one has no use for."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,10 @@ class IngestSettings(RunSettings):
         "--model hidden_states indices; left out where the file names its arrays by site"
     )
     checked: int = about("rows that are run again", 8)
-    tolerance: float = about("largest relative difference of equal states", TOLERANCE)
+    tolerance: float | None = about(
+        "largest relative difference of equal states; by default .001 where states and "
+        "model are float32, else .03"
+    )
     seed: int = about("of the rows that are run again", 0)
     out: str = about("the store's folder", "results/states")
 
@@ -52,13 +60,27 @@ def ingest(settings: IngestSettings) -> None:
             f"states must be one folder or file; got {len(settings.states)}. For instance: "
             f"{PROGRAM} made/ --model my-model --data reviews.csv --sites 8,16"
         )
-    if settings.checked < 1:
-        raise InputError(f"checked must be at least 1; got {settings.checked}.")
-    if not 0 < settings.tolerance < 1:
+    for field in dataclasses.fields(RunSettings):
+        given = getattr(settings, field.name)
+        if field.name in _OF_MEASURING and given != field.default:
+            raise InputError(
+                f"{field.name.replace('_', '-')} belongs to commands that measure; got "
+                f"{given!r}. Leave it out."
+            )
+    for name in ("checked", "rows", "max_tokens"):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise InputError(f"{name.replace('_', '-')} must be at least 1; got {value}.")
+    check_seeds("seed", [settings.seed])
+    if settings.tolerance is not None and not 0 < settings.tolerance < 1:
         raise InputError(f"tolerance must lie in 0 ... 1; got {settings.tolerance}.")
     # A task is always asked for: of states alone nothing can be measured.
     task = read_task(settings, [settings.model or "states made elsewhere"])
-    assert task is not None
+    if task is None:
+        raise InputError(
+            "one of task and data must be given, the rows that the states are of; got "
+            "neither."
+        )
     backbone = None
     if settings.model is not None:
         backbone = load_backbone(

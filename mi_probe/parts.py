@@ -109,7 +109,9 @@ class Part:
     control: str = ""
     """Which control it is of; empty for the states that are measured."""
     missing: Sequence[Any] = field(default=(), repr=False)
-    """Those that are not finished."""
+    """Those that are not finished, of which a shard makes its own."""
+    finished: int = 0
+    """Number of those that were finished before."""
 
     def left(self, folder: Path, jobs: Sequence[Any]) -> list[Any]:
         """Those of some jobs that a results folder does not hold."""

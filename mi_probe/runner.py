@@ -168,7 +168,7 @@ class Run:
             self._let_go([part for part in parts if part.missing])
         self.results.refresh()
         whole = sum(len(part.todo) for part in parts)
-        done = whole - sum(len(part.missing) for part in parts)
+        done = sum(part.finished for part in parts)
         command.show([self._finished(part) for part in parts], self.results)
         if done:
             print(f"{done} of {whole} were finished before.")
@@ -191,7 +191,10 @@ class Run:
     def _checked(self, parts: Sequence[Part]) -> list[Part]:
         """The parts with what is missing of them, and of it what is this shard's."""
         folder = self.results.folder
-        found = [replace(part, missing=part.left(folder, part.todo)) for part in parts]
+        found = []
+        for part in parts:
+            left = part.left(folder, part.todo)
+            found.append(replace(part, missing=left, finished=len(part.todo) - len(left)))
         if self.shard is None:
             return found
         index, count = self.shard

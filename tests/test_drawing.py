@@ -42,7 +42,9 @@ def test_what_cannot_be_drawn_is_said(table):
     with pytest.raises(InputError, match="must be a table .* got tuple"):
         mi_probe.plot(())
     with pytest.raises(InputError, match="allows none of gaps"):
-        mi_probe.plot(table, kinds=["gaps"])
+        mi_probe.plot(table, kinds="gaps")
+    with pytest.raises(InputError, match="columns must be 1 or 2"):
+        mi_probe.plot(table, columns=3)
 
 
 def test_a_model_without_its_tokenizer_is_said():
@@ -75,6 +77,10 @@ def test_what_y_is_may_be_said():
     )
     assert scores.entropy_y is None
     assert len(scores.null) == 2
+    with pytest.raises(InputError, match="y must be finite"):
+        mi_probe.mutual_information(x, [np.nan, *y[1:]], discrete=True)
+    with pytest.raises(InputError, match="rows of one length"):
+        mi_probe.mutual_information([[1.0], [1.0, 2.0]] * 10, [0, 1] * 10)
     with pytest.raises(InputError, match="text; got False"):
         mi_probe.mutual_information(x, ["a", "b"] * 100, discrete=False)
     with pytest.raises(InputError, match="Did you mean 'linear'"):

@@ -24,6 +24,7 @@ from mi_probe.analysis.scored import Scored, Stored, scored
 from mi_probe.backbones import Backbone, as_backbone
 from mi_probe.capture import Activations, extract, fingerprint_id
 from mi_probe.capture.extract import plan
+from mi_probe.contents import digest
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.results import Results, Row, table_of
@@ -99,8 +100,7 @@ def profile(
 
     Args:
         model: a backbone, what `load_backbone` takes, or ``(model, tokenizer)``; or states
-            of these rows that are there already, `Activations`, which have no controls but
-            words and length.
+            of these rows that are there already, `Activations`, which have no controls.
         task: a task, the name of a declared one, or a table with the columns ``text`` and
             ``label``: a file, a data frame, lists; see `mi_probe.read_table`, which takes
             other columns, templates and groups.
@@ -125,6 +125,7 @@ def profile(
         InputError: on wrong names, and labels that cannot carry information.
     """
     task = as_task(task)
+    views, estimators, controls = map(_several, (views, estimators, controls))
     chosen = choose_estimators(estimators)
     check_task(task, chosen)
     wanted_controls = chosen_controls(controls)
@@ -183,14 +184,26 @@ def _of_states(
     """A profile of states that need no capture.
 
     Raises:
-        InputError: if they are of other rows, or a control needs the model.
+        InputError: if they are of other rows, or controls are asked for.
     """
+    if controls and set(controls) != set(CHEAP):
+        raise InputError(
+            f"controls must be left out of states without their model; got "
+            f"{', '.join(controls)}. Measure them with the model."
+        )
     if states.ids != task.ids:
         raise InputError(
             f"states must be of the task's rows, in its order; they are of {len(states)} "
             f"rows, the task has {len(task)}, or other ids. Give the task that they are of."
         )
-    wanted = [*states.sites] if sites == "all" else [str(one) for one in sites]
+    texts = states.fingerprint.get("data.texts", digest(list(task.prompts)))
+    if texts != digest(list(task.prompts)):
+        raise InputError(
+            "states must be of the task's texts; they are of others, or of these in "
+            "another order. Give the task that they were taken in with."
+        )
+    names = sites.split(",") if isinstance(sites, str) else sites
+    wanted = [*states.sites] if sites == "all" else [str(one) for one in names]
     unknown = [site for site in wanted if site not in states.sites]
     if unknown:
         raise InputError(
@@ -305,6 +318,11 @@ class _Captured:
         told |= {"sites": names, "views": planned.views, "estimators": self.estimators}
         anchor = anchor_of(names, self.estimators)
         self.taken.take(task, read, planned.fingerprint, anchor=anchor, **told)
+
+
+def _several(names: Any) -> Any:
+    """One name by itself stands for a list of it."""
+    return (names,) if isinstance(names, str) else names
 
 
 def choose_estimators(

@@ -227,7 +227,8 @@ def as_backbone(model: Any) -> Backbone:
     """
     if isinstance(model, Backbone):
         return model
-    if isinstance(model, tuple) and len(model) == 2 and isinstance(model[0], nn.Module):
+    pair = isinstance(model, tuple) and len(model) == 2
+    if pair and isinstance(model[0], nn.Module) and hasattr(model[1], "pad_token_id"):
         module, tokenizer = model
     else:
         raise InputError(

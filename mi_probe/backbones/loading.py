@@ -71,6 +71,11 @@ def load_backbone(
     Raises:
         InputError: if anything of this cannot be done; the message says what to do.
     """
+    if not isinstance(name, str):
+        raise InputError(
+            f"name must be text; got {type(name).__name__}. A model in memory is taken by "
+            "wrap_backbone(model, tokenizer)."
+        )
     number, place = _dtype(dtype), _device(device)
     stem, layers = split_layers(name)
     if None not in (layers, num_hidden_layers) and layers != num_hidden_layers:

@@ -12,16 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from mi_probe.backbones import Backbone
 from mi_probe.capture.activations import Activations, sha256_of
-from mi_probe.capture.parity import TOLERANCE, UNCHECKED, Certificate, certify, is_finite
+from mi_probe.capture.parity import (
+    UNCHECKED,
+    Certificate,
+    certify,
+    is_finite,
+    token_problems,
+)
 from mi_probe.capture.sequences import as_sequences, listed
 from mi_probe.capture.store import SCHEMA, open_store
 from mi_probe.contents import digest
@@ -42,6 +49,8 @@ class Foreign:
     n_rows: int
     read: Callable[[int], tuple[Tensor | None, Tensor | Mapping[str, Tensor]]]
     """Token ids of a row (t,), and its states: (t, layers, d), or (t, d) by site."""
+    tokens: Callable[[int], Tensor | None]
+    """Token ids of a row alone; None where they were not kept."""
     sha256: str
     """Hash of all files."""
 
@@ -55,7 +64,7 @@ def import_states(
     backbone: Backbone | None = None,
     model: str | None = None,
     n_checked: int = 8,
-    tolerance: float = TOLERANCE,
+    tolerance: float | None = None,
     max_tokens: int = 512,
     seed: int = 0,
 ) -> tuple[Activations, Certificate]:
@@ -72,7 +81,8 @@ def import_states(
             ``unchecked``.
         model: what results call it; None takes the backbone's name, or the source's.
         n_checked: how many rows are run again.
-        tolerance: largest relative difference that counts as the same states.
+        tolerance: largest relative difference that counts as the same states; None is .001
+            where states and model are float32, else .03.
         max_tokens: of our own tokenisation, as in `extract`.
         seed: of the rows that are run again.
 
@@ -83,6 +93,10 @@ def import_states(
         InputError: if files are missing, malformed or of other rows or sites; if states
             are NaN or infinite; or if the certificate finds a fault, which it names.
     """
+    if n_checked < 1:
+        raise InputError(f"n_checked must be at least 1; got {n_checked}.")
+    if Path(out).is_file():
+        raise InputError(f"out must be a folder; '{out}' is a file.")
     foreign = _foreign(Path(source))
     order = _matched(foreign, task)
     expected = None
@@ -96,20 +110,19 @@ def import_states(
         count = min(n_checked, len(task))
         chosen = sorted(int(i) for i in rng.choice(len(task), count, replace=False))
         rows = [reader.row(i) for i in chosen]
-        assert expected is not None
+        # Token ids are cheap to compare: of all rows.
+        there = [foreign.tokens(row) for row in order]
+        if all(one is not None for one in there) and expected is not None:
+            theirs = [one.tolist() for one in there if one is not None]
+            _refuse(token_problems(task.ids, theirs, expected), f"{len(task)} rows")
         certificate = certify(
             backbone,
             [task.ids[i] for i in chosen],
             [row[0].tolist() for row in rows],
-            [expected[i] for i in chosen],
             [row[1] for row in rows],
             tolerance=tolerance,
         )
-        if certificate.problems:
-            raise InputError(
-                f"states must be the model's own; of {count} rows that were run again: "
-                f"{'. '.join(certificate.problems)}."
-            )
+        _refuse(certificate.problems, f"{count} rows that were run again")
     name = model or (backbone.name if backbone else Path(source).stem)
     store = open_store(out, _header(name, foreign, task, names, backbone, certificate))
     done = {one for shard in store.shards() if shard.intact for one in shard.ids}
@@ -118,6 +131,11 @@ def import_states(
         part = left[start : start + 512]
         store.append([task.ids[i] for i in part], reader.shard(part))
     return store.activations(), certificate
+
+
+def _refuse(problems: Sequence[str], of: str) -> None:
+    if problems:
+        raise InputError(f"states must be the model's own; of {of}: {'. '.join(problems)}.")
 
 
 def _header(
@@ -137,7 +155,8 @@ def _header(
             "imported.sites": [*names],
             "imported.layers": {site: indices.get(site) for site in names},
             "data.ids": digest(list(task.ids)),
-            "certificate": certificate.plain(),
+            "data.texts": digest(list(task.prompts)),
+            "certificate": "unchecked" if backbone is None else "checked",
         },
         "ids": list(task.ids),
         "sites": [*names],
@@ -172,6 +191,10 @@ class _Rows:
         if tokens is None:
             known = self.expected[i] if self.expected is not None else None
             tokens = torch.tensor(known if known and len(known) == length else [0] * length)
+        if not length:
+            raise InputError(f"rows must have a token; file row {self.order[i]} has none.")
+        if any(not values.is_floating_point() for values in states.values()):
+            raise InputError("states must be floating-point numbers; they are integers.")
         if len(tokens) != length:
             raise InputError(
                 f"rows must have a state a token; file row {self.order[i]} has {length} "
@@ -234,6 +257,11 @@ def _names(
         # A file's arrays come by the alphabet; what is no site is named by the certificate.
         known = [name for name in order if name in first]
         return (*known, *(name for name in first if name not in known))
+    if sites and any(str(one).startswith(("enc.", "dec.")) for one in sites):
+        raise InputError(
+            "states of encoder-decoders, 'enc.' and 'dec.', cannot be taken in; got "
+            f"{', '.join(map(str, sites))}. Capture them."
+        )
     if not sites:
         raise InputError(
             f"sites must name the {first.shape[1]} layers of the files, in their order; "
@@ -282,7 +310,13 @@ def _requests(folder: Path) -> Foreign:
         return found[_TOKENS], found[_STATES]
 
     hashes = [(file.name, sha256_of(file)) for file in files]
-    return Foreign(tuple(file.stem for file in files), len(files), read, digest(hashes))
+    return Foreign(
+        tuple(file.stem for file in files),
+        len(files),
+        read,
+        lambda row: _tensors(files[row], _TOKENS).get(_TOKENS),
+        digest(hashes),
+    )
 
 
 def _whole(path: Path, arrays: dict[str, Tensor]) -> Foreign:
@@ -298,6 +332,13 @@ def _whole(path: Path, arrays: dict[str, Tensor]) -> Foreign:
             f"{', '.join(f'{n} {tuple(a.shape)}' for n, a in arrays.items()) or 'nothing'}."
         )
     mask = _mask(path, arrays, one)
+    beside = {**states} if tokens is None else {**states, _TOKENS: tokens}
+    for name, values in beside.items():
+        if values.shape[:2] != one.shape[:2]:
+            raise InputError(
+                f"arrays of '{path.name}' must be of as many rows and positions; '{name}' "
+                f"has the shape {tuple(values.shape)}, the first {tuple(one.shape)}."
+            )
     named = _STATES not in states
 
     def read(row: int) -> tuple[Tensor | None, Tensor | dict[str, Tensor]]:
@@ -308,15 +349,29 @@ def _whole(path: Path, arrays: dict[str, Tensor]) -> Foreign:
         found = states[_STATES][row][real]
         return own, found[:, None] if found.ndim == 2 else found
 
-    return Foreign(None, len(one), read, sha256_of(path))
+    def own_tokens(row: int) -> Tensor | None:
+        return None if tokens is None else tokens[row][mask[row]]
+
+    return Foreign(None, len(one), read, own_tokens, sha256_of(path))
 
 
 def _mask(path: Path, arrays: Mapping[str, Tensor], states: Tensor) -> Tensor:
     n, t = states.shape[:2]
     if "lengths" in arrays:
+        if arrays["lengths"].shape != (n,) or int(arrays["lengths"].max()) > t:
+            raise InputError(
+                f"lengths of '{path.name}' must be ({n},), at most {t}; they are "
+                f"{tuple(arrays['lengths'].shape)}, the largest "
+                f"{int(arrays['lengths'].max())}."
+            )
         mask = torch.arange(t)[None] < arrays["lengths"].long()[:, None]
     else:
         given = arrays.get("mask", arrays.get("attention_mask"))
+        if given is not None and not set(given.unique().tolist()) <= {0, 1}:
+            raise InputError(
+                f"the mask of '{path.name}' must be 1 at real positions and 0 elsewhere; "
+                f"it holds {given.unique().tolist()[:3]}."
+            )
         mask = torch.ones(n, t, dtype=torch.bool) if given is None else given.bool()
     if mask.shape != (n, t) or not bool(mask.any(1).all()):
         raise InputError(
@@ -326,8 +381,12 @@ def _mask(path: Path, arrays: Mapping[str, Tensor], states: Tensor) -> Tensor:
     return mask
 
 
-def _tensors(path: Path) -> dict[str, Tensor]:
+def _tensors(path: Path, *names: str) -> dict[str, Tensor]:
+    """The file's tensors; some of them alone are read without the others."""
     try:
+        if names:
+            with safe_open(path, framework="pt") as file:
+                return {n: file.get_tensor(n) for n in names if n in file.keys()}  # noqa: SIM118
         return load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"'{path.name}' must be whole safetensors; {error}.") from None
@@ -339,7 +398,7 @@ def _arrays(path: Path) -> dict[str, Tensor]:
             return {
                 name: torch.from_numpy(np.ascontiguousarray(file[name])) for name in file
             }
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, BadZipFile) as error:
         raise InputError(f"'{path.name}' must be an .npz of numbers; {error}.") from None
 
 

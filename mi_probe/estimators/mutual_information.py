@@ -76,6 +76,11 @@ def _as(y: Any, discrete: bool) -> np.ndarray:
                 "discrete must be False or left out where y has several columns; got True "
                 f"with shape {values.shape}."
             )
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            raise InputError(
+                "y must be finite; it holds NaN or infinity. Leave these rows out of x "
+                "and y."
+            )
         return np.unique(values, return_inverse=True)[1]
     if values.dtype.kind not in "biuf":
         raise InputError(
@@ -87,5 +92,9 @@ def _as(y: Any, discrete: bool) -> np.ndarray:
 
 def _array(values: Any) -> Any:
     """Data frames, their columns and lists as arrays; what estimators take as it is."""
-    framed = hasattr(values, "to_numpy") or isinstance(values, list)
-    return np.asarray(values) if framed else values
+    if not hasattr(values, "to_numpy") and not isinstance(values, list):
+        return values
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return values  # ragged, which estimators refuse by name, or answers in tokens

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
+
 from mi_probe.errors import InputError
 from mi_probe.tasks.hub import hub_data
 
@@ -65,7 +67,8 @@ def frame_of(data: Any) -> Frame:
         return _data_set(data, "the data set")
     if hasattr(data, "__arrow_c_stream__"):
         return Frame("the table", _arrow(data), {})
-    if isinstance(data, tuple) and len(data) == 2:
+    apart = isinstance(data, tuple) and len(data) == 2
+    if apart and not any(isinstance(part, Mapping | str) for part in data):
         texts, labels = data
         return Frame("the table", {"text": texts, "label": labels}, {})
     if isinstance(data, Mapping | list | tuple):
@@ -117,6 +120,13 @@ def _arrow_rows(table: Any, wanted: Collection[str]) -> Iterator[dict[str, Any]]
 
 def _plain_rows(content: Any, name: str) -> Iterator[dict[str, Any]]:
     if isinstance(content, Mapping):
+        single = [
+            str(n) for n, v in content.items() if isinstance(v, str) or not _several(v)
+        ]
+        if single:
+            raise InputError(
+                f"columns of {name} must hold a value a row; '{single[0]}' is one value."
+            )
         columns = {str(column): _plain(values) for column, values in content.items()}
         lengths = {column: len(values) for column, values in columns.items()}
         if len(set(lengths.values())) > 1:
@@ -142,5 +152,13 @@ def _plain(values: Iterable[Any]) -> list[Any]:
     return [_plain_value(value) for value in values]
 
 
+def _several(values: Any) -> bool:
+    return isinstance(values, Iterable) and getattr(values, "ndim", 1) > 0
+
+
 def _plain_value(value: Any) -> Any:
+    if value is pd.NA or value is pd.NaT:
+        return None
+    if getattr(value, "ndim", 0):
+        return list(value.tolist())  # refused where a text or a label is asked for
     return value.item() if hasattr(value, "item") and not isinstance(value, str) else value

@@ -187,6 +187,65 @@ def test_each_planted_fault_is_named(own, backbone, task, tmp_path, made, said):
     assert not (tmp_path / "store").exists()
 
 
+def test_one_wrong_row_among_those_not_run_again_is_named(own, backbone, task, tmp_path):
+    made = list(requests(own))
+    made[5]["token_ids"] = made[5]["token_ids"] + 1
+    folder = written(tmp_path / "made", made)
+    with pytest.raises(InputError, match="of 12 rows: tokens of row '5'"):
+        taken(folder, task, backbone, tmp_path, n_checked=1)
+
+
+def test_half_of_an_exchange_is_named(own, backbone, task, tmp_path):
+    made = list(requests(own))
+    made[0]["hidden_states"] = made[7]["hidden_states"]
+    folder = written(tmp_path / "made", made)
+    with pytest.raises(InputError, match="rows '0' are of other rows .* 11 that"):
+        taken(folder, task, backbone, tmp_path)
+
+
+def test_float32_states_of_a_model_a_little_different_are_named(
+    own, backbone, task, tmp_path
+):
+
+    made = [one | {"hidden_states": one["hidden_states"] * 1.01} for one in requests(own)]
+    folder = written(tmp_path / "made", made)
+    with pytest.raises(InputError, match="no states of this model"):
+        taken(folder, task, backbone, tmp_path)
+    assert taken(folder, task, backbone, tmp_path, tolerance=0.02)[1].status == "close"
+
+
+def test_padding_left_in_is_named(own, backbone, task, tmp_path):
+    np.savez(
+        tmp_path / "made.npz",
+        token_ids=own["embed"].token_ids.numpy(),
+        **{site: own[site].values.numpy() for site in SITES},
+    )
+    with pytest.raises(InputError, match="positions of padding"):
+        taken(tmp_path / "made.npz", task, backbone, tmp_path, sites=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lengths": torch.full((12,), 99)}, "lengths .* at most"),
+        ({"token_ids": torch.zeros(11, 12, dtype=torch.long)}, "'token_ids' has the shape"),
+        ({"mask": torch.full((12, 10), -1e9)}, "must be 1 at real positions"),
+    ],
+)
+def test_a_malformed_file_is_named(own, task, tmp_path, change, said):
+    arrays = {"embed": own["embed"].values, **change}
+    np.savez(tmp_path / "made.npz", **{name: one.numpy() for name, one in arrays.items()})
+    with pytest.raises(InputError, match=said):
+        taken(tmp_path / "made.npz", task, None, tmp_path, sites=None)
+
+
+def test_the_same_states_are_gone_on_with(own, backbone, task, tmp_path):
+    folder = written(tmp_path / "made", requests(own))
+    first, _ = taken(folder, task, backbone, tmp_path, n_checked=4)
+    again, _ = taken(folder, task, backbone, tmp_path, n_checked=8, seed=1)
+    assert again.fingerprint == first.fingerprint
+
+
 def test_a_model_of_other_weights_is_named(own, tiny_backbone, task, tmp_path, tokenizer):
     other = wrap_backbone(tiny_model("llama", seed=5), tokenizer)
     folder = written(tmp_path / "made", requests(own))
@@ -206,6 +265,11 @@ def test_they_are_measured_as_a_capture_of_ours(own, backbone, task, tmp_path):
     assert table["notes"].str.contains("12 rows run again: equal").all()
     with pytest.raises(InputError, match="other ids"):
         profile(states, task.rows(range(11, -1, -1)), **asked)
+    other = read_table(([f"{text} more" for text in TEXTS], ["neg", "pos"] * 6))
+    with pytest.raises(InputError, match="of others, or of these in another order"):
+        profile(states, other, **asked)
+    with pytest.raises(InputError, match="controls must be left out"):
+        profile(states, task, controls=("random_weights",), **asked)
     with pytest.raises(InputError, match="states' own"):
         profile(states, task, sites=["block.9"], **asked)
 
@@ -228,5 +292,13 @@ def test_the_command_says_what_it_found(own, tmp_path, capsys):
     assert (
         "'block.7' is no site of the model; it holds 'block.0'" in capsys.readouterr().err
     )
+    for more, told in (
+        (["--dry-run"], "dry-run belongs to commands that measure"),
+        (["--jobs", "2"], "jobs belongs"),
+        (["--seed", "-1"], "seed must lie in"),
+        (["--checked", "0"], "checked must be at least 1"),
+    ):
+        assert ingest.main([*line, *more]) == 2
+        assert told in capsys.readouterr().err
     assert ingest.main([*line[1:]]) == 2
     assert "one folder or file" in capsys.readouterr().err
