@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mi_probe.backbones import Backbone
+from mi_probe.backbones.trial import embedding_rows
 from mi_probe.capture.extract import extract
 from mi_probe.capture.sequences import Sequences
 
@@ -84,8 +85,8 @@ def certify(
         kinds.add(next(backbone.base.parameters()).dtype)
         narrow = kinds - {torch.float32, torch.float64}
         tolerance = SIXTEEN_BITS if narrow else FLOAT32
-    n_words = backbone.base.get_input_embeddings().weight.shape[0]
-    if (most := max(max(map(int, row)) for row in tokens)) >= n_words:
+    n_words = embedding_rows(backbone.base)
+    if n_words and (most := max(max(map(int, row)) for row in tokens)) >= n_words:
         said = f"token ids reach {most}, the model knows {n_words}: another tokenizer"
         return Certificate("differs", tuple(ids), {}, (said,))
     names = [site.name for site in backbone.sites]
