@@ -6,7 +6,7 @@ and rows that were exchanged are found and named, and not only that something di
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
@@ -51,10 +51,6 @@ class Certificate:
         return f"{said}, relative difference {worst:.2g} at most" + "".join(
             f"; {problem}" for problem in self.problems
         )
-
-    def plain(self) -> dict[str, Any]:
-        """The content as JSON takes it."""
-        return {**asdict(self), "differences": dict(self.differences)}
 
 
 UNCHECKED = Certificate("unchecked")
