@@ -268,6 +268,10 @@ class SystemTrainer(Trainer):
         save_state(self.system, place)
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: Any) -> None:
+        if self.args.should_save:
+            # What a killed training left there would be counted as this checkpoint's.
+            shutil.rmtree(self.folder / _UNFINISHED, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
         with written_by_library(self.folder / _UNFINISHED):
             super()._save_checkpoint(model, trial)
         self.accelerator.wait_for_everyone()

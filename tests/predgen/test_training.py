@@ -141,6 +141,19 @@ def test_an_interrupted_training_ends_with_the_same_weights(
     assert again.metrics == whole.metrics
 
 
+def test_what_a_killed_training_left_half_written_is_none_of_the_checkpoint(
+    classes, folder_of, tmp_path
+):
+    left = tmp_path / "out" / ".unfinished" / "checkpoint-2"
+    left.mkdir(parents=True)
+    (left / "optimizer.pt").write_bytes(b"half of it")
+    (left / "other.bin").write_bytes(b"of another version")
+    few = {"steps": 2, "checkpoint_every": 2, "train_rows": 24}
+    trained = train(quick("predictor", folder_of("llama"), classes, **few), left.parents[1])
+    assert "other.bin" not in trained.config["files"]
+    assert trained.load().config == trained.config
+
+
 def test_the_last_step_is_validated_and_saved_by_any_trainer(
     classes, folder_of, tmp_path, monkeypatch
 ):
