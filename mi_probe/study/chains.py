@@ -7,6 +7,9 @@ from typing import Any
 FACTORS = ("backbone", "task", "method", "system", "seed")
 """What a training is one combination of."""
 
+LAST = "last"
+"""Name of the step of a training's final model, whichever it was."""
+
 
 @dataclass(frozen=True)
 class Step:

@@ -10,19 +10,17 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from mi_probe.analysis.controls import CHEAP, chosen_controls
 from mi_probe.contents import digest
 from mi_probe.errors import InputError
 from mi_probe.predgen.inference import TOKEN_SETS
-from mi_probe.study.chains import FACTORS, Chain
+from mi_probe.study.chains import FACTORS, LAST, Chain
 
 Quantity: TypeAlias = Literal["information", "score"]
 QUANTITIES = ("information", "score")
-_READ = ("site", "view", "token_set", "estimator")
+_READ = ("site", "view", "token_set", "estimator", "control", "step", "rows")
 """What a side may say of the results rows, beside the factors of its trainings."""
-DEFAULTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"information": {"view": "full", "token_set": "prompt"}, "score": {}}
-)
-"""What a side is of where it does not say."""
+_OF_STATES = MappingProxyType({"view": "full", "token_set": "prompt", "control": ""})
 _KEYS = ("name", "question", "primary", "of", "a", "b", "where")
 
 
@@ -49,6 +47,23 @@ class Comparison:
     def digest(self) -> str:
         """Hash of what is compared, which tells whether it was changed."""
         return digest([self.name, self.of, self.a, self.b, self.where])
+
+
+def wanted_of(of: Quantity, *told: Mapping[str, Any]) -> dict[str, Any]:
+    """What a side is of: what it is told, and where it does not say, what is usual.
+
+    Of information that is all tokens of the prompt in the final model's states. A side that
+    names a ``control`` (`mi_probe.analysis.controls`) is of that control's own features.
+
+    Args:
+        of: what is compared.
+        told: mappings, of which a later one goes over an earlier.
+    """
+    given = {name: value for one in told for name, value in one.items()}
+    if of == "score":
+        return given
+    usual = {} if given.get("control") else dict(_OF_STATES)
+    return {**usual, "step": LAST, **given}
 
 
 def comparisons_of(declared: Any, chains: Sequence[Chain]) -> tuple[Comparison, ...]:
@@ -94,7 +109,7 @@ def _comparison(one: Any, chains: Sequence[Chain]) -> Comparison:
             )
         sides[side] = dict(given)
     for side in ("a", "b"):
-        both = {**DEFAULTS[quantity], **sides["where"], **sides[side]}
+        both = wanted_of(quantity, sides["where"], sides[side])
         if not any(_is_measured(chain, both, quantity) for chain in chains):
             raise InputError(
                 f"{side}, in comparison '{name}', must be of something that the study "
@@ -134,6 +149,11 @@ def _is_measured(chain: Chain, wanted: Mapping[str, Any], of: str) -> bool:
 def _has(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether an estimate's settings have the sites, views, ... that are wanted."""
     usual = {"pooling": "full,mean,last", "sites": "all", "estimator": "auto"}
+    if control := wanted.get("control"):
+        asked = settings.get("controls", CHEAP)
+        listed = asked if isinstance(asked, list | tuple) else str(asked).split(",")
+        there = chosen_controls([str(one) for one in listed])
+        return all(one in there for one in _among(control))
     for name, option in (
         ("view", "pooling"),
         ("site", "sites"),

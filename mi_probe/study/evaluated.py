@@ -19,15 +19,19 @@ from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.paired import compare
 from mi_probe.analysis.scored import Scored, averaged
 from mi_probe.errors import InputError
-from mi_probe.study.chains import FACTORS
 from mi_probe.study.declared import Study
-from mi_probe.study.endpoints import DEFAULTS, Comparison, matches
+from mi_probe.study.endpoints import Comparison, matches, wanted_of
 from mi_probe.study.gathered import Measured
 
 AVERAGE = "average"
 """What stands in the column ``task`` where tasks are averaged."""
-_SHARED = ("task", "backbone", "method", "system", "site", "view", "token_set", "estimator")
+_SHARED = (
+    *("task", "backbone", "method", "system", "site", "view", "token_set", "estimator"),
+    *("control", "step", "rows"),
+)
 """What the sides of a line have in common, unless they are told apart by it."""
+_OF_CONTROLS = ("site", "view", "estimator")
+"""In which the control of a text, or a model's own answer, is unlike any states."""
 COLUMNS = (
     *("question", "comparison", "primary", "task", "unit", "a", "b", "difference"),
     *("stderr", "low", "high", "p_value", "p_holm", "n", "trainings", "seen"),
@@ -130,10 +134,12 @@ def _sides(
     differ in it are of other lines.
     """
     differ = {*one.a, *one.b}
+    if "control" in differ:
+        differ |= {*_OF_CONTROLS}
     shared = [name for name in _SHARED if name not in differ]
     sides: list[dict[_Place, list[Measured]]] = []
     for side in (one.a, one.b):
-        wanted = {**DEFAULTS[one.of], **one.where, **side}
+        wanted = wanted_of(one.of, one.where, side)
         by: dict[_Place, list[Measured]] = {}
         for entry in known:
             if entry.of == one.of and matches(entry.told, wanted):
@@ -149,18 +155,23 @@ def over_critics(entries: Sequence[Measured]) -> list[Measured]:
     """One entry a training: the mean over the seeds of its critics.
 
     Raises:
-        InputError: if trainings of one seed differ in something else.
+        InputError: if entries of one seed differ in something else.
     """
     by: dict[Any, list[Measured]] = {}
     for entry in entries:
         by.setdefault(entry.told["seed"], []).append(entry)
     for same in by.values():
-        chains = {tuple(entry.told.get(name) for name in FACTORS) for entry in same}
-        if len(chains) > 1:
+        several = {
+            name: values
+            for name in same[0].told
+            if len(values := {str(entry.told.get(name)) for entry in same}) > 1
+        }
+        if several:
+            name, values = next(iter(several.items()))
             raise InputError(
-                "the sides of a comparison must be of one training a seed; got several "
-                f"of seed {same[0].told['seed']}: {sorted(map(str, chains))}. Name more "
-                "of a, b or where."
+                "the sides of a comparison must be of one estimate a training; of seed "
+                f"{same[0].told['seed']} there are several, of {name} "
+                f"{', '.join(sorted(values))}. Name more of a, b or where."
             )
     return [
         replace(same[0], scored=averaged([one.scored for one in same]))

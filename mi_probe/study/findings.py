@@ -2,6 +2,7 @@
 
     OUT/findings.md             the page
     OUT/comparisons.csv         every declared comparison
+    OUT/ordering.csv            whether information orders systems as their answers do
     OUT/scores.{md,csv,tex}     how well the systems answer
     OUT/information.{md,csv,tex}   how much their states know
     OUT/figures/                systems over tasks, and the declared differences
@@ -29,6 +30,7 @@ from mi_probe.plots.system_dots import system_dots_figure
 from mi_probe.study.declared import Study
 from mi_probe.study.evaluated import AVERAGE, evaluate
 from mi_probe.study.gathered import gaps, measured
+from mi_probe.study.ordering import ordering
 from mi_probe.study.progress import status
 from mi_probe.study.running import fixed_comparisons
 from mi_probe.study.tables import TABLES, latex, markdown, table_lines
@@ -50,6 +52,9 @@ class Findings:
     """A line a declared comparison and task; see `mi_probe.study.evaluated.evaluate`."""
     gaps: pd.DataFrame = field(repr=False)
     """Rows of the chains' gaps, I(Y;Z) - I(Y;Z_p) of one network."""
+    ordering: pd.DataFrame = field(repr=False)
+    """Whether information orders the systems as their answers do; see
+    `mi_probe.study.ordering`."""
     tables: Mapping[str, pd.DataFrame] = field(repr=False)
     """``scores`` and ``information``: a line a system and task."""
 
@@ -61,7 +66,8 @@ class Findings:
             if not (shown := self.tables[table.stem]).empty:
                 lines += ["", f"## {table.caption}", "", markdown(shown), _CELLS]
         lines += [*_late(self.study, self.comparisons)]
-        lines += [*_compared(self.comparisons), *_gaps(self.gaps)]
+        lines += [*_compared(self.comparisons), *_ordered(self.ordering)]
+        lines += [*_gaps(self.gaps)]
         return "\n".join(lines).rstrip() + "\n"
 
     def _repr_markdown_(self) -> str:
@@ -77,6 +83,7 @@ def findings(study: Study, folder: str | Path) -> Findings:
         status=status(study, out),
         comparisons=evaluate(study, entries, fixed_comparisons(out)),
         gaps=gaps(study, out),
+        ordering=ordering(entries),
         tables={table.stem: table_lines(entries, table) for table in TABLES},
     )
 
@@ -87,6 +94,7 @@ def write_findings(found: Findings, folder: str | Path) -> list[Path]:
     files = {
         "findings.md": found.page,
         "comparisons.csv": found.comparisons.to_csv(index=False),
+        "ordering.csv": found.ordering.to_csv(index=False),
     }
     for table in TABLES:
         if not (lines := found.tables[table.stem]).empty:
@@ -183,6 +191,28 @@ def reading(line: dict) -> str:
     if line["seen"] == 0:
         return "not shown: both say the same of every row"
     return f"not shown; {line['seen']:.3f} would be in 80 % of runs"
+
+
+def _ordered(table: pd.DataFrame) -> Iterator[str]:
+    if table.empty:
+        return
+    yield ""
+    yield "## Does information order the systems as their answers do?"
+    yield ""
+    yield "| task | Kendall's tau | 95 % interval | p | pairs of systems | seeds |"
+    yield "|---|---|---|---|---|---|"
+    for line in table.to_dict("records"):
+        yield (
+            f"| {line['task']} | {line['tau']:+.2f} | [{line['low']:+.2f}, "
+            f"{line['high']:+.2f}] | {_p(line['p_value'])} | {line['pairs']} | "
+            f"{line['seeds']} |"
+        )
+    yield ""
+    yield (
+        "Pairs are of one task and seed: 1 where the system that knows more always answers "
+        "better, 0 where the one says nothing of the other. p is two-sided, of scores "
+        "shuffled among the systems; it is exploratory and not corrected."
+    )
 
 
 def _gaps(table: pd.DataFrame) -> Iterator[str]:

@@ -22,7 +22,7 @@ import pandas as pd
 from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.paired import compare
 from mi_probe.analysis.scored import Scored
-from mi_probe.study.endpoints import matches
+from mi_probe.study.endpoints import matches, wanted_of
 from mi_probe.study.evaluated import (
     AVERAGE,
     as_share,
@@ -58,7 +58,7 @@ TABLES = (
         "information",
         "I(Y;Z) of all tokens of the prompt, in nats; the average is of shares of H(Y)",
         "information",
-        {"view": "full", "token_set": "prompt", "site": "final_norm"},
+        wanted_of("information", {"site": "final_norm"}),
     ),
 )
 
@@ -151,7 +151,7 @@ def _by_system(
     entries: Sequence[Measured], everywhere: Sequence[Measured]
 ) -> dict[str, list[Measured]]:
     """A list of trainings each: by system, and by what else differs in the table."""
-    telling = ("method", "backbone", "site", "estimator")
+    telling = ("method", "backbone", "site", "estimator", "rows")
     varying = [n for n in telling if len({e.told.get(n) for e in everywhere}) > 1]
     found: dict[str, list[Measured]] = {}
     for entry in entries:

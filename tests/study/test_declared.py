@@ -101,8 +101,12 @@ def test_a_task_of_a_file_is_told_to_what_measures_too():
             "must be true or false; got 'no'",
         ),
         (
-            {"comparisons": [{"name": "x", "a": {"control": "words"}, "b": {}}]},
+            {"comparisons": [{"name": "x", "a": {"colour": "words"}, "b": {}}]},
             "must have keys of backbone",
+        ),
+        (
+            {"comparisons": [{"name": "x", "a": {"control": "embeddings"}, "b": {}}]},
+            "must be of something that the study trains and measures",
         ),
         (
             {"comparisons": [{"name": "x", "a": {"view": "max"}, "b": {}}]},

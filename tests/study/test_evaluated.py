@@ -7,15 +7,18 @@ import pytest
 from figure_checks import overlaps, texts
 
 from mi_probe.analysis.scored import Scored, rows_alone
+from mi_probe.errors import InputError
 from mi_probe.plots.differences import declared_figure
 from mi_probe.plots.style import style
 from mi_probe.plots.system_dots import system_dots_figure
 from mi_probe.study.declared import study_of
 from mi_probe.study.evaluated import evaluate
 from mi_probe.study.gathered import Measured
+from mi_probe.study.ordering import ordering
 from mi_probe.study.tables import TABLES, latex, markdown, table_lines
 
 TASKS = ("sst2", "hutto_tweets")
+STATES = {"view": "full", "token_set": "prompt", "control": "", "step": "last"}
 STUDY = study_of(
     {
         "train": {"backbone": "x", "steps": 1},
@@ -57,11 +60,7 @@ def entries(difference, n=400, spread=0.0):
                     "seed": seed,
                 }
                 for of, metric in (("information", "nats"), ("score", "accuracy")):
-                    place = (
-                        {}
-                        if of == "score"
-                        else {"site": "final_norm", "view": "full", "token_set": "prompt"}
-                    )
+                    place = {} if of == "score" else {"site": "final_norm", **STATES}
                     scored = Scored(
                         name=system,
                         nats=float(terms.mean()),
@@ -176,3 +175,71 @@ def test_figures_say_units_and_what_is_shown():
     assert "95 % interval, paired over rows and trainings" in words
     for unit in table["unit"].unique():
         assert f"difference ({unit})" in words
+
+
+def test_earlier_steps_and_controls_are_compared_only_where_they_are_named():
+    known = entries(0.05)
+    states = [one for one in known if one.of == "information"]
+    early = [replace(e, told={**e.told, "step": 50}) for e in states]
+    place = {"site": "text", "view": "words", "control": "words", "estimator": "words"}
+    words = [
+        replace(e, told={**e.told, **place}, scored=less(e.scored, 0.1)) for e in states
+    ]
+    everything = [*known, *early, *words]
+    table, alone = (evaluate(STUDY, some) for some in (everything, known))
+    assert table.equals(alone)
+    one = replace(
+        STUDY.comparisons[0],
+        name="states know more than the words",
+        a={"system": "predgen"},
+        b={"system": "predgen", "control": "words"},
+    )
+    found = evaluate(replace(STUDY, comparisons=(one,)), everything).set_index("task")
+    assert found.loc["sst2", "difference"] == pytest.approx(0.1)
+    both = [
+        *everything,
+        *(replace(e, told={**e.told, "view": "calibrated"}) for e in words),
+    ]
+    with pytest.raises(InputError, match="several, of view calibrated, words"):
+        evaluate(replace(STUDY, comparisons=(one,)), both)
+
+
+def less(scored, amount):
+    return replace(
+        scored,
+        nats=scored.nats - amount,
+        terms=scored.terms - amount,
+        influence=scored.influence - amount,
+    )
+
+
+def test_information_that_orders_systems_as_answers_do_is_told_from_noise():
+    # Systems whose difference is 16 errors are ordered alike in each of 6 pairs.
+    table = ordering(entries(0.1)).set_index("task")
+    assert table.loc["sst2", ["tau", "low", "high", "pairs", "seeds"]].tolist() == [
+        1,
+        1,
+        1,
+        3,
+        3,
+    ]
+    assert table.loc["all tasks", "tau"] == 1
+    # All six of two shuffles agree in 2 of 64 cases.
+    assert table.loc["all tasks", "p_value"] == pytest.approx(2 / 64, abs=0.01)
+    # Of three pairs none can be shown: 2 of 8.
+    assert table.loc["sst2", "p_value"] == pytest.approx(2 / 8, abs=0.03)
+    against = [
+        replace(e, scored=less(e.scored, 0.3 * (e.told["system"] == "predgen")))
+        if e.of == "score"
+        else e
+        for e in entries(0.1)
+    ]
+    assert ordering(against).set_index("task").loc["all tasks", "tau"] == -1
+    # Answers that have nothing to do with what the states know.
+    rng = np.random.default_rng(1)
+    tossed = [
+        replace(e, scored=less(e.scored, rng.normal(0, 0.1))) if e.of == "score" else e
+        for e in entries(0.0)
+    ]
+    assert ordering(tossed).set_index("task").loc["all tasks", "p_value"] > 0.05
+    assert ordering([e for e in entries(0.1) if e.of == "score"]).empty
