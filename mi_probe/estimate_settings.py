@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from mi_probe.analysis.control_points import OF_THE_MODEL
 from mi_probe.analysis.controls import CHEAP, CONTROLS, chosen_controls
 from mi_probe.analysis.profiles import choose_estimators
 from mi_probe.capture import VIEWS
@@ -39,8 +40,9 @@ class Settings(SeveralSets):
     )
 
     def asks_answers(self) -> bool:
-        """Whether the control ``answer`` is among those asked for."""
-        return "answer" in chosen_controls(listed(self.controls, "controls"))
+        """Whether a control that the model itself says is among those asked for."""
+        chosen = chosen_controls(listed(self.controls, "controls"))
+        return not {*OF_THE_MODEL}.isdisjoint(chosen)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """The controls of one model on one task: what each reads, and by which estimators.
 
-Two kinds. *Text* controls (words, length, the model's own answer) read a table that is made
-in memory; *captured* ones (embeddings, random weights, random labels) are states like the
-model's own, of another site, another network or other labels.
+Two kinds. *Text* controls (words, length, the model's own answer and likelihood) read a
+table that is made in memory; *captured* ones (embeddings, random weights, random labels)
+are states like the model's own, of another site, another network or other labels.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,6 +14,7 @@ import numpy as np
 
 from mi_probe.analysis.answer_control import OwnAnswer
 from mi_probe.analysis.cells import Subject
+from mi_probe.analysis.control_points import OF_THE_MODEL
 from mi_probe.analysis.controls import length_features, random_labels
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import InMemory
@@ -21,6 +22,7 @@ from mi_probe.analysis.words_control import words_estimator
 from mi_probe.backbones import Backbone, random_twin
 from mi_probe.contents import digest
 from mi_probe.estimators import Estimator
+from mi_probe.predgen.label_probabilities import OwnPosterior, own_posterior
 from mi_probe.tasks import Task
 
 TEXT = "text"
@@ -75,7 +77,7 @@ class CapturedControl:
 def text_controls(
     model: Measurable, controls: Sequence[str], estimators: Mapping[str, Estimator]
 ) -> list[TextControl]:
-    """Those of ``words``, ``length`` and ``answer`` that are asked for and can be made."""
+    """The controls of texts that are asked for and can be made."""
     task = model.task
     texts = np.array([*task.prompts, None], dtype=object)[:-1]
     known = {"texts": digest(list(task.prompts))}
@@ -93,12 +95,21 @@ def text_controls(
         lengths = length_features(task.prompts, tokens)
         more = {"tokens": digest(tokens)}
         add("length", TEXT, "length", more, dict(estimators), lambda: lengths)
-    if "answer" in controls and (own := model.own) is not None:
-        once = cache(own.log_probabilities)
-        for view, calibrated in (("as_is", False), ("calibrated", True)):
-            by = {"answer": OwnAnswer(calibrated=calibrated)}
-            add("answer", "answer", view, dict(own.key), by, once)
+    for name in OF_THE_MODEL:
+        if name in controls and (own := _own(model, name)) is not None:
+            once = cache(own.log_probabilities)
+            for view, calibrated in (("as_is", False), ("calibrated", True)):
+                by = {name: OwnAnswer(name=name, calibrated=calibrated)}
+                add(name, name, view, dict(own.key), by, once)
     return found
+
+
+def _own(model: Measurable, name: str) -> OwnPosterior | None:
+    """What a model itself says, asked for the label or for the text."""
+    if name == "answer":
+        return model.own
+    told = model.backbone, model.task
+    return own_posterior(*told, max_tokens=model.max_tokens, asked="text")
 
 
 def captured_controls(
@@ -145,9 +156,11 @@ def captured_controls(
 
 def not_made(model: Measurable, controls: Sequence[str]) -> list[str]:
     """A note for each control that is asked for and cannot be made of this model."""
-    if "answer" not in controls or model.own is not None:
-        return []
-    return [f"no control 'answer': {why_no_answer(model)}"]
+    return [
+        f"no control '{name}': {why_no_answer(model)}"
+        for name in OF_THE_MODEL
+        if name in controls and _own(model, name) is None
+    ]
 
 
 def why_no_answer(model: Measurable) -> str:

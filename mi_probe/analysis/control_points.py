@@ -31,12 +31,15 @@ CONTROL_WORDS: Mapping[str, str] = MappingProxyType(
         "words": "words",
         "length": "length",
         "answer": "own answer",
+        "likelihood": "text given label",
         "embeddings": "embeddings",
         "random_weights": "random weights",
         "random_labels": "random labels",
     }
 )
 """What figures call each control, in the order in which they are listed."""
+OF_THE_MODEL = ("answer", "likelihood")
+"""Controls that are a model's own posterior, of which no estimator is asked."""
 AT_SITES = ("random_weights", "random_labels")
 """Controls that are measured at the states' own sites and views."""
 
@@ -70,7 +73,7 @@ def controls_beside(panel: pd.DataFrame, points: pd.DataFrame) -> pd.DataFrame:
         return found
     rows = {*_keys(panel, _ROWS)}
     same = np.array([key in rows for key in _keys(found, _ROWS)])
-    by = found["control"].eq("answer") | found["estimator_label"].isin(
+    by = found["control"].isin(OF_THE_MODEL) | found["estimator_label"].isin(
         set(panel["estimator_label"])
     )
     place = ("task_label", "site", "view", "stack")
@@ -94,7 +97,8 @@ def control_label(row: pd.Series) -> str:
     """What a legend calls a control."""
     name = str(row["control"])
     words = CONTROL_WORDS.get(name, name)
-    return "answer, calibrated" if row["view"] == "calibrated" else words
+    calibrated = row["view"] == "calibrated"
+    return f"{words.removeprefix('own ')}, calibrated" if calibrated else words
 
 
 def labelled(points: pd.DataFrame) -> pd.DataFrame:
@@ -174,15 +178,17 @@ def _parts(beside: pd.DataFrame) -> str:
         rows = rows if view is None else rows[rows["view"] == view]
         return None if rows.empty else fixed(rows.iloc[0]["value"])
 
-    answer, calibrated = of("answer", "as_is"), of("answer", "calibrated")
-    if answer is not None and calibrated is not None:
-        answer = f"{answer} ({calibrated} calibrated)"
+    def own(name: str) -> str | None:
+        said, calibrated = of(name, "as_is"), of(name, "calibrated")
+        return f"{said} ({calibrated} calibrated)" if said and calibrated else said
+
     told: Sequence[tuple[str, str, str | None]] = (
         ("the words alone", "give", of("words")),
         ("the length alone", "gives", of("length")),
         ("the embeddings", "give", of("embeddings")),
         ("random weights", "give", of("random_weights")),
-        ("the model's own answer", "gives", answer),
+        ("the model's own answer", "gives", own("answer")),
+        ("its likelihood of the text given the label", "gives", own("likelihood")),
         ("random labels", "give", of("random_labels")),
     )
     known = [one for one in told if one[2] is not None]

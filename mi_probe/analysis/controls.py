@@ -2,8 +2,9 @@
 
 A number of nats means little alone. Beside I(Y;Z) stands what the prompt's words know, its
 length, the embeddings, the same architecture with random weights, labels that were drawn at
-random, and what the model itself answers. This module names the controls and makes the
-features of those that read texts alone; all of it knows no label.
+random, and what the model itself says, asked for the label or for the text. This module
+names the controls and makes the features of those that read texts alone; all of it knows no
+label.
 
 ==================  ====================================================================
 control             what is measured
@@ -11,6 +12,7 @@ control             what is measured
 ``words``           TF-IDF of the prompt's own text
 ``length``          how many tokens and characters the prompt has
 ``answer``          the model's own label probabilities, as they are and calibrated
+``likelihood``      the same model's p(text | label), as they are and calibrated
 ``embeddings``      the mean of the embeddings that the prompt's tokens have
 ``random_weights``  the states of the same architecture with random weights
 ``random_labels``   the states, of labels drawn at random a group: 0 but for noise
@@ -18,6 +20,7 @@ control             what is measured
 
 References:
     Hewitt and Liang 2019, Designing and Interpreting Probes with Control Tasks, 1909.03368.
+    Min et al. 2022, Noisy Channel Language Model Prompting, 2108.04106 (``likelihood``).
     Deerwester et al. 1990, Indexing by Latent Semantic Analysis (TF-IDF in few columns).
 """
 
@@ -46,7 +49,7 @@ __all__ = [
 ]
 
 CONTROLS = (
-    *("words", "length", "answer"),
+    *("words", "length", "answer", "likelihood"),
     *("embeddings", "random_weights", "random_labels"),
 )
 """Every control, in the order in which they are listed."""

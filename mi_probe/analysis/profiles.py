@@ -9,7 +9,7 @@ import pandas as pd
 
 from mi_probe.analysis.cells import Cell, Subject, anchor_of, cells
 from mi_probe.analysis.control_parts import captured_controls, text_controls
-from mi_probe.analysis.control_points import states_of
+from mi_probe.analysis.control_points import OF_THE_MODEL, states_of
 from mi_probe.analysis.controls import CHEAP, chosen_controls
 from mi_probe.analysis.many_cells import Simultaneous, simultaneous
 from mi_probe.analysis.measurables import How, load_answering, measurable
@@ -143,7 +143,7 @@ def profile(
             n_permutations=n_permutations,
         )
     if isinstance(model, str | Path):
-        how = How(answers="answer" in wanted_controls)
+        how = How(answers=not {*OF_THE_MODEL}.isdisjoint(wanted_controls))
         model = load_answering(str(model), how, writes=False)
     model = as_backbone(model)
     measured = measurable(model, task, max_tokens=max_tokens, batch_size=batch_size)

@@ -33,6 +33,8 @@ _LINES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "length": _line("#777777", (0, (1, 3))),
         "answer": _line("#7A3E00", (0, (7, 1.5, 1, 1.5))),
         "answer, calibrated": _line("#7A3E00", (0, (7, 1.5, 1, 1.5, 1, 1.5))),
+        "likelihood": _line("#1B6B4A", (0, (7, 1.5, 1, 1.5))),
+        "likelihood, calibrated": _line("#1B6B4A", (0, (7, 1.5, 1, 1.5, 1, 1.5))),
         "embeddings": _line("#5A4FA0", (0, (3, 3))),
         "random_weights": _line("#555555", (0, (3, 1))),
         "random_labels": _line("#999999", (0, (1, 1))),

@@ -8,13 +8,20 @@ likely it is to write each label's own answer after the prompt (zero-shot),
 the product over the answer's tokens, renormalised over the labels. No end is asked for: a
 label whose text another one begins with has the advantage of both.
 
+The same model can be asked the other way round, as a generative classifier: how likely it
+is to write the prompt after each label's answer, by Bayes' rule with equal priors
+
+    log q(y|x) = log p(x | text of y) - log sum_c p(x | text of c).
+
 References:
     Brown et al. 2020, Language Models are Few-Shot Learners, arXiv 2005.14165, section 2.4.
+    Min et al. 2022, Noisy Channel Language Model Prompting for Few-Shot Text
+    Classification, arXiv 2108.04106.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -39,6 +46,8 @@ from mi_probe.predgen.systems import System
 from mi_probe.tasks import Task
 from mi_probe.tasks.answers import Words
 
+Asked: TypeAlias = Literal["label", "text"]
+"""Whose probability is asked for, after the other: the label's, or the prompt's text."""
 _IMPOSSIBLE = -1e4
 """The log probability of an option that a row does not have."""
 
@@ -54,7 +63,12 @@ class OwnPosterior:
 
 
 def own_posterior(
-    backbone: Backbone, task: Task, *, max_tokens: int, batch_size: int = 16
+    backbone: Backbone,
+    task: Task,
+    *,
+    max_tokens: int,
+    batch_size: int = 16,
+    asked: Asked = "label",
 ) -> OwnPosterior | None:
     """A language model's `answer_log_probabilities`, to be made when wanted.
 
@@ -70,12 +84,12 @@ def own_posterior(
 
     def make() -> Float64[np.ndarray, "n c"]:
         return answer_log_probabilities(
-            backbone, task, max_tokens=max_tokens, batch_size=batch_size
+            backbone, task, max_tokens=max_tokens, batch_size=batch_size, asked=asked
         )
 
     texts = [list(one.answers[:1]) for one in _each_label(task)]
     key = {"model": backbone.fingerprint, "texts": texts, "max_tokens": max_tokens}
-    return OwnPosterior(key, make)
+    return OwnPosterior(key if asked == "label" else {**key, "asked": asked}, make)
 
 
 def system_posterior(
@@ -126,19 +140,23 @@ def answer_log_probabilities(
     *,
     max_tokens: int = 512,
     batch_size: int = 16,
+    asked: Asked = "label",
     progress: bool = True,
 ) -> Float64[np.ndarray, "n c"]:
     """Log probabilities (nats) that a language model gives each label, zero-shot.
 
-    Each prompt is read once where the model's memory allows it, and otherwise once a label.
-    Not to be trusted as what the model *knows*: it is what it says of these very words, in
-    this template; its states may hold far more.
+    Of labels asked for, each prompt is read once where the model's memory allows it, and
+    otherwise once a label; a text is read once a label. Not to be trusted as what the model
+    *knows*: it is what it says of these very words, in this template; its states may hold
+    far more. The likelihood of a text is a sum over all its tokens, so that the posterior
+    is far too sure; calibrated it tells more.
 
     Args:
         backbone: loaded with its language model's head.
         task: classes, whose answers' texts are asked for.
         max_tokens: longer prompts lose their middle.
         batch_size: rows a forward pass.
+        asked: ``label`` for p(label | prompt), ``text`` for p(prompt | label).
         progress: show a bar where stderr is a terminal.
 
     Returns:
@@ -151,13 +169,16 @@ def answer_log_probabilities(
     if task.label_names is None:
         raise InputError(
             f"task '{task.name}' must have classes for a model to give them probabilities; "
-            "its labels are scores. Leave out the control 'answer'."
+            "its labels are scores. Leave out the controls 'answer' and 'likelihood'."
         )
     check_writes(backbone)
     system = System(backbone, design_for(task, "generator"))
-    parts = {str(label): one for label, one in enumerate(_each_label(task))}
+    labels = _each_label(task)
+    if asked == "text":
+        labels = [_text_after_label(one) for one in labels]
+    parts = {str(label): one for label, one in enumerate(labels)}
     encoded = encode_parts(backbone, parts, max_tokens=max_tokens, ends=False)
-    scores = _scored(system, list(encoded.values()), batch_size, progress)
+    scores = _scored(system, list(encoded.values()), batch_size, asked, progress)
     for row, options in enumerate(task.options):
         scores[row, len(options) :] = _IMPOSSIBLE
     return log_softmax(scores, axis=1)
@@ -176,28 +197,40 @@ def _each_label(task: Task) -> list[Task]:
     return found
 
 
+def _text_after_label(task: Task) -> Task:
+    """The task turned round: each answer is the prompt of what was its prompt."""
+    labels = tuple(f"{answer.strip()}\n" for answer in task.answers)
+    return replace(task, prompts=labels, answers=task.prompts)
+
+
 def _scored(
-    system: System, parts: Sequence[Rows], batch_size: int, progress: bool
+    system: System,
+    parts: Sequence[Rows],
+    batch_size: int,
+    asked: Asked,
+    progress: bool,
 ) -> Float64[np.ndarray, "n c"]:
-    """The sum over an answer's tokens of their log probabilities, a column a label."""
-    backbone, first = system.backbone, parts[0]
-    scores = np.zeros((len(first), len(parts)))
-    bar = tqdm(
-        total=len(first), unit="row", desc="answers", disable=None if progress else True
-    )
+    """The sum over what is asked for of its tokens' log probabilities, a column a label."""
+    backbone, numbered = system.backbone, list(enumerate(parts))
+    # Labels are asked for after one prompt, texts after a label's each.
+    sets = [numbered] if asked == "label" else [[one] for one in numbered]
+    scores = np.zeros((len(parts[0]), len(parts)))
+    total = len(sets) * len(parts[0])
+    bar = tqdm(total=total, unit="row", desc="answers", disable=None if progress else True)
     with torch.no_grad(), evaluating(system), bar:
-        once = can_read_once(system.model, training=False)
-        for index, batch in batches(backbone, first, batch_size):
-            read = batch["prompt_ids"], batch["prompt_mask"]
-            prompt = ReadPrompt(system.model, *read) if once else None
-            for label, rows in enumerate(parts):
-                answers = [rows[i].answer for i in index]
-                ids, mask = padded_right(backbone, answers)
-                if prompt is not None and ids.shape[1] == 1:
-                    logits = prompt.first[:, None]  # the prompt's own reading has said it
-                else:
-                    logits = system.read(*read, ids, mask, prompt).logits
-                of_token = logits.float().log_softmax(-1).gather(2, ids[:, :, None])[..., 0]
-                scores[index, label] = (of_token * mask).double().sum(1).cpu().numpy()
-            bar.update(len(index))
+        once = asked == "label" and can_read_once(system.model, training=False)
+        for labels in sets:
+            for index, batch in batches(backbone, labels[0][1], batch_size):
+                read = batch["prompt_ids"], batch["prompt_mask"]
+                prompt = ReadPrompt(system.model, *read) if once else None
+                for label, rows in labels:
+                    ids, mask = padded_right(backbone, [rows[i].answer for i in index])
+                    if prompt is not None and ids.shape[1] == 1:
+                        logits = prompt.first[:, None]  # its own reading has said it
+                    else:
+                        logits = system.read(*read, ids, mask, prompt).logits
+                    log_p = logits.float().log_softmax(-1)
+                    of_token = log_p.gather(2, ids[:, :, None])[..., 0]
+                    scores[index, label] = (of_token * mask).double().sum(1).cpu().numpy()
+                bar.update(len(index))
     return scores

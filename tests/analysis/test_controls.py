@@ -248,17 +248,25 @@ def test_a_model_with_a_head_is_asked_and_one_without_is_noted(tiny_backbone):
     whole, bare = wrap_backbone(written, tiny_tokenizer()), tiny_backbone("llama")
     task = make_task(12)
     speaks = measurable(whole, task, max_tokens=64)
-    found = {(c.subject.control, c.view): c for c in text_controls(speaks, CHEAP, {})}
+    asked = (*CHEAP, "likelihood")
+    found = {(c.subject.control, c.view): c for c in text_controls(speaks, asked, {})}
     assert set(found) == {
         *(("words", "words"), ("length", "length")),
         *(("answer", "as_is"), ("answer", "calibrated")),
+        *(("likelihood", "as_is"), ("likelihood", "calibrated")),
     }
-    said = found["answer", "as_is"].values()
-    assert said.shape == (12, 2)
-    assert np.exp(said).sum(1) == pytest.approx(np.ones(12))
+    said, likely = (found[name, "as_is"].values() for name in ("answer", "likelihood"))
+    for log_p in (said, likely):
+        assert log_p.shape == (12, 2)
+        assert np.exp(log_p).sum(1) == pytest.approx(np.ones(12))
+    assert not np.allclose(said, likely)
+    assert set(found["likelihood", "as_is"].estimators) == {"likelihood"}
     assert not_made(speaks, CHEAP) == []
     silent = measurable(bare, task, max_tokens=64)
-    assert "no control 'answer'" in not_made(silent, CHEAP)[0]
+    assert [
+        f"no control '{n}'" in said
+        for n, said in zip(asked[2:], not_made(silent, asked), strict=True)
+    ] == [True, True]
     scores = make_task(12, labels=np.arange(12) / 3, label_names=None)
     of_scores = measurable(whole, scores, max_tokens=64)
     assert not_made(of_scores, CHEAP) == ["no control 'answer': its labels are scores"]

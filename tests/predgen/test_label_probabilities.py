@@ -40,19 +40,23 @@ def backbone_of(family):
 
 def by_hand(backbone, task, words):
     """Of a decoder: each text whole, alone and without padding."""
-    tokens, found = backbone.tokenizer, []
+    found = []
     for prompt in task.prompts:
-        scores = []
-        for word in words:
-            read = tokens(prompt)["input_ids"]
-            ids = torch.tensor([tokens(prompt + word)["input_ids"]])
-            with torch.no_grad():
-                log_p = backbone.model(input_ids=ids).logits[0].double().log_softmax(-1)
-            places = range(len(read), ids.shape[1])
-            scores.append(sum(float(log_p[t - 1, ids[0, t]]) for t in places))
+        scores = [unnormalised(backbone, prompt, word) for word in words]
         total = np.logaddexp.reduce(scores)
         found.append([score - total for score in scores])
     return np.array(found)
+
+
+def unnormalised(backbone, prompt, text):
+    """The log probability of a text after a prompt."""
+    tokens = backbone.tokenizer
+    read = tokens(prompt)["input_ids"]
+    ids = torch.tensor([tokens(prompt + text)["input_ids"]])
+    with torch.no_grad():
+        log_p = backbone.model(input_ids=ids).logits[0].double().log_softmax(-1)
+    places = range(len(read), ids.shape[1])
+    return sum(float(log_p[t - 1, ids[0, t]]) for t in places)
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
@@ -67,6 +71,20 @@ def test_they_are_the_products_of_the_tokens(family, task, words):
     assert np.exp(found).sum(1) == pytest.approx(np.ones(3))
     alone = answer_log_probabilities(backbone, task, batch_size=1, progress=False)
     assert found == pytest.approx(alone, abs=2e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_text_s_likelihood_is_the_product_of_its_tokens_after_the_label(family):
+    backbone = backbone_of(family)
+    told = {"asked": "text", "progress": False}
+    found = answer_log_probabilities(backbone, LONG, batch_size=2, **told)
+    # Turned round: two prompts, the labels, and each text after both.
+    turned = replace(LONG, prompts=("no way at all\n", "certainly\n"))
+    for row, prompt in enumerate(LONG.prompts):
+        scores = [unnormalised(backbone, label, prompt) for label in turned.prompts]
+        assert found[row] == pytest.approx(scores - np.logaddexp.reduce(scores), abs=5e-4)
+    alone = answer_log_probabilities(backbone, LONG, batch_size=1, **told)
+    assert found == pytest.approx(alone, abs=5e-4)
 
 
 def test_an_encoder_decoder_says_them_too():
