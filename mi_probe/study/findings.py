@@ -5,7 +5,10 @@
     OUT/ordering.csv            whether information orders systems as their answers do
     OUT/scores.{md,csv,tex}     how well the systems answer
     OUT/information.{md,csv,tex}   how much their states know
-    OUT/figures/                systems over tasks, and the declared differences
+    OUT/critics.csv             what estimators find with few and with many rows
+    OUT/figures/                systems over tasks, the declared differences, critics over
+                                rows; and of each chain's results training curves, gaps
+                                and profiles over layers
 
 No number is typed: a page that is written again from the same results is the same page.
 """
@@ -24,17 +27,23 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe.atomic import write_atomically
+from mi_probe.folder_tables import ResultFolders
+from mi_probe.gallery import Drawn, gallery
 from mi_probe.plots import save, style
+from mi_probe.plots.critic_rows import critic_rows_figure
 from mi_probe.plots.differences import declared_figure
 from mi_probe.plots.system_dots import system_dots_figure
+from mi_probe.study.critics import critic_lines
 from mi_probe.study.declared import Study
 from mi_probe.study.evaluated import AVERAGE, evaluate
 from mi_probe.study.gathered import gaps, measured
 from mi_probe.study.ordering import ordering
-from mi_probe.study.progress import status
+from mi_probe.study.progress import RESULTS, status
 from mi_probe.study.running import fixed_comparisons
 from mi_probe.study.tables import TABLES, latex, markdown, table_lines
 
+_KINDS = ("training", "gaps", "profile")
+"""Figures of the chains' own results that a study draws."""
 _CELLS = (
     "Mean over trainings ± half of the 95 % interval, over rows and trainings; bold where "
     "paired tests show it better than each other system of its column."
@@ -55,6 +64,8 @@ class Findings:
     ordering: pd.DataFrame = field(repr=False)
     """Whether information orders the systems as their answers do; see
     `mi_probe.study.ordering`."""
+    critics: pd.DataFrame = field(repr=False)
+    """What estimators find as rows grow in number; see `mi_probe.study.critics`."""
     tables: Mapping[str, pd.DataFrame] = field(repr=False)
     """``scores`` and ``information``: a line a system and task."""
 
@@ -67,7 +78,7 @@ class Findings:
                 lines += ["", f"## {table.caption}", "", markdown(shown), _CELLS]
         lines += [*_late(self.study, self.comparisons)]
         lines += [*_compared(self.comparisons), *_ordered(self.ordering)]
-        lines += [*_gaps(self.gaps)]
+        lines += [*_gaps(self.gaps), *_critics(self.critics)]
         return "\n".join(lines).rstrip() + "\n"
 
     def _repr_markdown_(self) -> str:
@@ -84,6 +95,7 @@ def findings(study: Study, folder: str | Path) -> Findings:
         comparisons=evaluate(study, entries, fixed_comparisons(out)),
         gaps=gaps(study, out),
         ordering=ordering(entries),
+        critics=critic_lines(entries),
         tables={table.stem: table_lines(entries, table) for table in TABLES},
     )
 
@@ -96,6 +108,8 @@ def write_findings(found: Findings, folder: str | Path) -> list[Path]:
         "comparisons.csv": found.comparisons.to_csv(index=False),
         "ordering.csv": found.ordering.to_csv(index=False),
     }
+    if not found.critics.empty:
+        files["critics.csv"] = found.critics.to_csv(index=False)
     for table in TABLES:
         if not (lines := found.tables[table.stem]).empty:
             files[f"{table.stem}.csv"] = lines.to_csv(index=False)
@@ -107,6 +121,12 @@ def write_findings(found: Findings, folder: str | Path) -> list[Path]:
     for figure, table, stem in _figures(found):
         with style("acl", "full"):
             paths += save(figure(table), table, stem, out / "figures")
+    results = [out / chain.name / RESULTS for chain in found.study.chains]
+    results = [place for place in results if place.is_dir() and any(place.iterdir())]
+    with style("acl", "full"):
+        for drawn in gallery(ResultFolders(results), _KINDS) if results else ():
+            if isinstance(drawn, Drawn):
+                paths += save(drawn.figure, drawn.table, drawn.stem, out / "figures")
     return paths
 
 
@@ -124,6 +144,8 @@ def _figures(
         yield system_dots_figure, systems, "systems"
     if not found.comparisons.empty:
         yield declared_figure, found.comparisons, "differences"
+    if not found.critics.empty:
+        yield critic_rows_figure, found.critics, "critics"
 
 
 def _head(study: Study, state: pd.DataFrame) -> Iterator[str]:
@@ -237,6 +259,34 @@ def _gaps(table: pd.DataFrame) -> Iterator[str]:
         "p is of the conditional randomisation test, one-sided, of nothing left out, after "
         "Holm's correction over the sites and poolings of a model."
     )
+
+
+def _critics(table: pd.DataFrame) -> Iterator[str]:
+    """A table a place: critics down, numbers of rows across."""
+    for place, part in table.groupby(["task", "backbone", "site", "view"], sort=False):
+        task, backbone, site, view = place
+        counts = sorted(part["rows"].unique())
+        yield ""
+        yield f"## What critics find with few and with many rows: {backbone} on {task}"
+        yield ""
+        yield "| critic | family | " + " | ".join(f"{n:,} rows" for n in counts) + " |"
+        yield "|---|---|" + "---|" * len(counts)
+        for (estimator, family), rows in part.groupby(["estimator", "family"], sort=False):
+            by = rows.set_index("rows")
+            cells = [
+                f"{by.at[n, 'nats']:.3f} [{by.at[n, 'low']:.3f}, {by.at[n, 'high']:.3f}]"
+                if n in by.index
+                else ""
+                for n in counts
+            ]
+            yield f"| {estimator} | {family} | " + " | ".join(cells) + " |"
+        yield ""
+        yield (
+            f"Of {site}, {view}, held out, in nats, with the 95 % interval of each alone. "
+            f"H(Y) is {part['H_Y_nats'].max():.3f}."
+            if part["H_Y_nats"].notna().any()
+            else f"Of {site}, {view}, held out, in nats, with the interval of each alone."
+        )
 
 
 def _p(value: float) -> str:

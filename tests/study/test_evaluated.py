@@ -8,9 +8,11 @@ from figure_checks import overlaps, texts
 
 from mi_probe.analysis.scored import Scored, rows_alone
 from mi_probe.errors import InputError
+from mi_probe.plots.critic_rows import critic_rows_figure
 from mi_probe.plots.differences import declared_figure
 from mi_probe.plots.style import style
 from mi_probe.plots.system_dots import system_dots_figure
+from mi_probe.study.critics import critic_lines
 from mi_probe.study.declared import study_of
 from mi_probe.study.evaluated import evaluate
 from mi_probe.study.gathered import Measured
@@ -243,3 +245,27 @@ def test_information_that_orders_systems_as_answers_do_is_told_from_noise():
     ]
     assert ordering(tossed).set_index("task").loc["all tasks", "p_value"] > 0.05
     assert ordering([e for e in entries(0.1) if e.of == "score"]).empty
+
+
+def test_critics_are_listed_where_rows_and_estimators_vary():
+    def one(estimator, rows, nats):
+        place = {"site": "final_norm", **STATES, "view": "mean", "estimator": estimator}
+        told = {"backbone": "x", "task": "sst2", "method": "", "system": "", "seed": None}
+        like = entries(0.0, n=rows)[0].scored
+        return Measured(
+            *("information", "nats", {**told, **place, "rows": rows}),
+            replace(like, nats=nats, ci=(nats - 0.1, nats + 0.1)),
+        )
+
+    known = [one(e, n, 0.1 + n / 1e4) for e in ("lda", "linear") for n in (100, 400)]
+    table = critic_lines([*known, *entries(0.0)])
+    assert table[["estimator", "family", "rows"]].to_numpy().tolist() == [
+        *(["linear", "discriminative", 100], ["linear", "discriminative", 400]),
+        *(["lda", "generative", 100], ["lda", "generative", 400]),
+    ]
+    assert critic_lines(known[:2]).empty
+    with style("acl", "full"):
+        figure = critic_rows_figure(table)
+    for word in ("lda (generative)", "linear (discriminative)", "rows", "I(Y;Z"):
+        assert word in texts(figure)
+    assert list(overlaps(figure)) == []

@@ -1,0 +1,75 @@
+"""What each critic finds as the rows grow in number, families told apart by their lines."""
+
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from mi_probe.plots.marks import draw_ceiling
+from mi_probe.plots.panels import check_table, panels
+from mi_probe.plots.parts import Entry, figure_legends
+
+_NEEDED = ("task", "backbone", "site", "view", "estimator", "family", "rows", "nats")
+_PLACE = ["task", "backbone", "site", "view"]
+_DASHES = {"generative": (0, ()), "discriminative": (0, (4, 1.5))}
+_OTHER = (0, (1, 1))
+_MARKERS = "osD^vP*Xp<>h"
+_TALL, _HEAD = 1.7, 0.75
+
+
+def critic_rows_figure(table: pd.DataFrame) -> Figure:
+    """Draw I(Y;Z) over the number of rows: a panel a task and place, a line a critic.
+
+    Generative critics have whole lines, discriminative ones broken lines. Intervals would
+    hide each other and are in the table beside the figure.
+
+    Args:
+        table: of `mi_probe.study.critics.critic_lines`.
+
+    Raises:
+        InputError: a column missing, or no row.
+    """
+    check_table(table, _NEEDED, "critics", "pass a study's lines of critics")
+    places = [part for _, part in table.groupby(_PLACE, sort=False)]
+    names = list(dict.fromkeys(table["estimator"]))
+    colours = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
+    marks = {name: _MARKERS[i % len(_MARKERS)] for i, name in enumerate(names)}
+    figure, axes = panels(len(places), min(len(places), 2), _TALL, _HEAD)
+    entries: dict[str, Entry] = {}
+    for ax, part in zip(axes, places, strict=True):
+        for name, rows in part.groupby("estimator", sort=False):
+            (line,) = ax.plot(
+                *(rows["rows"], rows["nats"]),
+                color=colours[name],
+                linestyle=_DASHES.get(rows["family"].iloc[0], _OTHER),
+                marker=marks[name],
+                markersize=3.5,
+                linewidth=1,
+            )
+            entries[str(name)] = line, f"{name} ({rows['family'].iloc[0] or 'other'})"
+        _dress(ax, part)
+    figure_legends(figure, [*entries.values()])
+    return figure
+
+
+def _dress(ax: Axes, part: pd.DataFrame) -> None:
+    """Axes, their title, and H(Y)."""
+    row = part.iloc[0]
+    ax.set_xscale("log")
+    counts = np.unique(part["rows"].to_numpy(float))
+    ax.xaxis.set_major_locator(FixedLocator(list(counts)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    ax.set_xlabel("rows")
+    what = "I(Y;Z)" if row["view"] == "full" else f"I(Y;Z$_\\mathrm{{{row['view']}}}$)"
+    ax.set_ylabel(f"{what} (nats)")
+    ax.set_title(f"{row['task']}, {row['backbone']}, {row['site']}")
+    if part["H_Y_nats"].notna().any():
+        # It is of the labels drawn, and settles as they grow in number.
+        draw_ceiling(ax, float(part.loc[part["rows"].idxmax(), "H_Y_nats"]))
