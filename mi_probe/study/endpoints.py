@@ -146,38 +146,44 @@ def _is_measured(chain: Chain, wanted: Mapping[str, Any], of: str) -> bool:
     return any(_has(settings, wanted) for settings in estimates)
 
 
+_ASKED: Mapping[str, tuple[str, Any]] = MappingProxyType(
+    {
+        "view": ("pooling", "full,mean,last"),
+        "site": ("sites", "all"),
+        "estimator": ("estimator", "auto"),
+        "rows": ("rows", None),
+        "token_set": ("token_sets", ",".join(TOKEN_SETS)),
+    }
+)
+"""The option of `estimate` that asks for each of `_READ`, and what it is where unsaid."""
+
+
 def _has(settings: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether an estimate's settings have the sites, views, ... that are wanted."""
-    usual = {"pooling": "full,mean,last", "sites": "all", "estimator": "auto"}
     if control := wanted.get("control"):
-        asked = settings.get("controls", CHEAP)
-        listed = asked if isinstance(asked, list | tuple) else str(asked).split(",")
-        there = chosen_controls([str(one) for one in listed])
-        return all(one in there for one in _among(control))
-    for name, option in (
-        ("view", "pooling"),
-        ("site", "sites"),
-        ("estimator", "estimator"),
-    ):
-        listed = settings.get(option, usual[option])
-        there = (
-            [str(one) for one in listed]
-            if isinstance(listed, list)
-            else (str(listed).split(","))
+        there = chosen_controls(_texts(settings.get("controls", CHEAP)))
+        return any(one in there for one in _among(control))
+    if settings.get("series") is False and LAST not in _among(wanted.get("step", LAST)):
+        return False
+    for name in _ASKED.keys() & wanted.keys():
+        option, usual = _ASKED[name]
+        asked = settings.get(option, usual)
+        # "all", layers by their number and all rows are known once a model is there.
+        open_ended = (
+            asked is None
+            or option == "sites"
+            and any(one == "all" or one.lstrip("-").isdigit() for one in _texts(asked))
         )
-        # "all", and layers by their number, are known once a model is there.
-        open_ended = option == "sites" and any(
-            one == "all" or one.lstrip("-").isdigit() for one in there
-        )
-        if open_ended or name not in wanted:
-            continue
-        if not any(one in there for one in _among(wanted[name])):
+        if not open_ended and not {*_texts(asked)} & {*map(str, _among(wanted[name]))}:
             return False
-    sets = settings.get("token_sets")
-    if sets is None or "token_set" not in wanted:
-        return all(one in TOKEN_SETS for one in _among(wanted.get("token_set", "all")))
-    there = sets if isinstance(sets, list) else str(sets).split(",")
-    return any(one in there for one in _among(wanted["token_set"]))
+    return True
+
+
+def _texts(listed: Any) -> list[str]:
+    """Values of an option, which may be one, a list, or a list in one text."""
+    return [
+        str(one) for one in _among(listed.split(",") if isinstance(listed, str) else listed)
+    ]
 
 
 def _among(some: Any) -> tuple[Any, ...]:

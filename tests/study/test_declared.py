@@ -104,6 +104,16 @@ def test_a_task_of_a_file_is_told_to_what_measures_too():
             {"comparisons": [{"name": "x", "a": {"colour": "words"}, "b": {}}]},
             "must have keys of backbone",
         ),
+        *(
+            (
+                {
+                    "measure": [{"command": "estimate", "series": False, "rows": 90}],
+                    "comparisons": [{"name": "x", "a": side, "b": {}}],
+                },
+                "must be of something that the study trains and measures",
+            )
+            for side in ({"step": 50}, {"rows": 80}, {"token_set": "gold"})
+        ),
         (
             {"comparisons": [{"name": "x", "a": {"control": "embeddings"}, "b": {}}]},
             "must be of something that the study trains and measures",
