@@ -19,10 +19,10 @@ _PLACE = ("task", "backbone", "site", "view")
 def critic_lines(entries: Sequence[Measured]) -> pd.DataFrame:
     """A line an estimator and number of rows, of models as they are.
 
-    Only of states that several estimators measured with several numbers of rows. The
-    interval is an estimate's own, 95 %, over rows; estimators at one number of rows are of
-    the same rows, so that their difference is better known than their intervals say (a
-    declared comparison has it).
+    Only where several estimators measured the same states with several numbers of rows
+    each. The interval is an estimate's own, 95 %, over rows; estimators at one number of
+    rows are of the same rows, so that their difference is better known than their intervals
+    say (a declared comparison has it).
     """
     lines = [
         {
@@ -36,10 +36,11 @@ def critic_lines(entries: Sequence[Measured]) -> pd.DataFrame:
         if entry.of == "information" and matches(entry.told, _STATES)
     ]
     table = pd.DataFrame(lines, columns=list(COLUMNS))
+    counts = table.groupby([*_PLACE, "estimator"])["rows"].transform("nunique")
     kept = [
         part.sort_values(["family", "estimator", "rows"], kind="stable")
-        for _, part in table.groupby([*_PLACE], sort=False)
-        if part["estimator"].nunique() > 1 and part["rows"].nunique() > 1
+        for _, part in table[counts > 1].groupby([*_PLACE], sort=False)
+        if part["estimator"].nunique() > 1
     ]
     return pd.concat(kept, ignore_index=True) if kept else table.iloc[:0]
 

@@ -283,7 +283,7 @@ def _critics(table: pd.DataFrame) -> Iterator[str]:
         yield ""
         yield (
             f"Of {site}, {view}, held out, in nats, with the 95 % interval of each alone. "
-            f"H(Y) is {part['H_Y_nats'].max():.3f}."
+            f"H(Y) is {part.loc[part['rows'].idxmax(), 'H_Y_nats']:.3f} at the most rows."
             if part["H_Y_nats"].notna().any()
             else f"Of {site}, {view}, held out, in nats, with the interval of each alone."
         )
