@@ -35,9 +35,14 @@ class Reading:
     encoding: str | None
 
 
+def _cells(path: Path, delimiter: str, how: Reading) -> Iterator[dict[str, Any]]:
+    told = {"quoting": how.quoting, "encoding": how.encoding, "asked": how.columns}
+    return separated(path, delimiter, **told)
+
+
 READERS: dict[str, Callable[[Path, Reading], Iterator[dict[str, Any]]]] = {
-    ".csv": lambda p, how: separated(p, ",", quoting=how.quoting, encoding=how.encoding),
-    ".tsv": lambda p, how: separated(p, "\t", quoting=how.quoting, encoding=how.encoding),
+    ".csv": lambda p, how: _cells(p, ",", how),
+    ".tsv": lambda p, how: _cells(p, "\t", how),
     ".jsonl": lambda p, how: json_lines(p, how.encoding),
     ".json": lambda p, how: json_list(p, how.encoding),
     ".parquet": lambda p, how: parquet(p, how.columns),

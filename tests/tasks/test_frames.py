@@ -160,6 +160,14 @@ def test_one_kept_column_may_be_named_by_itself():
     )
 
 
+def test_neither_can_they_refuse_a_file(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,note,label,note\ngood,a,1,b\nbad,c,0,d\n")
+    assert read_table(path).prompts == ("good", "bad")
+    with pytest.raises(InputError, match="note come twice. Rename or drop"):
+        read_table(path, "note")
+
+
 def test_an_index_with_a_name_may_be_a_column():
     frame = pd.DataFrame(COLUMNS, index=pd.Index(list("fedcba"), name="review"))
     assert read_table(frame, id_column="review").ids == tuple("fedcba")
