@@ -19,7 +19,7 @@ MKVENV = "$(PYTHON)" -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
-.PHONY: help setup demo figures paper paper-figures docs bench bench-calibration bench-speed test test-slow test-lowest constraints check clean
+.PHONY: help setup demo figures paper paper-figures notebooks docs bench bench-calibration bench-speed test test-slow test-lowest constraints check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ paper-figures: $(STAMP)  ## tables, figures and findings of a study again, from 
 	rm -rf results/study-$(BUDGET)-again
 	$(BIN)/python -m mi_probe.study studies/$(BUDGET).yaml --no-run --out results/study-$(BUDGET)-again \
 	--restore results/study-$(BUDGET).parquet
+
+notebooks: $(STAMP)  ## execute all notebooks, and keep what they show in them
+	OMP_NUM_THREADS=1 $(BIN)/python .ci/notebooks $(NOTEBOOKS)
 
 docs: $(STAMP)  ## the documentation as a site, docs/_build/html/index.html
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html

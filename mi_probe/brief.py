@@ -74,7 +74,7 @@ def _several(results: pd.DataFrame) -> dict[str, pd.Series]:
         "token_set": "tokens",
     }
     return {
-        title: results[name]
+        title: results[name].astype(object).where(results[name].notna(), "")
         for name, title in titles.items()
         if name in results and results[name].nunique(dropna=False) > 1
     }

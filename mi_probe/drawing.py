@@ -1,6 +1,7 @@
 """Figures of what was measured, in one call."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,27 @@ from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import Drawn, Options, gallery
 from mi_probe.plots import save, style
 
+_SHOWN, _WIDE = 200, 130
+"""Dots an inch of what a notebook shows, and how wide an inch is shown: sharp."""
+
+_RULE = (
+    "measured must be a table that profile or compare_results gave, a gap, or a results "
+    "folder, or several folders"
+)
+
+
+class Figures(dict[str, Figure]):
+    """Figures by name; at the end of a notebook's cell they are shown."""
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import Image, display
+
+        for figure in self.values():
+            written = BytesIO()
+            figure.savefig(written, format="png", dpi=_SHOWN)
+            width = round(_WIDE * figure.get_figwidth())
+            display(Image(written.getvalue(), format="png", width=width))
+
 
 def plot(
     measured: pd.DataFrame | Gap | Gaps | str | Path | Sequence[str | Path],
@@ -24,7 +46,7 @@ def plot(
     layer: str | None = None,
     venue: str = "acl",
     columns: int = 1,
-) -> dict[str, Figure]:
+) -> Figures:
     """Draw every figure that a table or a results folder allows.
 
     Args:
@@ -38,7 +60,7 @@ def plot(
         columns: 1, or 2 for the width of the page.
 
     Returns:
-        The figures by name, in the order drawn.
+        The figures by name, in the order drawn; a notebook shows them.
 
     Raises:
         InputError: if it is nothing that can be drawn, or as `plots.style` does.
@@ -56,7 +78,7 @@ def plot(
     kinds = [kinds] if isinstance(kinds, str) else kinds
     folders = _folders(measured)
     options = Options(unit, layer)
-    drawn: dict[str, Figure] = {}
+    drawn = Figures()
     with style(venue, "column" if columns == 1 else "full"):
         for found in gallery(folders, kinds, options):
             if isinstance(found, Drawn):
@@ -78,13 +100,17 @@ def _folders(measured: Any) -> ResultFolders:
     if isinstance(measured, pd.DataFrame):
         if {"between", "a", "b"} <= set(measured.columns):
             return ResultFolders.of_tables({"comparisons.csv": measured})
+        if lacking := {"value_nats", "site", "view"} - set(measured.columns):
+            raise InputError(
+                f"{_RULE}; got a table without {', '.join(sorted(lacking))}. Give it with "
+                "all its columns."
+            )
         stored = Stored(known=getattr(measured, "terms", {}))
         return ResultFolders.of_tables({}, results=measured, stored=stored)
     if isinstance(measured, str | Path):
         return ResultFolders([measured])
-    if isinstance(measured, Sequence) and measured:
-        return ResultFolders([str(one) for one in measured])
-    raise InputError(
-        "measured must be a table that profile or compare_results gave, a gap, or a "
-        f"results folder; got {type(measured).__name__}."
-    )
+    if isinstance(measured, list | tuple) and measured:
+        if all(isinstance(one, str | Path) for one in measured):
+            return ResultFolders([*measured])
+        raise InputError(f"{_RULE}; got several of {type(measured[0]).__name__}.")
+    raise InputError(f"{_RULE}; got {type(measured).__name__}.")

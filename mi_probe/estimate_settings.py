@@ -6,7 +6,7 @@ from mi_probe.analysis.control_points import OF_THE_MODEL
 from mi_probe.analysis.controls import CHEAP, CONTROLS, chosen_controls
 from mi_probe.analysis.profiles import choose_estimators
 from mi_probe.capture import VIEWS
-from mi_probe.errors import InputError, meant
+from mi_probe.errors import InputError, check_known
 from mi_probe.estimators import ESTIMATORS, Estimator, Repeated
 from mi_probe.options import about, listed
 from mi_probe.run_settings import SeveralSets, check_run, check_seeds, chosen_sites
@@ -69,12 +69,7 @@ class Choice:
         least = {"permutations": 0, "repeats": 1}
         check_run(settings, least, PROGRAM)
         views = listed(settings.pooling, "pooling")
-        unknown = [view for view in views if view not in VIEWS]
-        if unknown:
-            raise InputError(
-                f"pooling must be of {', '.join(VIEWS)}; got '{unknown[0]}'."
-                f"{meant(unknown[0], VIEWS)}"
-            )
+        check_known("pooling", tuple(views), VIEWS)
         estimators: dict[str, Estimator] = choose_estimators(
             listed(settings.estimator, "estimator")
         )

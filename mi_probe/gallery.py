@@ -30,7 +30,7 @@ from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.summaries import at_layer
 from mi_probe.analysis.training_runs import last_steps, with_runs
 from mi_probe.analysis.units import in_unit
-from mi_probe.errors import InputError
+from mi_probe.errors import check_known
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery_tokens import Chosen
 from mi_probe.plots import (
@@ -99,9 +99,7 @@ def gallery(
     """
     options = options or Options()
     wanted = list(KINDS) if kinds is None else list(kinds)
-    unknown = [kind for kind in wanted if kind not in KINDS]
-    if unknown:
-        raise InputError(f"only must be of {', '.join(KINDS)}; got '{unknown[0]}'.")
+    check_known("only", tuple(wanted), KINDS)
     if options.layer is not None and not folders.results.empty:
         # A layer that was not measured is said before anything is drawn.
         at_layer(folders.points(options.unit), options.layer)

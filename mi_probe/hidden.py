@@ -19,7 +19,16 @@ from mi_probe.facts import facts_html
 
 
 class Role(IntEnum):
-    """What a position holds; stored as int8."""
+    """What a position holds; stored as int8.
+
+    Examples:
+        >>> import numpy as np
+        >>> from mi_probe import HiddenStates, Role
+        >>> roles = np.array([[Role.PROMPT, Role.GENERATED, Role.GOLD]])
+        >>> z = HiddenStates(np.zeros((1, 3, 2)), np.ones((1, 3)), roles=roles)
+        >>> z.has_gold, z.keep(Role.PROMPT, Role.GENERATED).has_gold
+        (True, False)
+    """
 
     PAD = 0
     PROMPT = 1
@@ -33,11 +42,20 @@ class Role(IntEnum):
 
 
 # Its own __init__: what may be handed in is wider than what is then held.
-@dataclass(frozen=True, init=False)
+@dataclass(frozen=True, init=False, repr=False)
 class HiddenStates:
     """Z at one site: ``values[i, j]`` is the state of token j of example i.
 
     Indexing selects examples, so ``z[rows]`` works as it does for a tensor.
+
+    Examples:
+        >>> import numpy as np
+        >>> from mi_probe import HiddenStates, Role
+        >>> z = HiddenStates(np.zeros((2, 3, 4)), np.array([[1, 1, 0], [1, 1, 1]]))
+        >>> z
+        HiddenStates(n=2, t=3, d=4, float64)
+        >>> z[[1]].mask.sum().item(), z.keep(Role.PROMPT).has_gold
+        (3, False)
     """
 
     values: Float[Tensor, "n t d"]
@@ -156,6 +174,12 @@ class HiddenStates:
     def acknowledge_gold(self) -> "HiddenStates":
         """The same states, with the leak of gold answer positions accepted knowingly."""
         return replace(self, gold_acknowledged=True)
+
+    def __repr__(self) -> str:
+        n, t, d = self.values.shape
+        kind = str(self.values.dtype).removeprefix("torch.")
+        where = f", {self.site}" if self.site else ""
+        return f"HiddenStates(n={n}, t={t}, d={d}, {kind}{where})"
 
     def _repr_html_(self) -> str:
         n, t, d = self.values.shape

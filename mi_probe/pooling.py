@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mi_probe.backbones import Backbone
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.hidden import HiddenStates
 
 Pooling = Callable[[Tensor, Tensor], Tensor]
@@ -72,10 +72,7 @@ def pool(
         InputError: on an unknown pooling, an example without an unmasked position, or
             ``head`` without a position for each example.
     """
-    if pooling not in (*POOLINGS, "head"):
-        raise InputError(
-            f"pooling must be one of {', '.join((*POOLINGS, 'head'))}; got '{pooling}'."
-        )
+    check_known("pooling", pooling, (*POOLINGS, "head"))
     if pooling == "head":
         if positions is None:
             raise InputError(

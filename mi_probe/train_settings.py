@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
-from mi_probe.errors import InputError
+from mi_probe.errors import check_known
 from mi_probe.options import about, parse_settings
 from mi_probe.predgen.presets import PRESETS
 from mi_probe.predgen.settings import TrainSettings
@@ -36,10 +36,7 @@ def parse(arguments: Sequence[str]) -> Settings:
     found = parse_settings(
         Settings, arguments, program=PROGRAM, description=description, make=dict
     )
-    if found["preset"] not in PRESETS:
-        raise InputError(
-            f"preset must be one of {', '.join(PRESETS)}; got '{found['preset']}'."
-        )
+    check_known("preset", found["preset"], PRESETS)
     return parse_settings(
         Settings,
         arguments,

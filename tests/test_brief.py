@@ -58,3 +58,8 @@ def test_html_is_escaped_and_says_how_many():
 def test_another_table_is_refused():
     with pytest.raises(InputError, match="columns of a result table; model, task"):
         brief(pd.DataFrame({"a": [1]}))
+
+
+def test_rows_of_the_states_have_no_controls_name():
+    shown = brief(table(row(0.1), row(0.2, control="words")))
+    assert shown["control"].tolist() == ["", "words"]

@@ -3,9 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import mi_probe
 from mi_probe.backbones import as_backbone
+from mi_probe.drawing import Figures
+from mi_probe.drawing import _folders as measurable
 from mi_probe.errors import InputError
 from mi_probe.synthetic import order
 from tests.tiny import tiny_model, tiny_tokenizer
@@ -85,3 +88,45 @@ def test_what_y_is_may_be_said():
         mi_probe.mutual_information(x, ["a", "b"] * 100, discrete=False)
     with pytest.raises(InputError, match="Did you mean 'linear'"):
         mi_probe.mutual_information(x, y, estimator="lineer")
+
+
+def test_what_no_figure_can_be_drawn_of_is_said():
+    found = mi_probe.mutual_information(
+        np.arange(40.0)[:, None], [0, 1] * 20, estimator="lda"
+    )
+    for measured, said in (
+        (found, "got Estimate"),
+        ([found], "got several of Estimate"),
+        (pd.DataFrame({"a": [1]}), "a table without site, value_nats, view"),
+    ):
+        with pytest.raises(InputError, match=f"measured must be a table.*{said}"):
+            measurable(measured)
+
+
+def test_figures_show_themselves_in_a_notebook(monkeypatch):
+    pytest.importorskip("IPython", reason="the extra `notebooks` is not installed")
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    figure = Figure(figsize=(3, 2))
+    Figures(a=figure, b=figure)._ipython_display_()
+    assert len(shown) == 2
+    assert shown[0].data.startswith(b"\x89PNG")
+    assert shown[0].width == 390
+
+
+def test_folders_are_what_is_compared():
+    with pytest.raises(InputError, match="folders must be results folders; got none"):
+        mi_probe.compare_results()
+
+
+def test_one_of_each_needs_no_list():
+    live = (tiny_model("llama"), tiny_tokenizer())
+    rows = ([f"{w} film {i}" for i in range(30) for w in ("good", "bad")], [0, 1] * 30)
+    estimator = mi_probe.estimators.ESTIMATORS["lda"]
+    one = {"sites": 1, "views": "mean", "seeds": 0, "controls": "none"}
+    table = mi_probe.profile(live, rows, estimators=estimator, progress=False, **one)
+    assert table[["site", "view", "estimator", "seed"]].values.tolist() == [
+        ["block.0", "mean", "lda", 0]
+    ]
+    with pytest.raises(InputError, match="got states alone, which mi_probe.mutual_inf"):
+        mi_probe.profile(np.zeros((60, 3)), rows)

@@ -5,6 +5,7 @@ import sys
 import tarfile
 import venv
 import zipfile
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,34 @@ def test_the_wheel_installs_in_a_clean_environment(built, tmp_path):
     run(python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel)
     said = run(tmp_path / "env" / "bin" / "mi-probe", "--version", cwd=tmp_path)
     assert said.strip() == mi_probe.__version__
+
+
+@pytest.fixture
+def site():
+    """docs/conf.py, which checks links before Sphinx reads a page."""
+    pytest.importorskip("sphinx", reason="the extra `docs` is not installed")
+    path = ROOT / "docs" / "conf.py"
+    spec = spec_from_file_location("conf", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_links_lead_to_files_and_headings(site):
+    pages = [*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    assert len(pages) > 15
+    assert [link for page in pages for link in site.broken_links(page)] == []
+
+
+def test_a_link_to_nothing_is_found(site, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One, two `three`\n[a](#one-two-three) [b](page.md#one-two-three)\n"
+        "[c](#four) [d](gone.md) [e](https://example.org/x)\n```sh\n[f](g)\n```\n"
+    )
+    assert site.broken_links(page) == ["page.md: #four", "page.md: gone.md"]
 
 
 @pytest.mark.slow

@@ -219,7 +219,7 @@ def test_copies_are_one_group_and_random_labels_stand_beside_the_map(
     for name in ("positions", "types", "words"):
         assert "random_nats" in tables[name]
     assert about["controls"]["control_task"]["types"] == len(FILLERS)
-    assert "controls must be some of" in refused(capsys, *given, "--controls", "some")
+    assert "controls must be of" in refused(capsys, *given, "--controls", "some")
 
 
 def test_spans_of_a_chat_add_up_and_the_template_is_recorded(model, data, tmp_path, capsys):

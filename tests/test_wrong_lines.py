@@ -52,7 +52,7 @@ LINES = [
     ("train", (*_TRAIN, "--objective", "predictr"), "must be one of predictor, generator"),
     ("train", (*_TRAIN, "--learning-rate", "fast"), "learning-rate must be a number"),
     ("train", (*_TRAIN, "--out", "m"), "out must be a new or empty folder"),
-    ("gap", (*_OWN, "--pooling", "full"), "or several joined by '+'; got 'full'"),
+    ("gap", (*_OWN, "--pooling", "full"), "got 'full'. Several are joined by '+'"),
     ("gap", (*_OWN, "--sigmas", "0"), "sigmas must be above 0"),
     ("tokens", ("m", "--data", "differ.csv"), "40 classes in 40 rows"),
     ("tokens", (*_OWN, "--sites", "q"), "or names such as 'block.2'"),

@@ -78,6 +78,19 @@ def capacity_ladder(
 
     Raises:
         InputError: for another Y than classes, no rung, or an unknown pooling.
+
+    Examples:
+        Which of two tokens comes first cannot be told from their mean:
+
+        >>> from mi_probe.analysis import capacity_ladder
+        >>> from mi_probe.analysis.capacity import RUNGS
+        >>> from mi_probe.synthetic import order
+        >>> known = order(300, t=4, d=3, vary=False, seed=0)
+        >>> names = ("linear on views", "quadratic on views")
+        >>> rungs = {name: RUNGS[name] for name in names}
+        >>> ladder = capacity_ladder(known.x, known.y, rungs=rungs)
+        >>> ladder.table[["full", "pooled", "gap"]].shape, bool(ladder.nats > 0.2)
+        ((2, 3), True)
     """
     if not isinstance(pooling, str):
         raise InputError(

@@ -33,7 +33,7 @@ from mi_probe.analysis.control_points import states_of
 from mi_probe.analysis.multiplicity import false_discovery, holm
 from mi_probe.analysis.paired import PairedDifference, check_level, compare
 from mi_probe.analysis.scored import Stored
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.results import read_results
 
 BETWEEN = ("checkpoint", "system", "layer", "view", "tokens", "estimator", "seed")
@@ -71,17 +71,27 @@ def compare_results(
     Raises:
         InputError: a folder without estimates, unknown words, or no pair of the same rows.
 
-    Example:
-        >>> table = compare_results("results", between=["view"])  # doctest: +SKIP
-        >>> table[table["p_holm"] <= 0.05]  # doctest: +SKIP
+    Examples:
+        Two layers of a small model, on the rows of ``reviews.csv``:
+
+        >>> from mi_probe import compare_results, profile
+        >>> _ = profile("my-model", "reviews.csv", sites=[0, 3], views=["mean"],
+        ...             estimators=["lda"], controls=("none",), out="results")
+        >>> table = compare_results("results", between=["layer"])
+        >>> table[["between", "a", "b"]].values.tolist()
+        [['layer', '...', 'embed']]
+        >>> bool(table.p_holm[0] <= 1)
+        True
     """
     check_level(level)
-    unknown = [name for name in between if name not in BETWEEN]
-    if unknown or not between:
+    if not folders or not all(isinstance(folder, str | Path) for folder in folders):
+        got = ", ".join(type(folder).__name__ for folder in folders) or "none"
         raise InputError(
-            f"between must be of {', '.join(BETWEEN)}; got "
-            f"{repr(unknown[0]) if unknown else 'none'}."
+            f"folders must be results folders; got {got}. Single rows are compared, which "
+            "a table has not: give profile a folder, out=..., and compare that."
         )
+    between = (between,) if isinstance(between, str) else tuple(between)
+    check_known("between", between or ("none",), BETWEEN)
     table = states_of(read_results(*folders))
     stored = Stored(folders)
     found: list[dict[str, Any]] = []

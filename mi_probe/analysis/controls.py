@@ -33,7 +33,7 @@ from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.predgen.label_probabilities import answer_log_probabilities
 from mi_probe.tasks import Task
 
@@ -78,12 +78,9 @@ def chosen_controls(wanted: Sequence[str]) -> tuple[str, ...]:
         return ()
     if names == ["all"]:
         return CONTROLS
-    wrong = [name for name in names if name not in CONTROLS or names.count(name) > 1]
-    if wrong:
-        raise InputError(
-            f"controls must be of {', '.join(CONTROLS)}, each once, or 'all' or 'none' "
-            f"alone; got '{wrong[0]}'."
-        )
+    check_known("controls", tuple(names), CONTROLS, "Or 'all' or 'none' alone.")
+    if len(set(names)) < len(names):
+        raise InputError(f"controls must be named once each; got {', '.join(names)}.")
     return tuple(name for name in CONTROLS if name in names)
 
 

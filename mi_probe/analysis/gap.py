@@ -1,7 +1,7 @@
 """The DPI gap as one quantity: I(Y;Z) - I(Y;Z_p) = I(Y;Z|Z_p)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from html import escape
 
 import numpy as np
@@ -11,11 +11,12 @@ from jaxtyping import Float
 from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.randomisation import Randomisation
 from mi_probe.analysis.verdict import Reading, gap_verdict, is_shown, reading_of
-from mi_probe.errors import InputError
+from mi_probe.errors import check_known
 from mi_probe.estimators import Estimate
+from mi_probe.facts import amount, fixed
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Gap:
     """I(Y;Z|Z_p) or I(Y;Z|C), in nats; ``float(gap)`` is ``nats``.
 
@@ -25,6 +26,16 @@ class Gap:
     regression of Z's features on C is about right. Not to be trusted where neither is: a
     rough E[Z|C], as a step or a fast wave, that neither follows can be taken for
     information, and so can C with about as many columns as there are rows.
+
+    Examples:
+        >>> from mi_probe import dpi_gap
+        >>> from mi_probe.synthetic import order
+        >>> known = order(300, t=4, d=3, vary=False, seed=0)
+        >>> gap = dpi_gap(known.x, known.y, n_draws=0)
+        >>> gap
+        Gap(given Z_mean: 0.6... nats [0.6..., 0.6...], H(Y) 0.689, not tested)
+        >>> gap.full.nats > gap.pooled.nats, gap.pooled.nats < 0.05
+        (True, True)
     """
 
     pooling: str
@@ -39,9 +50,9 @@ class Gap:
     if that shows a gap (p of this gap alone at most .05), and its upper end reaches as far
     up as what these rows would show in 80 % of draws, and to H(Y) (to infinity where there
     is none) if no planted gap was shown so often."""
-    full: Estimate = field(repr=False)
+    full: Estimate
     """I(Y;Z) or I(Y;Z,C), by evidence of Z on top of the critic of what is given."""
-    pooled: Estimate = field(repr=False)
+    pooled: Estimate
     """I(Y;Z_p) or I(Y;C), with what Z's critic says given C alone."""
     test: Randomisation | None
     """The conditional randomisation test; None where it was not run."""
@@ -54,6 +65,11 @@ class Gap:
 
     def __float__(self) -> float:
         return self.nats
+
+    def __repr__(self) -> str:
+        p = "not tested" if self.p_value is None else f"p = {self.p_value:.3g}"
+        most = "" if self.full.entropy_y is None else f", H(Y) {fixed(self.full.entropy_y)}"
+        return f"Gap(given {self.given}: {amount(self.nats, self.ci)}{most}, {p})"
 
     @property
     def pointwise(self) -> Float[np.ndarray, " n"]:
@@ -107,7 +123,7 @@ class Gap:
         return _html(self.table(), (self.verdict,))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Gaps:
     """The gaps of several poolings, each with its `Gap.p_holm`."""
 
@@ -120,17 +136,17 @@ class Gaps:
         object.__setattr__(self, "gaps", tuple(replace(g, p_holm=p) for g, p in pairs))
 
     def __getitem__(self, pooling: str) -> Gap:
-        for gap in self.gaps:
-            if gap.pooling == pooling:
-                return gap
-        names = ", ".join(gap.pooling for gap in self.gaps)
-        raise InputError(f"pooling must be one of {names}; got '{pooling}'.")
+        check_known("pooling", pooling, [gap.pooling for gap in self.gaps])
+        return next(gap for gap in self.gaps if gap.pooling == pooling)
 
     def __iter__(self) -> Iterator[Gap]:
         return iter(self.gaps)
 
     def __len__(self) -> int:
         return len(self.gaps)
+
+    def __repr__(self) -> str:
+        return f"Gaps({', '.join(map(repr, self.gaps))})"
 
     @property
     def verdict(self) -> str:

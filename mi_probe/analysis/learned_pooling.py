@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from mi_probe.analysis.gap_inputs import pooled_views
 from mi_probe.analysis.redrawn_labels import normal_ranks
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.estimators.core.admission import split_rows
 from mi_probe.estimators.core.split import Blocks, Groups
 from mi_probe.estimators.core.states import as_states
@@ -77,11 +77,8 @@ def check_pooling(name: str) -> None:
         InputError: unless it is a name, or names joined by ``+``.
     """
     known = (*POOLINGS, *LEARNED)
-    if not set(name.split("+")) <= set(known):
-        raise InputError(
-            f"pooling must be of {', '.join(known)}, or several joined by '+'; got "
-            f"'{name}'. dpi_gap takes a function of z for another."
-        )
+    then = "Several are joined by '+'; dpi_gap takes a function of z for another."
+    check_known("pooling", tuple(name.split("+")), known, then)
 
 
 def is_learned(name: str) -> bool:

@@ -14,7 +14,7 @@ from mi_probe.analysis.cells import Subject, subject_of
 from mi_probe.backbones import Backbone, expand_checkpoints, load_backbone
 from mi_probe.capture import Sequences
 from mi_probe.capture.sequences import as_sequences
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.hidden import Role
 from mi_probe.predgen.checkpoints import is_checkpoint
 from mi_probe.predgen.encoding import Rows, encode, end_token
@@ -57,11 +57,7 @@ class How:
     tokens as there may be, so that a run can be planned."""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.token_sets or () if name not in TOKEN_SETS]
-        if unknown:
-            raise InputError(
-                f"token-sets must be of {', '.join(TOKEN_SETS)}; got '{unknown[0]}'."
-            )
+        check_known("token-sets", tuple(self.token_sets or ()), TOKEN_SETS)
 
 
 @dataclass(frozen=True, eq=False)

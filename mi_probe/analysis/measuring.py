@@ -18,7 +18,7 @@ from torch import Tensor
 from mi_probe.analysis.cells import Cell, Subject, cells, tidy_row
 from mi_probe.analysis.dependent_rows import groups_of
 from mi_probe.capture import VIEWS, Activations
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.estimators import FEWEST_ROWS, Estimate, Estimator, with_null
 from mi_probe.hidden import HiddenStates
 from mi_probe.provenance import code_version
@@ -265,8 +265,7 @@ def _states(
 ) -> Tensor | HiddenStates | np.ndarray:
     if isinstance(activations, InMemory):
         return activations.values
-    if view not in VIEWS:
-        raise InputError(f"view must be one of {', '.join(VIEWS)}; got '{view}'.")
+    check_known("view", view, VIEWS)
     if view != "full":
         return activations.pooled(site, view).float()
     z = activations.hidden(site)

@@ -51,6 +51,18 @@ def noise_ladder(
 
     Raises:
         InputError: for no sigma above 0, and what `dpi_gap` refuses.
+
+    Examples:
+        >>> from mi_probe.analysis import noise_ladder
+        >>> from mi_probe.analysis.capacity import RUNGS
+        >>> from mi_probe.synthetic import order
+        >>> known = order(300, t=4, d=3, vary=False, seed=0)
+        >>> quick = RUNGS["linear on views"]
+        >>> ladder = noise_ladder(
+        ...     known.x, known.y, sigmas=(0.1, 1.0), estimator=quick, n_draws=0
+        ... )
+        >>> ladder.table.sigma.tolist(), bool(ladder.table.gap[0] > 0.2)
+        ([0.1, 1.0], True)
     """
     if not isinstance(pooling, str):
         raise InputError(

@@ -36,7 +36,7 @@ _DECIDES = 0.1
 """Share of the sum of squares from which one piece of evidence decides."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class PairedDifference:
     """I_a - I_b of the same rows, in nats; ``float(found)`` is ``difference``.
 
@@ -63,6 +63,9 @@ class PairedDifference:
 
     def __float__(self) -> float:
         return self.difference
+
+    def __repr__(self) -> str:
+        return f"PairedDifference({self.words}; {self.n:,} rows, {self.units:,} units)"
 
     @property
     def words(self) -> str:

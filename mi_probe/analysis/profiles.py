@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from torch import Tensor
 
 from mi_probe.analysis.cells import Cell, Subject, anchor_of, cells
 from mi_probe.analysis.control_parts import captured_controls, text_controls
@@ -25,8 +27,9 @@ from mi_probe.backbones import Backbone, as_backbone
 from mi_probe.capture import Activations, extract, fingerprint_id
 from mi_probe.capture.extract import plan
 from mi_probe.contents import digest
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.estimators import ESTIMATORS, Estimator
+from mi_probe.hidden import HiddenStates
 from mi_probe.results import Results, Row, table_of
 from mi_probe.tasks import Task, as_task
 
@@ -82,17 +85,17 @@ class Profile(pd.DataFrame):
 
 
 def profile(
-    model: Backbone | Activations | str | Path | tuple[Any, Any],
+    model: Backbone | Activations | str | Path | tuple[Any, Any] | Any,
     task: Task | Any,
     *,
-    sites: str | Sequence[int | str] = "all",
-    views: Sequence[str] = ("full", "mean", "last"),
-    estimators: Sequence[str] | Mapping[str, Estimator] = ("auto",),
-    seeds: Sequence[int] = (0,),
+    sites: str | int | Sequence[int | str] = "all",
+    views: str | Sequence[str] = ("full", "mean", "last"),
+    estimators: str | Estimator | Sequence[str] | Mapping[str, Estimator] = ("auto",),
+    seeds: int | Sequence[int] = (0,),
     n_permutations: int = 0,
     batch_size: int = 16,
     max_tokens: int = 512,
-    controls: Sequence[str] = CHEAP,
+    controls: str | Sequence[str] = CHEAP,
     out: str | None = None,
     progress: bool = True,
 ) -> Profile:
@@ -123,9 +126,33 @@ def profile(
 
     Raises:
         InputError: on wrong names, and labels that cannot carry information.
+
+    Examples:
+        A model with its tokenizer in memory, and a data frame:
+
+        >>> import pandas as pd
+        >>> from mi_probe import profile
+        >>> rows = [(f"a {word} film, number {i}", word) for i in range(60)
+        ...         for word in ("good", "bad")]
+        >>> frame = pd.DataFrame(rows, columns=["text", "label"])
+        >>> table = profile((model, tokenizer), frame, sites=[1, 3], views=["mean"],
+        ...                 estimators=["lda"], controls=("none",))
+        >>> table[["site", "view", "estimator", "n"]]
+                 site  view estimator    n
+        0     block.0  mean       lda  120
+        1  final_norm  mean       lda  120
+        >>> bool(table.value_nats[1] > 0.5), round(float(table.H_Y_nats[1]), 3)
+        (True, 0.693)
     """
+    if isinstance(model, np.ndarray | Tensor | HiddenStates):
+        raise InputError(
+            "model must be a name, a folder, a Backbone, (model, tokenizer) or "
+            "Activations; got states alone, which mi_probe.mutual_information(x, y) "
+            "measures."
+        )
     task = as_task(task)
-    views, estimators, controls = map(_several, (views, estimators, controls))
+    views, controls, seeds = map(_several, (views, controls, seeds))
+    sites = str(sites) if isinstance(sites, int) else sites
     chosen = choose_estimators(estimators)
     check_task(task, chosen)
     wanted_controls = chosen_controls(controls)
@@ -204,12 +231,7 @@ def _of_states(
         )
     names = sites.split(",") if isinstance(sites, str) else sites
     wanted = [*states.sites] if sites == "all" else [str(one) for one in names]
-    unknown = [site for site in wanted if site not in states.sites]
-    if unknown:
-        raise InputError(
-            f"sites must be of the states' own, {', '.join(states.sites)}; got "
-            f"'{unknown[0]}'."
-        )
+    check_known("sites of states that are there already", tuple(wanted), states.sites)
     layers = states.fingerprint.get("imported.layers")
     subject = Subject(
         model=str(states.fingerprint.get("model.name", "states")),
@@ -321,20 +343,23 @@ class _Captured:
 
 
 def _several(names: Any) -> Any:
-    """One name by itself stands for a list of it."""
-    return (names,) if isinstance(names, str) else names
+    """One name or number by itself stands for a list of it."""
+    return (names,) if isinstance(names, str | int) else names
 
 
 def choose_estimators(
-    chosen: Sequence[str] | Mapping[str, Estimator],
+    chosen: str | Estimator | Sequence[str] | Mapping[str, Estimator],
 ) -> dict[str, Estimator]:
-    """Estimators by name.
+    """Estimators by name, of names, of one by itself or of your own by name.
 
     Raises:
         InputError: on an unknown name, or none.
     """
     if isinstance(chosen, Mapping):
         return dict(chosen)
+    if isinstance(chosen, Estimator):
+        return {chosen.name: chosen}
+    chosen = _several(chosen)
     if not chosen:
         raise InputError(f"estimator must be one of {', '.join(ESTIMATORS)}; got none.")
     return {name: ESTIMATORS[name] for name in chosen}

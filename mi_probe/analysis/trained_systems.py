@@ -16,7 +16,7 @@ from mi_probe.analysis.measurables import (
 from mi_probe.backbones.folders import step_of
 from mi_probe.capture.sequences import token_limit
 from mi_probe.contents import digest
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.predgen.checkpoints import (
     Checkpoint,
     check_task,
@@ -159,12 +159,8 @@ def _rows_of(
     found = task
     if found is None:
         wanted = split or config["reserved_split"]
-        if wanted not in vars(splits):
-            raise InputError(
-                f"split of the checkpoint {name!r} must be one of "
-                f"{', '.join(vars(splits))}; got '{wanted}'. Without, the rows that the "
-                "training reserved are taken."
-            )
+        own = "Without, the rows that the training reserved are taken."
+        check_known(f"split of the checkpoint {name!r}", wanted, vars(splits), own)
         found = vars(splits)[wanted]
     elif found.label_names != splits.train.label_names:
         raise InputError(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 
 UNITS = {"nats": 1.0, "bits": 1.0 / math.log(2.0)}
 """How many of the unit one nat is."""
@@ -27,8 +27,7 @@ def unit_factor(unit: str) -> float:
     Raises:
         InputError: an unknown unit.
     """
-    if unit not in UNITS:
-        raise InputError(f"unit must be one of {', '.join(UNITS)}; not {unit!r}.")
+    check_known("unit", unit, UNITS)
     return UNITS[unit]
 
 

@@ -27,7 +27,7 @@ from mi_probe.backbones.rocoft_folder import (
 from mi_probe.backbones.trial import embedding_rows, try_model
 from mi_probe.backbones.untrusted import check_folder
 from mi_probe.contents import read_json
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 
 _AUTO = {
     "CAUSAL_LM": "AutoModelForCausalLM",
@@ -155,10 +155,7 @@ def _auto_class(config: PeftConfig | RocoftConfig) -> str | None:
         return config.base_class if hasattr(transformers, config.base_class) else None
     task = getattr(config.task_type, "value", config.task_type)
     if task is not None:
-        if task not in _AUTO:
-            raise InputError(
-                f"task_type of an adapter must be one of {', '.join(_AUTO)}; got {task!r}."
-            )
+        check_known("task_type of an adapter", task, _AUTO)
         return _AUTO[task]
     # Without a task PEFT writes down the class that it wrapped.
     made_of = (config.auto_mapping or {}).get("base_model_class", "")

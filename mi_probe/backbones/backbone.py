@@ -14,10 +14,10 @@ from mi_probe.backbones.chat import chat_fingerprint, chat_texts
 from mi_probe.backbones.fingerprint import fingerprint_model, fingerprint_tokenizer
 from mi_probe.backbones.sites import Kind, Site, kind_of, resolve_sites
 from mi_probe.backbones.trial import counts_from_zero, embedding_rows
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, meant
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Backbone:
     """A network whose hidden states are measured.
 
@@ -51,6 +51,11 @@ class Backbone:
     """What identifies model, adapter, tokenizer and precision; JSON-able."""
     chat_template: bool = False
     """Whether prompts are put into the tokenizer's chat template."""
+
+    def __repr__(self) -> str:
+        held = f"{self.kind}, {self.n_layers} blocks, {self.hidden_size} units"
+        adapter = f", adapter {self.adapter}" if self.adapter else ""
+        return f"Backbone('{self.name}', {held}{adapter}, {self.device})"
 
     def prompt_texts(self, prompts: Sequence[str]) -> list[str]:
         """The texts that are tokenised: the prompts, or the chats with their one turn.
@@ -121,7 +126,7 @@ class Backbone:
         """
         return _virtual_tokens(self.model)
 
-    def select(self, wanted: str | Sequence[int | str] = "all") -> tuple[Site, ...]:
+    def select(self, wanted: str | int | Sequence[int | str] = "all") -> tuple[Site, ...]:
         """The sites that a user asks for, in the order of the network.
 
         Args:
@@ -132,7 +137,8 @@ class Backbone:
             InputError: if one of them is no site, or an index is ambiguous because the
                 model has two stacks.
         """
-        items = wanted.split(",") if isinstance(wanted, str) else list(wanted)
+        single = isinstance(wanted, str | int)
+        items = str(wanted).split(",") if single else list(wanted)
         items = [str(item).strip() for item in items]
         if not items or items == [""]:
             raise InputError(f"sites must name at least one site{self._rule()}; got none.")
@@ -156,7 +162,8 @@ class Backbone:
             index = int(item) + (behind if item.startswith("-") else 0)
             if index in indexed:
                 return indexed[index]
-        raise InputError(f"sites must be 'all'{self._rule()}; got {item}.")
+        near = meant(item, [site.name for site in self.sites])
+        raise InputError(f"sites must be 'all'{self._rule()}; got {item}.{near}")
 
     def _rule(self) -> str:
         indexed = [site for site in self.sites if site.index is not None]
@@ -203,6 +210,13 @@ def wrap_backbone(
     Raises:
         InputError: if the model's blocks cannot be found, or the tokenizer has more
             tokens than the model has embeddings.
+
+    Examples:
+        A model of transformers and its tokenizer, in memory:
+
+        >>> from mi_probe.backbones import wrap_backbone
+        >>> wrap_backbone(model, tokenizer, name="mine")
+        Backbone('mine', decoder, 3 blocks, ... units, cpu)
     """
     adapter, fingerprint = None, fingerprint_model(model)
     if isinstance(model, PeftModel):

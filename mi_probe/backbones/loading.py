@@ -18,7 +18,7 @@ from mi_probe.backbones.folders import (
 )
 from mi_probe.backbones.modules import load_module, user_files, weight_files
 from mi_probe.backbones.untrusted import check_folder
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 
 DTYPES = {
     "float32": torch.float32,
@@ -32,7 +32,7 @@ _TOKENIZER_FILES = (
 
 
 def load_backbone(
-    name: str,
+    name: str | Path,
     *,
     revision: str | None = None,
     local_files_only: bool = False,
@@ -70,7 +70,20 @@ def load_backbone(
 
     Raises:
         InputError: if anything of this cannot be done; the message says what to do.
+
+    Examples:
+        A folder, ``my-model``, of a Llama of three blocks:
+
+        >>> from mi_probe import load_backbone
+        >>> backbone = load_backbone("my-model")
+        >>> backbone
+        Backbone('my-model', decoder, 3 blocks, ... units, cpu)
+        >>> [site.name for site in backbone.sites]
+        ['embed', 'block.0', 'block.1', 'block.2', 'final_norm']
+        >>> [site.name for site in backbone.select("-1")]
+        ['final_norm']
     """
+    name = str(name) if isinstance(name, Path) else name
     if not isinstance(name, str):
         raise InputError(
             f"name must be text; got {type(name).__name__}. A model in memory is taken by "
@@ -149,8 +162,7 @@ def _tokenizer(
 
 def _dtype(dtype: str) -> torch.dtype:
     name = str(dtype).removeprefix("torch.")
-    if name not in DTYPES:
-        raise InputError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
+    check_known("dtype", name, DTYPES)
     return DTYPES[name]
 
 

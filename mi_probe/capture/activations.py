@@ -12,7 +12,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.pooling import pool
 
@@ -83,7 +83,7 @@ class FileShard:
 Shard = MemoryShard | FileShard
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Activations:
     """Hidden states of one data set, by site and view, in the data's row order.
 
@@ -103,6 +103,12 @@ class Activations:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        first, more = ", ".join(self.sites[:4]), ", ..." * (len(self.sites) > 4)
+        count = f"{len(self.sites)} site{'s' * (len(self.sites) > 1)}"
+        sites = f"{count}: {first}{more}"
+        return f"Activations({len(self)} rows, {sites}; views: {', '.join(self.views)})"
 
     def hidden(self, site: str) -> HiddenStates:
         """Z at a site, padded to the longest row, in the dtype that was kept.
@@ -144,8 +150,7 @@ class Activations:
         Raises:
             InputError: on a site or view that was not captured.
         """
-        if view == "full" or view not in VIEWS:
-            raise InputError(f"view must be one of {', '.join(VIEWS[1:])}; got '{view}'.")
+        check_known("view", view, VIEWS[1:])
         self._check(site, view if view in self.views else "full", asked=view)
         order = {name: i for i, name in enumerate(self.ids)}
         out = torch.zeros(0)
@@ -178,16 +183,10 @@ class Activations:
         return torch.tensor([order[name] for name in shard.ids])
 
     def _check(self, site: str, view: str, asked: str | None = None) -> None:
-        if site not in self.sites:
-            raise InputError(
-                f"site must be one of those captured, {', '.join(self.sites)}; "
-                f"got '{site}'."
-            )
+        again = "Only what was captured is here; capture again with it."
+        check_known("site", site, self.sites, again)
         if view not in self.views:
-            raise InputError(
-                f"view must be one of those captured, {', '.join(self.views)}; "
-                f"got '{asked or view}'. Capture again with it."
-            )
+            check_known("view", asked or view, self.views, again)
 
 
 def metadata_of(path: Path) -> dict[str, str]:

@@ -27,11 +27,11 @@ SHARD_BYTES = 256 * 2**20
 
 
 def extract(
-    backbone: Backbone | str | tuple[Any, Any],
-    task_or_prompts: Task | Sequence[str] | Sequences,
+    backbone: Backbone | str | Path | tuple[Any, Any],
+    source: Task | Sequences | Any,
     *,
-    sites: str | Sequence[int | str] = "all",
-    views: Sequence[str] = ("full",),
+    sites: str | int | Sequence[int | str] = "all",
+    views: str | Sequence[str] = ("full",),
     batch_size: int = 16,
     max_tokens: int = 512,
     store: str | Path | None = None,
@@ -50,7 +50,8 @@ def extract(
     Args:
         backbone: the model: from ``load_backbone``, what that takes, or ``(model,
             tokenizer)``.
-        task_or_prompts: a task, plain prompts, or `Sequences` with tokens and roles.
+        source: a task, or what `profile` takes for one; plain prompts, a list or a column
+            of texts; or `Sequences` with tokens and roles.
         sites: what ``Backbone.select`` takes.
         views: any of ``full``, ``mean``, ``last``, ``first``, ``max``, ``head``. With
             ``head``, an encoder-decoder's decoder reads the prompt shifted right by
@@ -69,8 +70,20 @@ def extract(
         InputError: on wrong settings, rows without tokens, states that change with
             padding, NaN or infinite states, a store of something else, or a disk that
             clearly has no room for it.
+
+    Examples:
+        A folder of a model (``my-model``), and texts:
+
+        >>> from mi_probe import extract
+        >>> states = extract("my-model", ["a good film", "bad"], sites=[0, 3])
+        >>> states
+        Activations(2 rows, 2 sites: embed, final_norm; views: full)
+        >>> states.hidden("final_norm")
+        HiddenStates(n=2, t=..., d=..., float32, final_norm)
+        >>> states.pooled("final_norm", "mean").shape[0]
+        2
     """
-    named = isinstance(backbone, str)
+    named = isinstance(backbone, str | Path)
     backbone = load_backbone(backbone) if named else as_backbone(backbone)
     if batch_size < 1 or rows_per_shard < 1:
         raise InputError(
@@ -79,7 +92,7 @@ def extract(
         )
     todo = plan(
         backbone,
-        task_or_prompts,
+        source,
         sites=sites,
         views=views,
         max_tokens=max_tokens,

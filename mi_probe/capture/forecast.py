@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from mi_probe.backbones import Backbone
 from mi_probe.backbones.trial import evaluating
@@ -15,10 +16,10 @@ from mi_probe.tasks.task import Task
 
 def forecast(
     backbone: Backbone,
-    task_or_prompts: Task | Sequence[str] | Sequences,
+    source: Task | Sequences | Any,
     *,
-    sites: str | Sequence[int | str] = "all",
-    views: Sequence[str] = ("full",),
+    sites: str | int | Sequence[int | str] = "all",
+    views: str | Sequence[str] = ("full",),
     batch_size: int = 16,
     max_tokens: int = 512,
     store_dtype: StoreDtype = "captured",
@@ -40,7 +41,7 @@ def forecast(
     """
     todo = plan(
         backbone,
-        task_or_prompts,
+        source,
         sites=sites,
         views=views,
         max_tokens=max_tokens,

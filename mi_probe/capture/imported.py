@@ -1,7 +1,8 @@
 """States that another program made, as a store of ours.
 
 FOLDER/ID.safetensors      token_ids (t,), hidden_states (t, layers, d): one file a
-                           request, as serving engines write them
+                           request, as serving engines write them; in folders where
+                           ids have slashes
 FILE.safetensors, .npz     hidden_states (n, t, d) or (n, t, layers, d), or one array
                            (n, t, d) a site under its name; mask (n, t) or lengths (n,);
                            token_ids (n, t)
@@ -92,6 +93,23 @@ def import_states(
     Raises:
         InputError: if files are missing, malformed or of other rows or sites; if states
             are NaN or infinite; or if the certificate finds a fault, which it names.
+
+    Examples:
+        States of block 1, as another program might save them:
+
+        >>> import numpy as np
+        >>> from mi_probe import extract, load_backbone, read_table
+        >>> from mi_probe.capture import import_states
+        >>> task = read_table("reviews.csv", rows=20)
+        >>> model = load_backbone("my-model")
+        >>> z = extract(model, task, sites=["block.1"], progress=False).hidden("block.1")
+        >>> arrays = {"token_ids": z.token_ids, "mask": z.mask, "hidden_states": z.values}
+        >>> np.savez("theirs.npz", **{name: np.asarray(a) for name, a in arrays.items()})
+        >>> states, certificate = import_states(
+        ...     "theirs.npz", task, sites=["block.1"], out="taken-in", backbone=model
+        ... )
+        >>> states, certificate.status
+        (Activations(20 rows, 1 site: block.1; views: full), 'equal')
     """
     if n_checked < 1:
         raise InputError(f"n_checked must be at least 1; got {n_checked}.")
@@ -295,8 +313,13 @@ def _foreign(source: Path) -> Foreign:
     return _whole(source, readers[source.suffix](source))
 
 
+def _name(file: Path, folder: Path) -> str:
+    """The row's id: an id with a slash is a file in a folder."""
+    return file.relative_to(folder).as_posix().removesuffix(".safetensors")
+
+
 def _requests(folder: Path) -> Foreign:
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(folder.rglob("*.safetensors"))
     if not files:
         raise InputError(f"'{folder}' must hold ID.safetensors files; it has none.")
 
@@ -309,9 +332,9 @@ def _requests(folder: Path) -> Foreign:
             )
         return found[_TOKENS], found[_STATES]
 
-    hashes = [(file.name, sha256_of(file)) for file in files]
+    hashes = [(f"{_name(file, folder)}.safetensors", sha256_of(file)) for file in files]
     return Foreign(
-        tuple(file.stem for file in files),
+        tuple(_name(file, folder) for file in files),
         len(files),
         read,
         lambda row: _tensors(files[row], _TOKENS).get(_TOKENS),

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from mi_probe.backbones import Backbone, Site
 from mi_probe.capture.activations import VIEWS
 from mi_probe.capture.sequences import Sequences, as_sequences, listed
 from mi_probe.capture.store import SCHEMA
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.hidden import Role
 from mi_probe.pooling import head_positions
 from mi_probe.tasks.task import Task
@@ -43,20 +43,18 @@ class Plan:
 
 def plan(
     backbone: Backbone,
-    source: Task | Sequence[str] | Sequences,
+    source: Task | Sequences | Any,
     *,
-    sites: str | Sequence[int | str] = "all",
-    views: Sequence[str] = ("full",),
+    sites: str | int | Sequence[int | str] = "all",
+    views: str | Sequence[str] = ("full",),
     max_tokens: int = 512,
     store_dtype: StoreDtype = "captured",
 ) -> Plan:
     """Check and tokenise; arguments and errors are those of `extract`."""
-    unknown = [view for view in views if view not in VIEWS]
-    if unknown or not views:
-        raise InputError(
-            f"views must be some of {', '.join(VIEWS)}; "
-            f"got {', '.join(map(repr, unknown)) or 'none'}."
-        )
+    if not views:
+        raise InputError(f"views must be some of {', '.join(VIEWS)}; got none.")
+    views = (views,) if isinstance(views, str) else tuple(views)
+    check_known("views", views, VIEWS)
     if max_tokens < 1:
         raise InputError(f"max_tokens must be at least 1; got {max_tokens}.")
     ordered = tuple(view for view in VIEWS if view in views)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from transformers import PreTrainedTokenizerBase
 
 from mi_probe.backbones import Backbone
 from mi_probe.backbones.chat import has_chat_template
 from mi_probe.errors import InputError
 from mi_probe.hidden import Role
-from mi_probe.tasks.task import Task
+from mi_probe.tasks import Task, as_task
 
 Ids = Sequence[Sequence[int]]
 
@@ -104,7 +106,7 @@ class Sequences:
 
 def as_sequences(
     backbone: Backbone,
-    source: Task | Sequence[str] | Sequences,
+    source: Task | Sequences | Any,
     *,
     max_tokens: int,
     shift_into_decoder: bool = False,
@@ -113,8 +115,8 @@ def as_sequences(
 
     Args:
         backbone: whose tokenizer and limits apply.
-        source: a `Task`, prompts (their ids are '0', '1', ...), or `Sequences`, which
-            are taken as they are.
+        source: what `as_task` takes; texts alone, whose ids are '0', '1', ...; or
+            `Sequences`, which are taken as they are.
         max_tokens: longer prompts lose their middle, and are counted in the notes: their
             first and their last tokens stay, which ask for the answer. The model's own
             limit holds as well.
@@ -138,7 +140,7 @@ def as_sequences(
                 f"{len(long)} rows are longer: {listed(long)}."
             )
     else:
-        found = _tokenised(backbone, source, max_tokens)
+        found = _tokenised(backbone, _texts_or_task(source), max_tokens)
     if not len(found):
         raise InputError("the data must hold at least one row; got none.")
     if shift_into_decoder and backbone.kind == "encoder-decoder":
@@ -172,15 +174,26 @@ def counts_from_padding(backbone: Backbone) -> bool:
     )
 
 
-def _tokenised(
-    backbone: Backbone, source: Task | Sequence[str], max_tokens: int
-) -> Sequences:
-    if isinstance(source, str):
-        raise InputError("prompts must be a sequence of texts; got one text.")
+def _texts_or_task(source: Any) -> Task | list[str]:
+    """Texts alone, a list or a column of them; of anything else, the task that it is."""
+    several = isinstance(source, list | tuple | np.ndarray | pd.Series)
+    if several and all(isinstance(text, str) for text in source):
+        return list(source)
+    some = several and any(isinstance(text, str) for text in source)
+    if isinstance(source, pd.Series) or some:
+        place = next(i for i, text in enumerate(source) if not isinstance(text, str))
+        raise InputError(
+            f"texts must be text in every row; row {place + 1} of {len(source)} is "
+            f"{type(list(source)[place]).__name__}. Fill it or leave it out."
+        )
+    return as_task(source)
+
+
+def _tokenised(backbone: Backbone, source: Task | list[str], max_tokens: int) -> Sequences:
     if isinstance(source, Task):
         ids, prompts = source.ids, list(source.prompts)
     else:
-        ids, prompts = tuple(str(i) for i in range(len(source))), list(source)
+        ids, prompts = tuple(map(str, range(len(source)))), source
     limit = token_limit(backbone, max_tokens)
     if limit is None or limit < 1:
         raise InputError(f"max_tokens must be at least 1; got {limit}.")

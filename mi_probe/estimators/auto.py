@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from mi_probe.estimators.core.admission import admitted
 from mi_probe.estimators.core.base import Estimate, Nature, States
+from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import (
     Classes,
@@ -26,8 +27,8 @@ from mi_probe.estimators.sequences.sequence_estimate import sequence_estimate
 from mi_probe.estimators.starts.started import Started
 
 
-@dataclass(frozen=True, kw_only=True)
-class Auto:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Auto(Parameters):
     """I(Y;X) by the estimator that is recommended for this kind of X and Y."""
 
     name: str = "auto"

@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import log_softmax
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.estimators.core.admission import admitted
 from mi_probe.estimators.core.assembly import assembled
 from mi_probe.estimators.core.base import Estimate, Nature, States
 from mi_probe.estimators.core.learning_curve import extrapolation
+from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import TOP, Groups, Split
 from mi_probe.estimators.core.states import views_of
 from mi_probe.estimators.core.targets import Classes, Target
@@ -22,8 +23,8 @@ from mi_probe.estimators.mine.cross_fit import MANY
 from mi_probe.hidden import HiddenStates
 
 
-@dataclass(frozen=True, kw_only=True)
-class MemberStack:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MemberStack(Parameters):
     """I(Y;X) of few classes by named members of `auto`'s stack and no others.
 
     Not to be trusted as the value where they are too plain for X: it is the lower bound of
@@ -45,10 +46,7 @@ class MemberStack:
         Raises:
             InputError: for no member, or one that is unknown.
         """
-        if not self.members or set(self.members) - set(MEMBERS):
-            raise InputError(
-                f"members must be of {', '.join(MEMBERS)}; got {self.members}."
-            )
+        check_known("members", tuple(self.members) or ("none",), MEMBERS)
 
     @property
     def nature(self) -> Nature:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
 from mi_probe.errors import InputError
@@ -59,13 +60,30 @@ def mutual_information(
     from mi_probe.estimators import ESTIMATORS  # which holds this function too
 
     chosen = ESTIMATORS.chosen(estimator)
-    x, target = _array(x), _array(y) if discrete is None else _as(y, discrete)
+    x, target = _numbers(x), _array(y) if discrete is None else _as(y, discrete)
     labels = None if groups is None else _array(groups)
     if n_permutations:
         return with_null(
             chosen, x, target, groups=labels, seed=seed, n_permutations=n_permutations
         )
     return chosen.estimate(x, target, groups=labels, seed=seed)
+
+
+def _numbers(x: Any) -> Any:
+    """X as an array; what has columns that are no numbers is refused by their names."""
+    if hasattr(x, "toarray"):
+        raise InputError(
+            f"x must be a dense array; got {type(x).__name__}. Pass x.toarray(), or fewer "
+            "columns of it."
+        )
+    if isinstance(x, pd.DataFrame):
+        columns = [str(name) for name, kind in x.dtypes.items() if kind.kind not in "biuf"]
+        if columns:
+            raise InputError(
+                f"x must hold numbers; its columns {', '.join(columns[:5])} do not. Leave "
+                "them out, or encode them; the states of texts are made by extract."
+            )
+    return _array(x)
 
 
 def _as(y: Any, discrete: bool) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mi_probe.errors import InputError, meant
+from mi_probe.errors import check_known
 from mi_probe.estimators.core.base import Estimator
 
 
@@ -17,8 +17,8 @@ class Named(dict[str, Estimator]):
     """
 
     def __missing__(self, name: Any) -> Estimator:
-        hint = meant(name, self) if isinstance(name, str) else ""
-        raise InputError(f"estimator must be one of {', '.join(self)}; got {name!r}.{hint}")
+        check_known("estimator", name, self)
+        raise KeyError(name)  # not reached: what is missing is not known
 
     def chosen(self, estimator: str | Estimator) -> Estimator:
         """The estimator of a name, or the one that is given.

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.estimators.core.base import Estimator
 
 _TABLE = re.compile(r"^(\| name \| what it is \|.*)\n\|[-| ]+\|\n(?:\|.*\n)*", re.M)
@@ -33,9 +33,7 @@ def refreshed(text: str, estimators: Mapping[str, Estimator]) -> str:
         )
     columns = [cell.strip() for cell in found[1].strip("|").split("|")]
     cells = rows(estimators)
-    unknown = [column for column in columns if column not in cells[0]]
-    if unknown:
-        raise InputError(f"columns must be of {', '.join(cells[0])}; got '{unknown[0]}'.")
+    check_known("columns", tuple(columns), cells[0])
     lines = [columns, *([row[column] for column in columns] for row in cells)]
     written = [f"| {' | '.join(line)} |\n" for line in lines]
     written.insert(1, f"|{'---|' * len(columns)}\n")

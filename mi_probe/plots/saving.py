@@ -18,7 +18,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.transforms import Bbox
 
 from mi_probe.atomic import write_atomically
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.plots.glyphs import legible
 
 FORMATS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -51,10 +51,20 @@ def save(
     Raises:
         InputError: called outside `style`, a format that is not known, or `out` is not
             a folder one can write to.
+
+    Examples:
+        >>> import pandas as pd
+        >>> from matplotlib.figure import Figure
+        >>> from mi_probe.plots import save, style
+        >>> table = pd.DataFrame({"layer": [0, 1, 2], "nats": [0.1, 0.3, 0.2]})
+        >>> with style("acl", "column"):
+        ...     figure = Figure()
+        ...     _ = figure.subplots().plot(table.layer, table.nats)
+        ...     written = save(figure, table, "by-layer", "figures")
+        >>> [path.name for path in written]
+        ['by-layer.pdf', 'by-layer.png', 'by-layer.csv']
     """
-    unknown = [name for name in formats if name not in FORMATS]
-    if unknown:
-        raise InputError(f"formats must be of {', '.join(FORMATS)}; got '{unknown[0]}'.")
+    check_known("formats", tuple(formats), FORMATS)
     if mpl.rcParams["pdf.fonttype"] != 42:
         raise InputError(
             "save must run inside the `with style(...)` that built the figure; "

@@ -15,7 +15,7 @@ from typing import Any
 
 import matplotlib as mpl
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.plots.glyphs import added_family
 
 WIDTHS: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -120,8 +120,7 @@ def rc(venue: str = "acl", width: str = "column") -> dict[str, Any]:
     Raises:
         InputError: unknown venue or width.
     """
-    if venue not in WIDTHS:
-        raise InputError(f"style must be one of {', '.join(WIDTHS)}; not {venue!r}.")
+    check_known("style", venue, WIDTHS)
     if width not in WIDTHS[venue]:
         raise InputError(f"width must be column or full; not {width!r}.")
     inches = WIDTHS[venue][width]
@@ -197,6 +196,13 @@ def style(
 
     Raises:
         InputError: unknown venue or width, or a file that is no such font.
+
+    Examples:
+        >>> from matplotlib import rcParams
+        >>> from mi_probe.plots import style
+        >>> with style("neurips", "full"):
+        ...     rcParams["figure.figsize"][0]
+        5.5
     """
     settings = rc(venue, width)
     settings["font.family"] = [*settings["font.family"], *map(added_family, fonts)]

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.plots.colour_scale import NEGATIVE, draw_cell, draw_scale, scale
 from mi_probe.plots.controls import noise_note
 from mi_probe.plots.glyphs import SEEN, families, shown_in_text
@@ -115,10 +115,7 @@ def token_strip(
 
 
 def _check(tokens: pd.DataFrame, quantity: str) -> None:
-    if quantity not in QUANTITIES:
-        raise InputError(
-            f"quantity must be one of {', '.join(QUANTITIES)}; not {quantity!r}."
-        )
+    check_known("quantity", quantity, QUANTITIES)
     needed = ("row_id", "position", "token", "word", "label", "unit", quantity)
     check_table(tokens, needed, "tokens", IN_UNIT)
 

@@ -10,7 +10,7 @@ from transformers.integrations.integration_utils import (
     get_reporting_integration_callbacks,
 )
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.predgen.settings import TrainSettings
 
 ERRORS = ("mse", "mae", "rmse")
@@ -96,10 +96,7 @@ def device_of(settings: TrainSettings) -> str:
 def _check_trackers(names: list[str]) -> None:
     """Raise unless Hugging Face knows the trackers, and can make them here."""
     for name in names:
-        if name not in INTEGRATION_TO_CALLBACK:
-            raise InputError(
-                f"report_to must be of {', '.join(INTEGRATION_TO_CALLBACK)}; got '{name}'."
-            )
+        check_known("report_to", (name,), INTEGRATION_TO_CALLBACK)
         try:
             get_reporting_integration_callbacks([name])[0]()
         except (ImportError, RuntimeError) as error:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.predgen.alignment import ALIGNMENTS
 from mi_probe.tasks import Task
 
@@ -55,22 +55,14 @@ class Design:
     answer is too long to be written; what is written is not otherwise bounded by it."""
 
     def __post_init__(self) -> None:
-        fitting = _DIRECTORS[self.kind]
-        if self.director not in fitting:
-            raise InputError(
-                f"director of a task whose labels are {self.kind} must be one of "
-                f"{', '.join(fitting)}; got '{self.director}'."
-            )
+        of = f"director of a task whose labels are {self.kind}"
+        check_known(of, self.director, _DIRECTORS[self.kind])
         for name, known in (
             ("alignment", ALIGNMENTS),
             ("adapter", ADAPTERS),
             ("head", HEADS),
         ):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"{name} must be one of {', '.join(known)}; got "
-                    f"'{getattr(self, name)}'."
-                )
+            check_known(name, getattr(self, name), known)
         if self.class_weights is not None and self.director != "cross_entropy":
             raise InputError(
                 "class_weights must be 'equal' but with the director cross_entropy; got "

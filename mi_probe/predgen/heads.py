@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mi_probe.errors import InputError
+from mi_probe.errors import check_known
 from mi_probe.pooling import POOLINGS
 
 
@@ -39,10 +39,7 @@ class PooledHead(nn.Module):
             InputError: on an unknown pooling.
         """
         super().__init__()
-        if pooling not in POOLINGS:
-            raise InputError(
-                f"pooling must be one of {', '.join(POOLINGS)}; got '{pooling}'."
-            )
+        check_known("pooling", pooling, POOLINGS)
         self.pooling = pooling
         generator = torch.Generator().manual_seed(seed)
         self.inner: nn.Module = nn.Identity()

@@ -18,7 +18,7 @@ from mi_probe.backbones import Backbone
 from mi_probe.backbones.trial import evaluating
 from mi_probe.capture import Sequences
 from mi_probe.capture.sequences import decoder_start
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.hidden import Role
 from mi_probe.predgen.encoding import Rows, collate, end_token
 from mi_probe.predgen.metrics import score
@@ -217,10 +217,7 @@ def answered(
     Raises:
         InputError: on another token set.
     """
-    if token_set not in TOKEN_SETS:
-        raise InputError(
-            f"token_set must be one of {', '.join(TOKEN_SETS)}; got '{token_set}'."
-        )
+    check_known("token_set", token_set, TOKEN_SETS)
     prompts = [row.prompt for row in rows.rows]
     if token_set == "prompt":
         # What follows changes no state of a prompt that is read left to right.

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 
 METHODS = ("none", "lora", "adalora", "dora", "rocoft_row", "rocoft_column")
 
@@ -50,10 +50,7 @@ class PeftSettings:
     """AdaLoRA: weight of the penalty that keeps singular vectors orthogonal."""
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError(
-                f"peft method must be one of {', '.join(METHODS)}; got {self.method!r}."
-            )
+        check_known("peft method", self.method, METHODS)
         for name, least in (("rank", 1), ("update_every", 1)):
             if getattr(self, name) < least:
                 raise InputError(

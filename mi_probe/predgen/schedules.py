@@ -19,7 +19,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 
 _LEFT = 0.01
 """Of exponential decay: the share of gold that would be left at the ramp's end."""
@@ -67,10 +67,7 @@ class Schedule:
     """Optimiser steps from start to end; None for all steps of the training."""
 
     def __post_init__(self) -> None:
-        if self.kind not in SCHEDULES:
-            raise InputError(
-                f"schedule must be one of {', '.join(SCHEDULES)}; got '{self.kind}'."
-            )
+        check_known("schedule", self.kind, SCHEDULES)
         if not 0 <= self.start <= self.end <= 1:
             raise InputError(
                 "a schedule's start and end must be probabilities, the end no smaller "

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.options import about
 from mi_probe.pooling import POOLINGS
 from mi_probe.predgen.data import Source
@@ -177,29 +177,16 @@ class TrainSettings:
     preset: str = about("which defaults the settings above had", "default")
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise InputError(
-                f"objective must be one of {', '.join(OBJECTIVES)}; got '{self.objective}'."
-            )
-        if self.preset not in PRESETS:
-            raise InputError(
-                f"preset must be one of {', '.join(PRESETS)}; got '{self.preset}'."
-            )
+        check_known("objective", self.objective, OBJECTIVES)
+        check_known("preset", self.preset, PRESETS)
         if not self.backbone.strip():
             raise InputError(
                 "backbone must name a model; got none. For instance: "
                 "--backbone smollm2-135m"
             )
-        if self.pooling not in POOLINGS:
-            raise InputError(
-                f"pooling must be one of {', '.join(POOLINGS)}; got '{self.pooling}'."
-            )
+        check_known("pooling", self.pooling, POOLINGS)
         for name in ("precision", "dtype"):
-            if getattr(self, name) not in PRECISIONS:
-                raise InputError(
-                    f"{name} must be one of {', '.join(PRECISIONS)}; got "
-                    f"'{getattr(self, name)}'."
-                )
+            check_known(name, getattr(self, name), PRECISIONS)
         if self.dtype != "float32":
             names = ("also_train", "train_biases")
             self._refuse(names, f"dtype '{self.dtype}', in which small steps are lost")
@@ -209,11 +196,7 @@ class TrainSettings:
                     f"weights themselves; got '{self.dtype}'. Give --precision "
                     f"{self.dtype}, or a PEFT method."
                 )
-        if self.lr_schedule not in LR_SCHEDULES:
-            raise InputError(
-                f"lr_schedule must be one of {', '.join(LR_SCHEDULES)}; got "
-                f"'{self.lr_schedule}'."
-            )
+        check_known("lr_schedule", self.lr_schedule, LR_SCHEDULES)
         for name, least in _LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -316,11 +299,6 @@ def preset(name: str, **changes: Any) -> TrainSettings:
     Raises:
         InputError: on an unknown preset or setting, or a value that breaks its rule.
     """
-    if name not in PRESETS:
-        raise InputError(f"preset must be one of {', '.join(PRESETS)}; got '{name}'.")
-    known = {f.name for f in fields(TrainSettings)}
-    if unknown := sorted(set(changes) - known):
-        raise InputError(
-            f"settings must be of {', '.join(sorted(known))}; got '{unknown[0]}'."
-        )
+    check_known("preset", name, PRESETS)
+    check_known("settings", tuple(changes), sorted(f.name for f in fields(TrainSettings)))
     return TrainSettings(**{**PRESETS[name], **changes, "preset": name})

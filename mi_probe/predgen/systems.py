@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from mi_probe.backbones import Backbone
 from mi_probe.backbones.sites import Kind
 from mi_probe.capture.sequences import decoder_start
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.predgen.design import OBJECTIVES, Design, Objective
 from mi_probe.predgen.director import LogitsAdapter
 from mi_probe.predgen.one_reading import ReadPrompt
@@ -270,10 +270,7 @@ def check_objective(objective: str, kind: Kind) -> None:
     Raises:
         InputError: as said.
     """
-    if objective not in OBJECTIVES:
-        raise InputError(
-            f"objective must be one of {', '.join(OBJECTIVES)}; got '{objective}'."
-        )
+    check_known("objective", objective, OBJECTIVES)
     if kind == "encoder" and objective != "predictor":
         raise InputError(
             f"objective of an encoder must be 'predictor'; got '{objective}'. It reads "

@@ -5,6 +5,7 @@
 
 from pathlib import Path
 
+from mi_probe.study.archive import archive, restore
 from mi_probe.study.declared import Study, read_study
 from mi_probe.study.findings import Findings, findings, write_findings
 from mi_probe.study.progress import status
@@ -14,8 +15,10 @@ __all__ = [
     "Findings",
     "Outcome",
     "Study",
+    "archive",
     "findings",
     "read_study",
+    "restore",
     "run_chains",
     "run_study",
     "status",
@@ -24,7 +27,13 @@ __all__ = [
 
 
 def run_study(
-    study: str | Path, out: str | Path, *, jobs: int = 1, engine: str = "local"
+    study: str | Path,
+    out: str | Path,
+    *,
+    jobs: int = 1,
+    engine: str = "local",
+    run: bool = True,
+    restored: str | Path | None = None,
 ) -> Findings:
     """Run what a study's file declares and is not done, and give what it comes to.
 
@@ -35,12 +44,25 @@ def run_study(
         out: the study's folder; what is done in it is kept.
         jobs: chains side by side.
         engine: ``local``, or ``dask://HOST:PORT``.
+        run: run what is not done; else only tell what is finished.
+        restored: an archive (``--archive``) whose results are first written to ``out``.
 
     Raises:
-        InputError: as `read_study` and `run_chains` do.
+        InputError: as `read_study`, `run_chains` and `restore` do.
+
+    Examples:
+        What a study declares, before any of it is run:
+
+        >>> from mi_probe import run_study
+        >>> found = run_study("small.yaml", "results/study", run=False)
+        >>> found.status.state.unique().tolist()
+        ['to do']
     """
     declared = read_study(study)
-    run_chains(declared, out, jobs=jobs, engine=engine)
+    if restored is not None:
+        restore(restored, out)
+    if run:
+        run_chains(declared, out, jobs=jobs, engine=engine)
     found = findings(declared, out)
     write_findings(found, out)
     return found

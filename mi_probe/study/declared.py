@@ -25,7 +25,7 @@ from typing import Any
 
 import yaml
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.estimate_settings import Choice
 from mi_probe.estimate_settings import Settings as EstimateSettings
 from mi_probe.gap_settings import Settings as GapSettings
@@ -192,10 +192,7 @@ def _steps(
     for one in measure:
         given = dict(_mapping(one, "a command of measure"))
         command, only = given.pop("command", None), given.pop("only", {})
-        if not isinstance(command, str) or command not in MEASURES:
-            raise InputError(
-                f"command of measure must be one of {', '.join(MEASURES)}; got {command!r}."
-            )
+        check_known("command of measure", command, MEASURES)
         _known(_mapping(only, "only"), FACTORS, f"only of {command}")
         if clash := sorted({*given} & {*_NOT_OF_A_STUDY}):
             raise InputError(

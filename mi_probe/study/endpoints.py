@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from mi_probe.analysis.controls import CHEAP, chosen_controls
 from mi_probe.contents import digest
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.predgen.inference import TOKEN_SETS
 from mi_probe.study.chains import FACTORS, LAST, Chain
 
@@ -93,11 +93,7 @@ def _comparison(one: Any, chains: Sequence[Chain]) -> Comparison:
             f"comparison '{name}' must have keys of {', '.join(_KEYS)}; got '{unknown[0]}'."
         )
     quantity = one.get("of", "information")
-    if quantity not in QUANTITIES:
-        raise InputError(
-            f"of, in comparison '{name}', must be one of {', '.join(QUANTITIES)}; got "
-            f"{quantity!r}."
-        )
+    check_known(f"of, in comparison '{name}',", quantity, QUANTITIES)
     known = [*FACTORS, *_READ]
     sides: dict[str, dict[str, Any]] = {}
     for side in ("a", "b", "where"):

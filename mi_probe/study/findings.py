@@ -20,7 +20,7 @@ No number is typed: a page that is written again from the same results is the sa
 # pyright: reportGeneralTypeIssues=false
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -50,24 +50,28 @@ _CELLS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Findings:
     """What the finished chains of a study come to, as tables."""
 
-    study: Study = field(repr=False)
-    status: pd.DataFrame = field(repr=False)
+    study: Study
+    status: pd.DataFrame
     """A line a chain; see `mi_probe.study.progress.status`."""
-    comparisons: pd.DataFrame = field(repr=False)
+    comparisons: pd.DataFrame
     """A line a declared comparison and task; see `mi_probe.study.evaluated.evaluate`."""
-    gaps: pd.DataFrame = field(repr=False)
+    gaps: pd.DataFrame
     """Rows of the chains' gaps, I(Y;Z) - I(Y;Z_p) of one network."""
-    ordering: pd.DataFrame = field(repr=False)
+    ordering: pd.DataFrame
     """Whether information orders the systems as their answers do; see
     `mi_probe.study.ordering`."""
-    critics: pd.DataFrame = field(repr=False)
+    critics: pd.DataFrame
     """What estimators find as rows grow in number; see `mi_probe.study.critics`."""
-    tables: Mapping[str, pd.DataFrame] = field(repr=False)
+    tables: Mapping[str, pd.DataFrame]
     """``scores`` and ``information``: a line a system and task."""
+
+    def __repr__(self) -> str:
+        done, compared = len(self.status), len(self.comparisons)
+        return f"Findings({done} chains, {compared} comparisons, {len(self.gaps)} gaps)"
 
     @property
     def page(self) -> str:

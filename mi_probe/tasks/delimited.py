@@ -6,7 +6,7 @@ cell that swallows the rows after it, and what follows a closing one for more of
 
 import csv
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -37,6 +37,7 @@ def separated(
     header: Sequence[str] | None = None,
     quoting: Quoting | None = "standard",
     encoding: str | None = None,
+    asked: Collection[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The rows of a CSV or TSV file; an empty cell is None, and an empty row is none.
 
@@ -51,6 +52,7 @@ def separated(
         quoting: None is ``standard``, where no quoted cell looks as if it had swallowed
             rows: of several lines, each of which is a row of its own as far as can be told.
         encoding: as `opened` takes it.
+        asked: the columns that must have their names alone; None: all.
 
     Raises:
         InputError: if a row has more or fewer cells than the header, a name comes twice in
@@ -70,7 +72,7 @@ def separated(
         if first is None:
             return
         header = first.cells
-    names = _names(header, path)
+    names = _names(header, path, asked)
     watch = _Swallowed(names, delimiter) if quoting is None else None
     for row in source:
         if not any(row.cells):
@@ -112,14 +114,16 @@ def _delimiter(
     return usual, 0
 
 
-def _names(header: Sequence[str], path: Path) -> list[str]:
+def _names(header: Sequence[str], path: Path, asked: Collection[str] | None) -> list[str]:
     """The columns' names, without nameless ones at the end."""
     last = max((i for i, name in enumerate(header) if name.strip()), default=-1)
     names = list(header[: last + 1])
-    if len(set(names)) < len(names):
-        twice = ", ".join(sorted({n or "''" for n in names if names.count(n) > 1}))
+    several = {name for name in names if names.count(name) > 1}
+    if twice := several if asked is None else several & {*asked}:
+        told = ", ".join(sorted(name or "''" for name in twice))
         raise InputError(
-            f"columns of {path} must have different names; {twice} come twice."
+            f"columns of {path} must have different names; {told} come twice. Rename or "
+            "drop all but one."
         )
     return names
 

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
 from mi_probe.errors import InputError, meant
@@ -34,9 +35,14 @@ class Reading:
     encoding: str | None
 
 
+def _cells(path: Path, delimiter: str, how: Reading) -> Iterator[dict[str, Any]]:
+    told = {"quoting": how.quoting, "encoding": how.encoding, "asked": how.columns}
+    return separated(path, delimiter, **told)
+
+
 READERS: dict[str, Callable[[Path, Reading], Iterator[dict[str, Any]]]] = {
-    ".csv": lambda p, how: separated(p, ",", quoting=how.quoting, encoding=how.encoding),
-    ".tsv": lambda p, how: separated(p, "\t", quoting=how.quoting, encoding=how.encoding),
+    ".csv": lambda p, how: _cells(p, ",", how),
+    ".tsv": lambda p, how: _cells(p, "\t", how),
     ".jsonl": lambda p, how: json_lines(p, how.encoding),
     ".json": lambda p, how: json_list(p, how.encoding),
     ".parquet": lambda p, how: parquet(p, how.columns),
@@ -180,6 +186,20 @@ def check_plain(values: Sequence[Any], what: str) -> None:
             )
 
 
+def check_names(**columns: Any) -> None:
+    """Raise where texts or labels themselves come for the name of their column.
+
+    Raises:
+        InputError: as said.
+    """
+    for told, column in columns.items():
+        if not isinstance(column, str | NoneType):
+            raise InputError(
+                f"{told} must be the name of a column; got {type(column).__name__}. Texts "
+                "and labels apart are given as one pair, read_table((texts, labels))."
+            )
+
+
 def read_table(
     data: Any,
     text_column: str | None = None,
@@ -232,11 +252,13 @@ def read_table(
         >>> task.label_names, task.labels.tolist()
         (('neg', 'pos'), [1, 0, 1, 0])
     """
+    check_names(text_column=text_column, label_column=label_column)
     text = text_column or (None if template else "text")
     if text == label_column:
         raise InputError(f"text-column and label-column must differ; both are '{text}'.")
     shown = template or "{" + str(text) + "}"
     shown_columns = columns_in(template) if template else ()
+    kept_columns = [kept_columns] if isinstance(kept_columns, str) else kept_columns
     others = {text, id_column, group_column, *kept_columns, *shown_columns}
     wanted = {label_column, *(c for c in others if c is not None)}
     table, origin = _read(data, wanted, quoting, encoding)

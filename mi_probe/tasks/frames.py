@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ class Frame:
     name: str
     """What messages call it."""
     content: Any
-    """An Arrow table, columns by name, or a list of objects."""
+    """A data frame, an Arrow table, a data set, columns by name, or a list of objects."""
     names: Mapping[str, tuple[str, ...]]
     """Names of the classes of a column that numbers them."""
 
@@ -35,13 +35,15 @@ class Frame:
         """The rows; of other columns than the wanted, only the names.
 
         Raises:
-            InputError: if columns differ in length, or a row is no object.
+            InputError: if wanted columns differ in length, are of mixed types or two of one
+                name, or a row is no object.
         """
-        rows = (
-            _arrow_rows(self.content, wanted)
-            if hasattr(self.content, "to_batches")
-            else _plain_rows(self.content, self.name)
-        )
+        if isinstance(self.content, Mapping):
+            rows = _column_rows(self.content, self.name, wanted)
+        elif isinstance(self.content, list | tuple):
+            rows = _object_rows(self.content, self.name)
+        else:
+            rows = _arrow_rows(self.content, self.name, wanted)
         for row in rows:
             for column, names in self.names.items():
                 if isinstance(row.get(column), int) and 0 <= row[column] < len(names):
@@ -53,7 +55,7 @@ def frame_of(data: Any) -> Frame:
     """What a table in memory, or a name of the hub, holds.
 
     Raises:
-        InputError: if it is none, of mixed types within a column, or several splits.
+        InputError: if it is none, or several splits.
     """
     if isinstance(data, str):
         library_data, name = hub_data(data.removeprefix(HUB))
@@ -65,15 +67,18 @@ def frame_of(data: Any) -> Frame:
         )
     if hasattr(data, "with_format"):
         return _data_set(data, "the data set")
-    if hasattr(data, "__arrow_c_stream__"):
-        return Frame("the table", _arrow(data), {})
+    if hasattr(data, "__arrow_c_stream__") and not isinstance(data, pd.Series):
+        return Frame("the table", _with_names(data), {})
     apart = isinstance(data, tuple) and len(data) == 2
     if apart and not any(isinstance(part, Mapping | str) for part in data):
         texts, labels = data
         return Frame("the table", {"text": texts, "label": labels}, {})
     if isinstance(data, Mapping | list | tuple):
         return Frame("the table", data, {})
-    raise InputError(f"data must be {KINDS}; got {type(data).__name__}.")
+    raise InputError(
+        f"data must be {KINDS}; got {type(data).__name__}. Texts and labels apart are "
+        "given as one pair, (texts, labels)."
+    )
 
 
 def digest(rows: Mapping[str, Collection[Any]]) -> str:
@@ -92,14 +97,27 @@ def _data_set(data: Any, name: str) -> Frame:
         for column, feature in features.items()
         if getattr(feature, "names", None)
     }
-    return Frame(name, data.with_format("arrow")[:], names)
+    return Frame(name, data, names)
 
 
-def _arrow(data: Any) -> Any:
+def _with_names(data: Any) -> Any:
+    """A pandas frame as it is, any other library's as an Arrow table."""
     import pyarrow as pa
 
+    return data if isinstance(data, pd.DataFrame) else pa.table(data)
+
+
+def _arrow(data: Any, kept: Sequence[int]) -> Any:
+    """An Arrow table of the columns at these places."""
+    import pyarrow as pa
+
+    if hasattr(data, "select_columns"):  # a data set, which reads what is asked for
+        chosen = data.select_columns([data.column_names[i] for i in kept])
+        return chosen.with_format("arrow")[:]
+    if not isinstance(data, pd.DataFrame):
+        return data.select([*kept])
     try:
-        return pa.table(data)
+        return pa.Table.from_pandas(data.iloc[:, [*kept]], preserve_index=False)
     except (pa.ArrowException, TypeError, ValueError) as error:
         said = " ".join(str(error).split())
         raise InputError(
@@ -108,33 +126,52 @@ def _arrow(data: Any) -> Any:
         ) from None
 
 
-def _arrow_rows(table: Any, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
-    others = dict.fromkeys(table.column_names)
-    kept = [name for name in table.column_names if name in wanted]
-    for batch in table.select(kept).to_batches(max_chunksize=10_000) if kept else ():
-        for row in batch.to_pylist():
-            yield {**others, **row}
+def _arrow_rows(data: Any, name: str, wanted: Collection[str]) -> Iterator[dict[str, Any]]:
+    if isinstance(data, pd.DataFrame):
+        if {*map(str, data.index.names)} & {*wanted}:
+            data = data.reset_index()
+        names = [str(column) for column in data.columns]
+    else:
+        names = [*data.column_names]
+    kept = [i for i, column in enumerate(names) if column in wanted]
+    asked = [names[i] for i in kept]
+    if twice := [column for column in asked if asked.count(column) > 1]:
+        raise InputError(
+            f"a column that is asked for must have its name alone; {name} has "
+            f"{asked.count(twice[0])} called '{twice[0]}'. Rename or drop all but one."
+        )
+    others = dict.fromkeys(names)
     if not kept:
-        yield from ({**others} for _ in range(table.num_rows))
-
-
-def _plain_rows(content: Any, name: str) -> Iterator[dict[str, Any]]:
-    if isinstance(content, Mapping):
-        single = [
-            str(n) for n, v in content.items() if isinstance(v, str) or not _several(v)
-        ]
-        if single:
-            raise InputError(
-                f"columns of {name} must hold a value a row; '{single[0]}' is one value."
-            )
-        columns = {str(column): _plain(values) for column, values in content.items()}
-        lengths = {column: len(values) for column, values in columns.items()}
-        if len(set(lengths.values())) > 1:
-            told = ", ".join(f"'{column}' {n}" for column, n in lengths.items())
-            raise InputError(f"columns of {name} must be equally long; they have {told}.")
-        for row in zip(*columns.values(), strict=True):
-            yield dict(zip(columns, row, strict=True))
+        yield from ({**others} for _ in range(len(data)))
         return
+    for batch in _arrow(data, kept).to_batches(max_chunksize=10_000):
+        values = [column.to_pylist() for column in batch.columns]
+        for row in zip(*values, strict=True):
+            yield {**others, **dict(zip(asked, row, strict=True))}
+
+
+def _column_rows(
+    content: Mapping[Any, Any], name: str, wanted: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    others = dict.fromkeys(map(str, content))
+    asked = {str(n): values for n, values in content.items() if str(n) in wanted}
+    for column, values in asked.items():
+        if isinstance(values, str) or not _several(values):
+            raise InputError(
+                f"columns of {name} must hold a value a row; '{column}' is one value."
+            )
+    columns = {column: _plain(values) for column, values in asked.items()}
+    lengths = {column: len(values) for column, values in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"'{column}' {n}" for column, n in lengths.items())
+        raise InputError(f"columns of {name} must be equally long; they have {told}.")
+    if not columns and content:  # what is missing is named by who asked for it
+        yield others
+    for row in zip(*columns.values(), strict=True):
+        yield {**others, **dict(zip(columns, row, strict=True))}
+
+
+def _object_rows(content: Sequence[Any], name: str) -> Iterator[dict[str, Any]]:
     for i, row in enumerate(content):
         if not isinstance(row, Mapping):
             raise InputError(

@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.tasks.entry import Hub, Table
 
 
@@ -20,11 +20,7 @@ def read_hub(name: str, hub: Hub, split: str) -> tuple[Table, str]:
         InputError: if the library is absent, the copy lacks the split, or it cannot be
             had: offline, gone, or of another shape.
     """
-    if split not in hub.splits:
-        raise InputError(
-            f"split of task '{name}' must be one of {', '.join(hub.splits)} on the hub; "
-            f"got '{split}'."
-        )
+    check_known(f"split of task '{name}' on the hub", split, hub.splits)
     data = _loaded(
         f"task '{name}'",
         hub.id,

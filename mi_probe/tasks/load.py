@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mi_probe.errors import InputError, meant
+from mi_probe.errors import InputError, check_known
 from mi_probe.tasks.answers import AnswerForm, OptionText
 from mi_probe.tasks.catalogue import TASKS
 from mi_probe.tasks.cut import SHARES, cut
@@ -70,6 +70,14 @@ def load_task(
         InputError: if the name or split is unknown, no copy is there, a file is not what
             it should be, there are fewer rows than asked for, or the template names a
             column that is not there.
+
+    Examples:
+        >>> from mi_probe.tasks import load_task
+        >>> task = load_task("rotten_tomatoes", rows=200)
+        >>> task
+        Task('rotten_tomatoes', 200 rows, ... groups, Y: critic's verdict ..., 2 classes)
+        >>> task.label_names
+        ('negative', 'positive')
     """
     entry = _entry(name)
     form = _form(name, entry, answer)
@@ -100,12 +108,8 @@ def as_task(data: Task | Any) -> Task:
 
 
 def _entry(name: str) -> Entry:
-    if name not in TASKS:
-        raise InputError(
-            f"task must be one of {', '.join(TASKS)}; got '{name}'."
-            f"{meant(name, TASKS)} Your own file is a task too: --data FILE, or "
-            "read_table(...)."
-        )
+    own = "Your own file is a task too: --data FILE, or read_table(...)."
+    check_known("task", name, TASKS, own)
     return TASKS[name]
 
 
@@ -135,10 +139,7 @@ def _read(name: str, entry: Entry, split: str | None, folder: str | Path | None)
         and split not in known
         and not any(_is_cut(k, split) for k in known)
     ):
-        raise InputError(
-            f"split of task '{name}' must be one of {', '.join(known)}; got '{split}'."
-            + LACKING.get(split, "")
-        )
+        check_known(f"split of task '{name}'", split, known, LACKING.get(split, ""))
     if hub is not None and wanted in hub.splits and has_datasets():
         table, source = read_hub(name, hub, wanted)
         return Copy(table, wanted, source)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.tasks.entry import Files, Original
 
 LACKING = {
@@ -37,11 +37,7 @@ def find_files(
     """
     if not place.exists():
         raise InputError(f"data-folder must exist; there is no {place}.")
-    if split not in original.splits:
-        raise InputError(
-            f"split of task '{name}' must be one of {', '.join(original.splits)}; got "
-            f"'{split}'." + LACKING.get(split, "")
-        )
+    check_known(f"split of task '{name}'", split, original.splits, LACKING.get(split, ""))
     ways, bases = original.splits[split], _bases(place, original.folder)
     if place.is_file():  # of several ways and places, the one that was pointed at
         ways = tuple(files for files in ways if _holds(files, place))

@@ -13,7 +13,7 @@ from mi_probe.tasks.answers import AnswerForm, Number, Parsed, Words, read_answe
 from mi_probe.tasks.near_copies import text_groups
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Task:
     """A data set as the toolkit sees it: one prompt, answer text and label a row."""
 
@@ -58,6 +58,11 @@ class Task:
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def __repr__(self) -> str:
+        y = f"{len(self.label_names)} classes" if self.label_names else "scores"
+        groups = f", {len(set(self.groups))} groups" if self.groups else ""
+        return f"Task('{self.name}', {len(self)} rows{groups}, Y: {self.target}, {y})"
 
     @property
     def kind(self) -> Literal["classes", "scores"]:

@@ -3,6 +3,7 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import transformers
@@ -13,7 +14,7 @@ from mi_probe.capture.sequences import as_sequences
 from mi_probe.errors import InputError
 from mi_probe.hidden import Role
 from mi_probe.pooling import pool
-from mi_probe.tasks.task import Task
+from mi_probe.tasks import Task, read_table
 from tests.capture.models import PROMPTS, VIRTUAL, tiny_backbone
 from tests.tiny import tiny_model, tiny_tokenizer
 from tests.tiny_tokenizers import metaspace
@@ -510,3 +511,28 @@ def test_copies_of_a_text_have_states_that_are_equal_to_the_bit(family, tmp_path
             assert torch.equal(mean[row], mean[rows[0]])
             assert torch.equal(z.values[row], z.values[rows[0]])
             assert torch.equal(z.mask[row], z.mask[rows[0]])
+
+
+def test_tables_columns_and_lists_are_what_they_hold():
+    backbone, texts = tiny_backbone("llama"), words(4)
+    frame = pd.DataFrame({"text": texts, "label": [0, 1, 0, 1]})
+    expected = extract(backbone, texts, sites=[1], progress=False).hidden("block.0")
+    for source in (frame, read_table(frame), frame["text"], frame["text"].to_numpy()):
+        states = extract(backbone, source, sites=[1], progress=False)
+        assert states.ids == ("0", "1", "2", "3")
+        assert torch.equal(states.hidden("block.0").values, expected.values)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (pd.Series(["a", None], name="review"), "text in every row; row 2 of 2 is "),
+        (pd.DataFrame({"review": ["a", "b"]}), "text-column must be a column"),
+        ("a single text", "task must be one of"),
+        (["a", None], "text in every row; row 2 of 2 is NoneType"),
+        (7, "data must be a file's path"),
+    ],
+)
+def test_what_holds_no_texts_is_said(source, said):
+    with pytest.raises(InputError, match=said):
+        extract(tiny_backbone("llama"), source, progress=False)

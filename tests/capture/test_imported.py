@@ -76,6 +76,18 @@ def test_requests_become_a_store_that_equals_a_capture(own, backbone, task, tmp_
     assert indices.sites == tuple(SITES)
 
 
+def test_ids_with_slashes_are_files_in_folders(own, backbone, tmp_path):
+    names = [f"doc-{i % 3}/{i}" for i in range(12)]
+    for name in names:
+        (tmp_path / "made" / name).parent.mkdir(parents=True, exist_ok=True)
+    folder = written(tmp_path / "made", requests(own), names)
+    table = pd.DataFrame({"text": TEXTS, "label": ["neg", "pos"] * 6, "id": names})
+    named = read_table(table, id_column="id")
+    states, certificate = taken(folder, named, backbone, tmp_path)
+    assert states.ids == tuple(names)
+    assert certificate.status == "equal"
+
+
 def test_half_precision_is_close_and_said(own, backbone, task, tmp_path):
     folder = written(tmp_path / "made", requests(own, dtype=torch.bfloat16))
     states, certificate = taken(folder, task, backbone, tmp_path)
@@ -270,7 +282,7 @@ def test_they_are_measured_as_a_capture_of_ours(own, backbone, task, tmp_path):
         profile(states, other, **asked)
     with pytest.raises(InputError, match="controls must be left out"):
         profile(states, task, controls=("random_weights",), **asked)
-    with pytest.raises(InputError, match="states' own"):
+    with pytest.raises(InputError, match="got 'block.9'. Did you mean 'block.1'"):
         profile(states, task, sites=["block.9"], **asked)
 
 

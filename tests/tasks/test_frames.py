@@ -11,10 +11,14 @@ import torch
 
 from mi_probe.errors import InputError
 from mi_probe.tasks import read_table
+from mi_probe.tasks.files import check_names
 
 TEXTS = ["good", "bad", "fine, really", 'a "great" film', "poor\nfilm", "so-so"]
 LABELS = ["neg", "pos"] * 3
 COLUMNS = {"text": TEXTS, "label": LABELS, "speaker": ["a", "a", "b", "b", "c", "c"]}
+
+
+TWICE = pd.DataFrame([[1, 2, "a"]] * 6, columns=["text", "text", "label"])
 
 
 class OtherLibrary:
@@ -37,9 +41,18 @@ class DataSet:
             "text": SimpleNamespace(),
         }
 
+        self.column_names = ["text", "label"]
+
+    def __len__(self):
+        return len(self._table)
+
+    def select_columns(self, names):
+        return SimpleNamespace(
+            with_format=lambda kind: {"arrow": _Sliced(self._table.select(names))}[kind]
+        )
+
     def with_format(self, kind):
-        assert kind == "arrow"
-        return [self._table][0:1] and _Sliced(self._table)
+        raise AssertionError("only the columns that are asked for are read")
 
 
 class _Sliced:
@@ -112,6 +125,12 @@ def test_scores_of_a_tensor_are_scores():
         ({"text": [pd.NA, *TEXTS[1:]], "label": LABELS}, "data row 1"),
         (({"text": "a"}, {"text": "b"}), "'label'"),
         (7, "pandas or polars DataFrame.*got int"),
+        (pd.Series(TEXTS), r"got Series.*\(texts, labels\)"),
+        (TWICE, "has 2 called 'text'. Rename or drop"),
+        (
+            pa.table([TEXTS, TEXTS, LABELS], ["text", "text", "label"]),
+            "has 2 called 'text'",
+        ),
         ([], "must hold rows"),
         ("hf:", "hf:ID"),
         ("hf:a:b:c:d", "hf:ID"),
@@ -120,6 +139,44 @@ def test_scores_of_a_tensor_are_scores():
 def test_what_is_no_table_is_said(table, said):
     with pytest.raises(InputError, match=said):
         read_table(table)
+
+
+def test_columns_that_nobody_asked_for_refuse_nothing():
+    odd = [1, "a", 2.5, None, object(), [3]]
+    frame = pd.DataFrame(COLUMNS).assign(odd=odd, twice=0)
+    frame.insert(0, "twice", 1, allow_duplicates=True)
+    tables = [frame, {**COLUMNS, "odd": odd, "short": [1], "one": 7}]
+    for table in tables:
+        assert read_table(table).prompts == tuple(TEXTS)
+        with pytest.raises(InputError, match="text-column must be a column.*'odd'"):
+            read_table(table, "review")
+        with pytest.raises(InputError, match="got 'labels'. Did you mean 'label'"):
+            read_table(table, "text", "labels")
+
+
+def test_one_kept_column_may_be_named_by_itself():
+    assert read_table(COLUMNS, kept_columns="speaker").columns["speaker"][:3] == tuple(
+        "aab"
+    )
+
+
+def test_neither_can_they_refuse_a_file(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("text,note,label,note\ngood,a,1,b\nbad,c,0,d\n")
+    assert read_table(path).prompts == ("good", "bad")
+    with pytest.raises(InputError, match="note come twice. Rename or drop"):
+        read_table(path, "note")
+
+
+def test_an_index_with_a_name_may_be_a_column():
+    frame = pd.DataFrame(COLUMNS, index=pd.Index(list("fedcba"), name="review"))
+    assert read_table(frame, id_column="review").ids == tuple("fedcba")
+    assert read_table(frame).ids == tuple("012345")
+
+
+def test_texts_and_labels_as_two_arguments_are_told_to_be_one():
+    with pytest.raises(InputError, match=r"text_column.*got list.*\(\(texts, labels\)\)"):
+        check_names(text_column=LABELS, label_column="label")
 
 
 def test_a_frame_has_no_encoding():

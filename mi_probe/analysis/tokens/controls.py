@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
-from mi_probe.errors import InputError
+from mi_probe.errors import InputError, check_known
 from mi_probe.estimators.prefixes.token_information import (
     TokenInformation,
     token_classes,
@@ -56,11 +56,7 @@ def checked_controls(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InputError: for one that is none.
     """
-    unknown = [name for name in names if name not in CONTROLS]
-    if unknown:
-        raise InputError(
-            f"controls must be some of {', '.join(CONTROLS)}, or none; got '{unknown[0]}'."
-        )
+    check_known("controls", tuple(names), CONTROLS, "Or 'none'.")
     return tuple(name for name in CONTROLS if name in names)
 
 

@@ -14,12 +14,13 @@ from mi_probe.estimators.core.base import (
     Nature,
     States,
 )
+from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Target
 
 
-@dataclass(frozen=True, kw_only=True)
-class Repeated:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Repeated(Parameters):
     r"""The mean of an estimator's values over splits that are drawn anew.
 
     Which rows share a fold moves a cross-fitted value; its standard error over rows knows

@@ -36,6 +36,7 @@ from mi_probe.estimators.core.base import (
     YKind,
 )
 from mi_probe.estimators.core.learning_curve import extrapolation, learning_curve
+from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import Groups, Split
 from mi_probe.estimators.core.states import standardised
 from mi_probe.estimators.core.targets import Classes, Scores, Target
@@ -155,8 +156,8 @@ class ScoreScorer:
         return HeldOut(terms, terms), notes
 
 
-@dataclass(frozen=True, kw_only=True)
-class Posterior:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Posterior(Parameters):
     """An estimator of I(Y;X) by a conditional model. Settings only; it keeps no state.
 
     Not to be trusted as the *value* of I(Y;X): it is what this family of models finds in

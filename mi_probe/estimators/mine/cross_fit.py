@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import TOP, Split
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
 from mi_probe.estimators.critic.bounds import BOUNDS, Bound
@@ -47,8 +48,8 @@ _OF_POOLINGS = ("linear", "smooth")
 """Kinds that read the poolings of a sequence, beside the network of its tokens."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Settings(Parameters):
     """What networks are trained by, and what is valued."""
 
     objective: Literal["mine", "nwj", "info_nce", "cross_entropy", "jensen_shannon"]

@@ -65,7 +65,7 @@ _ROWS = 2500
 """Held-out rows that are scored against each other at once, about."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Mine(Settings):
     """An estimator of I(Y;X) by statistics networks alone; its settings.
 

@@ -7,6 +7,7 @@ import numpy as np
 from mi_probe.estimators.core.admission import admitted
 from mi_probe.estimators.core.assembly import assembled
 from mi_probe.estimators.core.base import Estimate, Nature, States
+from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Scores, Target
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
@@ -18,8 +19,8 @@ from mi_probe.estimators.scores.canonical import (
 from mi_probe.estimators.scores.limits import canonical_limit
 
 
-@dataclass(frozen=True, kw_only=True)
-class GaussianCopula:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class GaussianCopula(Parameters):
     r"""I(Y;X) if normal scores of X and Y are jointly Gaussian. Settings only.
 
     Each row's :math:`\log \frac{p(x, y)}{p(x) p(y)}` is by the canonical directions of rows

@@ -22,6 +22,7 @@ from mi_probe.errors import InputError
 from mi_probe.estimators.core.admission import admitted
 from mi_probe.estimators.core.assembly import NEAR_MOST, assembled
 from mi_probe.estimators.core.base import Estimate, Nature, States
+from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import Groups, Split
 from mi_probe.estimators.core.targets import Classes, Scores, Target
 from mi_probe.estimators.models.normal_scores import untied_scores, varying
@@ -119,8 +120,8 @@ def ross_terms(
     return np.where(own > 1, terms, 0.0)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NearestNeighbours:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class NearestNeighbours(Parameters):
     """I(Y;X) from distances to neighbours. Settings only; it keeps no state.
 
     Not to be trusted in more than about ten dimensions (of X and Y together), where

@@ -30,7 +30,7 @@ from mi_probe.estimators.starts.scores import score_starts
 from mi_probe.hidden import HiddenStates
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Started(Mine):
     """An estimator of I(Y;X) by networks on top of closed forms; its settings.
 

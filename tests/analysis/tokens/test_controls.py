@@ -61,7 +61,7 @@ def test_a_control_that_cannot_be_made_says_why(identities):
     one = token_controls(z, found, ["control_task"], types=np.zeros_like(ids))
     assert one.task is None
     assert "of 1. Take more rows" in one.about["control_task"]["reason"]
-    with pytest.raises(InputError, match="controls must be some of .* got 'words'"):
+    with pytest.raises(InputError, match="controls must be of .* got 'words'"):
         checked_controls(["words"])
     assert checked_controls(CONTROLS[::-1]) == CONTROLS
 
