@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.estimators.core.split import TOP, Split
@@ -207,12 +207,6 @@ def cross_fit(
     return made
 
 
-def smoothed_log_prior(y: Int[np.ndarray, " n"], n_classes: int) -> Float[np.ndarray, " c"]:
-    """The log shares of the classes in these rows, half a row added to each."""
-    counts = np.bincount(y, minlength=n_classes) + 0.5
-    return np.log(counts / counts.sum())
-
-
 def _marginal(
     sides: Sides, split: Split, level: int, device: str, starts: tuple[Start, ...]
 ) -> Marginal:
@@ -220,8 +214,7 @@ def _marginal(
     if not isinstance(target, Classes):
         return RowMarginal(starts)
     priors = [
-        smoothed_log_prior(target.index[split.rows(k, level=level)], target.n_classes)
-        for k in range(split.n_folds)
+        target.log_prior_among(split.rows(k, level=level)) for k in range(split.n_folds)
     ]
     return ClassMarginal(sides.y, as_tensor(np.stack(priors)).to(device), starts)
 
