@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mi_probe.estimators.core.split import TOP, Split
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
-from mi_probe.estimators.critic.bounds import BOUNDS, Bound
+from mi_probe.estimators.critic.bounds import BOUNDS, Bound, info_nce
 from mi_probe.estimators.critic.objectives import OBJECTIVES
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.mine.ascent import Course, TrainingRows, stacked_rows, train
@@ -56,7 +56,9 @@ class Settings:
     bound: Literal[
         "donsker_varadhan", "barber_agakov", "info_nce", "nwj", "nwj_plain", "smile"
     ]
-    """What is reported, and watched on rows that stop the training: a row of `BOUNDS`."""
+    """What is reported: a row of `BOUNDS`. It is watched on the rows that stop the training
+    too, but where pairs are normalised for it `info_nce` is: unnormalised, it rests on the
+    few largest exp T of so few rows."""
     pair_features: int = 32
     """Features on either side of a critic of pairs."""
     watched_share: float = 0.2
@@ -67,7 +69,8 @@ class Settings:
     """SMILE's clip, in nats. The paper's 5 overshoots from about 4 nats on; the critic is
     normalised here, so that less clipping is needed to keep the variance small."""
     schedule: Schedule = field(default_factory=lambda: Schedule(max_epochs=30, patience=4))
-    """How long and how fast: epochs, their steps, and when to stop."""
+    """How long and how fast: epochs, their steps, and when to stop; tokens have a learning
+    rate of their own."""
     ends: bool = False
     """Whether first, last and mean token of a sequence are also read side by side."""
     device: str = "cpu"
@@ -187,6 +190,8 @@ def cross_fit(
     draw = torch.Generator().manual_seed(seed)
     width = sides.n_classes or settings.pair_features
     terms = settings.value.terms(settings.tau)
+    if pairs and settings.value.normalised:
+        terms = info_nce
     kinds: dict[str, Statistics] = {}
     courses: dict[str, Course] = {}
     for name, x_side in sides.x_sides(split.n_folds, width, draw):
