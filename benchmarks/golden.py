@@ -5,9 +5,10 @@
 
 `run` writes nats, error, limit, status and pointwise values of each estimator on each data
 set, one file a cell, into `benchmarks/.golden/NAME`; what is there is not made again. Data
-sets are the tasks of the zoo, drawn by the seed, and states of the embedded models,
-captured once. `--core` takes some tasks of each kind, six estimators and one seed: some ten
-minutes of one core. `--only PART ...` keeps cells with such a part in "DATA ESTIMATOR".
+sets are the tasks of the zoo and two of sequences (`MADE`), drawn by the seed, and states
+of the embedded models, captured once. `--core` takes some tasks of each kind, six
+estimators and one seed: some ten minutes of one core. `--only PART ...` keeps cells with
+such a part in "DATA ESTIMATOR".
 
 `compare` prints two Markdown tables: by group and estimator, how many cells are equal to
 the last bit, and the difference B - A in nats, by the paired pointwise values; and each
@@ -118,6 +119,39 @@ REAL = (
 )
 
 
+def _times(n: int, seed: int) -> tuple[HiddenStates, np.ndarray]:
+    """Y, a number, is the first token's leading coordinate times the last one's, noisy."""
+    z, rng = _tokens(n, 12, seed)
+    last = z.mask.sum(1).numpy() - 1
+    ends = z.values[:, 0, 0].numpy() * z.values[np.arange(n), last, 0].numpy()
+    return z, ends[:, None] + 0.3 * rng.normal(size=(n, 1))
+
+
+def _needle(n: int, seed: int) -> tuple[HiddenStates, np.ndarray]:
+    """One token of each row is marked and carries the code of its class, one of 70."""
+    z, rng = _tokens(n, 8, seed)
+    codes = rng.normal(size=(15, 70))
+    codes = (3 * codes / np.linalg.norm(codes, axis=0)).T
+    y, of = rng.integers(70, size=n), rng.integers(70, size=z.mask.shape)
+    place = (rng.random(n) * z.mask.sum(1).numpy()).astype(int)
+    of[np.arange(n), place] = y
+    values = 0.3 * z.values.numpy()
+    values[..., :15] += codes[of]
+    values[np.arange(n), place, 15] += 3
+    return HiddenStates(torch.as_tensor(values), z.mask), y
+
+
+def _tokens(n: int, t: int, seed: int) -> tuple[HiddenStates, np.random.Generator]:
+    """Tokens of normal noise, of t/2 to t a row."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(n, t, 16)).astype(np.float32)
+    mask = np.arange(t) < rng.integers(t // 2, t + 1, size=(n, 1))
+    return HiddenStates(torch.as_tensor(values), torch.as_tensor(mask)), rng
+
+
+MADE = {"first times last token": _times, "needle, 70 classes": _needle}
+
+
 def _capture(alike: Sequence[Real], path: Path) -> None:
     from mi_probe.backbones import load_backbone
     from mi_probe.capture import extract
@@ -213,6 +247,8 @@ def _drawn(cell: Cell, n: int) -> tuple:
     real = next((real for real in REAL if real.name == cell.data), None)
     if real is not None:
         return (*real.draw(), real.group, None)
+    if cell.data in MADE:
+        return (*MADE[cell.data](2 * n, cell.seed), "sequences", None)
     task = ZOO[cell.data]
     known = task.draw(min(n, task.n), seed=cell.seed)
     return known.x, known.y, task.group, known.nats
@@ -293,7 +329,7 @@ def _compared(old: dict, new: dict) -> dict:
 
 def _asked_cells(asked: argparse.Namespace) -> Iterator[Cell]:
     real = [r.name for r in REAL]
-    tasks = asked.tasks or [*real, *(CORE_TASKS if asked.core else ZOO)]
+    tasks = asked.tasks or [*real, *MADE, *(CORE_TASKS if asked.core else ZOO)]
     names = asked.estimators or (CORE_ESTIMATORS if asked.core else list(ESTIMATORS))
     seeds = asked.seeds or ([0] if asked.core else [0, 1])
     for seed in seeds:
@@ -314,7 +350,9 @@ def main() -> None:
     writing.add_argument("name")
     writing.add_argument("--core", action="store_true")
     writing.add_argument("--estimators", nargs="+", choices=list(ESTIMATORS))
-    writing.add_argument("--tasks", nargs="+", choices=[*ZOO, *(r.name for r in REAL)])
+    writing.add_argument(
+        "--tasks", nargs="+", choices=[*ZOO, *MADE, *(r.name for r in REAL)]
+    )
     writing.add_argument("--seeds", nargs="+", type=int)
     writing.add_argument("--n", type=int, default=1000, help="rows of a task of the zoo")
     writing.add_argument("--limit", type=float, default=120, help="CPU seconds a cell")

@@ -26,6 +26,7 @@ from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, MemberStack
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Classes, Target, as_target
+from mi_probe.estimators.named import without_limit
 from mi_probe.facts import amount
 from mi_probe.hidden import HiddenStates
 
@@ -113,14 +114,14 @@ def capacity_ladder(
         assert isinstance(target, Classes)
     else:
         x = pooled_views(z, pooling)
-    own = []
-    for one in rungs.values():
+    own, asked = [], [without_limit(one) for one in rungs.values()]
+    for one in asked:
         own.append(one.estimate(z, y, groups=groups, seed=seed))
         if groups is None:
             # Copies are told from Z, and so fall into the same folds of Z_p.
             groups = own[0].group
     given: dict[str, Any] = {"groups": groups, "seed": seed}
-    alone = [one.estimate(x, y, **given) for one in rungs.values()]
+    alone = [one.estimate(x, y, **given) for one in asked]
     gaps = [
         nested_gap(
             Sides(pooled=alone[i::-1], full=own[i::-1], c=x),

@@ -24,6 +24,7 @@ from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.core.admission import check_seed
 from mi_probe.estimators.core.split import Groups, codes_of
 from mi_probe.estimators.core.targets import Target
+from mi_probe.estimators.named import without_limit
 from mi_probe.hidden import HiddenStates
 
 Given: TypeAlias = HiddenStates | Vectors
@@ -80,7 +81,7 @@ def conditional(
         >>> conditional(z, y, np.hstack([c, z]), n_draws=99).p_value > 0.05
         True
     """
-    chosen = ESTIMATORS.chosen(estimator)
+    chosen = without_limit(ESTIMATORS.chosen(estimator))
     y, target = as_classes(y, chosen)
     check_seed(seed)
     check_draws(target, n_draws)

@@ -35,6 +35,7 @@ from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.core.admission import check_seed
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Classes, Scores, Target, TokenSequences
+from mi_probe.estimators.named import without_limit
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 
@@ -120,7 +121,7 @@ def dpi_gap(
         >>> gap.p_value <= 0.05
         True
     """
-    chosen = ESTIMATORS.chosen(estimator)
+    chosen = without_limit(ESTIMATORS.chosen(estimator))
     y, target = as_classes(y, chosen)
     check_seed(seed)
     _check(z, pooling, n_draws, sigma)

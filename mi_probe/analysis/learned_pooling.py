@@ -38,13 +38,9 @@ from mi_probe.estimators.core.admission import split_rows
 from mi_probe.estimators.core.split import Blocks, Groups
 from mi_probe.estimators.core.states import as_states
 from mi_probe.estimators.core.targets import Classes, Scores, Target, TokenSequences
-from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.critic.training import Schedule, descend
 from mi_probe.estimators.models.attention import places, token_moments
-from mi_probe.estimators.models.training import (
-    fit_until_watched_rises,
-    weights_from,
-    zeroed,
-)
+from mi_probe.estimators.models.training import weights_from, zeroed
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 
@@ -204,7 +200,7 @@ def _learned(
             def watched(network: _Reader = network) -> Tensor:
                 return _losses(network(other), y_other)
 
-            fit_until_watched_rises(network, losses, len(train), watched, _SCHEDULE)
+            descend(network, losses, len(train), watched, _SCHEDULE)
             with torch.no_grad():
                 value = float(watched().mean())
             if kept is None or value < best:

@@ -43,6 +43,7 @@ from mi_probe.analysis.regressions import (
 )
 from mi_probe.estimators import Estimate
 from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.targets import log_prior_of
 from mi_probe.estimators.engine.mixing import (
     best_temperature,
     log_likelihood,
@@ -94,8 +95,7 @@ class CrossFit:
         for k, (rows, y) in enumerate(self._outside):
             own = [member[k] for member in members]
             # Evidence is what each says beyond the shares of the classes.
-            counts = np.bincount(y, minlength=found.shape[2]) + 0.5
-            log_prior = np.log(counts / counts.sum())
+            log_prior = log_prior_of(np.bincount(y, minlength=found.shape[2]))
             powers = log_linear_weights([q[rows] for q in own], log_prior, y)
             own.append(pooled(own, log_prior, powers))
             found[k] = mix(own, mixture_weights([q[rows] for q in own], y))

@@ -23,6 +23,7 @@ from mi_probe.analysis.verdict import LEVEL
 from mi_probe.estimators import ESTIMATORS, Estimate
 from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
+from mi_probe.estimators.named import without_limit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,7 +194,7 @@ def _labels(
         return ScoreLabels(target.values, regression, split.group)
     posterior = pooled.log_posterior
     if posterior is None:  # the estimator has none: the recommended one's instead
-        auto = ESTIMATORS["auto"].estimate(
+        auto = without_limit(ESTIMATORS["auto"]).estimate(
             c, target.index, groups=split.group, seed=split.seed
         )
         posterior = auto.log_posterior

@@ -7,7 +7,7 @@ states may hide information better than these: the number is what the size allow
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from mi_probe.analysis import planted
 from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
-from mi_probe.estimators.auto import Auto
 from mi_probe.estimators.core.admission import check_seed
+from mi_probe.estimators.named import without_limit
 
 FEWEST, _LEVEL = 100, 0.05
 _DRAWS_OF_Y = 39
@@ -95,10 +95,7 @@ def rows_needed(
             f"draws must be 1 or more, power in (0, 1], most {FEWEST} or more; got "
             f"{draws}, {power}, {most}."
         )
-    chosen = ESTIMATORS.chosen(estimator)
-    if isinstance(chosen, Auto):
-        # What endless rows would give is not asked here, and costs as much again.
-        chosen = replace(chosen, extrapolate=False)
+    chosen = without_limit(ESTIMATORS.chosen(estimator))
     hidden = planted.marker_order if n_classes == 2 else planted.needle
     task = hidden if gap else planted.means
     tried: list[tuple[int, float]] = []

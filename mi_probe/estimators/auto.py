@@ -102,12 +102,10 @@ class Auto(Parameters):
             if isinstance(states, np.ndarray):
                 return vector_estimate(self, states, target, split, **settings)
             return sequence_estimate(self, states, target, split, **settings)
-        # Answers: an own Y among others' is the least noisy gradient of a pair's critic.
-        other = "info_nce" if isinstance(target, TokenSequences) else "mine"
-        objective = "cross_entropy" if classes else other
         part = Started(
             name=self.name,
-            objective=objective,
+            # An own Y among others' is the least noisy gradient of a pair's critic.
+            objective="cross_entropy" if classes else "info_nce",
             bound="barber_agakov" if classes else "donsker_varadhan",
             n_folds=self.n_folds,
             extrapolate=self.extrapolate,

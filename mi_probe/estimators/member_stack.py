@@ -1,26 +1,19 @@
 """A stack of some of `auto`'s members, of X or of each pooling of Z: quick, no more."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
-from jaxtyping import Float
-from scipy.special import log_softmax
 
 from mi_probe.errors import InputError, check_known
 from mi_probe.estimators.core.admission import admitted
 from mi_probe.estimators.core.assembly import assembled
 from mi_probe.estimators.core.base import Estimate, Nature, States
-from mi_probe.estimators.core.learning_curve import extrapolation
 from mi_probe.estimators.core.parameters import Parameters
-from mi_probe.estimators.core.split import TOP, Groups, Split
+from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.states import views_of
 from mi_probe.estimators.core.targets import Classes, Target
 from mi_probe.estimators.engine.auto import cross_fits
 from mi_probe.estimators.engine.members import MEMBERS
-from mi_probe.estimators.engine.stack import Chosen, held_out_terms, stacked
+from mi_probe.estimators.engine.stack import fold_stacks
 from mi_probe.estimators.mine.cross_fit import MANY
-from mi_probe.hidden import HiddenStates
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -35,8 +28,6 @@ class MemberStack(Parameters):
     members: tuple[str, ...]
     """Members, rows of `MEMBERS`."""
     n_folds: int = 5
-    extrapolate: bool = True
-    """Also fit the learning curve, `Estimate.extrapolated`."""
     device: str = "cpu"
     """Device of members that are networks."""
 
@@ -78,37 +69,9 @@ class MemberStack(Parameters):
                 f"y must have at most {MANY} classes for '{self.name}', whose members fit "
                 f"each class; got {target.n_classes}. Use 'auto'."
             )
-        curve: dict[int, np.ndarray] = {}
-        ratios, found = np.empty((len(split), target.n_classes)), list[Chosen]()
-        curved = self.extrapolate and split.has_curve
-        for level in range(TOP + 1) if curved else [TOP]:
-            found = list(self._stacks(states, target, split, level))
-            for k, chosen in enumerate(found):
-                ratios[split.held_out(k)] = chosen.test
-            learned = split.n_learned(level)
-            curve[learned] = held_out_terms(ratios, target.index, target.log_prior)
-        return assembled(
-            self,
-            states,
-            target,
-            split,
-            pointwise=curve[max(curve)],
-            extrapolated=extrapolation(curve, split) if curved else None,
-            history=[chosen.record for chosen in found],
-            log_posterior=log_softmax(ratios + target.log_prior, axis=1),
-        )
-
-    def _stacks(
-        self,
-        x: Float[np.ndarray, "n d"] | HiddenStates,
-        target: Classes,
-        split: Split,
-        level: int,
-    ) -> Iterator[Chosen]:
-        """The stack of each held-out fold in turn."""
         fits = {
             name if view == "x" else f"{name}, {view}": fit
-            for name, values in views_of(x).items()
+            for name, values in views_of(states).items()
             for view, fit in cross_fits(values, target, split, self.device).items()
         }
         # A hint is all that is tried: every place of these members' paths.
@@ -118,5 +81,13 @@ class MemberStack(Parameters):
             for member, path in fit.members.items()
             if member in self.members
         }
-        for k in range(split.n_folds):
-            yield stacked(fits, target, split, level, k, [hint] * split.n_folds)
+        found = fold_stacks(fits, target, split, hints=[hint] * split.n_folds)
+        return assembled(
+            self,
+            states,
+            target,
+            split,
+            pointwise=found.terms,
+            history=found.records,
+            log_posterior=found.log_posterior,
+        )

@@ -1,5 +1,6 @@
 """Estimators by name."""
 
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from mi_probe.errors import check_known
@@ -27,3 +28,10 @@ class Named(dict[str, Estimator]):
             InputError: for an unknown name, or what is no estimator.
         """
         return estimator if isinstance(estimator, Estimator) else self[estimator]
+
+
+def without_limit(estimator: Estimator) -> Estimator:
+    """The same, without what endless rows would give, which costs about as much again."""
+    if is_dataclass(estimator) and hasattr(estimator, "extrapolate"):
+        return replace(estimator, extrapolate=False)
+    return estimator

@@ -1,7 +1,5 @@
 """Y is how many tokens carry a marker: none, one, ... four."""
 
-from functools import lru_cache
-
 import numpy as np
 from scipy.special import gammaln
 
@@ -15,7 +13,6 @@ from mi_probe.synthetic.token_source import (
     log_normal_ratio,
     mean_mixture,
     token_mixture,
-    truths,
 )
 
 _MOST = 4
@@ -47,7 +44,7 @@ def counting(
         seed: of the direction and of the sample.
     """
     settings = (t, noise, flips, vary)
-    return known_tokens(_source(*settings), _truths(*settings), n, d, seed)
+    return known_tokens(_source, settings, n, d, seed)
 
 
 def _source(t: int, noise: float, flips: float, vary: bool) -> TokenSource:
@@ -80,10 +77,3 @@ def _source(t: int, noise: float, flips: float, vary: bool) -> TokenSource:
     end = token_mixture(codes, np.stack([1 - at_end, at_end]), noise)
     views = {"mean": mean_mixture(totals, noise, _MOST + 1), "first": end, "last": end}
     return TokenSource(_MOST + 1, draw, noise, log_likelihood, views, flips)
-
-
-@lru_cache
-def _truths(
-    t: int, noise: float, flips: float, vary: bool
-) -> dict[str, tuple[float, float]]:
-    return truths(_source(t, noise, flips, vary))

@@ -1,7 +1,5 @@
 """Y depends on the first and the last token together."""
 
-from functools import lru_cache
-
 import numpy as np
 from scipy.special import log_ndtr, ndtr
 from scipy.stats import binom
@@ -17,7 +15,6 @@ from mi_probe.synthetic.token_source import (
     known_tokens,
     lengths_between,
     mean_mixture,
-    truths,
 )
 
 
@@ -45,7 +42,7 @@ def parity_of_ends(
         seed: of the direction and of the sample.
     """
     settings = (t, noise, flips, vary)
-    return known_tokens(_parity_source(*settings), _parity_truths(*settings), n, d, seed)
+    return known_tokens(_parity_source, settings, n, d, seed)
 
 
 def first_against_last(
@@ -121,10 +118,3 @@ def _parity_source(t: int, noise: float, flips: float, vary: bool) -> TokenSourc
     nothing = Mixture(np.zeros((1, 1)), np.ones(1), np.ones((1, 2)))
     views = {"mean": mean_mixture(totals, noise, 2), "first": nothing, "last": nothing}
     return TokenSource(2, draw, noise, log_likelihood, views, flips)
-
-
-@lru_cache
-def _parity_truths(
-    t: int, noise: float, flips: float, vary: bool
-) -> dict[str, tuple[float, float]]:
-    return truths(_parity_source(t, noise, flips, vary))

@@ -1,7 +1,5 @@
 """Tokens of two kinds: Y is the kind that most of them are."""
 
-from functools import lru_cache
-
 import numpy as np
 from scipy.stats import binom
 
@@ -14,7 +12,6 @@ from mi_probe.synthetic.token_source import (
     lengths_between,
     mean_mixture,
     token_mixture,
-    truths,
 )
 
 
@@ -43,7 +40,7 @@ def majority(
         seed: of the direction and of the sample.
     """
     settings = (t, noise, flips, vary)
-    return known_tokens(_source(*settings), _truths(*settings), n, d, seed)
+    return known_tokens(_source, settings, n, d, seed)
 
 
 def _source(t: int, noise: float, flips: float, vary: bool) -> TokenSource:
@@ -85,10 +82,3 @@ def _source(t: int, noise: float, flips: float, vary: bool) -> TokenSource:
     end = token_mixture(np.array([[-1.0], [1.0]]), ends, noise)
     views = {"mean": mean_mixture(totals, noise, 2), "first": end, "last": end}
     return TokenSource(2, draw, noise, log_likelihood, views, flips)
-
-
-@lru_cache
-def _truths(
-    t: int, noise: float, flips: float, vary: bool
-) -> dict[str, tuple[float, float]]:
-    return truths(_source(t, noise, flips, vary))

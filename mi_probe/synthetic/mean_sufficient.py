@@ -1,7 +1,5 @@
 """Every token is the class mean plus noise."""
 
-from functools import lru_cache
-
 import numpy as np
 
 from mi_probe.synthetic.known import Known
@@ -13,7 +11,6 @@ from mi_probe.synthetic.token_source import (
     lengths_between,
     mean_mixture,
     token_mixture,
-    truths,
 )
 
 
@@ -42,7 +39,7 @@ def mean_sufficient(
         seed: of the direction and of the sample.
     """
     settings = (t, separation, flips, vary)
-    return known_tokens(_source(*settings), _truths(*settings), n, d, seed)
+    return known_tokens(_source, settings, n, d, seed)
 
 
 def _source(t: int, separation: float, flips: float, vary: bool) -> TokenSource:
@@ -63,10 +60,3 @@ def _source(t: int, separation: float, flips: float, vary: bool) -> TokenSource:
     end = token_mixture(codes, np.eye(2), 1.0)
     views = {"mean": mean_mixture(totals, 1.0, 2), "first": end, "last": end}
     return TokenSource(2, draw, 1.0, log_likelihood, views, flips)
-
-
-@lru_cache
-def _truths(
-    t: int, separation: float, flips: float, vary: bool
-) -> dict[str, tuple[float, float]]:
-    return truths(_source(t, separation, flips, vary))

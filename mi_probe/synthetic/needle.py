@@ -1,6 +1,5 @@
 """Y (four classes) is written at one marked position; all others hold decoys."""
 
-from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -17,7 +16,6 @@ from mi_probe.synthetic.token_source import (
     log_normal_ratio,
     mean_mixture,
     token_mixture,
-    truths,
 )
 
 _CODES, _MARKER = 3.0 * np.eye(5)[:4], 3.0 * np.eye(5)[4]
@@ -49,7 +47,7 @@ def needle(
         seed: of the directions and of the sample.
     """
     settings = (t, noise, flips, vary)
-    return known_tokens(_source(*settings), _truths(*settings), n, d, seed)
+    return known_tokens(_source, settings, n, d, seed, _MEAN_ROWS)
 
 
 def _source(t: int, noise: float, flips: float, vary: bool) -> TokenSource:
@@ -102,10 +100,3 @@ def _totals(length: int) -> tuple[int, np.ndarray, np.ndarray]:
         log_p = gammaln(length) - gammaln(decoys[fits] + 1).sum(1)
         weights[fits, y] = np.exp(log_p - (length - 1) * np.log(4))
     return length, counts @ _CODES + _MARKER, weights
-
-
-@lru_cache
-def _truths(
-    t: int, noise: float, flips: float, vary: bool
-) -> dict[str, tuple[float, float]]:
-    return truths(_source(t, noise, flips, vary), _MEAN_ROWS)

@@ -1,7 +1,5 @@
 """Two marker tokens at random places; Y tells which of them comes first."""
 
-from functools import lru_cache
-
 import numpy as np
 
 from mi_probe.synthetic.known import Known
@@ -14,7 +12,6 @@ from mi_probe.synthetic.token_source import (
     lengths_between,
     log_normal_ratio,
     token_mixture,
-    truths,
 )
 
 _MARKERS = 3.0 * np.eye(2)
@@ -45,7 +42,7 @@ def order(
         seed: of the directions and of the sample.
     """
     settings = (t, noise, flips, vary)
-    return known_tokens(_source(*settings), _truths(*settings), n, d, seed)
+    return known_tokens(_source, settings, n, d, seed)
 
 
 def _source(t: int, noise: float, flips: float, vary: bool) -> TokenSource:
@@ -93,10 +90,3 @@ def _before(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Log of the sum over i < j of exp(a_i + b_j)."""
     earlier = np.logaddexp.accumulate(a, axis=1)[:, :-1]
     return np.logaddexp.reduce(earlier + b[:, 1:], axis=1)
-
-
-@lru_cache
-def _truths(
-    t: int, noise: float, flips: float, vary: bool
-) -> dict[str, tuple[float, float]]:
-    return truths(_source(t, noise, flips, vary))

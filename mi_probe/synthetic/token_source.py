@@ -7,7 +7,8 @@ and every truth is found in k coordinates, once for all seeds.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -47,9 +48,15 @@ class TokenSource:
 
 
 def known_tokens(
-    source: TokenSource, truth: dict[str, tuple[float, float]], n: int, d: int, seed: int
+    source_of: Callable[..., TokenSource],
+    settings: tuple[Any, ...],
+    n: int,
+    d: int,
+    seed: int,
+    truth_rows: int = _TRUTH_ROWS,
 ) -> Known:
-    """Draw ``n`` sequences in ``d`` dimensions; ``truth`` is `truths` of the source."""
+    """Draw ``n`` sequences in ``d`` dimensions of a source by its settings."""
+    source, truth = source_of(*settings), _truths(source_of, settings, truth_rows)
     rng = np.random.default_rng(seed)
     codes, mask, y, z = _draw(source, rng, n)
     posterior = _flipped(source, source.log_likelihood(z, mask))
@@ -69,6 +76,13 @@ def known_tokens(
         pooled_nats={view: value for view, (value, _) in truth.items() if view != "full"},
         pointwise=at_class(posterior, _log_prior(source), y),
     )
+
+
+@lru_cache
+def _truths(
+    source_of: Callable[..., TokenSource], settings: tuple[Any, ...], rows: int
+) -> dict[str, tuple[float, float]]:
+    return truths(source_of(*settings), rows)
 
 
 def truths(source: TokenSource, rows: int = _TRUTH_ROWS) -> dict[str, tuple[float, float]]:

@@ -20,7 +20,6 @@ def test_named_members_are_all_that_a_stack_is_made_of():
         )
         assert abs(line.nats) < 0.05 or states is z  # the maximum grows with the spread
         assert square.nats > max(0.4, line.nats + 0.1)
-        assert square.extrapolated is not None
         used = {name.split(":")[-1] for fold in square.history for name in fold["members"]}
         assert used <= {"linear", "quadratic"}
 

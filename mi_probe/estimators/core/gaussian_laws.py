@@ -10,7 +10,7 @@ simplest one (standard normal rows) tell how any statistic of them varies.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -34,42 +34,13 @@ class Residuals:
     """Columns of mean 0 and spread 1, of which z is independent."""
 
 
-@runtime_checkable
-class Law(Protocol):
-    """A Gaussian law, which knows departures from itself worth so many nats."""
-
-    @property
-    def assumes(self) -> str:
-        """The law in words, after "if"."""
-        ...
-
-    def residuals(self, x: Float[np.ndarray, "n d"]) -> Residuals:
-        """Of rows, whatever their means and covariances are."""
-        ...
-
-    def bent(
-        self, x: Float[np.ndarray, "n d"], nats: float, rng: np.random.Generator
-    ) -> Float[np.ndarray, "n d"]:
-        """Standard normal rows with a departure of second order along one direction."""
-        ...
-
-    def humped(
-        self, nats: float, rng: np.random.Generator
-    ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
-        """One column of residuals that keeps its second moments, and the contrasts."""
-        ...
-
-    def scale_variance(self, nats: float, informative: float) -> float:
-        """Relative variance of the rows' squared scale that changes so many nats."""
-        ...
-
-
 @dataclass(frozen=True)
 class ClassLaw:
     """Normal classes of one covariance."""
 
     classes: Int[np.ndarray, " n"]
-    assumes: str = "the classes are normal with one covariance"
+    assumes: ClassVar[str] = "the classes are normal with one covariance"
+    """The law in words, after "if"."""
 
     def residuals(self, x: Float[np.ndarray, "n d"]) -> Residuals:
         """Rows less their class's mean, whitened."""
@@ -96,7 +67,7 @@ class ClassLaw:
     def bent(
         self, x: Float[np.ndarray, "n d"], nats: float, rng: np.random.Generator
     ) -> Float[np.ndarray, "n d"]:
-        """Half of the classes spread more along one column, the others less."""
+        """Standard normal rows; half of the classes spread more along one column."""
         first = self._first_half()
         share = float(first.mean())
 
@@ -115,7 +86,7 @@ class ClassLaw:
     def humped(
         self, nats: float, rng: np.random.Generator
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
-        """Half of the classes have two humps along one column."""
+        """One column of residuals, two humps in half of the classes; and the contrasts."""
         first = self._first_half()
         share = float(first.mean())
 
@@ -131,7 +102,10 @@ class ClassLaw:
         return p, self._contrasts()
 
     def scale_variance(self, nats: float, informative: float) -> float:
-        """Information is proportional to the mean of 1/scale^2 where it is small."""
+        """Relative variance of the rows' squared scale that changes so many nats.
+
+        Information is proportional to the mean of 1/scale^2 where it is small.
+        """
         return min(nats / max(informative, 1e-9), _MOST)
 
 
@@ -141,7 +115,8 @@ class PairLaw:
 
     columns_of_y: int
     rows: int
-    assumes: str = "ranks of X and Y are those of a normal pair"
+    assumes: ClassVar[str] = "ranks of X and Y are those of a normal pair"
+    """The law in words, after "if"."""
 
     def residuals(self, x: Float[np.ndarray, "n d"]) -> Residuals:
         """X whitened, and Y less what it says linearly, whitened."""
@@ -155,7 +130,7 @@ class PairLaw:
     def bent(
         self, x: Float[np.ndarray, "n d"], nats: float, rng: np.random.Generator
     ) -> Float[np.ndarray, "n d"]:
-        """The first column of Y bends along one of X."""
+        """Standard normal rows; the last column of Y bends along one of X."""
         bend = _share_of_variance(nats)
         curve = (x[:, 0] ** 2 - 1) / math.sqrt(2)
         x = x.copy()
@@ -165,7 +140,7 @@ class PairLaw:
     def humped(
         self, nats: float, rng: np.random.Generator
     ) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, "n k"]]:
-        """Y waves along one column of X."""
+        """One column of X, along which Y waves; and the contrasts."""
         bend = _share_of_variance(nats)
         p = rng.normal(size=self.rows)
         e = rng.normal(size=(self.rows, self.columns_of_y))
@@ -176,6 +151,10 @@ class PairLaw:
     def scale_variance(self, nats: float, informative: float) -> float:
         """The radius of X tells that of Y: a quarter of the variance of their logarithm."""
         return min(4 * nats, _MOST)
+
+
+Law: TypeAlias = ClassLaw | PairLaw
+"""A law, which knows departures from itself that are worth so many nats."""
 
 
 def whitened(x: Float[np.ndarray, "n d"], taken: int) -> Float[np.ndarray, "n d"]:

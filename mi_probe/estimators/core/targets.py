@@ -104,6 +104,10 @@ class Classes:
         """The log p(y) of the empirical classes."""
         return np.log(self.counts / len(self))
 
+    def log_prior_among(self, rows: Int[np.ndarray, " m"]) -> Float[np.ndarray, " c"]:
+        """The `log_prior_of` these rows."""
+        return log_prior_of(np.bincount(self.index[rows], minlength=self.n_classes))
+
     @property
     def entropy(self) -> float:
         """H(Y) = -sum p log p of the empirical classes, in nats."""

@@ -52,22 +52,25 @@ class Descent:
         self._steps = 0
         self.average: Weights = {name: w.detach().clone() for name, w in weights.items()}
 
-    def step(self, loss: Tensor, pace: float) -> None:
+    def step(self, loss: Tensor, pace: float = 1.0) -> None:
         """One step down the loss, at a share of the learning rates."""
         self._steps += 1
         for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * pace
         self._optimiser.zero_grad()
         loss.backward()
-        gradients = [w.grad for w in self._weights.values() if w.grad is not None]
-        norm = torch.as_tensor(sum(g.flatten(1).square().sum(1) for g in gradients)).sqrt()
-        shrink = (self._clip / norm.clamp(min=_TINY)).clamp(max=1)
-        for gradient in gradients:
-            gradient *= shrink.view(-1, *[1] * (gradient.ndim - 1))
+        if self._clip < math.inf:
+            self._shrink([w.grad for w in self._weights.values() if w.grad is not None])
         self._optimiser.step()
         share = 1 - min(_AVERAGE, self._steps / (self._steps + 10))
         for name, w in self._weights.items():
             self.average[name].lerp_(w.detach(), share)
+
+    def _shrink(self, gradients: Sequence[Tensor]) -> None:
+        norm = torch.as_tensor(sum(g.flatten(1).square().sum(1) for g in gradients)).sqrt()
+        shrink = (self._clip / norm.clamp(min=_TINY)).clamp(max=1)
+        for gradient in gradients:
+            gradient *= shrink.view(-1, *[1] * (gradient.ndim - 1))
 
 
 def averaged_weights(

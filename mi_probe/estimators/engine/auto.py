@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import log_softmax
 
 from mi_probe.estimators.core.assembly import assembled
 from mi_probe.estimators.core.base import Estimate, Estimator
@@ -25,7 +24,7 @@ from mi_probe.estimators.engine.limits import (
     under_the_law,
     value_at_infinity,
 )
-from mi_probe.estimators.engine.stack import Hint, held_out_terms, stacked
+from mi_probe.estimators.engine.stack import Hint, fold_stacks
 from mi_probe.estimators.models.columns import views_of_vectors
 
 _MEMORY = 512 * 2**20
@@ -57,27 +56,18 @@ def vector_estimate(
             that it did not use are left out, and only its places and those beside them
             are tried. A fold's hints are that fold's: they never saw its labels.
     """
-    extrapolate = extrapolate and split.has_curve
     fits = cross_fits(x, target, split, device)
-    curve: dict[int, np.ndarray] = {}
-    ratios = np.empty((len(split), target.n_classes))
-    records: list[dict[str, Any]] = []
-    inner: list[np.ndarray] = []
     told = None if hints is None else [hint_of(record, fits) for record in hints]
-    for level in range(TOP + 1) if extrapolate else [TOP]:
-        records, inner = [], []
-        for k in range(split.n_folds):
-            chosen = stacked(fits, target, split, level, k, told)
-            ratios[split.held_out(k)] = chosen.test
-            records.append(chosen.record)
-            inner.append(chosen.log_posterior(split.fold != k, target.log_prior))
-        size = round(float(np.mean([record["n_train"] for record in records])))
+    curve: dict[int, np.ndarray] = {}
+    for level in range(TOP) if extrapolate and split.has_curve else ():
+        curve[split.n_learned(level)] = fold_stacks(fits, target, split, level, told).terms
         for fit in fits.values():
             fit.release(level)
-        curve[size] = held_out_terms(ratios, target.index, target.log_prior)
-    terms = curve[max(curve)]
-    limit = None
-    if extrapolate:
+    found, limit = fold_stacks(fits, target, split, TOP, told), None
+    for fit in fits.values():
+        fit.release(TOP)
+    if curve:
+        curve[split.n_learned()] = found.terms
         law = clearest_law(fits, target, split)
         limit = value_at_infinity(curve, fits, law, split)
         limit = under_the_law(limit, x, fits, target)
@@ -86,11 +76,11 @@ def vector_estimate(
         x,
         target,
         split,
-        pointwise=terms,
+        pointwise=found.terms,
         extrapolated=limit,
-        history=records,
-        log_posterior=log_softmax(ratios + target.log_prior, axis=1),
-        inner=np.stack(inner),
+        history=found.records,
+        log_posterior=found.log_posterior,
+        inner=found.inner,
     )
 
 

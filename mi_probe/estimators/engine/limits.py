@@ -19,7 +19,7 @@ from mi_probe.estimators.engine.discriminant_limit import (
     by_law,
     discriminant_law,
 )
-from mi_probe.estimators.engine.stack import held_out_terms, stacked
+from mi_probe.estimators.engine.stack import fold_stacks
 from mi_probe.estimators.models.columns import standardised
 
 _NOTHING, _HIDDEN = 0.01, 0.1
@@ -50,11 +50,7 @@ def clearest_law(
 def _by_linear(fit: CrossFits, target: Classes, split: Split) -> float:
     """What the stack of linear discriminants alone reaches on held-out rows, in nats."""
     hints = [{"x:linear": fit.kept_places("linear", TOP)}] * split.n_folds
-    ratios = np.empty((len(split), target.n_classes))
-    for k in range(split.n_folds):
-        chosen = stacked({"x": fit}, target, split, TOP, k, hints)
-        ratios[split.held_out(k)] = chosen.test
-    return float(held_out_terms(ratios, target.index, target.log_prior).mean())
+    return fold_stacks({"x": fit}, target, split, TOP, hints).nats
 
 
 def value_at_infinity(

@@ -16,6 +16,7 @@ of a step is overhead. The numbers are those of a loop but for rounding: every p
 from a generator of its own.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from mi_probe.estimators.critic.batched import Descent
 
 SNAPSHOTS = (4, 10, 24)
 """Epochs after which the averaged weights are kept."""
@@ -32,8 +35,6 @@ _LEAST_STEPS = 12
 _HIDDEN = 48
 RATE, _DIRECTION_RATE = 4e-3, 1e-3
 DECAY, BETAS = 1e-2, (0.9, 0.98)
-_AVERAGE = 0.98
-"""Of the moving average of the weights."""
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,11 @@ def train_networks(
     for value in weights.values():
         value.requires_grad_()
     others = [value for name, value in weights.items() if name != "directions"]
-    optimiser = torch.optim.AdamW(
-        [
-            {"params": [directions], "lr": _DIRECTION_RATE, "weight_decay": 0.0},
-            {"params": others, "lr": RATE, "weight_decay": DECAY},
-        ],
-        betas=BETAS,
-        fused=True,
-    )
+    groups = [
+        {"params": [directions], "lr": _DIRECTION_RATE, "weight_decay": 0.0},
+        {"params": others, "lr": RATE, "weight_decay": DECAY},
+    ]
+    descent = Descent(weights, groups, math.inf, betas=BETAS, fused=True)
     orders = [np.random.default_rng([problem.seed, 1]) for problem in problems]
     rows = [problem.rows for problem in problems]
 
@@ -93,7 +91,7 @@ def train_networks(
         return layers(weights, torch.bmm(u[index], directions)), y[index]
 
     found = []
-    trained = averaged_epochs(weights, optimiser, rows, orders, read)
+    trained = averaged_epochs(descent, rows, orders, read)
     for epoch, average in zip(range(1, epochs + 1), trained, strict=False):
         if epoch in SNAPSHOTS:
             found.append({name: value.clone() for name, value in average.items()})
@@ -101,8 +99,7 @@ def train_networks(
 
 
 def averaged_epochs(
-    weights: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
+    descent: Descent,
     rows: Sequence[Int[np.ndarray, " _"]],
     orders: Sequence[np.random.Generator],
     read: Callable[[Tensor], tuple[Tensor, Tensor]],
@@ -110,14 +107,12 @@ def averaged_epochs(
     """The moving average of the weights after each epoch, without end.
 
     Args:
-        weights: what the optimiser trains.
-        optimiser: of the weights.
+        descent: of the weights.
         rows: of each problem; an epoch takes as many of each as the smallest has.
         orders: what shuffles each problem's rows.
         read: scores and classes of some rows of each problem.
     """
-    average = {name: value.detach().clone() for name, value in weights.items()}
-    device, step = next(iter(weights.values())).device, 0
+    device = next(iter(descent.average.values())).device
     fewest = min(map(len, rows))
     # Few enough for a number of steps an epoch.
     batch = min(_BATCH, max(16, fewest // _LEAST_STEPS), fewest)
@@ -129,15 +124,8 @@ def averaged_epochs(
             loss = torch.nn.functional.cross_entropy(
                 scores.flatten(0, 1), labels.flatten(), reduction="sum"
             )
-            optimiser.zero_grad()
-            (loss / batch).backward()
-            optimiser.step()
-            step += 1
-            rate = min(_AVERAGE, step / (step + 10))
-            with torch.no_grad():
-                for name, value in weights.items():
-                    average[name].lerp_(value, 1 - rate)
-        yield average
+            descent.step(loss / batch)
+        yield descent.average
 
 
 def layers(weights: dict[str, Tensor], z: Float[Tensor, "p b q"]) -> Float[Tensor, "p b c"]:

@@ -22,6 +22,7 @@ References:
     (a row's own term, as in approximate message passing).
 """
 
+import math
 from collections.abc import Sequence
 from itertools import islice
 
@@ -30,6 +31,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mi_probe.estimators.critic.batched import Descent
 from mi_probe.estimators.engine.network import (
     BETAS,
     DECAY,
@@ -139,14 +141,13 @@ def _trained(
 ) -> dict[str, Tensor]:
     """The averaged weights after some more epochs."""
     weights = {name: value.clone().requires_grad_() for name, value in network.items()}
-    optimiser = torch.optim.AdamW(
-        list(weights.values()), lr=RATE, weight_decay=DECAY, betas=BETAS, fused=True
-    )
+    settings = {"lr": RATE, "weight_decay": DECAY, "betas": BETAS, "fused": True}
+    descent = Descent(weights, weights.values(), math.inf, **settings)
     place = torch.arange(len(counts), device=z.device)[:, None]
 
     def read(index: Int[Tensor, "p b"]) -> tuple[Tensor, Tensor]:
         return layers(weights, z[place, index]), labels[place, index]
 
     rows = [np.arange(count) for count in counts]
-    trained = averaged_epochs(weights, optimiser, rows, orders, read)
+    trained = averaged_epochs(descent, rows, orders, read)
     return next(islice(trained, epochs - 1, None))

@@ -21,14 +21,15 @@ there.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.special import log_softmax, logsumexp
 
-from mi_probe.estimators.core.split import Split
-from mi_probe.estimators.core.targets import Classes, log_prior_of
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.cross_fits import ViewFits
 from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.engine.mixing import (
@@ -76,18 +77,51 @@ class Chosen:
     record: dict[str, Any]
     """Places, temperatures and weights."""
 
-    def log_posterior(
-        self, outside: Bool[np.ndarray, " n"], log_prior: Float[np.ndarray, " c"]
-    ) -> Float[np.ndarray, "n c"]:
-        """The log q(y|x) of all rows, with these shares of the classes.
 
-        Args:
-            outside: True for the rows outside the fold.
-            log_prior: of all rows, as held-out terms have it.
-        """
-        ratio = np.empty((len(outside), len(log_prior)))
-        ratio[outside], ratio[~outside] = self.train, self.test
-        return log_softmax(ratio + log_prior, axis=1).astype(np.float32)
+@dataclass(frozen=True, eq=False)
+class FoldStacks:
+    """The stack of every held-out fold in turn, and what they say of all rows."""
+
+    folds: Sequence[Chosen]
+    target: Classes
+    split: Split
+
+    @cached_property
+    def _ratios(self) -> Float[np.ndarray, "n c"]:
+        found = np.empty((len(self.split), self.target.n_classes))
+        for k, chosen in enumerate(self.folds):
+            found[self.split.held_out(k)] = chosen.test
+        return found
+
+    @cached_property
+    def terms(self) -> Float[np.ndarray, " n"]:
+        """Held-out i(y; x), in nats."""
+        return held_out_terms(self._ratios, self.target.index, self.target.log_prior)
+
+    @property
+    def nats(self) -> float:
+        """Their mean."""
+        return float(self.terms.mean())
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What was chosen for each fold."""
+        return [chosen.record for chosen in self.folds]
+
+    @property
+    def log_posterior(self) -> Float[np.ndarray, "n c"]:
+        """Held-out log q(y|x), with the shares of all rows, as the terms have them."""
+        return log_softmax(self._ratios + self.target.log_prior, axis=1)
+
+    @property
+    def inner(self) -> Float[np.ndarray, "k n c"]:
+        """The same of all rows by held-out fold; see `Estimate.inner`."""
+        found = np.empty((len(self.folds), *self._ratios.shape), dtype=np.float32)
+        for k, chosen in enumerate(self.folds):
+            ratio = self._ratios.copy()
+            ratio[self.split.fold != k] = chosen.train
+            found[k] = log_softmax(ratio + self.target.log_prior, axis=1)
+        return found
 
 
 def stacked(
@@ -116,6 +150,18 @@ def stacked(
     return Chosen(ratio[train], ratio[test], log_prior, record)
 
 
+def fold_stacks(
+    fits: Mapping[str, ViewFits],
+    target: Classes,
+    split: Split,
+    level: int = TOP,
+    hints: Sequence[Hint] | None = None,
+) -> FoldStacks:
+    """`stacked` for every fold in turn."""
+    folds = [stacked(fits, target, split, level, k, hints) for k in range(split.n_folds)]
+    return FoldStacks(folds, target, split)
+
+
 def _gathered(
     fits: Mapping[str, ViewFits],
     target: Classes,
@@ -126,8 +172,8 @@ def _gathered(
 ) -> "_Stack":
     """The members that are worth a try, each at its best place."""
     usable = split.rows(k, level=level)
-    counts = np.bincount(target.index[usable], minlength=target.n_classes)
-    stack = _Stack(log_prior_of(counts), target.index, usable, len(split))
+    log_prior = target.log_prior_among(usable)
+    stack = _Stack(log_prior, target.index, usable, len(split))
     pilot: _Stack | None = None
     for view, fit in fits.items():
         for name, path in fit.members.items():

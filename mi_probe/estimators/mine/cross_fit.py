@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import TOP, Split
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
-from mi_probe.estimators.critic.bounds import BOUNDS, Bound
+from mi_probe.estimators.critic.bounds import BOUNDS, Bound, info_nce
 from mi_probe.estimators.critic.objectives import OBJECTIVES
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.mine.ascent import Course, TrainingRows, stacked_rows, train
@@ -57,7 +57,9 @@ class Settings(Parameters):
     bound: Literal[
         "donsker_varadhan", "barber_agakov", "info_nce", "nwj", "nwj_plain", "smile"
     ]
-    """What is reported, and watched on rows that stop the training: a row of `BOUNDS`."""
+    """What is reported: a row of `BOUNDS`. It is watched on the rows that stop the training
+    too, but where pairs are normalised for it `info_nce` is: unnormalised, it rests on the
+    few largest exp T of so few rows."""
     pair_features: int = 32
     """Features on either side of a critic of pairs."""
     watched_share: float = 0.2
@@ -68,7 +70,8 @@ class Settings(Parameters):
     """SMILE's clip, in nats. The paper's 5 overshoots from about 4 nats on; the critic is
     normalised here, so that less clipping is needed to keep the variance small."""
     schedule: Schedule = field(default_factory=lambda: Schedule(max_epochs=30, patience=4))
-    """How long and how fast: epochs, their steps, and when to stop."""
+    """How long and how fast: epochs, their steps, and when to stop; tokens have a learning
+    rate of their own."""
     ends: bool = False
     """Whether first, last and mean token of a sequence are also read side by side."""
     device: str = "cpu"
@@ -188,6 +191,8 @@ def cross_fit(
     draw = torch.Generator().manual_seed(seed)
     width = sides.n_classes or settings.pair_features
     terms = settings.value.terms(settings.tau)
+    if pairs and settings.value.normalised:
+        terms = info_nce
     kinds: dict[str, Statistics] = {}
     courses: dict[str, Course] = {}
     for name, x_side in sides.x_sides(split.n_folds, width, draw):
@@ -208,12 +213,6 @@ def cross_fit(
     return made
 
 
-def smoothed_log_prior(y: Int[np.ndarray, " n"], n_classes: int) -> Float[np.ndarray, " c"]:
-    """The log shares of the classes in these rows, half a row added to each."""
-    counts = np.bincount(y, minlength=n_classes) + 0.5
-    return np.log(counts / counts.sum())
-
-
 def _marginal(
     sides: Sides, split: Split, level: int, device: str, starts: tuple[Start, ...]
 ) -> Marginal:
@@ -221,8 +220,7 @@ def _marginal(
     if not isinstance(target, Classes):
         return RowMarginal(starts)
     priors = [
-        smoothed_log_prior(target.index[split.rows(k, level=level)], target.n_classes)
-        for k in range(split.n_folds)
+        target.log_prior_among(split.rows(k, level=level)) for k in range(split.n_folds)
     ]
     return ClassMarginal(sides.y, as_tensor(np.stack(priors)).to(device), starts)
 

@@ -36,9 +36,12 @@ from mi_probe.estimators.sequences.token_inputs import TokenInputs
 HIDDEN = 64
 FEW = 64
 """Columns up to which X counts as one of few dimensions."""
-_SPEED, _LINEAR_SPEED, _TOKEN_SPEED = 4, 15, 5
-"""Learning rates as multiples of the schedule's."""
-_TOKEN_DECAY = 5e-2
+_SPEED, _LINEAR_SPEED = 4, 15
+"""Learning rates of vectors as multiples of the schedule's."""
+_TOKEN_RATE, _TOKEN_DECAY = 1e-2, 5e-2
+"""Learning rate of tokens, whatever the schedule's: they begin on a plateau, which small
+steps do not leave while the watched rows have patience, and closed forms of poolings know
+nothing of what lies behind it."""
 
 Groups: TypeAlias = Iterator[dict[str, Any]]
 """Weights with the learning rate that they are trained by."""
@@ -152,9 +155,9 @@ class TokenSide(nn.Module):
         return evidence_scores(weights, *self.x.batch(rows))
 
     def groups(self, rate: float) -> Groups:
-        """One rate for all."""
-        params, lr = list(self.parameters()), _TOKEN_SPEED * rate
-        yield {"params": params, "lr": lr, "weight_decay": _TOKEN_DECAY}
+        """One rate for all, not the schedule's."""
+        params = list(self.parameters())
+        yield {"params": params, "lr": _TOKEN_RATE, "weight_decay": _TOKEN_DECAY}
 
 
 class ClassVectors(nn.Module):

@@ -31,7 +31,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mi_probe.estimators.core.targets import as_tensor
-from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.critic.training import Schedule, descend
 from mi_probe.estimators.models.densities import ClassCoordinates, context_of
 from mi_probe.estimators.models.interface import (
     ClassRows,
@@ -41,7 +41,6 @@ from mi_probe.estimators.models.interface import (
 )
 from mi_probe.estimators.models.training import (
     DENSITY_SCHEDULE,
-    fit_until_watched_rises,
     weights_from,
     zeroed,
 )
@@ -216,7 +215,7 @@ def _train(
     def watched_losses() -> Tensor:
         return _integrals(model, *watched, fixed)
 
-    return fit_until_watched_rises(model, losses, len(train[0]), watched_losses, schedule)
+    return descend(model, losses, len(train[0]), watched_losses, schedule).converged
 
 
 def _with_flag(context: Float[Tensor, "n k"]) -> Float[Tensor, "n j"]:

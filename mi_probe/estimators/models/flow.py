@@ -22,12 +22,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mi_probe.estimators.core.targets import as_tensor
-from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.critic.training import Schedule, descend
 from mi_probe.estimators.models.densities import ClassCoordinates, context_of
 from mi_probe.estimators.models.interface import ClassRows, FitPath, ScoreRows
 from mi_probe.estimators.models.training import (
     DENSITY_SCHEDULE,
-    fit_until_watched_rises,
     weights_from,
 )
 
@@ -117,11 +116,11 @@ def _fitted(
     def losses(rows: tuple[Tensor, Tensor]) -> Tensor:
         return -flow(rows[1] if rows[1].shape[1] else None).log_prob(rows[0])
 
-    converged = fit_until_watched_rises(
+    fit = descend(
         flow,
         lambda batch: losses((values[batch], context[batch])),
         len(values),
         lambda: losses(watched),
         settings.schedule,
     )
-    return flow, converged
+    return flow, fit.converged

@@ -8,7 +8,7 @@ is the same whatever the rows, so that other rows can choose.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -93,29 +93,8 @@ def of_coordinates(
     return lambda x: fit(coordinates(x))
 
 
-@runtime_checkable
-class FitClasses(Protocol):
-    """Fits a model of discrete Y. A frozen dataclass whose fields are its settings."""
-
-    def __call__(
-        self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
-    ) -> FitPath:
-        """The path fitted to ``rows``.
-
-        Args:
-            rows: of two classes or more, with a column that varies.
-            watched: other rows that may stop a training, and do nothing else.
-            rng: of everything that is drawn.
-        """
-        ...
-
-
-@runtime_checkable
-class FitScores(Protocol):
-    """Fits a model of continuous Y. A frozen dataclass whose fields are its settings."""
-
-    def __call__(
-        self, rows: ScoreRows, watched: ScoreRows, rng: np.random.Generator
-    ) -> FitPath:
-        """The path fitted to ``rows``; as for classes."""
-        ...
+FitClasses: TypeAlias = Callable[[ClassRows, ClassRows, np.random.Generator], FitPath]
+FitScores: TypeAlias = Callable[[ScoreRows, ScoreRows, np.random.Generator], FitPath]
+"""Fits a model: a frozen dataclass whose fields are its settings, called with rows to fit,
+of two classes or more and with a column that varies; other rows, which may stop a training
+and do nothing else; and a generator of everything that is drawn."""

@@ -1,4 +1,4 @@
-"""Gradient descent on the losses of rows, stopped by the loss of other rows."""
+"""What probes and densities that are trained share: schedule, seeds, one network."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,28 +34,6 @@ def weights_from(rng: np.random.Generator) -> Iterator[None]:
         yield
 
 
-def fit_until_watched_rises(
-    module: nn.Module,
-    losses: Callable[[Tensor], Tensor],
-    n: int,
-    watched: Callable[[], Tensor],
-    schedule: Schedule,
-) -> bool:
-    """Minimise the mean loss; the best weights for the watched rows are kept.
-
-    Args:
-        module: whose parameters are trained, in place.
-        losses: of the rows with these indices in 0 ... n-1, one each.
-        n: rows to train on.
-        watched: losses of the rows that stop the training; no noise from call to call.
-        schedule: how long and how fast.
-
-    Returns:
-        False where the watched loss was still falling at the last epoch.
-    """
-    return descend(module, losses, n, watched, schedule).converged
-
-
 def network_path(
     made: Callable[[Any], nn.Module],
     inputs: Callable[[Any], Any],
@@ -84,7 +62,7 @@ def network_path(
 
     with weights_from(rng):
         network = made(train)
-        converged = fit_until_watched_rises(
+        fit = descend(
             network,
             lambda batch: loss(network(train[batch]), y[batch]),
             len(rows),
@@ -96,7 +74,7 @@ def network_path(
     def predict(x: Any) -> np.ndarray:
         return scores(inputs(x)).double().numpy()
 
-    return FitPath({"network": predict}, converged)
+    return FitPath({"network": predict}, fit.converged)
 
 
 def zeroed(layer: nn.Linear) -> nn.Linear:

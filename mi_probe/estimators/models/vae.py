@@ -19,12 +19,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.critic.training import Schedule, descend
 from mi_probe.estimators.models.densities import ClassCoordinates
 from mi_probe.estimators.models.interface import ClassRows, FitPath
 from mi_probe.estimators.models.training import (
     DENSITY_SCHEDULE,
-    fit_until_watched_rises,
     weights_from,
     zeroed,
 )
@@ -57,7 +56,7 @@ class Vae:
             # The same noise at every look, and for every class and row that is scored.
             fixed = torch.randn(8, 1, self.latent)
             scored = torch.randn(self.samples, 1, self.latent)
-            converged = fit_until_watched_rises(
+            fit = descend(
                 model,
                 lambda batch: (
                     -model.bound(
@@ -72,7 +71,7 @@ class Vae:
             )
 
         predict = coordinates.posterior(lambda u, own: model.bound(u, own, scored))
-        return FitPath({"autoencoder": predict}, converged)
+        return FitPath({"autoencoder": predict}, fit.converged)
 
 
 class _Autoencoder(nn.Module):

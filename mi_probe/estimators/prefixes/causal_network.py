@@ -39,13 +39,12 @@ from mi_probe.estimators.critic.batched import (
     affine,
     averaged_weights,
     by_length,
-    drawn_weights,
     of_problem,
 )
+from mi_probe.estimators.sequences.evidence import pooling_weights
 
 SNAPSHOTS = (2, 5, 10)
 """Epochs after which the averaged weights are kept."""
-_TOKEN, _SCORES, _HIDDEN = 16, 4, 16
 _BOUND = 8.0
 _TINY = math.exp(-_BOUND)
 _PLACES = 2
@@ -75,29 +74,6 @@ class Inputs:
         return torch.cat([self.shared[rows, :longest], own], 3), mask
 
 
-@dataclass(frozen=True)
-class PrefixNetworks:
-    """Trained networks: averaged weights by snapshot, stacked over problems."""
-
-    snapshots: tuple[Weights, ...]
-    alone: bool
-
-    @torch.no_grad()
-    def scores(
-        self, inputs: Inputs, rows: Int[np.ndarray, " m"], problem: int, place: int
-    ) -> Float[np.ndarray, "m t c"]:
-        """Unnormalised log posteriors after every token; 0 behind a row's end."""
-        w = of_problem(self.snapshots[place], problem)
-        wanted = torch.as_tensor(rows)
-        t = inputs.shared.shape[1]
-        found = torch.zeros(len(rows), t, w["bias"].shape[-1])
-        for part in by_length(inputs.lengths, rows, _CHUNK_TOKENS, t):
-            values, mask = inputs.batch([problem], wanted[part][None])
-            scores = _forward(w, values, self.alone)[0]
-            found[part, : scores.shape[1]] = scores * mask[0, ..., None]
-        return found.numpy()
-
-
 def train_prefix_networks(
     inputs: Inputs,
     y: Int[Tensor, " n"],
@@ -105,7 +81,7 @@ def train_prefix_networks(
     *,
     alone: bool = False,
     epochs: int = SNAPSHOTS[-1],
-) -> PrefixNetworks:
+) -> tuple[Weights, ...]:
     """Train one network a problem, all prefixes of all its sentences in each pass.
 
     The loss of a sentence is the mean cross-entropy over its prefixes and that of the whole
@@ -118,6 +94,9 @@ def train_prefix_networks(
         problems: the rows of each network; sizes should be about equal.
         alone: read each token by itself, all with equal weight.
         epochs: passes over the rows.
+
+    Returns:
+        Averaged weights by snapshot, stacked over problems.
     """
 
     def loss(weights: Weights, rows: Int[Tensor, "p b"]) -> Tensor:
@@ -134,11 +113,34 @@ def train_prefix_networks(
             share = 0.5 * (share + last)
         return (found.view(mask.shape) * share).sum() / rows.shape[1]
 
-    drawn = _drawn(inputs.shared.shape[2] + inputs.own.shape[3], problems)
+    columns = inputs.shared.shape[2] + inputs.own.shape[3] + _PLACES
+    drawn = pooling_weights(columns, 1, problems)
     kept = {max(1, round(epochs * s / SNAPSHOTS[-1])) for s in SNAPSHOTS}
-    return PrefixNetworks(
-        averaged_weights(drawn, problems, inputs.lengths, loss, epochs, sorted(kept)), alone
-    )
+    return averaged_weights(drawn, problems, inputs.lengths, loss, epochs, sorted(kept))
+
+
+@torch.no_grad()
+def prefix_scores(
+    snapshot: Weights,
+    inputs: Inputs,
+    rows: Int[np.ndarray, " m"],
+    problem: int,
+    *,
+    alone: bool,
+) -> Float[np.ndarray, "m t c"]:
+    """Unnormalised log posteriors of rows by one problem's network after every token.
+
+    They are 0 behind a row's end.
+    """
+    w = of_problem(snapshot, problem)
+    wanted = torch.as_tensor(rows)
+    t = inputs.shared.shape[1]
+    found = torch.zeros(len(rows), t, w["bias"].shape[-1])
+    for part in by_length(inputs.lengths, rows, _CHUNK_TOKENS, t):
+        values, mask = inputs.batch([problem], wanted[part][None])
+        scores = _forward(w, values, alone)[0]
+        found[part, : scores.shape[1]] = scores * mask[0, ..., None]
+    return found.numpy()
 
 
 def _forward(
@@ -190,19 +192,3 @@ def _forward(
     hidden = torch.relu(affine(w, "hidden", features))
     scores = affine(w, "head", torch.cat([hidden, features], 2)) + w["bias"]
     return scores.unflatten(1, (b, t))
-
-
-def _drawn(width: int, problems: Sequence[Problem]) -> Weights:
-    """Initial weights, each problem's from its own seed; the head says p(y)."""
-    n_classes = len(problems[0].log_prior)
-    inside = _TOKEN + 2 * _SCORES
-    features = 3 * _TOKEN + 2 * _SCORES + 1
-    shapes = {
-        "token": (width + _PLACES, _TOKEN),
-        "score": (_TOKEN + width + _PLACES, _SCORES),
-        "pair": (inside, _TOKEN),
-        "pair score": (inside, _SCORES),
-        "hidden": (features, _HIDDEN),
-        "head": (_HIDDEN + features, n_classes),
-    }
-    return drawn_weights(shapes, problems)

@@ -22,8 +22,6 @@ _SHARE = 0.9
 """Of the rows that have a template's kind, at least."""
 _MOST = 8
 """Kinds, those nearest to the end."""
-_VARIES = 1e-3
-"""Standard deviations of all tokens below which states are constant."""
 
 
 @dataclass(frozen=True)

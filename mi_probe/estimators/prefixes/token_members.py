@@ -16,9 +16,13 @@ from torch import Tensor
 
 from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.core.targets import Classes
-from mi_probe.estimators.critic.batched import Problem
+from mi_probe.estimators.critic.batched import Problem, Weights
 from mi_probe.estimators.engine.mixing import best_temperature, log_likelihood, tempered
-from mi_probe.estimators.prefixes.causal_network import Inputs, train_prefix_networks
+from mi_probe.estimators.prefixes.causal_network import (
+    Inputs,
+    prefix_scores,
+    train_prefix_networks,
+)
 from mi_probe.estimators.prefixes.linear import (
     SHRINKAGE,
     PrefixSums,
@@ -49,9 +53,7 @@ class Rows:
 
     def log_prior(self, without: Sequence[int]) -> Float[np.ndarray, " c"]:
         """Log p(y) of the rows outside these folds; half a row more for each class."""
-        kept = self.split.rows(*without)
-        counts = np.bincount(self.target.index[kept], minlength=self.target.n_classes)
-        return np.log((counts + 0.5) / (counts + 0.5).sum())
+        return self.target.log_prior_among(self.split.rows(*without))
 
 
 @dataclass(frozen=True)
@@ -135,20 +137,22 @@ def network_member(inputs: Inputs, rows: Rows, *, alone: bool) -> Scored:
         inputs.lengths.float().mean()
     )
     epochs = int(np.clip(_TOKEN_STEPS // read, _LEAST_EPOCHS, 10))
-    networks = train_prefix_networks(inputs, y, problems, alone=alone, epochs=epochs)
+    snapshots = train_prefix_networks(inputs, y, problems, alone=alone, epochs=epochs)
     n, t = inputs.shared.shape[:2]
 
-    def scores(snapshot: int) -> Float[np.ndarray, "k n t c"]:
+    def scores(snapshot: Weights) -> Float[np.ndarray, "k n t c"]:
         shape = (rows.split.n_folds, n, t, rows.target.n_classes)
         found = np.zeros(shape, dtype=np.float32)
         for number, (i, j) in enumerate(pairs):
             for one, other in ((i, j), (j, i)):
                 own = rows.split.held_out(one)
-                found[other, own] = networks.scores(inputs, own, number, snapshot)
+                found[other, own] = prefix_scores(
+                    snapshot, inputs, own, number, alone=alone
+                )
         return log_softmax(found, axis=3)
 
     sampled = chosen_places(inputs.lengths, PLACES)[0].numpy()
-    path = map(scores, range(len(networks.snapshots)))
+    path = map(scores, snapshots)
     return chosen_member(path, sampled, rows.target.index, rows.split.fold, rows)
 
 

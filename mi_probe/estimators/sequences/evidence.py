@@ -23,11 +23,11 @@ References:
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from scipy.special import log_softmax
 from torch import Tensor
 from torch.nn import functional
 
@@ -45,7 +45,7 @@ from mi_probe.estimators.sequences.token_inputs import MARKS, PLACES, TokenInput
 
 SNAPSHOTS = (3, 6, 12)
 """Epochs after which the averaged weights are kept."""
-_TOKEN, _SCORES, _HIDDEN = 16, 4, 16
+TOKEN, SCORES, _HIDDEN = 16, 4, 16
 """Widths: token features, token scores, the head."""
 _LOW = 1e4
 """How far below anything else padding is."""
@@ -53,36 +53,15 @@ _CHUNK_TOKENS = 2**14
 """Tokens that are scored at a time: few enough to stay near the processor."""
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Trained networks: averaged weights by snapshot, stacked over problems."""
-
-    snapshots: tuple[Weights, ...]
-
-    @torch.no_grad()
-    def scores(
-        self,
-        tokens: TokenInputs,
-        rows: Int[np.ndarray, " m"],
-        problem: int,
-        place: int,
-    ) -> Float[np.ndarray, "m c"]:
-        """Unnormalised log posteriors of rows by one problem's network."""
-        weights = of_problem(self.snapshots[place], problem)
-        wanted = torch.as_tensor(rows, device=tokens.lengths.device)
-        found = torch.empty(len(rows), weights["bias"].shape[-1])
-        for part in by_length(tokens.lengths, rows, _CHUNK_TOKENS, tokens.values.shape[1]):
-            scores = evidence_scores(weights, *tokens.batch(wanted[part][None]))
-            found[part.cpu()] = scores[0].cpu()
-        return found.double().numpy()
-
-
 def train_evidence(
     tokens: TokenInputs,
     y: Int[Tensor, " n"],
     problems: Sequence[Problem],
-) -> Evidence:
+) -> tuple[Weights, ...]:
     """Train one network a problem, all at once, by cross-entropy.
+
+    Returns:
+        Averaged weights by snapshot, stacked over problems.
 
     Args:
         tokens: of all rows, on the device to train on.
@@ -99,9 +78,26 @@ def train_evidence(
 
     drawn = evidence_weights(tokens.coordinates, problems)
     epochs = SNAPSHOTS[-1]
-    return Evidence(
-        averaged_weights(drawn, problems, tokens.lengths, loss, epochs, SNAPSHOTS)
-    )
+    return averaged_weights(drawn, problems, tokens.lengths, loss, epochs, SNAPSHOTS)
+
+
+@torch.no_grad()
+def log_posteriors(
+    snapshots: Sequence[Weights],
+    tokens: TokenInputs,
+    rows: Int[np.ndarray, " m"],
+    problem: int,
+) -> Float[np.ndarray, "p m c"]:
+    """Of rows by one problem's network after each snapshot."""
+    found = []
+    wanted = torch.as_tensor(rows, device=tokens.lengths.device)
+    for weights in (of_problem(one, problem) for one in snapshots):
+        said = torch.empty(len(rows), weights["bias"].shape[-1])
+        for part in by_length(tokens.lengths, rows, _CHUNK_TOKENS, tokens.values.shape[1]):
+            scores = evidence_scores(weights, *tokens.batch(wanted[part][None]))
+            said[part.cpu()] = scores[0].cpu()
+        found.append(said.double().numpy())
+    return log_softmax(np.stack(found), axis=2)
 
 
 def evidence_scores(
@@ -111,7 +107,7 @@ def evidence_scores(
     m, t, b, _ = values.shape
     read, of_hidden, of_pair, inside = _laid_out(w)
     x = values.flatten(1, 2)
-    h, a = torch.bmm(x, read).split([_TOKEN, _SCORES], 2)
+    h, a = torch.bmm(x, read).split([TOKEN, SCORES], 2)
     h = torch.relu(h)
     a = torch.baddbmm(a, h, of_hidden)
 
@@ -123,12 +119,12 @@ def evidence_scores(
     level = log_length[:, None]
     around = [(sums - level).flatten(1, 2) / 2 for sums in (before, behind)]
     z = torch.cat([a, *around, x[..., -MARKS:]], 2)
-    g, c = torch.bmm(h, of_pair).baddbmm_(z, inside).split([_TOKEN, _SCORES], 2)
+    g, c = torch.bmm(h, of_pair).baddbmm_(z, inside).split([TOKEN, SCORES], 2)
     g = torch.relu(g)
     ends = torch.stack([torch.zeros_like(lengths), lengths - 1], 1)
     first_of = torch.arange(m, device=ends.device)[:, None, None] * t
     places = (first_of + ends) * b + torch.arange(b, device=ends.device)
-    at_ends = g.flatten(0, 1).index_select(0, places.flatten()).view(m, 2, b, _TOKEN)
+    at_ends = g.flatten(0, 1).index_select(0, places.flatten()).view(m, 2, b, TOKEN)
     root = 2 * lengths.to(values.dtype).sqrt()[..., None]
     features = torch.cat(
         [
@@ -155,24 +151,35 @@ def _laid_out(w: Weights) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     token, score = w["token"], w["score"]
     pair = torch.cat([w["pair"], w["pair score"]], 2)
     padding = torch.full_like(pair[:, :1], -1)
-    inputs = torch.cat([token[:, 1:], score[:, 1 + _TOKEN :]], 2)
+    inputs = torch.cat([token[:, 1:], score[:, 1 + TOKEN :]], 2)
     bias = torch.cat([token[:, :1], score[:, :1]], 2)
     read = torch.cat([inputs, padding * _LOW, bias], 1)
     # There a is as low as it is, and its weights are any: this outdoes them.
-    inside = torch.cat([pair[:, 1 + _TOKEN :], padding * _LOW**2, pair[:, :1]], 1)
-    return read, score[:, 1 : 1 + _TOKEN], pair[:, 1 : 1 + _TOKEN], inside
+    inside = torch.cat([pair[:, 1 + TOKEN :], padding * _LOW**2, pair[:, :1]], 1)
+    return read, score[:, 1 : 1 + TOKEN], pair[:, 1 : 1 + TOKEN], inside
 
 
 def evidence_weights(q: int, problems: Sequence[Problem]) -> Weights:
     """Initial weights, each problem's from its own seed; the head says p(y)."""
+    return pooling_weights(q + PLACES, 2, problems)
+
+
+def pooling_weights(inputs: int, sides: int, problems: Sequence[Problem]) -> Weights:
+    """Initial weights of networks that pool tokens by log-sum-exp.
+
+    Args:
+        inputs: columns of a token and of where it stands.
+        sides: of a token that are read; as many tokens are read by themselves.
+        problems: the rows and the seed of each network.
+    """
     n_classes = len(problems[0].log_prior)
-    inside = _TOKEN + 3 * _SCORES
-    features = 4 * _TOKEN + 2 * _SCORES + 1
+    inside = TOKEN + (1 + sides) * SCORES
+    features = (2 + sides) * TOKEN + 2 * SCORES + 1
     shapes = {
-        "token": (q + PLACES, _TOKEN),
-        "score": (_TOKEN + q + PLACES, _SCORES),
-        "pair": (inside, _TOKEN),
-        "pair score": (inside, _SCORES),
+        "token": (inputs, TOKEN),
+        "score": (TOKEN + inputs, SCORES),
+        "pair": (inside, TOKEN),
+        "pair score": (inside, SCORES),
         "hidden": (features, _HIDDEN),
         "head": (_HIDDEN + features, n_classes),
     }

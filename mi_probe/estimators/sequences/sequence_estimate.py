@@ -23,12 +23,7 @@ error of their paired differences, far below the standard error of either.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-from jaxtyping import Float
-from scipy.special import log_softmax
 
 from mi_probe.estimators.core.assembly import assembled
 from mi_probe.estimators.core.base import Estimate, Estimator, Extrapolation
@@ -37,22 +32,12 @@ from mi_probe.estimators.core.split import TOP, Split
 from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.discriminant_limit import DiscriminantLaw
 from mi_probe.estimators.engine.limits import clearest_law, value_at_infinity
-from mi_probe.estimators.engine.stack import held_out_terms
+from mi_probe.estimators.engine.stack import Chosen, FoldStacks
 from mi_probe.estimators.sequences.reading import Reading, reading_of
 from mi_probe.hidden import HiddenStates
 
 WHOLE = "whole"
 """What the stack of all views and of the tokens is called beside the views."""
-
-
-@dataclass(frozen=True)
-class Values:
-    """Held-out values of all rows, with all rows to learn from."""
-
-    terms: Float[np.ndarray, " n"]
-    log_posterior: Float[np.ndarray, "n c"]
-    records: list[dict[str, Any]]
-    inner: Float[np.ndarray, "k n c"]
 
 
 def sequence_estimate(
@@ -86,7 +71,7 @@ def sequence_estimate(
     last = _values(reading)
     curved = extrapolate and split.has_curve
     # The whole comes first, so a tie is the whole's.
-    reported = max(last, key=lambda name: float(last[name].terms.mean()))
+    reported = max(last, key=lambda name: last[name].nats)
     records = [
         {"reported": reported, **record, "whole": whole}
         for record, whole in zip(last[reported].records, last[WHOLE].records, strict=True)
@@ -104,37 +89,28 @@ def sequence_estimate(
     )
 
 
-def _values(reading: Reading) -> dict[str, Values]:
-    """Held-out values of the whole and of each pooled view."""
-    target, split = reading.target, reading.split
-    shape = (len(split), target.n_classes)
-    ratios = {name: np.empty(shape) for name in (WHOLE, *reading.pooled)}
-    records: dict[str, list[dict[str, Any]]] = {name: [] for name in ratios}
-    inner: dict[str, list[np.ndarray]] = {name: [] for name in ratios}
-    for k in range(split.n_folds):
-        stacks, rows = reading.stacks(k), split.held_out(k)
-        read = {name: stacks[name] for name in reading.pooled}
-        for name, chosen in {**read, WHOLE: reading.joined(stacks, TOP, k)}.items():
-            ratios[name][rows] = chosen.test
-            records[name].append(chosen.record)
-            inner[name].append(chosen.log_posterior(split.fold != k, target.log_prior))
+def _values(reading: Reading) -> dict[str, FoldStacks]:
+    """The whole and each pooled view, with all rows to learn from."""
+    folds: dict[str, list[Chosen]] = {name: [] for name in (WHOLE, *reading.pooled)}
+    for k in range(reading.split.n_folds):
+        stacks = reading.stacks(k)
+        folds[WHOLE].append(reading.joined(stacks, TOP, k))
+        for name in reading.pooled:
+            folds[name].append(stacks[name])
     return {
-        name: Values(
-            held_out_terms(ratio, target.index, target.log_prior),
-            log_softmax(ratio + target.log_prior, axis=1),
-            records[name],
-            np.stack(inner[name]),
-        )
-        for name, ratio in ratios.items()
+        name: FoldStacks(chosen, reading.target, reading.split)
+        for name, chosen in folds.items()
     }
 
 
-def _largest(last: Mapping[str, Values], reported: str, reading: Reading) -> Extrapolation:
+def _largest(
+    last: Mapping[str, FoldStacks], reported: str, reading: Reading
+) -> Extrapolation:
     """The extrapolation of what is reported, or of a view that shows more.
 
     At least: whatever a view's columns are like, the order of tokens may hold more.
     """
-    values = {name: float(value.terms.mean()) for name, value in last.items()}
+    values = {name: value.nats for name, value in last.items()}
     laws = {
         name: clearest_law(reading.views[name], reading.target, reading.split)
         for name in reading.pooled
@@ -155,22 +131,21 @@ def _largest(last: Mapping[str, Values], reported: str, reading: Reading) -> Ext
 
 
 def _extrapolated(
-    last: Mapping[str, Values],
+    last: Mapping[str, FoldStacks],
     name: str,
     reading: Reading,
     law: DiscriminantLaw | None,
 ) -> Extrapolation:
-    target, split = reading.target, reading.split
+    split = reading.split
     curve = {split.n_learned(): last[name].terms}
     for level in range(TOP):
-        ratios = np.empty((len(split), target.n_classes))
-        for k, record in enumerate(last[name].records):
-            whole = name == WHOLE
-            stack = (
-                reading.again(level, k, record) if whole else reading.stack(name, level, k)
-            )
-            ratios[split.held_out(k)] = stack.test
-        terms = held_out_terms(ratios, target.index, target.log_prior)
-        curve[split.n_learned(level)] = terms
+        folds = [
+            reading.again(level, k, record)
+            if name == WHOLE
+            else reading.stack(name, level, k)
+            for k, record in enumerate(last[name].records)
+        ]
+        stacks = FoldStacks(folds, reading.target, split)
+        curve[split.n_learned(level)] = stacks.terms
     fits = reading.views["mean" if name == WHOLE else name]
     return value_at_infinity(curve, fits, law, split)

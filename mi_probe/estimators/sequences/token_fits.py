@@ -9,15 +9,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
-from scipy.special import log_softmax
+from jaxtyping import Float
 
 from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.critic.batched import Problem
 from mi_probe.estimators.sequences.evidence import (
     SNAPSHOTS,
-    Evidence,
+    log_posteriors,
     train_evidence,
 )
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
@@ -36,7 +35,7 @@ class TokenFits:
     ) -> None:
         self._tokens = token_inputs(tokens.to(device))
         self._y = torch.as_tensor(target.index).to(device)
-        self._n_classes = target.n_classes
+        self._target = target
         self._split = split
         self.members: Mapping[str, Sequence[dict[str, float]]] = {
             "evidence": [{"epochs": float(epochs)} for epochs in SNAPSHOTS]
@@ -66,28 +65,18 @@ class TokenFits:
         n_folds, pairs = self._split.n_folds, self._split.pairs
         problems = [self._problem(level, *pair) for pair in pairs]
         networks = train_evidence(self._tokens, self._y, problems)
-        shape = (n_folds, len(SNAPSHOTS), len(self._split), self._n_classes)
+        shape = (n_folds, len(SNAPSHOTS), len(self._split), self._target.n_classes)
         scores = np.zeros(shape, dtype=np.float32)
         for number, (j, k) in enumerate(pairs):
             for one, other in ((j, k), (k, j)):
                 rows = self._split.held_out(one)
-                log_q = self._log_posteriors(networks, rows, number)
+                log_q = log_posteriors(networks, self._tokens, rows, number)
                 scores[other][:, rows] = log_q
                 scores[one][:, rows] += log_q / (n_folds - 1)
         return scores
 
     def _problem(self, level: int, j: int, k: int) -> Problem:
         rows = self._split.rows(j, k, level=level)
-        # Half a row a class keeps a class that is missing here possible elsewhere.
-        y = self._y.cpu().numpy()[rows]
-        counts = np.bincount(y, minlength=self._n_classes) + 0.5
         stream = np.random.SeedSequence((self._split.seed, level, j, k))
         seed = int(stream.generate_state(1)[0])
-        return Problem(rows, np.log(counts / counts.sum()), seed)
-
-    def _log_posteriors(
-        self, networks: Evidence, rows: Int[np.ndarray, " m"], number: int
-    ) -> Float[np.ndarray, "p m c"]:
-        places = range(len(SNAPSHOTS))
-        scores = [networks.scores(self._tokens, rows, number, place) for place in places]
-        return log_softmax(np.stack(scores), axis=2)
+        return Problem(rows, self._target.log_prior_among(rows), seed)

@@ -29,7 +29,6 @@ from scipy.special import log_softmax
 from mi_probe.estimators.core.split import TOP, Split
 from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.mixing import log_linear_weights
-from mi_probe.estimators.mine.cross_fit import smoothed_log_prior
 
 _RIDGE = 0.05
 """Of the covariance, relative to its mean variance."""
@@ -143,7 +142,7 @@ def many_class_starts(
     }
     for k in range(split.n_folds):
         train = split.learns(k, level=level)
-        log_prior = smoothed_log_prior(y[train], c)
+        log_prior = target.log_prior_among(np.flatnonzero(train))
         members = [np.zeros((len(y), c), dtype=np.float32) for _ in fits]
         for j in range(split.n_folds):
             rows = (train | (fold == k)) & (fold == j)

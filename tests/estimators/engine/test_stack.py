@@ -10,9 +10,9 @@ import torch
 from mi_probe.estimators import Auto
 from mi_probe.estimators.core.split import draw_split
 from mi_probe.estimators.core.targets import Classes, as_target
-from mi_probe.estimators.engine.auto import cross_fits, stacked
+from mi_probe.estimators.engine.auto import cross_fits
 from mi_probe.estimators.engine.network import Problem, train_networks
-from mi_probe.estimators.engine.stack import held_out_terms
+from mi_probe.estimators.engine.stack import held_out_terms, stacked
 from mi_probe.estimators.models.columns import views_of_vectors, whitened
 from mi_probe.estimators.models.directions import second_order, third_order
 from mi_probe.synthetic import class_gaussians, independent, xor

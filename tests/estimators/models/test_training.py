@@ -3,11 +3,8 @@ import pytest
 import torch
 from torch import nn
 
-from mi_probe.estimators.critic.training import Schedule
-from mi_probe.estimators.models.training import (
-    fit_until_watched_rises,
-    weights_from,
-)
+from mi_probe.estimators.critic.training import Schedule, descend
+from mi_probe.estimators.models.training import weights_from
 
 
 def line(n: int, noise: float, seed: int):
@@ -21,14 +18,14 @@ def trained(schedule: Schedule, noise: float = 0.1):
     with weights_from(np.random.default_rng(0)):
         model = nn.Linear(20, 1)
         start = loss_of(model, x_other, y_other)
-        converged = fit_until_watched_rises(
+        fit = descend(
             model,
             lambda batch: (model(x[batch]) - y[batch]).square()[:, 0],
             60,
             lambda: (model(x_other) - y_other).square()[:, 0],
             schedule,
         )
-    return loss_of(model, x_other, y_other), start, converged
+    return loss_of(model, x_other, y_other), start, fit.converged
 
 
 @torch.no_grad()
