@@ -19,7 +19,10 @@ class Settings(SeveralSets):
     """What the command is told, by its options or by a file with the same names."""
 
     sites: int | str | list[int | str] = about(
-        "'all', hidden_states indices as 0,8,16, or names as block.4,final_norm", "all"
+        "'all', hidden_states indices as 0,8,16, or names as block.4,final_norm; inside "
+        "blocks block.4.attn_out, .mid, .mlp_out, or attn_out for every block's; names of "
+        "TransformerLens and paths of modules too",
+        "all",
     )
     pooling: str | list[str] = about(
         f"views of the states, of {','.join(VIEWS)}; 'full' is I(Y;Z)", "full,mean,last"

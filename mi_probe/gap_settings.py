@@ -24,8 +24,8 @@ class Settings(SeveralSets):
     """What the command is told, by its options or by a file with the same names."""
 
     sites: int | str | list[int | str] | None = about(
-        "'all', hidden_states indices as 0,8,16, or names as block.4,final_norm; by "
-        "default the deepest alone"
+        "'all', hidden_states indices as 0,8,16, or names as block.4,final_norm, "
+        "block.4.mid; by default the deepest alone"
     )
     pooling: str | list[str] = about(
         f"what Z is compared with, of {','.join((*POOLINGS, *LEARNED))}, or a "

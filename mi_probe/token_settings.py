@@ -22,8 +22,8 @@ class TokenSettings(RunSettings):
         False,
     )
     sites: int | str | list[int | str] = about(
-        "hidden_states indices as 0,8,16, names as block.4,final_norm, or 'all'; each "
-        "takes a set of tables. By default the last one",
+        "hidden_states indices as 0,8,16, names as block.4,final_norm,block.4.mid, or "
+        "'all'; each takes a set of tables. By default the last one",
         "-1",
     )
     token_set: Literal["prompt", "all"] | None = about(

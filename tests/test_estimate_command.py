@@ -122,6 +122,24 @@ def test_a_model_and_a_file_give_a_table_and_a_folder(model, data, out, capsys):
     assert (store / "manifest.jsonl").is_file()
 
 
+def test_sites_inside_blocks_by_anybodys_names(model, data, out, capsys):
+    wanted = "blocks.1.hook_attn_out,model.layers[1].mlp,mid,final_norm"
+    code = run(
+        *(model, "--data", data, "--estimator", "fake", "--sites", wanted),
+        *("--pooling", "mean", "--out", out),
+    )
+    assert code == 0
+    table = read_results(out)
+    assert set(table.site) == {
+        *("block.1.attn_out", "block.1.mlp_out", "final_norm"),
+        *(f"block.{i}.mid" for i in range(3)),
+    }
+    inside = table[table.site != "final_norm"]
+    assert inside.layer.isna().all()
+    assert set(inside.n_layers) == {3}
+    assert "final_norm 3 mean" in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_task_is_read_from_its_original_files(model, tmp_path, out, capsys):
     rows = "".join(f"{i}\ta {i}\tb {i}\t{1 + i % 5}\n" for i in range(16))
     head = "pair_ID\tsentence_A\tsentence_B\trelatedness_score\n"

@@ -10,6 +10,7 @@ import numpy as np
 from mi_probe.analysis.dependent_rows import dependence_key
 from mi_probe.analysis.posterior_scores import SCORES, posterior_scores
 from mi_probe.backbones import Backbone
+from mi_probe.backbones.inside import KINDS
 from mi_probe.contents import canonical, digest, settings_of
 from mi_probe.estimators import Estimate, Estimator
 from mi_probe.provenance import now
@@ -72,10 +73,16 @@ class Subject:
 
 def subject_of(backbone: Backbone) -> Subject:
     """The subject that a backbone's states are of."""
+    inside = {
+        f"{site.name}.{kind}": backbone.depth(site.stack)
+        for site in backbone.sites
+        for kind in KINDS
+        if "block." in site.name
+    }
     return Subject(
         model=backbone.name,
-        layers={site.name: site.index for site in backbone.sites},
-        depths={site.name: backbone.depth(site.stack) for site in backbone.sites},
+        layers={site.name: site.index for site in backbone.sites} | dict.fromkeys(inside),
+        depths={site.name: backbone.depth(site.stack) for site in backbone.sites} | inside,
         revision=backbone.revision,
         adapter=backbone.adapter,
         adapter_sha=backbone.fingerprint.get("adapter"),

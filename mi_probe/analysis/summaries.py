@@ -206,6 +206,8 @@ def _placed(points: pd.DataFrame) -> pd.DataFrame:
     points["note"] = ""
     points.loc[before_norm, "note"] = "last block before the final norm, at L - 0.5"
     points.loc[points["x"].isna(), "note"] = "no hidden_states index, not in profiles"
+    inside = site.str.contains(r"block\.\d+\.")
+    points.loc[inside, "note"] = "inside a block, not in profiles"
     return points
 
 

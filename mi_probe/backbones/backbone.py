@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -12,9 +13,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from mi_probe.backbones.chat import chat_fingerprint, chat_texts
 from mi_probe.backbones.fingerprint import fingerprint_model, fingerprint_tokenizer
+from mi_probe.backbones.inside import Inside, resolve_inside
+from mi_probe.backbones.naming import select
 from mi_probe.backbones.sites import Kind, Site, kind_of, resolve_sites
 from mi_probe.backbones.trial import counts_from_zero, embedding_rows
-from mi_probe.errors import InputError, meant
+from mi_probe.errors import InputError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,7 +38,7 @@ class Backbone:
     tokenizer: PreTrainedTokenizerBase
     """Its tokenizer, which always has a pad token."""
     sites: tuple[Site, ...]
-    """Every place that can be read, from the embeddings up."""
+    """The residual stream, from the embeddings up; see `inside` for what is in blocks."""
     kind: Kind
     """Whether it reads left to right, both ways, or is an encoder-decoder."""
     adapter: str | None
@@ -98,6 +101,11 @@ class Backbone:
     def _blocks(self) -> list[Site]:
         return [site for site in self.sites if "block." in site.name]
 
+    @cached_property
+    def inside(self) -> Inside:
+        """The sites inside blocks, which a trial finds when they are first asked for."""
+        return resolve_inside(self.base, self.runner, self.sites)
+
     @property
     def hidden_size(self) -> int:
         """Units of a hidden state; of an encoder-decoder, the decoder's."""
@@ -130,63 +138,17 @@ class Backbone:
         """The sites that a user asks for, in the order of the network.
 
         Args:
-            wanted: ``'all'``; ``hidden_states`` indices as ``'0,8,16'`` or ``[0, 8]``
-                (negative ones count from the end); names as ``'block.4,final_norm'``.
+            wanted: ``'all'``, which is `sites`; ``hidden_states`` indices as ``'0,8,16'``
+                or ``[0, 8]`` (negative ones count from the end); names as
+                ``'block.4,final_norm'``, and inside blocks ``'block.4.attn_out'``, or
+                ``'attn_out'`` for every block's; and what other tools call the same
+                (`mi_probe.backbones.naming`).
 
         Raises:
-            InputError: if one of them is no site, or an index is ambiguous because the
-                model has two stacks.
+            InputError: if one of them is no site, this model does not have it, or an index
+                is ambiguous because the model has two stacks.
         """
-        single = isinstance(wanted, str | int)
-        items = str(wanted).split(",") if single else list(wanted)
-        items = [str(item).strip() for item in items]
-        if not items or items == [""]:
-            raise InputError(f"sites must name at least one site{self._rule()}; got none.")
-        chosen = set()
-        for item in items:
-            chosen |= set(self.sites) if item == "all" else {self._site(item)}
-        return tuple(site for site in self.sites if site in chosen)
-
-    def _site(self, item: str) -> Site:
-        for site in self.sites:
-            if site.name == item:
-                return site
-        if item.lstrip("-").isdecimal():
-            if len(self.stacks) > 1:
-                raise InputError(
-                    f"sites must be named in an encoder-decoder, where index {item} "
-                    f"could be of either stack; choose among {self._names()}."
-                )
-            indexed = {site.index: site for site in self.sites if site.index is not None}
-            behind = 1 + max(indexed, default=-1)
-            index = int(item) + (behind if item.startswith("-") else 0)
-            if index in indexed:
-                return indexed[index]
-        near = meant(item, [site.name for site in self.sites])
-        raise InputError(f"sites must be 'all'{self._rule()}; got {item}.{near}")
-
-    def _rule(self) -> str:
-        indexed = [site for site in self.sites if site.index is not None]
-        if len(self.stacks) > 1 or not indexed:
-            return f" or names among {self._names()}"
-        first, last = min(indexed, key=_index), max(indexed, key=_index)
-        spoken = {"embed": "embeddings", "final_norm": "after the final norm"}
-        where = spoken.get(last.name, "last block")
-        example = self._blocks[min(4, len(self._blocks) - 1)].name
-        return (
-            f", hidden_states indices {first.index} ({spoken.get(first.name, first.name)}) "
-            f"... {last.index} ({where}) or names such as '{example}'"
-        )
-
-    def _names(self) -> str:
-        parts = []
-        for stack in self.stacks:
-            names = [site.name for site in self.sites if site.stack == stack]
-            blocks = [name for name in names if "block." in name]
-            others = [name for name in names if "block." not in name]
-            spans = blocks if len(blocks) < 2 else [f"{blocks[0]} ... {blocks[-1]}"]
-            parts += [*others[:1], *spans, *others[1:]]
-        return ", ".join(parts)
+        return select(self, wanted)
 
 
 def wrap_backbone(
@@ -327,10 +289,6 @@ def backbone_module(model: nn.Module) -> PreTrainedModel:
 def _prompt_config(model: nn.Module) -> PromptLearningConfig | None:
     config = model.active_peft_config if isinstance(model, PeftModel) else None
     return config if isinstance(config, PromptLearningConfig) else None
-
-
-def _index(site: Site) -> int:
-    return -1 if site.index is None else site.index
 
 
 def _virtual_tokens(model: nn.Module) -> int:

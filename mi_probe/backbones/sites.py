@@ -31,8 +31,9 @@ class Site:
     """One place in a backbone where hidden states are read."""
 
     name: str
-    """``embed``, ``block.0`` ... ``block.L-1``, ``final_norm``; in an encoder-decoder
-    with ``enc.`` or ``dec.`` in front."""
+    """``embed``, ``block.0`` ... ``block.L-1``, ``final_norm``, and inside blocks
+    ``block.0.attn_out`` and the like; in an encoder-decoder with ``enc.`` or ``dec.`` in
+    front."""
     index: int | None
     """The entry of Hugging Face's ``hidden_states`` (of that stack) that it equals;
     None where it equals none, as the last block before a final norm does."""
@@ -47,6 +48,9 @@ class Site:
     filled_up: bool = False
     """True where the model adds positions of its own behind a row, up to a multiple of
     some length (Longformer); they are cut off again."""
+    rows_of: str = ""
+    """Dotted path of a block that is given the same states by row, where they come here
+    one after the other, (n * t, d), as inside OPT's."""
 
 
 def resolve_sites(

@@ -33,11 +33,11 @@ class Watched:
 
     calls: int = 0
     given: Tensor | None = None
-    """The states (n, t, d) in its first argument, as capture reads them."""
+    """The states (n, t, d), or (n * t, d), in its first argument, as capture reads them."""
     beside: list[Tensor] = field(default_factory=list)
     """Every tensor (n, t, d) among its arguments."""
     gave: Tensor | None = None
-    """The states (n, t, d) in its output, as capture reads them."""
+    """The states (n, t, d), or (n * t, d), in its output, as capture reads them."""
     ended: int = 0
     """Its place in the order in which modules came to their end."""
 
@@ -124,13 +124,19 @@ def states_given(args: tuple, kwargs: Mapping[str, Any]) -> Any:
     return args[0] if args else kwargs.get("hidden_states")
 
 
-def states_in(payload: Any) -> Tensor | None:
-    """The states (n, t, d) in what a module takes or gives: itself, or a first entry."""
+def states_in(payload: Any, *, flat: bool = False) -> Tensor | None:
+    """The states (n, t, d) in what a module takes or gives: itself, or a first entry.
+
+    Args:
+        payload: what it takes or gives.
+        flat: take states without rows (n * t, d) too, as OPT has them inside a block.
+    """
     if hasattr(payload, "to_tuple"):
         payload = payload.to_tuple()
     if isinstance(payload, tuple | list) and payload:
         payload = payload[0]
-    return payload if isinstance(payload, Tensor) and payload.ndim == 3 else None
+    kinds = (2, 3) if flat else (3,)
+    return payload if isinstance(payload, Tensor) and payload.ndim in kinds else None
 
 
 def embedding_rows(model: PreTrainedModel) -> int:
@@ -148,13 +154,14 @@ def _watch(module: nn.Module, found: Watched, order: Iterator[int]) -> list[Any]
     def enter(module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
         found.calls += 1
         taken = [states_given(args, kwargs), *args, *kwargs.values()]
-        states = [states_in(taken[0]), *(x for x in taken if isinstance(x, Tensor))]
+        first = states_in(taken[0], flat=True)
+        states = [first, *(x for x in taken if isinstance(x, Tensor))]
         # Copies: a model may go on to change them in place.
-        found.given = None if states[0] is None else states[0].clone()
+        found.given = None if first is None else first.clone()
         found.beside = [x.clone() for x in states if x is not None and x.ndim == 3]
 
     def leave(module: nn.Module, args: tuple, output: Any) -> None:
-        states = states_in(output)
+        states = states_in(output, flat=True)
         found.gave = None if states is None else states.clone()
         found.ended = next(order)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedTokenizerBase
 
@@ -72,13 +73,20 @@ def tapped(
         stop_at: the site after which the forward is broken off with `StopForward`.
     """
     handles: list[RemovableHandle] = []
+    shapes: dict[str, Size] = {}
+
+    def note(path: str, payload: Any) -> None:
+        shapes[path] = payload.shape
 
     def tap(site: Site, payload: Any) -> None:
-        receive(site, _tensor(payload, site))
+        receive(site, _tensor(payload, site, shapes.get(site.rows_of)))
         if site is stop_at:
             raise StopForward
 
     try:
+        for path in {site.rows_of for site in sites} - {""}:
+            block = backbone.base.get_submodule(path)
+            handles.append(_before(block, partial(note, path)))
         for site in sites:
             module = backbone.base.get_submodule(site.module)
             handles.append(_hook(module, site, tap))
@@ -114,17 +122,21 @@ def _hook(
         return module.register_forward_hook(
             lambda _module, _args, output: tap(site, output)
         )
+    return _before(module, partial(tap, site))
+
+
+def _before(module: nn.Module, tap: Callable[[Any], None]) -> RemovableHandle:
     return module.register_forward_pre_hook(
-        lambda _module, args, kwargs: tap(site, states_given(args, kwargs)),
+        lambda _module, args, kwargs: tap(states_given(args, kwargs)),
         with_kwargs=True,
     )
 
 
-def _tensor(payload: Any, site: Site) -> Tensor:
-    found = states_in(payload)
+def _tensor(payload: Any, site: Site, shape: Size | None) -> Tensor:
+    found = states_in(payload, flat=shape is not None)
     if found is None:
         raise InputError(
             f"site '{site.name}' must pass hidden states of shape (n, t, d); its "
             f"module '{site.module}' passed {type(payload).__name__}. Leave it out."
         )
-    return found
+    return found if found.ndim == 3 or shape is None else found.view(*shape[:2], -1)

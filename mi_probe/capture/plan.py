@@ -58,7 +58,8 @@ def plan(
     if max_tokens < 1:
         raise InputError(f"max_tokens must be at least 1; got {max_tokens}.")
     ordered = tuple(view for view in VIEWS if view in views)
-    chosen = {site.name for site in backbone.select(sites)}
+    # In the model's own order: the last one is where the forward may stop.
+    in_order = backbone.select(sites)
     data = as_sequences(
         backbone, source, max_tokens=max_tokens, shift_into_decoder="head" in views
     )
@@ -75,10 +76,6 @@ def plan(
                 "view 'head' must find the prompt, which the architecture's classifier "
                 "reads; these sequences keep other states. Use another view."
             )
-    # In the model's own order: the last one is where the forward may stop.
-    in_order = tuple(site for site in backbone.sites if site.name in chosen)
-    if not in_order:
-        raise InputError(f"sites must name at least one site; got {sites!r}.")
     for stack in {site.stack or "text": site for site in in_order}:
         if 0 in (lengths := data.kept_lengths(stack)):
             raise InputError(

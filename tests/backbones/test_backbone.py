@@ -46,7 +46,7 @@ def test_select_message(tiny_backbone):
         tiny_backbone("llama").select("31")
     assert str(error.value) == (
         "sites must be 'all', hidden_states indices 0 (embeddings) ... 3 (after the "
-        "final norm) or names such as 'block.2'; got 31."
+        "final norm) or names such as 'block.2' and 'block.2.attn_out'; got 31."
     )
 
 

@@ -25,6 +25,13 @@ def backbone(family):
     return tiny_backbone(family)
 
 
+def every(backbone):
+    """The names of all sites, inside blocks too."""
+    inside = {site.name.rpartition(".")[2] for site in backbone.inside.sites}
+    assert {"attn_out", "mlp_out"} <= inside
+    return ["all", *sorted(inside)]
+
+
 def test_extract_equals_output_hidden_states(backbone):
     expected = reference(backbone)
     found = extract(backbone, PROMPTS, batch_size=len(PROMPTS), **QUIET)
@@ -36,17 +43,50 @@ def test_extract_equals_output_hidden_states(backbone):
 
 
 def test_batching_changes_nothing(backbone):
-    expected = reference(backbone)
+    whole = extract(
+        backbone, PROMPTS, sites=every(backbone), batch_size=len(PROMPTS), **QUIET
+    )
     # One row a batch, and batches whose rows arrive in another order than the longest
     # first.
     for size, order in ((1, (0, 1, 2, 3, 4)), (2, (3, 0, 4, 2, 1))):
         prompts = [PROMPTS[i] for i in order]
-        found = extract(backbone, prompts, batch_size=size, **QUIET)
-        for site, states in expected.items():
-            z = found.hidden(site)
+        found = extract(backbone, prompts, sites=every(backbone), batch_size=size, **QUIET)
+        assert set(found.sites) == set(whole.sites) > {s.name for s in backbone.sites}
+        for site in whole.sites:
+            z, states = found.hidden(site), whole.hidden(site).values
             torch.testing.assert_close(
                 z.values[z.mask], states[list(order)][z.mask], atol=1e-5, rtol=1e-5
             )
+
+
+def test_parts_of_a_block_add_up(backbone):
+    found = extract(
+        backbone, PROMPTS, sites=every(backbone), batch_size=len(PROMPTS), **QUIET
+    )
+
+    def z(name):
+        states = found.hidden(name)
+        return states.values[states.mask]
+
+    streams = [site.name for site in backbone.sites]
+    blocks = [name for name in streams if "block." in name]
+    assert {site.name.rpartition(".")[0] for site in backbone.inside.sites} == set(blocks)
+    for block in blocks:
+        x, y = z(streams[streams.index(block) - 1]), z(block)
+        attn, mlp = z(f"{block}.attn_out"), z(f"{block}.mlp_out")
+        assert min(attn.std(), mlp.std()) > 1e-3
+        cross = z(f"{block}.cross_out") if block.startswith("dec.") else 0
+        near = {"atol": 1e-5, "rtol": 1e-5}
+        if f"{block}.mid" not in found.sites:
+            torch.testing.assert_close(x + attn + mlp, y, **near)
+        elif block not in backbone.inside.normed:
+            mid = z(f"{block}.mid")
+            torch.testing.assert_close(x + attn, mid, **near)
+            torch.testing.assert_close(mid + cross + mlp, y, **near)
+        else:
+            norm = backbone.base.get_submodule(backbone.select(f"{block}.mid")[0].module)
+            with torch.no_grad():
+                torch.testing.assert_close(norm(x + attn), z(f"{block}.mid"), **near)
 
 
 def test_longer_padding_changes_nothing(backbone):
@@ -55,7 +95,8 @@ def test_longer_padding_changes_nothing(backbone):
     def states(extra):
         kept = {}
         batch = make_batch(backbone, data, range(len(PROMPTS)), extra=extra)
-        run(backbone, batch, backbone.sites, lambda s, v: kept.update({s: v.clone()}))
+        sites = backbone.select(every(backbone))
+        run(backbone, batch, sites, lambda s, v: kept.update({s: v.clone()}))
         return batch, kept
 
     batch, short = states(0)
@@ -73,16 +114,18 @@ def test_longer_padding_changes_nothing(backbone):
 
 def test_self_check_passes_and_sees_every_site(backbone):
     data = as_sequences(backbone, PROMPTS, max_tokens=64)
-    worst = check_padding(backbone, data, backbone.sites)
-    assert set(worst) == {site.name for site in backbone.sites}
+    sites = backbone.select(every(backbone))
+    worst = check_padding(backbone, data, sites)
+    assert set(worst) == {site.name for site in sites}
     assert max(worst.values()) < 1e-5
 
 
 def test_pooled_in_the_hook_equals_pooled_from_full(backbone):
     views = tuple(POOLINGS)
     # The same batches: pooling alone differs.
-    hooked = extract(backbone, PROMPTS, views=views, batch_size=2, **QUIET)
-    full = extract(backbone, PROMPTS, batch_size=2, **QUIET)
+    told = {"sites": every(backbone), "batch_size": 2, **QUIET}
+    hooked = extract(backbone, PROMPTS, views=views, **told)
+    full = extract(backbone, PROMPTS, **told)
     for site in hooked.sites:
         for view in views:
             expected = pool(full.hidden(site), view)
@@ -92,7 +135,7 @@ def test_pooled_in_the_hook_equals_pooled_from_full(backbone):
 
 def test_hooks_are_gone(backbone, monkeypatch):
     before = n_hooks(backbone.model)
-    with capture(backbone):
+    with capture(backbone, every(backbone)):
         assert n_hooks(backbone.model) > before
     assert n_hooks(backbone.model) == before
     with pytest.raises(KeyError), capture(backbone.model):
@@ -105,7 +148,7 @@ def test_hooks_are_gone(backbone, monkeypatch):
         run(
             backbone,
             make_batch(backbone, data, [0]),
-            backbone.sites,
+            backbone.select(every(backbone)),
             lambda site, values: 1 / 0,
         )
     assert n_hooks(backbone.model) == before
@@ -113,13 +156,13 @@ def test_hooks_are_gone(backbone, monkeypatch):
 
 def test_capture_sees_what_extract_sees(backbone):
     data = as_sequences(backbone, PROMPTS[:1], max_tokens=64)
-    found = extract(backbone, PROMPTS[:1], **QUIET)
+    found = extract(backbone, PROMPTS[:1], sites=every(backbone), **QUIET)
     batch = make_batch(backbone, data, [0])
     ids = (batch.streams.get("") or batch.streams["enc"]).token_ids
     inputs = {"input_ids": ids}
     if "dec" in batch.streams:
         inputs["decoder_input_ids"] = batch.streams["dec"].token_ids
-    with capture(backbone.model) as states, torch.no_grad():
+    with capture(backbone.model, every(backbone)) as states, torch.no_grad():
         backbone.model(**inputs)
     for site in found.sites:
         (values,) = states[site]

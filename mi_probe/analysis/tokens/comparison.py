@@ -11,6 +11,7 @@ Neither is information; both stand beside it so that a reader sees where they di
   reads both ways. It says where the block looked, not what for.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,13 +101,13 @@ def attention_received(
     """
     wanted = _site(backbone, site)
     shape = _shape(backbone, data, wanted)
-    name = wanted.name.rpartition("dec.")[2].rpartition("enc.")[2]
-    if name == "embed":
+    if wanted.name.endswith("embed"):
         return _none(shape, "no block comes before the embeddings")
     if backbone.n_virtual_tokens:
         return _none(shape, "a learned prompt stands before the tokens")
     blocks = resolve_blocks(backbone.base)[backbone.stacks.index(wanted.stack)]
-    number = len(blocks) - 1 if name == "final_norm" else int(name.rpartition(".")[2])
+    own = re.search(r"block\.(\d+)", wanted.name)
+    number = len(blocks) - 1 if own is None else int(own[1])
     causal = backbone.kind == "decoder" or wanted.stack == "dec"
     found = np.full(shape, np.nan)
     try:
