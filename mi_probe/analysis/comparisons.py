@@ -91,7 +91,9 @@ def compare_results(
             "a table has not: give profile a folder, out=..., and compare that."
         )
     between = (between,) if isinstance(between, str) else tuple(between)
-    check_known("between", between or ("none",), BETWEEN)
+    if not between:
+        raise InputError(f"between must be of {', '.join(BETWEEN)}; got none.")
+    check_known("between", between, BETWEEN)
     table = states_of(read_results(*folders))
     stored = Stored(folders)
     found: list[dict[str, Any]] = []
