@@ -22,7 +22,7 @@ from mi_probe.analysis.cells import Subject
 from mi_probe.analysis.measuring import Measured, measure
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.capture import Activations
-from mi_probe.capture.activations import MemoryShard
+from mi_probe.capture.shards import MemoryShard
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.estimators.engine.auto import forget_fits
 from mi_probe.hidden import HiddenStates, Role

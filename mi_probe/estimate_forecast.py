@@ -1,11 +1,13 @@
 """What ``mi_probe.estimate``, ``gap`` and ``tokens`` say before they start."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mi_probe.analysis import measuring
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import format_bytes, format_duration, format_timings
 from mi_probe.analysis.rows_needed import FEWEST, rows_needed
@@ -52,6 +54,7 @@ def print_forecast(
     shapes = found["shapes"]
     missing = part.missing
     _print_capture(found, settings.out)
+    _print_reading(shapes)
     runs = 1 + settings.permutations
     print(
         f"  estimates: {len(part.todo)}, of which {part.finished} are "
@@ -113,6 +116,14 @@ def _print_capture(found: Mapping[str, Any], out: str) -> None:
     )
     for name, shape in found["shapes"].items():
         print(f"    {name}: {' x '.join(map(str, shape))}")
+
+
+def _print_reading(shapes: Mapping[str, Sequence[int]]) -> None:
+    """Say where all tokens' states of a site are while they are estimated from."""
+    if "full" in (largest := _largest(shapes)):
+        size = 4 * math.prod(largest["full"])
+        how = "from the disk by rows" if size > measuring.HELD else "into memory at once"
+        print(f"  all tokens of a site: {format_bytes(size)} in float32, read {how}")
 
 
 def print_rows_needed(

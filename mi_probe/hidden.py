@@ -8,6 +8,7 @@ says which are real and ``roles`` says what each real one is, because the states
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 import torch
@@ -120,7 +121,18 @@ class HiddenStates:
                 )
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.mask)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Examples, tokens, units; of states on the disk without reading them."""
+        n, t, d = self.values.shape
+        return n, t, d
+
+    @property
+    def reading_order(self) -> Int[Tensor, " n"] | None:
+        """The examples as they stand on the disk; None where all are in memory."""
+        return None
 
     def __getitem__(self, rows: "slice | Sequence[int] | Tensor | np.ndarray"):
         """The chosen examples, as `HiddenStates`."""
@@ -141,6 +153,9 @@ class HiddenStates:
             for name in ("values", "mask", "token_ids", "roles")
         }
         return replace(self, **moved)
+
+    def _with(self, **changes: Any) -> "HiddenStates":
+        return replace(self, **changes)
 
     @property
     def has_gold(self) -> bool:
@@ -169,11 +184,11 @@ class HiddenStates:
                 f"roles must leave each example a position; {int((~mask.any(1)).sum())} "
                 f"of {len(self)} examples hold none that is {names}."
             )
-        return replace(self, mask=mask)
+        return self._with(mask=mask)
 
     def acknowledge_gold(self) -> "HiddenStates":
         """The same states, with the leak of gold answer positions accepted knowingly."""
-        return replace(self, gold_acknowledged=True)
+        return self._with(gold_acknowledged=True)
 
     def __repr__(self) -> str:
         n, t, d = self.values.shape
@@ -182,7 +197,7 @@ class HiddenStates:
         return f"HiddenStates(n={n}, t={t}, d={d}, {kind}{where})"
 
     def _repr_html_(self) -> str:
-        n, t, d = self.values.shape
+        n, t, d = self.shape
         lengths = self.mask.sum(1)
         facts = [
             ("Site", self.site or "not named"),

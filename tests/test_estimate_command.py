@@ -19,6 +19,7 @@ from fakes import ANYTHING, Told
 from safetensors.torch import load_file, save_file
 from tiny import save_tiny
 
+from mi_probe.capture.stored_states import StoredStates
 from mi_probe.errors import InputError
 from mi_probe.estimate import main
 from mi_probe.estimators import ESTIMATORS, Estimate
@@ -392,6 +393,7 @@ def test_a_dry_run_writes_nothing(model, data, out, capsys):
     printed = capsys.readouterr().out
     assert "16 rows" in printed
     assert "full/embed: 16 x " in printed
+    assert "kB in float32, read into memory at once" in printed
     assert "estimates: 6, of which 0 are finished; 24 runs" in printed
     assert "fake, full: about 0 s a run (timed)" in printed
     assert "fake, pooled: about 0 s a run (timed)" in printed
@@ -400,6 +402,27 @@ def test_a_dry_run_writes_nothing(model, data, out, capsys):
     assert "; here 16\n" in printed
     assert "nothing was written" in printed
     assert sorted(out.parent.rglob("*")) == before
+
+
+def test_states_larger_than_what_is_held_are_read_by_rows(
+    model, data, out, capsys, fake, monkeypatch
+):
+    read, real = [], fake.estimate
+    monkeypatch.setattr(
+        fake, "estimate", lambda f, x, y, **told: (read.append(x), real(f, x, y, **told))[1]
+    )
+    given = (model, "--data", data, "--estimator", "fake", "--sites", "0")
+    given = (*given, "--pooling", "full", "--out")
+    assert run(*given, out / "one") == 0
+    monkeypatch.setattr("mi_probe.analysis.measuring.HELD", 100)
+    assert run(*given, out / "two", "--dry-run") == 0
+    assert "kB in float32, read from the disk by rows" in capsys.readouterr().out
+    del read[1:]
+    assert run(*given, out / "two") == 0
+    held, stored = read
+    assert not isinstance(held, StoredStates)
+    assert isinstance(stored, StoredStates)
+    assert torch.equal(held.values, stored.values)
 
 
 def test_the_command_line_goes_over_the_file(tmp_path, model, data, out):

@@ -1,18 +1,18 @@
 """What a capture gives: states by site and view, from memory or from a store."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from mi_probe.errors import InputError, check_known
+from mi_probe.capture.packed import unpacked
+from mi_probe.capture.shards import Shard
+from mi_probe.capture.stored_states import SiteRows, StoredStates
+from mi_probe.errors import check_known
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.pooling import pool
 
@@ -22,72 +22,12 @@ READ_BY_POOLING = (Role.PROMPT, Role.GENERATED)
 not be seen any more."""
 
 
-@dataclass(frozen=True, eq=False)
-class MemoryShard:
-    """Some rows' tensors by name; those with an entry a token are packed.
-
-    - ``lengths/STACK`` (n,), ``position/STACK`` (n,): the head's, -1 where none;
-    - ``tokens/STACK`` (sum t,), ``roles/STACK`` (sum t,);
-    - ``full/SITE`` (sum t, d), ``VIEW/SITE`` (n, d).
-    """
-
-    ids: tuple[str, ...]
-    tensors: Mapping[str, Tensor]
-
-    def get(self, name: str) -> Tensor:
-        """The tensor of that name."""
-        return self.tensors[name]
-
-
-@dataclass(frozen=True, eq=False)
-class FileShard:
-    """The same on disk, opened for one tensor at a time."""
-
-    ids: tuple[str, ...]
-    path: Path
-    sha256: str
-    fingerprint: str
-    """Of the store; the file says of which it is, and which rows it holds."""
-
-    @cached_property
-    def intact(self) -> bool:
-        """True if the file is there, as it was written, and of these rows."""
-        if not self.path.is_file() or sha256_of(self.path) != self.sha256:
-            return False
-        said = metadata_of(self.path)
-        ids = said.get("ids") == json.dumps([*self.ids])
-        return ids and said.get("fingerprint") == self.fingerprint
-
-    def get(self, name: str) -> Tensor:
-        """The tensor of that name.
-
-        Raises:
-            InputError: if the file is not what was written.
-        """
-        if not self.intact:
-            raise InputError(
-                f"shard '{self.path.name}' must have the sha256 and the row ids of its "
-                "manifest line; it is missing, damaged or another's. Capture into the "
-                "folder again: intact shards are kept."
-            )
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                return file.get_tensor(name)
-        except SafetensorError as error:
-            raise InputError(
-                f"shard '{self.path.name}' must hold '{name}'; reading gave {error}. "
-                "Capture into another folder."
-            ) from None
-
-
-Shard = MemoryShard | FileShard
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Activations:
     """Hidden states of one data set, by site and view, in the data's row order.
 
-    Of a store, one site is in memory at a time: ``hidden`` and ``pooled`` read afresh.
+    Of a store nothing is held: ``hidden`` and ``pooled`` read a site afresh, and
+    ``read_by_rows`` leaves it on the disk.
     """
 
     sites: tuple[str, ...]
@@ -116,30 +56,44 @@ class Activations:
         Raises:
             InputError: on a site or view that was not captured.
         """
+        z = self._stored(site)
+        return HiddenStates(
+            values=z.values,
+            mask=z.mask,
+            token_ids=z.token_ids,
+            roles=z.roles,
+            site=site,
+        )
+
+    def read_by_rows(self, site: str) -> StoredStates:
+        """Z at a site in float32, which stays on the disk: see `StoredStates`.
+
+        Raises:
+            InputError: on a site or view that was not captured.
+        """
+        return self._stored(site, torch.float32)
+
+    def _stored(self, site: str, dtype: torch.dtype | None = None) -> StoredStates:
         self._check(site, "full")
         order = {name: i for i, name in enumerate(self.ids)}
-        parts = [(self._rows(shard, order), shard) for shard in self.shards]
+        placed = [self._rows(shard, order) for shard in self.shards]
         stack = self.stacks[site]
-        longest = max(int(s.get(f"lengths/{stack}").max()) for _, s in parts)
-        shape = (len(self.ids), longest)
-        values = torch.zeros(0)
+        lengths = torch.zeros(len(self.ids), dtype=torch.long)
+        for rows, shard in zip(placed, self.shards, strict=True):
+            lengths[rows] = shard.get(f"lengths/{stack}").long()
+        shape = (len(self.ids), int(lengths.max()))
         tokens = torch.zeros(shape, dtype=torch.long)
         roles = torch.full(shape, int(Role.PAD), dtype=torch.int8)
-        for rows, shard in parts:
-            packed = shard.get(f"full/{site}")
-            if not len(values):
-                values = torch.zeros(*shape, packed.shape[1], dtype=packed.dtype)
-            lengths = shard.get(f"lengths/{stack}").long()
-            row, column = _unpacked(rows, lengths)
-            values[row, column] = packed
+        for rows, shard in zip(placed, self.shards, strict=True):
+            row, column = unpacked(rows, lengths[rows])
             tokens[row, column] = shard.get(f"tokens/{stack}").long()
             roles[row, column] = shard.get(f"roles/{stack}")
-        return HiddenStates(
-            values=values,
-            mask=roles != Role.PAD,
-            token_ids=tokens,
-            roles=roles,
-            site=site,
+        return StoredStates(
+            SiteRows(site, self.shards, placed, lengths, dtype),
+            roles != Role.PAD,
+            tokens,
+            roles,
+            site,
         )
 
     def pooled(self, site: str, view: str) -> Float[Tensor, "n d"]:
@@ -189,15 +143,6 @@ class Activations:
             check_known("view", asked or view, self.views, again)
 
 
-def metadata_of(path: Path) -> dict[str, str]:
-    """What a safetensors file says of itself; nothing where it is none."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except (OSError, SafetensorError):
-        return {}
-
-
 def sha256_of(path: Path) -> str:
     """The file's sha256, read in pieces."""
     digest = hashlib.sha256()
@@ -205,10 +150,3 @@ def sha256_of(path: Path) -> str:
         while piece := file.read(1 << 22):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _unpacked(rows: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column of each packed position."""
-    starts = lengths.cumsum(0) - lengths
-    column = torch.arange(int(lengths.sum())) - starts.repeat_interleave(lengths)
-    return rows.repeat_interleave(lengths), column

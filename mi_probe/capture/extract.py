@@ -10,20 +10,19 @@ from tqdm import tqdm
 
 from mi_probe.backbones import Backbone, Site, as_backbone, load_backbone
 from mi_probe.backbones.trial import evaluating
-from mi_probe.capture.activations import READ_BY_POOLING, Activations, MemoryShard
+from mi_probe.capture.activations import READ_BY_POOLING, Activations
 from mi_probe.capture.equal_rows import equal_rows, repeated
 from mi_probe.capture.forward import Batch, Stream, make_batch, run
 from mi_probe.capture.padding import check_padding
 from mi_probe.capture.plan import Plan, StoreDtype, plan
 from mi_probe.capture.sequences import Sequences, listed, token_limit
+from mi_probe.capture.shards import MemoryShard
 from mi_probe.capture.sizes import roomy
-from mi_probe.capture.store import open_store
+from mi_probe.capture.store import SHARD_BYTES, open_store
 from mi_probe.errors import InputError
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.pooling import POOLINGS, pool
 from mi_probe.tasks.task import Task
-
-SHARD_BYTES = 256 * 2**20
 
 
 def extract(

@@ -2,13 +2,16 @@
 
     fingerprint.json    what the states are of, the rows in order, sites and views; and
                         the sha256 of itself
-    manifest.jsonl      one line a finished shard: file, sha256, bytes, ids
+    manifest.jsonl      one line a finished shard: file, bytes, ids, checksums
     shard-<...>.safetensors
 
-A shard is done if and only if the manifest has a line for it whose sha256 and ids the
+A shard is done if and only if the manifest has a line for it whose checksums and ids the
 file still has. Shards are named by the rows that they hold, so the number of processes or
 the batch size may change between two runs. No shard is ever rewritten; one without a
 line is debris of a kill and may be deleted.
+
+All sites of some rows share a file: a file a site is 33 times the files, each with its own
+wait for the disk, and reads no faster (`benchmarks/store.py`).
 """
 
 import hashlib
@@ -16,22 +19,29 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mi_probe.atomic import write_atomically, written_by_library
-from mi_probe.capture.activations import Activations, FileShard, metadata_of, sha256_of
+from mi_probe.capture.activations import Activations, sha256_of
+from mi_probe.capture.packed import bounded
 from mi_probe.capture.sequences import listed
+from mi_probe.capture.shards import FileShard, MemoryShard, Sums, metadata_of
 from mi_probe.contents import parse_json, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.locks import locked
 
 SCHEMA = "mi_probe.activations/2"
+"""What tensors a store holds; part of every fingerprint."""
+LAYOUT = "mi_probe.activations/3"
+"""How they are kept: since 3, with checksums a tensor."""
+SHARD_BYTES = 256 * 2**20
+"""Of a shard, at most, but for rows that are larger."""
 _SHARD = re.compile(r"shard-[0-9a-f]{16}(-\d+)?\.safetensors")
 
 
@@ -53,30 +63,40 @@ class Store:
 
     def shards(self) -> tuple[FileShard, ...]:
         """The shards of the manifest, the newest line for each file; not verified."""
-        manifest = self.folder / "manifest.jsonl"
         found: dict[str, FileShard] = {}
-        known, fingerprint = set(self.header["ids"]), self._fingerprint
+        for ids, name, entry in self._lines():
+            try:
+                sums = Sums.read(entry)
+            except (ValueError, KeyError, TypeError):
+                continue
+            found.pop(name, None)
+            found[name] = FileShard(ids, self.folder / name, sums, self._fingerprint)
+        return tuple(found.values())
+
+    def _lines(self) -> Iterator[tuple[tuple[str, ...], str, Mapping[str, Any]]]:
+        """Ids, file and whole of each line; those of other rows or places are left out."""
+        manifest, known = self.folder / "manifest.jsonl", set(self.header["ids"])
         for line in manifest.read_bytes().split(b"\n") if manifest.exists() else []:
             try:
                 entry = parse_json(line)
                 ids, name = tuple(entry["ids"]), entry["file"]
-                if not known.issuperset(ids) or not _SHARD.fullmatch(name):
-                    continue
-                path = self.folder / name
-                shard = FileShard(ids, path, entry["sha256"], fingerprint)
+                if known.issuperset(ids) and _SHARD.fullmatch(name):
+                    yield ids, name, entry
             # A line torn by a kill, or damaged: its shard counts as not done.
             except (ValueError, KeyError, TypeError):
                 continue
-            found.pop(shard.path.name, None)
-            found[shard.path.name] = shard
-        return tuple(found.values())
 
     def append(self, ids: Sequence[str], tensors: dict[str, Tensor]) -> None:
-        """Write one shard, then its line in the manifest; several processes may."""
-        with locked(self.folder / ".lock", lambda _: None):
-            self._append(ids, tensors)
+        """Write rows, then a line a shard in the manifest; several processes may.
 
-    def _append(self, ids: Sequence[str], tensors: dict[str, Tensor]) -> None:
+        What is larger than `SHARD_BYTES` becomes several shards.
+        """
+        whole = MemoryShard(tuple(ids), tensors)
+        with locked(self.folder / ".lock", lambda _: None):
+            for part in bounded(whole, self.header["stacks"], SHARD_BYTES):
+                self._append(part.ids, part.tensors)
+
+    def _append(self, ids: Sequence[str], tensors: Mapping[str, Tensor]) -> None:
         key = hashlib.sha256(json.dumps([*ids]).encode()).hexdigest()[:16]
         path = self.folder / f"shard-{key}.safetensors"
         # A damaged shard, or one that a kill left without its line, stays as it is: a
@@ -86,21 +106,22 @@ class Store:
                 break
             path = self.folder / f"shard-{key}-{again}.safetensors"
         metadata = {
-            "schema": SCHEMA,
+            "schema": LAYOUT,
             "fingerprint": self._fingerprint,
             "ids": json.dumps([*ids]),
         }
+        kept = {name: values.contiguous() for name, values in tensors.items()}
         # safetensors >= 0.8 writes beside the old file and renames.
         with written_by_library(path):
-            save_file({k: v.contiguous() for k, v in tensors.items()}, path, metadata)
+            save_file(kept, path, metadata)
         _sync(path)
         _sync(self.folder)
-        line = {
-            "file": path.name,
-            "sha256": sha256_of(path),
-            "bytes": path.stat().st_size,
-            "ids": [*ids],
-        }
+        self._tell(path, ids, Sums.of(path, kept))
+
+    def _tell(self, path: Path, ids: Sequence[str], sums: Sums) -> None:
+        """Add a shard's line to the manifest."""
+        size = path.stat().st_size
+        line = {"file": path.name, "bytes": size, "ids": [*ids], **sums.told}
         manifest = self.folder / "manifest.jsonl"
         with manifest.open("ab+") as file:
             if file.tell():
@@ -112,6 +133,33 @@ class Store:
             file.write(torn + json.dumps(line).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def converted(self) -> "Store":
+        """The store as it is kept now, where it was written with a checksum a file.
+
+        Each shard is verified once as a whole, and its line written again with checksums a
+        tensor; files stay as they are. A damaged one counts as not done.
+
+        Raises:
+            InputError: if the folder may not be written to.
+        """
+        if self.header["schema"] == LAYOUT:
+            return self
+        header = {**self.header, "schema": LAYOUT}
+        try:
+            with locked(self.folder / ".lock", lambda _: None):
+                for ids, name, entry in [*self._lines()]:
+                    path = self.folder / name
+                    if path.is_file() and sha256_of(path) == entry.get("sha256"):
+                        self._tell(path, ids, Sums.of(path, load_file(path)))
+                write_atomically(self.folder / "fingerprint.json", sealed(header))
+        except OSError as error:
+            raise InputError(
+                f"store '{self.folder.name}' is of an older layout, {SCHEMA}, and must be "
+                f"written to once, to be brought to {LAYOUT}; {error.strerror or error}. "
+                "Make the folder writable, or capture into another."
+            ) from None
+        return Store(self.folder, header)
 
     def activations(self) -> Activations:
         """All rows, read lazily.
@@ -147,7 +195,7 @@ class Store:
 
 
 def load_activations(folder: str | Path) -> Activations:
-    """The activations of a finished store; each shard is verified when first read.
+    """The activations of a finished store; what is read is verified when it first is.
 
     Raises:
         InputError: if the folder is no store, or an unfinished one.
@@ -162,7 +210,7 @@ def load_activations(folder: str | Path) -> Activations:
             f"'{path}' must be a store's header as it was written; it is damaged "
             f"({error}). Capture into the folder again: intact shards are kept."
         ) from None
-    return Store(Path(folder), header).activations()
+    return Store(Path(folder), header).converted().activations()
 
 
 def open_store(folder: str | Path, header: Mapping[str, Any]) -> Store:
@@ -198,7 +246,7 @@ def open_store(folder: str | Path, header: Mapping[str, Any]) -> Store:
             f"store '{folder.name}' must have this run's fingerprint; it differs "
             f"in {changes}. Choose another folder."
         )
-    return Store(folder, kept)
+    return Store(folder, kept).converted()
 
 
 _NO_HEADER = (ValueError, KeyError, TypeError, AttributeError)
@@ -214,19 +262,19 @@ def _new_header(folder: Path, header: dict[str, Any], why: str) -> dict[str, Any
             f"store '{folder.name}' must have a store's header, fingerprint.json, beside "
             f"its shards; {why}. Choose another folder."
         )
-    write_atomically(folder / "fingerprint.json", sealed({"schema": SCHEMA, **header}))
+    write_atomically(folder / "fingerprint.json", sealed({"schema": LAYOUT, **header}))
     _sync(folder)
-    return {"schema": SCHEMA, **header}
+    return {"schema": LAYOUT, **header}
 
 
 def _read_header(path: Path) -> dict[str, Any]:
     header = read_json(path)
     schema = header["schema"]
-    if schema == SCHEMA:
+    if schema in (SCHEMA, LAYOUT):
         header = unsealed(header)
         _check_header(header)
         return header
-    raise InputError(f"schema of a store must be {SCHEMA}; got {schema}.")
+    raise InputError(f"schema of a store must be {LAYOUT}; got {schema}.")
 
 
 def _check_header(header: Mapping[str, Any]) -> None:

@@ -5,7 +5,10 @@ import torch
 from safetensors import safe_open
 
 from mi_probe.capture import Activations, extract, forecast, load_activations
-from mi_probe.capture.store import Store
+from mi_probe.capture.activations import sha256_of
+from mi_probe.capture.shards import BLOCK
+from mi_probe.capture.store import LAYOUT, SCHEMA, Store, open_store
+from mi_probe.contents import sealed
 from mi_probe.errors import InputError
 from tests.capture.models import PROMPTS, tiny_backbone
 
@@ -58,7 +61,7 @@ def test_round_trip(tmp_path):
     ]
     assert sorted(i for line in lines for i in line["ids"]) == sorted(kept.ids)
     with safe_open(folder / lines[0]["file"], framework="pt") as file:
-        assert file.metadata()["schema"] == "mi_probe.activations/2"
+        assert file.metadata()["schema"] == LAYOUT
         assert json.loads(file.metadata()["ids"]) == lines[0]["ids"]
     assert not list(folder.glob("*.tmp"))
 
@@ -153,9 +156,7 @@ def test_a_flipped_byte_is_detected_and_mended(tmp_path, monkeypatch):
     kept = run(tmp_path)
     values = kept.hidden("block.0").values
     victim = sorted(tmp_path.glob("shard-*"))[2]
-    content = bytearray(victim.read_bytes())
-    content[-7] ^= 1
-    victim.write_bytes(content)
+    flipped(victim, place_of(victim, "mean/block.0"))
     damaged = load_activations(tmp_path)
     with pytest.raises(InputError, match=victim.name):
         damaged.pooled("block.0", "mean")
@@ -247,7 +248,7 @@ def test_exchanged_pieces_are_named_and_only_they_are_captured_again(
     kept = run(None)
     run(tmp_path, rows_per_shard=4)
     spoil(tmp_path)
-    with pytest.raises(InputError, match=r"must have the sha256 and the row ids|missing"):
+    with pytest.raises(InputError, match=r"rows and checksums|missing"):
         load_activations(tmp_path).hidden("block.0")
     written = counted(monkeypatch)
     same(run(tmp_path, rows_per_shard=4), kept)
@@ -276,3 +277,135 @@ def test_a_damaged_header_is_named_and_written_again(tmp_path, monkeypatch, spoi
     written = counted(monkeypatch)
     same(run(tmp_path), kept)
     assert (written, header.read_text()) == ([], whole)
+
+
+def old_layout(folder):
+    """The store as it was written before there were checksums a tensor."""
+    header = json.loads((folder / "fingerprint.json").read_text())
+    del header["sha256"]
+    header["schema"] = SCHEMA
+    (folder / "fingerprint.json").write_bytes(sealed(header))
+    lines = [
+        {"file": line["file"], "bytes": line["bytes"], "ids": line["ids"]}
+        | {"sha256": sha256_of(folder / line["file"])}
+        for line in lines_of(folder)
+    ]
+    rewritten(folder, lines)
+
+
+def test_an_older_store_is_converted_once_and_its_files_stay(tmp_path, monkeypatch):
+    kept = run(tmp_path)
+    old_layout(tmp_path)
+    files = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("shard-*")}
+    same(load_activations(tmp_path), kept)
+    manifest = (tmp_path / "manifest.jsonl").read_bytes()
+    written = counted(monkeypatch)
+    same(run(tmp_path), kept)
+    assert written == []
+    assert (tmp_path / "manifest.jsonl").read_bytes() == manifest
+    assert {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("shard-*")} == files
+
+
+def test_of_an_older_store_a_damaged_shard_is_not_converted(tmp_path):
+    run(tmp_path)
+    old_layout(tmp_path)
+    flipped(sorted(tmp_path.glob("shard-*"))[2], -7)
+    with pytest.raises(InputError, match="4 of 20 are missing"):
+        load_activations(tmp_path)
+
+
+def test_an_older_store_that_may_not_be_written_is_refused(tmp_path, monkeypatch):
+    run(tmp_path)
+    old_layout(tmp_path)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mi_probe.capture.store.write_atomically", full)
+    with pytest.raises(InputError, match=r"older layout.*No space left.*Make the folder"):
+        load_activations(tmp_path)
+    header = json.loads((tmp_path / "fingerprint.json").read_text())
+    header["schema"] = "mi_probe.activations/1"
+    (tmp_path / "fingerprint.json").write_text(json.dumps(header))
+    with pytest.raises(InputError, match="schema of a store must be"):
+        load_activations(tmp_path)
+
+
+def test_one_site_is_read_and_verified_without_the_others(tmp_path):
+    kept = run(tmp_path, views=("full",))
+    values = kept.hidden("block.0").values
+    for path in tmp_path.glob("shard-*"):
+        start = place_of(path, "full/final_norm")
+        flipped(path, start)
+    found = load_activations(tmp_path)
+    assert torch.equal(found.hidden("block.0").values, values)
+    with pytest.raises(InputError, match="rows and checksums"):
+        found.hidden("final_norm")
+
+
+def place_of(path, name):
+    content = path.read_bytes()
+    behind = 8 + int.from_bytes(content[:8], "little")
+    return behind + json.loads(content[8:behind])[name]["data_offsets"][0]
+
+
+def flipped(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def large_store(folder, rows=700, width=1024):
+    """A store of one site, of more than two blocks, a token a row, row i all i."""
+    ids = [str(i) for i in range(rows)]
+    header = {"fingerprint": {}, "ids": ids, "sites": ["s"], "views": ["full"]}
+    store = open_store(folder, {**header, "stacks": {"s": "text"}, "notes": []})
+    store.append(ids, packed(torch.arange(rows).float()[:, None].expand(rows, width)))
+    return store
+
+
+def packed(values):
+    beside = {f"{name}/text": torch.int32 for name in ("lengths", "position", "tokens")}
+    beside["roles/text"] = torch.int8
+    ones = {name: torch.ones(len(values), dtype=kind) for name, kind in beside.items()}
+    return {"full/s": values, **ones}
+
+
+def test_rows_of_a_site_are_verified_without_the_rest_of_it(tmp_path):
+    store = large_store(tmp_path)
+    path = next(tmp_path.glob("shard-*"))
+    # 4,096 bytes a row: the third block begins with row 512.
+    flipped(path, place_of(path, "full/s") + 2 * BLOCK + 5)
+    (shard,) = store.shards()
+    for entries in (slice(0, 3), slice(255, 258), slice(509, 512), slice(7, 7)):
+        found = shard.get("full/s", entries)
+        wanted = torch.arange(700.0)[entries, None].expand(-1, 1024)
+        assert torch.equal(found, wanted)
+        # Again, now that its blocks are known to be whole.
+        assert torch.equal(shard.get("full/s", entries), wanted)
+    with pytest.raises(InputError, match="rows and checksums"):
+        shard.get("full/s", slice(500, 513))
+    assert not shard.intact
+    path.write_bytes(path.read_bytes()[: -BLOCK // 2])
+    (shard,) = store.shards()
+    # One that was cut off is refused whatever is asked for.
+    with pytest.raises(InputError, match="rows and checksums"):
+        shard.get("full/s", slice(0, 1))
+
+
+def test_a_batch_larger_than_a_shard_becomes_several(tmp_path, monkeypatch):
+    monkeypatch.setattr("mi_probe.capture.store.SHARD_BYTES", 100_000)
+    store = large_store(tmp_path)
+    sizes = [path.stat().st_size for path in tmp_path.glob("shard-*")]
+    assert len(sizes) == -(-700 // (100_000 // (1024 * 4 + 13)))
+    assert max(sizes) < 102_000
+    values = load_activations(store.folder).hidden("s").values
+    assert torch.equal(values[:, 0, 0], torch.arange(700.0))
+
+
+def test_rows_of_unequal_length_are_cut_between_rows(tmp_path, monkeypatch):
+    whole = run(None, rows_per_shard=20)
+    monkeypatch.setattr("mi_probe.capture.store.SHARD_BYTES", 1)
+    kept = run(tmp_path, rows_per_shard=20)
+    same(kept, whole)
+    assert [len(shard.ids) for shard in kept.shards] == [1] * 20

@@ -193,6 +193,6 @@ def _check_kinds(
     if isinstance(x, HiddenStates) and not nature.sequences:
         raise InputError(
             f"estimator '{name}' takes vectors (n, d); got HiddenStates of shape "
-            f"{tuple(x.values.shape)}. Pool them first (mi_probe.pooling.pool), or use "
+            f"{x.shape}. Pool them first (mi_probe.pooling.pool), or use "
             "'auto', 'mine' or 'attention'."
         )

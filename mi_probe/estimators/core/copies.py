@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.core.states import mean_vectors
+from mi_probe.estimators.core.states import as_they_stand, mean_vectors
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
 
@@ -75,14 +75,19 @@ def _marks(x: Float[np.ndarray, "n d"] | HiddenStates) -> Float[np.ndarray, "n m
     if isinstance(x, np.ndarray):
         return x[:, :4]
     # Sorted, so that it does not matter where the padding is.
-    first = x.values[:, :, 0].float().masked_fill(~x.mask, torch.inf)
-    return first.sort(dim=1).values[:, :4].cpu().numpy().astype(np.float64)
+    marks = np.empty((len(x), min(4, x.shape[1])))
+    for rows in as_they_stand(x):
+        part = x[rows]
+        first = part.values[:, :, 0].float().masked_fill(~part.mask, torch.inf)
+        marks[rows] = first.sort(dim=1).values[:, :4].cpu().numpy()
+    return marks
 
 
 def _bytes(x: Float[np.ndarray, "n d"] | HiddenStates, row: int) -> bytes:
     if isinstance(x, np.ndarray):
         return x[row].tobytes()
-    tokens = x.values[row][x.mask[row]].cpu()
+    one = x[row : row + 1]
+    tokens = one.values[0][one.mask[0]].cpu()
     return tokens.contiguous().view(torch.uint8).numpy().tobytes()
 
 

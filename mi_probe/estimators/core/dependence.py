@@ -20,7 +20,7 @@ References:
 """
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from mi_probe.estimators.core.split import Dependence
 from mi_probe.estimators.core.states import mean_vectors, standardised
@@ -40,6 +40,8 @@ _FEWEST = 100
 """Rows below which neither neighbours nor order say much."""
 _ASKED = 1000
 """Rows whose neighbours are looked for, at most."""
+_DISTANCES = 2**23
+"""Distances that are held at a time, about."""
 _ERRORS = 4.0
 """Standard errors by which the signs in X and in Y have to show."""
 _CUTS = (40, 10)
@@ -92,12 +94,8 @@ def _near(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]) -> Dependenc
     if min(len(np.unique(column)) for column in seen.T) < _REPEATS * n:
         return None
     asked = np.unique(np.linspace(0, n - 1, min(n, _ASKED)).astype(int))
-    squares = (x.astype(np.float64) ** 2).sum(1)
-    apart = squares[asked][:, None] + squares - 2.0 * (x[asked] @ x.T)
-    apart[np.arange(len(asked)), asked] = np.inf
-    near = np.argpartition(apart, _FAR, axis=1)[:, : _FAR + 1]
-    order = np.argsort(np.take_along_axis(apart, near, 1), axis=1)
-    near = np.take_along_axis(near, order, 1)[:, :_FAR]
+    squares = np.einsum("ij,ij->i", x, x, dtype=np.float64)
+    near = np.concatenate([_nearest(x, squares, rows) for rows in _parts(asked, n)])
     # Differences, since float32 squares lose the digits of copies that hardly differ.
     columns = [np.linalg.norm(x[asked] - x[near[:, k]], axis=1) for k in range(_FAR)]
     order = np.argsort(np.stack(columns, axis=1), axis=1)
@@ -137,6 +135,24 @@ def _near(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n k"]) -> Dependenc
         "document's or speaker's rows, name the groups (groups=, --group-column)."
     )
     return Dependence("clusters", words)
+
+
+def _parts(asked: Int[np.ndarray, " m"], n: int) -> list[Int[np.ndarray, " _"]]:
+    """Rows of which so few distances to all n rows are held at a time."""
+    return np.array_split(asked, -(-len(asked) * n // _DISTANCES))
+
+
+def _nearest(
+    x: Float[np.ndarray, "n d"],
+    squares: Float[np.ndarray, " n"],
+    rows: Int[np.ndarray, " k"],
+) -> Int[np.ndarray, "k f"]:
+    """The nearest other rows of some, the nearest first."""
+    apart = squares[rows][:, None] + squares - 2.0 * (x[rows] @ x.T)
+    apart[np.arange(len(rows)), rows] = np.inf
+    near = np.argpartition(apart, _FAR, axis=1)[:, : _FAR + 1]
+    order = np.argsort(np.take_along_axis(apart, near, 1), axis=1)
+    return np.take_along_axis(near, order, 1)[:, :_FAR]
 
 
 def _in_order(

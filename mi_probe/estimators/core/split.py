@@ -32,6 +32,11 @@ FRACTIONS = (4, 2, 1)
 """The training rows are divided by these; each part holds the one before it."""
 TOP = len(FRACTIONS) - 1
 """The level at which all rows are learned from."""
+MOST_LEARNED = 20_000
+"""Rows that a held-out fold's critics learn from, at most; all rows are scored. Of very
+many, what is learned grows slowly, and its cost does not."""
+_ONLY_SCORED = TOP + 1
+"""Level of rows that no critic learns from."""
 _CURVE_UNITS, _CURVE_ROWS = 40, 3
 """Rows, or groups, below which a quarter of them teaches nothing; and rows that it must
 leave where two folds are left out, as it may not where one group is large."""
@@ -73,7 +78,8 @@ class Split:
     fold: Int[np.ndarray, " n"]
     """Number of the fold in which each row is held out."""
     level: Int[np.ndarray, " n"]
-    """Level of the learning curve at which each row is first learned from."""
+    """Level of the learning curve at which each row is first learned from; above `TOP` for
+    those that are only scored."""
     seed: int
     group: Int[np.ndarray, " n"] | None = None
     """Number 0 ... g-1 of each row's group; None where every row is its own."""
@@ -220,6 +226,7 @@ def draw_split(
     *,
     fold: Int[np.ndarray, " n"] | None = None,
     kept: Int[np.ndarray, " n"] | None = None,
+    most: int | None = MOST_LEARNED,
 ) -> Split:
     """Folds with about equal shares of each class, and the levels of the learning curve.
 
@@ -230,6 +237,8 @@ def draw_split(
         group: number of each row's group, 0 ... g-1; None where every row is its own.
         fold: of each row, where it is not drawn.
         kept: which of the rows that came these are; None for all.
+        most: rows that a fold's critics learn from, about; drawn like the levels, with the
+            classes' shares and in whole groups. None takes all.
     """
     units = len(target) if group is None else int(group.max()) + 1
     rng = np.random.default_rng(seed)
@@ -245,7 +254,9 @@ def draw_split(
         fold[shuffled] = np.arange(units) % n_folds
     else:
         fold = _group_folds(classes, group, n_folds, rng)[group]
-    return Split(fold, _levels(classes, group, units, rng), seed, group, kept)
+    # Of these one fold is held out.
+    drawn = len(target) if most is None else most * n_folds // max(1, n_folds - 1)
+    return Split(fold, _levels(classes, group, units, rng, drawn), seed, group, kept)
 
 
 def cut_blocks(
@@ -317,6 +328,7 @@ def _levels(
     group: Int[np.ndarray, " n"] | None,
     units: int,
     rng: np.random.Generator,
+    drawn: int,
 ) -> Int[np.ndarray, " n"]:
     """The level that first learns from each row, in prefixes of equal class shares."""
     first, sizes = np.arange(units), np.ones(units)
@@ -334,9 +346,9 @@ def _levels(
         place = (rank + rng.random(units)) / counts[own]
     ordered = np.argsort(place, kind="stable")
     reached = np.cumsum(sizes[ordered])
-    level = np.full(units, TOP)
+    level = np.full(units, _ONLY_SCORED)
     # The largest first: the smaller ones lie inside it.
-    for number in range(TOP - 1, -1, -1):
-        most = max(sizes[ordered[0]], sizes.sum() // FRACTIONS[number])
+    for number in range(TOP, -1, -1):
+        most = max(sizes[ordered[0]], min(sizes.sum(), drawn) // FRACTIONS[number])
         level[ordered[reached <= most]] = number
     return level if group is None else level[group]

@@ -1,11 +1,11 @@
 """X as the estimators see it: checked once, float32, with a view for each pooling."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.errors import InputError
@@ -56,9 +56,22 @@ def as_states(x: States | Sequence[Any], n: int) -> Float[np.ndarray, "n d"] | H
 
 def chunks(z: HiddenStates) -> list[slice]:
     """Slices that cover all examples, each of few enough to be held twice."""
-    _, t, d = z.values.shape
-    size = max(1, _CHUNK_BYTES // max(1, 4 * t * d))
+    size = chunk_rows(z)
     return [slice(start, start + size) for start in range(0, len(z), size)]
+
+
+def as_they_stand(z: HiddenStates) -> list[slice] | list[Int[np.ndarray, " _"]]:
+    """Examples, as `chunks`; of states on the disk in their order there, each read once."""
+    order = z.reading_order
+    if order is None:
+        return chunks(z)
+    return [part.numpy() for part in order.split(chunk_rows(z))]
+
+
+def chunk_rows(z: HiddenStates) -> int:
+    """Examples that are few enough to be held twice."""
+    _, t, d = z.shape
+    return max(1, _CHUNK_BYTES // max(1, 4 * t * d))
 
 
 def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
@@ -73,9 +86,7 @@ def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n m"]:
 
 def mean_vectors(x: HiddenStates) -> Float[np.ndarray, "n d"]:
     """The mean of each example's tokens."""
-    pool = POOLINGS["mean"]
-    parts = [pool(x[rows].values, x[rows].mask) for rows in chunks(x)]
-    return torch.cat(parts).double().cpu().numpy()
+    return _pooled(x, ["mean"])["mean"]
 
 
 def views_of(
@@ -84,15 +95,20 @@ def views_of(
     """The vectors that a critic may start from: x itself, or each pooling of a sequence."""
     if isinstance(x, np.ndarray):
         return {"x": x}
-    pooled = {name: [] for name in POOLINGS}
-    for rows in chunks(x):
-        part = x[rows]
+    return _pooled(x, POOLINGS)
+
+
+def _pooled(z: HiddenStates, names: Iterable[str]) -> dict[str, Float[np.ndarray, "n d"]]:
+    n, _, d = z.shape
+    found = {name: np.empty((n, d)) for name in names}
+    for rows in as_they_stand(z):
+        part = z[rows]
         # Widened once for all poolings; float64 states keep their digits.
         wide = part.values.dtype == torch.float64
         values = part.values if wide else part.values.float()
-        for name, pooling in POOLINGS.items():
-            pooled[name].append(pooling(values, part.mask))
-    return {name: torch.cat(parts).double().cpu().numpy() for name, parts in pooled.items()}
+        for name, pooled in found.items():
+            pooled[rows] = POOLINGS[name](values, part.mask).double().cpu().numpy()
+    return found
 
 
 def _check_length(n_x: int, n_y: int) -> None:
@@ -121,8 +137,8 @@ def _check_sequences(x: HiddenStates) -> None:
             "so I(Y;Z) = H(Y). Drop them with x.keep(Role.PROMPT, Role.GENERATED), or "
             "insist with x.acknowledge_gold()."
         )
-    broken = [
-        ~(part.values.isfinite().all(-1) | ~part.mask).all(1)
-        for part in (x[rows] for rows in chunks(x))
-    ]
-    _check_finite(torch.cat(broken).cpu().numpy(), f"x{f' at {x.site}' * bool(x.site)}")
+    broken = torch.zeros(len(x), dtype=torch.bool)
+    for rows in as_they_stand(x):
+        part = x[rows]
+        broken[rows] = ~(part.values.isfinite().all(-1) | ~part.mask).all(1).cpu()
+    _check_finite(broken.numpy(), f"x{f' at {x.site}' * bool(x.site)}")

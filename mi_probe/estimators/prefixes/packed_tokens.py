@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.core.states import chunks
+from mi_probe.estimators.core.states import chunk_rows, chunks
 from mi_probe.hidden import HiddenStates
 
 _SAMPLE = 40_000
@@ -50,7 +50,7 @@ class PackedTokens:
             lengths = self.lengths[rows]
             longest = int(lengths.max())
             order = self.order[rows, :longest]
-            values = self.z.values[rows].cpu()
+            values = self.z[rows].values.cpu()
             index = order[..., None].expand(-1, -1, values.shape[2])
             u = _coordinates(values.gather(1, index), self.centre, self.projection)
             u *= (torch.arange(longest) < lengths[:, None])[..., None]
@@ -91,5 +91,6 @@ def _sample(z: HiddenStates) -> Float[Tensor, "m d"]:
     """Tokens of evenly spread rows."""
     step = max(1, int(z.mask.sum()) // _SAMPLE)
     rows = torch.arange(0, len(z), step)
-    parts = rows.split(chunks(z)[0].stop)
-    return torch.cat([z.values[p][z.mask[p]].float().cpu() for p in parts])
+    parts = rows.split(chunk_rows(z))
+    read = (z[part] for part in parts)
+    return torch.cat([part.values[part.mask].float().cpu() for part in read])

@@ -259,7 +259,7 @@ def _assembled(
                 "prior_share": 1 - stack.share,
             }
         )
-    full = np.full((n, tokens.z.values.shape[1], c), np.nan)
+    full = np.full((n, tokens.z.shape[1], c), np.nan)
     row, place = np.nonzero(tokens.mask.numpy())
     full[row, tokens.order.numpy()[row, place]] = log_q[row, place]
     return TokenInformation(

@@ -27,7 +27,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.core.states import chunks
+from mi_probe.estimators.core.states import as_they_stand, chunk_rows
 from mi_probe.hidden import HiddenStates
 
 WIDTH = 24
@@ -83,7 +83,7 @@ def token_coordinates(z: HiddenStates, width: int = WIDTH) -> TokenCoordinates:
     lengths = z.mask.sum(1).cpu()
     longest, q = int(lengths.max()), project.directions.shape[1]
     values = torch.zeros(len(z), longest, q)
-    for rows in chunks(z):
+    for rows in as_they_stand(z):
         u = project(_tokens(z, rows))
         front = torch.arange(longest)[None] < lengths[rows][:, None]
         part = torch.zeros(len(front), longest, q)
@@ -94,7 +94,8 @@ def token_coordinates(z: HiddenStates, width: int = WIDTH) -> TokenCoordinates:
 
 
 def _tokens(z: HiddenStates, rows: slice | Tensor) -> Float[Tensor, "m d"]:
-    return z.values[rows][z.mask[rows]].float().cpu()
+    part = z[rows]
+    return part.values[part.mask].float().cpu()
 
 
 @dataclass(frozen=True)
@@ -187,7 +188,7 @@ def _principal(
 
 def _sample(z: HiddenStates) -> Float[Tensor, "m d"]:
     """Tokens of evenly spread rows."""
-    wanted = min(_SAMPLE, _SAMPLE_NUMBERS // z.values.shape[2])
+    wanted = min(_SAMPLE, _SAMPLE_NUMBERS // z.shape[2])
     step = max(1, int(z.mask.sum()) // max(1, wanted))
     rows = torch.arange(0, len(z), step)
-    return torch.cat([_tokens(z, part) for part in rows.split(chunks(z)[0].stop)])
+    return torch.cat([_tokens(z, part) for part in rows.split(chunk_rows(z))])

@@ -8,6 +8,7 @@ import pytest
 from mi_probe import InputError
 from mi_probe.estimators import Auto
 from mi_probe.estimators.core.split import (
+    MOST_LEARNED,
     TOP,
     Blocks,
     Split,
@@ -16,6 +17,7 @@ from mi_probe.estimators.core.split import (
     draw_split,
 )
 from mi_probe.estimators.core.targets import Scores, as_target
+from mi_probe.estimators.engine.auto import vector_estimate
 
 
 def classes(n, share=0.5):
@@ -131,6 +133,47 @@ def test_the_number_watched_has_a_bound():
     assert split.watched(np.arange(50), 0.2, rng).sum() == 10
     assert split.watched(np.arange(2), 0.2, rng).sum() == 1
     assert split.watched(np.arange(50), 0.2, rng, most=4).sum() == 4
+
+
+def test_of_very_many_rows_some_are_learned_from_and_all_are_held_out():
+    target = as_target(np.repeat([0, 1], [30_000, 10_000]))
+    split, every = draw_split(target, 5, 0), draw_split(target, 5, 0, most=None)
+    np.testing.assert_array_equal(split.fold, every.fold)
+    learned = [split.n_learned(level) for level in range(TOP + 1)]
+    assert learned == [MOST_LEARNED // 4, MOST_LEARNED // 2, MOST_LEARNED]
+    assert every.n_learned() == 32_000
+    for k in range(5):
+        counts = np.bincount(target.index[split.rows(k)])
+        assert counts / counts.sum() == pytest.approx([0.75, 0.25], abs=0.01)
+        assert len(split.held_out(k)) == 8000
+    # As many as there are, up to where a fold's critics would learn from more.
+    few = draw_split(classes(25_000), 5, 0)
+    assert few.n_learned() == MOST_LEARNED
+    assert few.level.max() == TOP
+
+
+def test_of_very_many_rows_whole_groups_are_learned_from():
+    y, group = np.tile([0, 1], 500), np.repeat(np.arange(100), 10)
+    split = draw_split(as_target(y), 5, 0, group, most=200)
+    drawn = split.level <= TOP
+    assert drawn.sum() == 250
+    assert not set(group[drawn]) & set(group[~drawn])
+
+
+def test_rows_that_no_critic_learns_from_are_scored():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 2000)
+    x = y[:, None] + rng.normal(size=(2000, 1))
+    target = as_target(y)
+    split = draw_split(target, 5, 0, most=400)
+    told = {"device": "cpu", "extrapolate": False}
+    found = vector_estimate(Auto(), x, target, split, **told)
+    assert np.mean([fold["n_train"] for fold in found.history]) == 400
+    assert len(found.pointwise) == 2000
+    # Equal classes a unit apart tell 0.110 nats; so do the rows of either kind.
+    alone = split.level > TOP
+    assert found.pointwise[alone].mean() == pytest.approx(0.110, abs=0.03)
+    assert found.pointwise[~alone].mean() == pytest.approx(0.110, abs=0.05)
 
 
 def test_rows_learned_from_are_a_mean_over_folds():

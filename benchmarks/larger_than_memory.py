@@ -1,0 +1,110 @@
+"""States that stay on the disk against the same in memory: peak memory, and the estimate.
+
+    python benchmarks/larger_than_memory.py [ROWS TOKENS WIDTH]
+
+writes a store of ROWS x TOKENS x WIDTH states in 16 bit (3,000 x 64 x 576 by default: 221
+MB; 200000 64 576 is 15 GB) for two planted tasks, the order of two tokens and a needle
+among many, whose 16 columns are turned into WIDTH with a little noise. `auto` then reads it
+by rows, and once more as a whole, each in a process of its own. Memory is the process's
+largest resident set, above what it was once everything was imported; what is mapped of a
+shard counts as long as it is read. The whole is left out where it would not fit.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mi_probe.capture import load_activations
+from mi_probe.capture.store import open_store
+from mi_probe.estimators import ESTIMATORS
+from mi_probe.hidden import HiddenStates
+from mi_probe.synthetic.needle import needle
+from mi_probe.synthetic.order import order
+
+SITE, PLANTED, PART = "block.0", 16, 1000
+TASKS = {"order": order, "needle": needle}
+_NOISE = 0.05
+_MOST = 8e9
+"""Bytes of float32 states up to which the whole is read too."""
+
+
+def written(folder: Path, task: str, rows: int, tokens: int, width: int) -> None:
+    """A store of a planted task, and its labels beside it."""
+    known = TASKS[task](rows, tokens, PLANTED, seed=0)
+    z = known.x
+    assert isinstance(z, HiddenStates)
+    draw = torch.Generator().manual_seed(1)
+    turn = torch.linalg.qr(torch.randn(width, PLANTED, generator=draw))[0].T
+    ids = [str(i) for i in range(rows)]
+    header = {"fingerprint": {"task": task}, "ids": ids, "sites": [SITE], "notes": []}
+    store = open_store(folder, {**header, "views": ["full"], "stacks": {SITE: "text"}})
+    for start in range(0, rows, PART):
+        part = z[start : start + PART]
+        packed = part.values[part.mask].float() @ turn
+        packed += _NOISE * torch.randn(packed.shape, generator=draw)
+        lengths = part.mask.sum(1).int()
+        store.append(
+            ids[start : start + PART],
+            {
+                "lengths/text": lengths,
+                "position/text": torch.full_like(lengths, -1),
+                "tokens/text": torch.zeros(len(packed), dtype=torch.int32),
+                "roles/text": torch.ones(len(packed), dtype=torch.int8),
+                f"full/{SITE}": packed.half(),
+            },
+        )
+    np.save(folder / "labels.npy", known.y)
+
+
+def largest() -> float:
+    """The largest resident set so far, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def estimated(folder: Path, how: str) -> None:
+    """Print an estimate, its memory and its time, as JSON."""
+    torch.set_num_threads(1)
+    y, before, began = np.load(folder / "labels.npy"), largest(), time.process_time()
+    found = load_activations(folder)
+    z = found.read_by_rows(SITE)
+    found = ESTIMATORS["auto"].estimate(z if how == "by rows" else z[:], y, seed=0)
+    told = {"nats": found.nats, "gb": largest() - before, "stderr": found.stderr}
+    print(json.dumps({**told, "seconds": time.process_time() - began}))
+
+
+def main(rows: int = 3000, tokens: int = 64, width: int = 576) -> None:
+    """Write, estimate both ways, print."""
+    for_all = 4 * rows * tokens * width
+    print(f"{rows:,} x {tokens} x {width}: {for_all / 2e9:.2f} GB in 16 bit")
+    print("task     how        nats  (error)  peak GB above imports  CPU s")
+    for task in TASKS:
+        with tempfile.TemporaryDirectory() as place:
+            folder = Path(place) / "store"
+            written(folder, task, rows, tokens, width)
+            for how in ("by rows", "whole") if for_all <= _MOST else ("by rows",):
+                said = subprocess.run(
+                    [sys.executable, __file__, "--of", str(folder), how],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                ).stdout
+                got = json.loads(said.splitlines()[-1])
+                print(
+                    f"{task:8s} {how:8s} {got['nats']:7.4f}  ({got['stderr']:.4f})  "
+                    f"{got['gb']:10.2f}  {got['seconds']:20.0f}",
+                    flush=True,
+                )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--of"]:
+        estimated(Path(sys.argv[2]), sys.argv[3])
+    else:
+        main(*map(int, sys.argv[1:]))

@@ -1,0 +1,103 @@
+import shutil
+from itertools import groupby
+
+import numpy as np
+import pytest
+import torch
+
+from mi_probe.capture import extract, load_activations
+from mi_probe.capture.shards import FileShard
+from mi_probe.capture.stored_states import StoredStates
+from mi_probe.errors import InputError
+from mi_probe.estimators import ESTIMATORS
+from mi_probe.estimators.core.states import as_they_stand, views_of
+from mi_probe.estimators.sequences.token_coordinates import token_coordinates
+from mi_probe.hidden import Role
+from tests.capture.models import PROMPTS, tiny_backbone
+
+TEXTS = [f"{prompt} {'and so ' * (i % 3)}{i}" for i, prompt in enumerate(PROMPTS * 12)]
+SITE = "block.0"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("states") / "store"
+    told = {"sites": SITE, "batch_size": 8, "rows_per_shard": 16, "progress": False}
+    extract(tiny_backbone("llama"), TEXTS, store=folder, **told)
+    return folder
+
+
+@pytest.fixture
+def both(store):
+    """The same states, in memory and on the disk."""
+    found = load_activations(store)
+    return found.hidden(SITE), found.read_by_rows(SITE)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [slice(None), slice(3, 40, 7), [5], [40, 2, 2, 17], torch.arange(0), slice(9, 9)],
+)
+def test_chosen_examples_are_those_in_memory(both, rows):
+    z, stored = both
+    held, read = z[rows], stored[rows]
+    assert not isinstance(read, StoredStates)
+    for name in ("values", "mask", "token_ids", "roles"):
+        assert torch.equal(getattr(held, name), getattr(read, name))
+    assert read.site == SITE
+
+
+def test_all_that_is_known_without_reading_agrees(both, monkeypatch):
+    z, stored = both
+    monkeypatch.setattr(FileShard, "get", None)  # from here on nothing may be read
+    assert (len(stored), stored.shape, stored.has_gold) == (len(z), z.shape, False)
+    kept = stored.keep(Role.PROMPT).acknowledge_gold()
+    assert isinstance(kept, StoredStates)
+    assert kept.gold_acknowledged
+    assert torch.equal(kept.mask, z.mask)
+
+
+def test_a_pass_reads_each_shard_in_one_piece(both, monkeypatch):
+    z, stored = both
+    monkeypatch.setattr("mi_probe.estimators.core.states._CHUNK_BYTES", 4000 * 20)
+    parts = as_they_stand(stored)
+    assert len(parts) > 3
+    assert sorted(np.concatenate(parts)) == list(range(len(z)))
+    asked = []
+    real = FileShard.get
+    monkeypatch.setattr(
+        FileShard, "get", lambda s, *told: (asked.append(s.path), real(s, *told))[1]
+    )
+    for rows in parts:
+        assert torch.equal(stored[rows].values, z[rows].values)
+    # None is come back to, and only where a part ends inside it is it asked for twice.
+    assert len([path for path, _ in groupby(asked)]) == len(set(asked))
+    assert len(asked) <= len(set(asked)) + len(parts) - 1
+
+
+def test_views_and_coordinates_are_equal(both):
+    z, stored = both
+    one, two = views_of(z), views_of(stored)
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name], rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(
+        token_coordinates(z).values, token_coordinates(stored).values
+    )
+
+
+@pytest.mark.parametrize("name", ["auto", "mine", "attention"])
+def test_an_estimate_is_that_of_states_in_memory(both, name):
+    z, stored = both
+    y = np.random.default_rng(0).integers(0, 2, len(z))
+    held, read = (ESTIMATORS[name].estimate(x, y, seed=0) for x in (z, stored))
+    assert read.nats == pytest.approx(held.nats, abs=1e-4)
+    assert read.status == held.status
+
+
+def test_damage_is_named_when_it_is_read(store, tmp_path):
+    folder = shutil.copytree(store, tmp_path / "copy")
+    z = load_activations(folder).read_by_rows(SITE)
+    for path in folder.glob("shard-*"):
+        path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match="rows and checksums"):
+        z[:3]
