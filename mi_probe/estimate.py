@@ -12,7 +12,6 @@ import pandas as pd
 
 from mi_probe.analysis.control_parts import not_made
 from mi_probe.analysis.control_points import control_sentences
-from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import check_task, in_network_order
 from mi_probe.analysis.printed import format_controls, format_table
 from mi_probe.analysis.summaries import over_seeds
@@ -22,7 +21,7 @@ from mi_probe.estimate_jobs import estimate_parts
 from mi_probe.estimate_settings import PROGRAM, Choice, Settings
 from mi_probe.parts import Part
 from mi_probe.results import Results
-from mi_probe.runner import RESUME, Command, Run, measure
+from mi_probe.runner import RESUME, Command, Run, Source, measure
 
 
 def estimate(settings: Settings) -> None:
@@ -33,13 +32,13 @@ def estimate(settings: Settings) -> None:
     """
     choice = Choice.of(settings)
 
-    def first(model: Measurable, parts: Sequence[Part], run: Run) -> None:
+    def first(model: Source, parts: Sequence[Part], run: Run) -> None:
         if settings.self_test:
             run.record.told["self_tests"] = print_self_tests(
                 *(model, parts[0], run.threads), settings=settings, choice=choice
             )
 
-    def forecast(model: Measurable, parts: Sequence[Part], run: Run) -> None:
+    def forecast(model: Source, parts: Sequence[Part], run: Run) -> None:
         for part in parts:
             if not part.control:
                 print_forecast(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mi_probe.analysis import measuring
+from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import format_bytes, format_duration, format_timings
 from mi_probe.analysis.rows_needed import FEWEST, rows_needed
@@ -27,16 +28,28 @@ _MOST_PLANTED, _MOST_GAP = 1600, 400
 take less than a minute, and that of a gap, whose every draw is tested, a few."""
 
 
-def costs_of(model: Measurable, part: Part, batch_size: int) -> dict[str, Any]:
+def costs_of(model: Measurable | MadeStates, part: Part, batch_size: int) -> dict[str, Any]:
     """What the capture of a part takes; see `mi_probe.capture.forecast`."""
     capture = part.capture
     assert capture is not None
+    if isinstance(model, MadeStates):
+        return {
+            "rows": len(model.lengths),
+            "tokens": sum(model.lengths),
+            "longest": max(model.lengths),
+            "shapes": model.shapes(capture.sites, capture.told["views"]),
+        }
     source = model.sources[capture.token_set]
     return forecast(model.backbone, source, batch_size=batch_size, **capture.told)
 
 
 def print_forecast(
-    model: Measurable, part: Part, threads: int, *, settings: Settings, choice: Choice
+    model: Measurable | MadeStates,
+    part: Part,
+    threads: int,
+    *,
+    settings: Settings,
+    choice: Choice,
 ) -> None:
     """Say how long a capture and its estimates will take.
 
@@ -80,7 +93,10 @@ def print_forecast(
 
 
 def print_table_forecast(
-    model: Measurable, parts: Sequence[Part], settings: RunSettings, called: str
+    model: Measurable | MadeStates,
+    parts: Sequence[Part],
+    settings: RunSettings,
+    called: str,
 ) -> None:
     """Say what captures will take, and how many tables there will be.
 
@@ -97,7 +113,10 @@ def print_table_forecast(
 
 
 def print_gap_rows_needed(
-    model: Measurable, part: Part, settings: RunSettings, estimator: Estimator
+    model: Measurable | MadeStates,
+    part: Part,
+    settings: RunSettings,
+    estimator: Estimator,
 ) -> None:
     """Say from how many rows on a gap would be seen by an estimator."""
     found = costs_of(model, part, settings.batch_size)
@@ -108,12 +127,15 @@ def print_gap_rows_needed(
 
 
 def _print_capture(found: Mapping[str, Any], out: str) -> None:
-    print(
-        f"  capture: {found['rows']} rows, {found['tokens']} tokens, longest "
-        f"{found['longest']}; {format_bytes(found['bytes_on_disk'])} on disk "
-        f"({format_bytes(free_bytes(Path(out)))} free), about "
-        f"{format_duration(found['seconds'])}"
-    )
+    read = f"{found['rows']} rows, {found['tokens']} tokens, longest {found['longest']}"
+    if "seconds" in found:
+        print(
+            f"  capture: {read}; {format_bytes(found['bytes_on_disk'])} on disk "
+            f"({format_bytes(free_bytes(Path(out)))} free), about "
+            f"{format_duration(found['seconds'])}"
+        )
+    else:
+        print(f"  states: {read}; they are there already")
     for name, shape in found["shapes"].items():
         print(f"    {name}: {' x '.join(map(str, shape))}")
 
@@ -159,7 +181,12 @@ def print_rows_needed(
 
 
 def print_self_tests(
-    model: Measurable, part: Part, threads: int, *, settings: Settings, choice: Choice
+    model: Measurable | MadeStates,
+    part: Part,
+    threads: int,
+    *,
+    settings: Settings,
+    choice: Choice,
 ) -> list[dict[str, Any]]:
     """Say how much of known information each estimator recovers at this run's size.
 

@@ -12,6 +12,7 @@ from mi_probe.analysis.control_parts import (
     captured_controls,
     text_controls,
 )
+from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import anchored, keep, measure_cells
 from mi_probe.estimate_settings import Choice
@@ -44,7 +45,7 @@ class Estimates:
 
 
 def estimate_parts(
-    choice: Choice, n_permutations: int, model: Measurable, run: Run
+    choice: Choice, n_permutations: int, model: Measurable | MadeStates, run: Run
 ) -> list[Part]:
     """The parts of a model: a token set each, then its controls.
 
@@ -63,6 +64,8 @@ def estimate_parts(
     ]
     for text in text_controls(model, choice.controls, choice.estimators):
         found.append(_text_part(text, model.task, choice, sha))
+    if isinstance(model, MadeStates):
+        return found
     for one in captured_controls(
         *(model, choice.controls),
         sites=choice.sites,
@@ -77,7 +80,7 @@ def estimate_parts(
 
 
 def _part(
-    read: Measurable,
+    read: Measurable | MadeStates,
     task: Task,
     token_set: str,
     subject: Subject,

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from mi_probe.analysis.gap_tables import gap_rows, gap_tables, rung_rows
 from mi_probe.analysis.given import CHECKPOINT, given_notes
-from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import format_gaps
 from mi_probe.command_line import command_of
 from mi_probe.estimate_forecast import print_gap_rows_needed, print_table_forecast
@@ -21,7 +20,7 @@ from mi_probe.gap_jobs import Other, gap_part
 from mi_probe.gap_settings import PROGRAM, Settings
 from mi_probe.parts import Part
 from mi_probe.results import Results
-from mi_probe.runner import RESUME, Command, Run, measure
+from mi_probe.runner import RESUME, Command, Run, Source, measure
 
 
 def measure_gaps(settings: Settings) -> None:
@@ -38,11 +37,11 @@ def measure_gaps(settings: Settings) -> None:
             if given.startswith(CHECKPOINT):
                 others[given] = Other.of(given, settings, run.task, run.results)
 
-    def parts(model: Measurable, run: Run) -> list[Part]:
+    def parts(model: Source, run: Run) -> list[Part]:
         told = asked, settings, others, run.record.config_sha
         return [gap_part(model, token_set, *told) for token_set in model.sources]
 
-    def forecast(model: Measurable, parts: Sequence[Part], _: Run) -> None:
+    def forecast(model: Source, parts: Sequence[Part], _: Run) -> None:
         for part in parts:
             print_table_forecast(model, [part], settings, "gaps and ladders")
             print_gap_rows_needed(model, part, settings, asked.critic)

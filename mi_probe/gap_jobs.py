@@ -16,6 +16,7 @@ from mi_probe.analysis.cells import of_states
 from mi_probe.analysis.conditional_information import Given
 from mi_probe.analysis.gap_pieces import Asked, Piece, measure_piece, pieces
 from mi_probe.analysis.given import CHECKPOINT, SITE, check_answers, given_by
+from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.capture import load_activations
 from mi_probe.command_line import say
@@ -46,11 +47,11 @@ class Other:
         model = open_measurable(settings, given.removeprefix(CHECKPOINT), task)
         capture = Capture.of(
             *(model, "prompt"),
-            sites=[model.backbone.sites[-1].name],
+            sites=[model.deepest],
             views=["mean"],
             folder=results.folder,
         )
-        with alone_with([capture.store], say):
+        with alone_with([] if capture.made else [capture.store], say):
             capture.extract(model, settings.batch_size)
             pooled = load_activations(capture.store).pooled(capture.sites[0], "mean")
         return cls(pooled, capture.fingerprint, model.task)
@@ -97,7 +98,7 @@ class Gaps:
 
 
 def gap_part(
-    model: Measurable,
+    model: Measurable | MadeStates,
     token_set: str,
     asked: Asked,
     settings: Settings,
@@ -117,12 +118,10 @@ def gap_part(
     Raises:
         InputError: for a checkpoint of other rows, and answers of a model that gives none.
     """
-    last = [model.backbone.sites[-1].name]
-    named = last if settings.sites is None else chosen_sites(settings.sites)
-    chosen = model.backbone.select(model.sites(token_set, named))
-    wanted = [site.name for site in chosen]
+    named = [model.deepest] if settings.sites is None else chosen_sites(settings.sites)
+    wanted = model.chosen(token_set, named)
     beside = {
-        name: model.backbone.select([name.removeprefix(SITE)])[0].name
+        name: model.chosen(token_set, [name.removeprefix(SITE)])[0]
         for name in asked.given
         if name.startswith(SITE)
     }
@@ -155,7 +154,7 @@ def gap_part(
 
 
 def what_defines(
-    names: Sequence[str], model: Measurable, others: Mapping[str, Other]
+    names: Sequence[str], model: Measurable | MadeStates, others: Mapping[str, Other]
 ) -> dict[str, object]:
     """What each that is given depends on beside the rows and the model's prompts.
 

@@ -14,6 +14,8 @@ class Compared:
     """Optimiser steps, of a ``checkpoint-<step>``."""
     revision: str | None
     adapter: str | None
+    parity: str | None = None
+    """Whether states that were made elsewhere are the model's own; as in `Row`."""
     task: str
     split: str
     target: str

@@ -2,11 +2,11 @@
 
     python -m mi_probe.ingest made/ --model my-model --data reviews.csv --sites 8,16
 
-reads what `mi_probe.capture.imported` describes, runs some rows again, says whether they
-are the same states, and writes a store that `mi_probe.profile` measures as its own.
+reads what `mi_probe.capture.foreign` describes, runs some rows again, says whether they
+are the same states, and writes a store that `mi-probe estimate results/states` measures
+as it does a model.
 """
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,18 +17,13 @@ from mi_probe.command_line import run_command
 from mi_probe.errors import InputError
 from mi_probe.opening import read_task
 from mi_probe.options import about, listed, parse_settings
-from mi_probe.run_settings import RunSettings, check_seeds
+from mi_probe.run_settings import ReadSettings, check_read, check_seeds
 
 PROGRAM = "python -m mi_probe.ingest"
-_OF_MEASURING = (
-    *("series", "blocks", "batch_size", "jobs", "threads", "engine", "shard", "dry_run"),
-    "keep_activations",
-)
-"""Settings of all commands that this one has no use for."""
 
 
 @dataclass(frozen=True)
-class IngestSettings(RunSettings):
+class IngestSettings(ReadSettings):
     """What the command is told, by its options or by a file with the same names."""
 
     states: str | list[str] = about("the folder or file with the states", [])
@@ -60,17 +55,7 @@ def ingest(settings: IngestSettings) -> None:
             f"states must be one folder or file; got {len(settings.states)}. For instance: "
             f"{PROGRAM} made/ --model my-model --data reviews.csv --sites 8,16"
         )
-    for field in dataclasses.fields(RunSettings):
-        given = getattr(settings, field.name)
-        if field.name in _OF_MEASURING and given != field.default:
-            raise InputError(
-                f"{field.name.replace('_', '-')} belongs to commands that measure; got "
-                f"{given!r}. Leave it out."
-            )
-    for name in ("checked", "rows", "max_tokens"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise InputError(f"{name.replace('_', '-')} must be at least 1; got {value}.")
+    check_read(settings, {"checked": 1})
     check_seeds("seed", [settings.seed])
     if settings.tolerance is not None and not 0 < settings.tolerance < 1:
         raise InputError(f"tolerance must lie in 0 ... 1; got {settings.tolerance}.")

@@ -1,16 +1,25 @@
 """What settings name, opened: checkpoints, the rows of a task, one model with its rows."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import TypeVar
 
+from mi_probe.analysis.made_states import MadeStates, is_store, open_made
 from mi_probe.analysis.measurables import How, Measurable, expand, open_model
 from mi_probe.analysis.trained_systems import open_trained
 from mi_probe.backbones.folders import find_folder, split_layers
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import check_files, is_checkpoint
-from mi_probe.run_settings import RunSettings
+from mi_probe.run_settings import ReadSettings, RunSettings
 from mi_probe.tasks import TASKS, Task, load_task, read_table
+
+_OF_A_MODEL = (
+    *("batch_size", "dtype", "device", "revision", "local_files_only"),
+    *("max_tokens", "chat_template"),
+)
+"""Settings of how a model is run."""
+Opened = TypeVar("Opened", Measurable, MadeStates)
 
 
 def checkpoint_names(settings: RunSettings) -> list[str]:
@@ -26,7 +35,12 @@ def find_all(settings: RunSettings, names: Sequence[str]) -> None:
     Raises:
         InputError: if one is not.
     """
+    stores = [name for name in names if is_store(name)]
+    if stores == [*names]:
+        _refuse_given(settings, _OF_A_MODEL, stores[0])
     for name in names:
+        if name in stores:
+            continue
         if is_checkpoint(name):
             check_files(name)
             continue
@@ -39,8 +53,8 @@ def find_all(settings: RunSettings, names: Sequence[str]) -> None:
 
 def open_measurable(
     settings: RunSettings, name: str, task: Task | None, *, write: bool = True
-) -> Measurable:
-    """A checkpoint of a trained system with its own rows, or any other model on the task.
+) -> Measurable | MadeStates:
+    """A trained system with its own rows, another model on the task, or a store.
 
     Args:
         settings: of a command.
@@ -49,8 +63,16 @@ def open_measurable(
         write: let the model write answers, which may take long.
 
     Raises:
-        InputError: as `open_trained` and `open_model` do.
+        InputError: as `open_trained`, `open_model` and `open_made` do.
     """
+    if is_store(name):
+        assert task is not None
+        if set(settings.chosen_sets() or ("prompt",)) != {"prompt"}:
+            raise InputError(
+                f"token-sets of states that are there already must be 'prompt'; got "
+                f"{', '.join(settings.chosen_sets() or ())} for '{name}'. Leave them out."
+            )
+        return _dependent(open_made(name, task), settings)
     how = How(
         token_sets=settings.chosen_sets(),
         max_tokens=settings.max_tokens,
@@ -80,7 +102,7 @@ def open_measurable(
     return _dependent(found, settings)
 
 
-def _dependent(model: Measurable, settings: RunSettings) -> Measurable:
+def _dependent(model: Opened, settings: RunSettings) -> Opened:
     """The model with its rows' blocks, or their groups and copies."""
     task = model.task
     if settings.blocks is not None:
@@ -88,7 +110,7 @@ def _dependent(model: Measurable, settings: RunSettings) -> Measurable:
     return replace(model, task=task.grouped())
 
 
-def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
+def read_task(settings: ReadSettings, names: Sequence[str]) -> Task | None:
     """The declared task or the user's file; None where each checkpoint has its own.
 
     Args:
@@ -146,7 +168,18 @@ def read_task(settings: RunSettings, names: Sequence[str]) -> Task | None:
     return task
 
 
-def _refuse(settings: RunSettings, options: Sequence[str], why: str) -> None:
+def _refuse_given(settings: RunSettings, options: Sequence[str], store: str) -> None:
+    """Refuse options of a model, where none is run."""
+    usual = {field.name: field.default for field in fields(settings)}
+    for option in options:
+        if (got := getattr(settings, option)) != usual[option]:
+            raise InputError(
+                f"{option.replace('_', '-')} belongs to a model that is run; '{store}' "
+                f"holds states that are there already, and got {got!r}. Leave it out."
+            )
+
+
+def _refuse(settings: ReadSettings, options: Sequence[str], why: str) -> None:
     """Refuse options that are given, and say why."""
     for option in options:
         if (got := getattr(settings, option)) is not None:

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from mi_probe.analysis.cells import Job
+from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.capture import Sequences, extract, fingerprint_id, load_activations, plan
+from mi_probe.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,16 @@ class Capture:
     """In the network's order."""
     fingerprint: Mapping[str, object] = field(repr=False)
     notes: tuple[str, ...]
-    data: Sequences = field(repr=False)
-    """What the model reads."""
+    data: Sequences | None = field(repr=False)
+    """What the model reads; None where its states are there already."""
     store: Path
+    made: bool = False
+    """Whether the states are the user's own: nothing is captured, and nothing removed."""
 
     @classmethod
     def of(
         cls,
-        model: Measurable,
+        model: Measurable | MadeStates,
         token_set: str,
         *,
         sites: Any,
@@ -51,6 +55,22 @@ class Capture:
         Raises:
             InputError: on a site or view that the model has not.
         """
+        if isinstance(model, MadeStates):
+            if "head" in views:
+                raise InputError(
+                    "pooling 'head' needs the model, which says where it is read; "
+                    f"'{model.name}' holds states alone. Take mean, last, first or max."
+                )
+            return cls(
+                token_set,
+                {"views": [*views]},
+                model.chosen(token_set, sites),
+                model.states.fingerprint,
+                (),
+                None,
+                model.folder,
+                made=True,
+            )
         told = {
             "sites": model.sites(token_set, sites),
             "views": views,
@@ -67,15 +87,18 @@ class Capture:
             folder / "activations" / fingerprint_id(planned.fingerprint),
         )
 
-    def extract(self, model: Measurable, batch_size: int) -> None:
+    def extract(self, model: Measurable | MadeStates, batch_size: int) -> None:
         """Capture what is not there yet."""
+        if isinstance(model, MadeStates):
+            return
         source = model.sources[self.token_set]
         told = {"store": self.store, "batch_size": batch_size, **self.told}
         extract(model.backbone, source, **told)
 
     def forget(self) -> None:
-        """Remove the states."""
-        shutil.rmtree(self.store)
+        """Remove the states, where this run made them."""
+        if not self.made:
+            shutil.rmtree(self.store)
 
 
 @runtime_checkable

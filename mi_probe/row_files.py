@@ -21,7 +21,7 @@ from mi_probe.atomic import write_atomically
 from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.gap_rows import Compared, GapRow, RungRow
-from mi_probe.rows import SCHEMA_VERSION, Row, check_row
+from mi_probe.rows import SCHEMA_VERSION, Row, check_row, filled
 
 KINDS: dict[str, type] = {"estimate": Row, "gap": GapRow, "capacity": RungRow}
 """What is kept, and the dataclass of its rows."""
@@ -208,6 +208,7 @@ def _read(path: Path, *, pointwise: bool) -> Finished:
     of_estimates = path.parent.name == "rows"
     kind = "estimate" if of_estimates else content["kind"]
     rows = [content["row"]] if of_estimates else list(content["rows"])
+    rows = [filled(row, KINDS[kind]) for row in rows]
     columns = {field.name for field in fields(KINDS[kind])}
     if any(set(row) != columns for row in rows):
         raise _another_version(path, f"{version} with other columns")

@@ -115,6 +115,10 @@ class Row:
     notes: str | None
     """What the rows show that the reader should know, such as that they seem to depend on
     one another."""
+    parity: str | None = None
+    """Whether states that were made elsewhere are the model's own, by the certificate of
+    `mi_probe.capture.parity`: ``equal``, ``close`` or ``unchecked``; None where they were
+    captured here."""
     gold_leak: bool
     seconds: float
     code_version: str
@@ -145,6 +149,11 @@ def typed(rows: list[dict[str, Any]], kind: type = Row) -> pd.DataFrame:
     """Plain rows as a tidy table, with the type of each column of their dataclass."""
     dtypes = {f.name: _DTYPES[f.type] for f in fields(kind)}
     return pd.DataFrame(rows, columns=pd.Index(dtypes)).astype(dtypes)  # type: ignore[arg-type]
+
+
+def filled(row: Mapping[str, Any], kind: type = Row) -> dict[str, Any]:
+    """A plain row, with columns that are newer than it left empty."""
+    return {f.name: None for f in fields(kind) if f.default is None} | dict(row)
 
 
 def check_row(row: Mapping[str, Any], kind: type = Row) -> None:

@@ -1,4 +1,4 @@
-"""What every command that measures checkpoints is told: models, rows, tokens, where to."""
+"""What commands that measure are told: rows, models, tokens, how to run, where to."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,9 @@ from mi_probe.tasks import TASKS
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """Settings that these commands share; each adds its own."""
+class ReadSettings:
+    """What is read: rows with a target, and how a model reads them."""
 
-    checkpoints: str | list[str] = about(
-        "models: a Hugging Face id, a folder, an adapter, a training's folder (each of its "
-        "checkpoint-*, and its final model), or an embedded one; usually given bare",
-        [],
-    )
-    series: bool = about(
-        "of a training's folder each checkpoint-*, and not its final model alone", True
-    )
     task: str | None = about(
         f"a declared data set: {', '.join(TASKS)}; a checkpoint that "
         "`python -m mi_probe.train` wrote knows its own, and the rows it was not trained on"
@@ -49,9 +41,6 @@ class RunSettings:
         "its column that says which rows depend on each other: the document, speaker or "
         "question they are of; such rows are held out together"
     )
-    blocks: int | None = about(
-        "rows in an order that matters, such as time, are held out in so many blocks"
-    )
     quoting: Literal["standard", "none"] | None = about(
         "of CSV and TSV: 'none' where quotation marks are characters like any other; by "
         "default 'standard', and what looks like rows that one swallowed is refused"
@@ -72,11 +61,32 @@ class RunSettings:
         "longer prompts lose their middle, and are counted; by default "
         f"{MAX_TOKENS}, or as in training"
     )
-    batch_size: int = about("rows a forward pass", 16)
     dtype: str = about("of the model's weights: float32, bfloat16 or float16", "float32")
     device: str = about("'cpu', 'cuda', ...", "cpu")
     revision: str | None = about("branch, tag or commit of a Hugging Face id")
     local_files_only: bool = about("never look for a model on the network", False)
+
+    def kept_columns(self) -> tuple[str, ...]:
+        """Columns of a user's file that the task keeps beside text and labels."""
+        return ()
+
+
+@dataclass(frozen=True)
+class RunSettings(ReadSettings):
+    """What is run, by the commands that measure checkpoints; each adds its own."""
+
+    checkpoints: str | list[str] = about(
+        "models: a Hugging Face id, a folder, an adapter, a training's folder (each of its "
+        "checkpoint-*, and its final model), or an embedded one; usually given bare",
+        [],
+    )
+    series: bool = about(
+        "of a training's folder each checkpoint-*, and not its final model alone", True
+    )
+    blocks: int | None = about(
+        "rows in an order that matters, such as time, are held out in so many blocks"
+    )
+    batch_size: int = about("rows a forward pass", 16)
     out: str = about("the results folder; finished rows in it are kept", "results/run")
     keep_activations: bool = about("leave the hidden states in OUT/activations", True)
     jobs: int = about("processes that measure, each another site", 1)
@@ -102,10 +112,6 @@ class RunSettings:
         """Whether a model is to be asked what it says of each label."""
         return False
 
-    def kept_columns(self) -> tuple[str, ...]:
-        """Columns of a user's file that the task keeps beside text and labels."""
-        return ()
-
 
 @dataclass(frozen=True)
 class SeveralSets(RunSettings):
@@ -127,6 +133,20 @@ class SeveralSets(RunSettings):
         return How(tuple(listed(self.token_sets, "token-sets"))).token_sets
 
 
+def check_read(settings: ReadSettings, least: Mapping[str, int]) -> None:
+    """Check the numbers of what is read, and others that have a least.
+
+    Raises:
+        InputError: on a number below its least, or a seed that cannot be kept.
+    """
+    for name, lowest in {"rows": 1, "max_tokens": 1, **least}.items():
+        value = getattr(settings, name)
+        if value is not None and value < lowest:
+            option = name.replace("_", "-")
+            raise InputError(f"{option} must be at least {lowest}; got {value}.")
+    check_seeds("rows-seed", [settings.rows_seed])
+
+
 def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> None:
     """Check what needs neither data nor model.
 
@@ -138,20 +158,14 @@ def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> 
     Raises:
         InputError: on a number below its least, or no checkpoint.
     """
-    shared = {"rows": 1, "blocks": 2, "max_tokens": 1, "batch_size": 1}
-    shared |= {"jobs": 1, "threads": 1}
-    for name, lowest in {**shared, **least}.items():
-        value = getattr(settings, name)
-        if value is not None and value < lowest:
-            option = name.replace("_", "-")
-            raise InputError(f"{option} must be at least {lowest}; got {value}.")
+    shared = {"blocks": 2, "batch_size": 1, "jobs": 1, "threads": 1}
+    check_read(settings, {**shared, **least})
     if settings.blocks is not None and settings.group_column is not None:
         raise InputError(
             "blocks and group-column must not both be given: rows depend on one another by "
             f"their order or by name; got {settings.blocks} and "
             f"'{settings.group_column}'. Leave one out."
         )
-    check_seeds("rows-seed", [settings.rows_seed])
     if settings.shard is not None:
         shard_of(settings.shard)
     if not settings.checkpoints:

@@ -17,6 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from mi_probe.analysis.cells import Job
+from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import format_scores, heading
 from mi_probe.analysis.threads import limited_threads
@@ -30,6 +31,8 @@ from mi_probe.run_settings import RunSettings
 from mi_probe.runs import RunRecord, alone_with, sizes_on_disk
 from mi_probe.tasks import Task
 
+Source = Measurable | MadeStates
+"""What a checkpoint's name stands for."""
 RESUME = "What is finished is kept: the same command goes on from there."
 """What is told to who interrupts a run."""
 
@@ -51,13 +54,13 @@ class Command:
     """Refuses rows that it cannot measure."""
     begin: Callable[["Run"], object] = _nothing
     """Does what is needed before a model is opened; not of a dry run."""
-    parts: Callable[[Measurable, "Run"], list[Part]]
+    parts: Callable[[Source, "Run"], list[Part]]
     """Gives the parts of a model, its states first."""
-    notes: Callable[[Measurable], Sequence[str]] = _nothing
+    notes: Callable[[Source], Sequence[str]] = _nothing
     """Gives what the heading says of a model beside its own notes."""
-    first: Callable[[Measurable, Sequence[Part], "Run"], object] = _nothing
+    first: Callable[[Source, Sequence[Part], "Run"], object] = _nothing
     """Says what comes before all else, dry run or not."""
-    forecast: Callable[[Measurable, Sequence[Part], "Run"], object]
+    forecast: Callable[[Source, Sequence[Part], "Run"], object]
     """Says what a dry run does."""
     show: Callable[[Sequence[Part], Results], object]
     """Prints what came of the jobs of a model."""
@@ -139,7 +142,7 @@ class Run:
             if part.capture and not part.control
             for note in part.capture.notes
         ]
-        print(heading(model.backbone.name, model.task, [*dict.fromkeys(notes)]))
+        print(heading(model.name, model.task, [*dict.fromkeys(notes)]))
         if model.scores:
             print(f"  its own answers: {format_scores(model.scores)}")
         command.first(model, parts, self)
@@ -148,8 +151,9 @@ class Run:
             return
         self.record.add(name, model)
         with ExitStack() as alone:
-            needed = [p.capture.store for p in parts if p.capture and p.missing]
-            alone.enter_context(alone_with(needed, say))
+            needed = [p.capture for p in parts if p.capture and p.missing]
+            stores = [capture.store for capture in needed if not capture.made]
+            alone.enter_context(alone_with(stores, say))
             parts = self._checked(parts)  # others may have finished some meanwhile
             for part in parts:
                 if part.capture and part.missing and part.twin is None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable, describe
 from mi_probe.analysis.printed import format_bytes
 from mi_probe.contents import digest
@@ -58,9 +59,9 @@ class RunRecord:
             "models": [],
         }
 
-    def add(self, name: str, model: Measurable) -> None:
+    def add(self, name: str, model: Measurable | MadeStates) -> None:
         """A model is about to be measured."""
-        fingerprint = model.backbone.fingerprint
+        fingerprint = model.fingerprint
         self.told["models"].append(
             {"name": name, "fingerprint": fingerprint, **model.record}
         )

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mi_probe.analysis.cells import Job, states_key
+from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.tokens.files import is_finished, write_token_tables
 from mi_probe.analysis.tokens.measuring import measure_tokens
 from mi_probe.capture import Sequences
 from mi_probe.command_line import say
+from mi_probe.errors import InputError
 from mi_probe.opening import open_measurable
 from mi_probe.parts import Capture, Part
 from mi_probe.provenance import now
@@ -51,7 +53,9 @@ class TokenMaps:
     def make(self, states: Any, jobs: Sequence[Job], folder: Path) -> Iterator[Job]:
         """Measure and write the tables of sites."""
         if self.model is None:
-            self.model = open_measurable(self.settings, *self.opened_as)
+            opened = open_measurable(self.settings, *self.opened_as)
+            assert isinstance(opened, Measurable)
+            self.model = opened
         model, settings = self.model, self.settings
         for job in jobs:
             tables = measure_tokens(
@@ -78,9 +82,22 @@ class TokenMaps:
 
 
 def token_part(
-    model: Measurable, settings: TokenSettings, sites: str | list[str], run: Run
+    model: Measurable | MadeStates,
+    settings: TokenSettings,
+    sites: str | list[str],
+    run: Run,
 ) -> Part:
-    """The token tables of a model, a job a site."""
+    """The token tables of a model, a job a site.
+
+    Raises:
+        InputError: for states without their model.
+    """
+    if isinstance(model, MadeStates):
+        raise InputError(
+            "checkpoints of this command must be models, whose tokenizer names the tokens; "
+            f"'{model.name}' holds states alone. Name the model, or measure them with "
+            "mi-probe estimate or gap."
+        )
     subject, task = model.subject, model.task
     token_set = "all" if "all" in model.sources else "prompt"
     folder = Path(settings.out)
@@ -107,6 +124,7 @@ def token_part(
     ]
     for job in todo:
         is_finished(folder, job.key, say)  # names those that are damaged
+    assert capture.data is not None
     work = TokenMaps(model, settings, (run.name, run.task), capture.data, about)
     return Part(work, todo, capture)
 

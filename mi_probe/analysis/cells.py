@@ -52,6 +52,8 @@ class Subject:
     parse_failure_rate: float | None = None
     notes: tuple[str, ...] = ()
     """Sentences for each row: how states that were made elsewhere were checked."""
+    parity: str | None = None
+    """What the parity certificate of states that were made elsewhere says in a word."""
 
     def captured(self, view: str) -> str:
         """The view that is captured for a row's view: they differ for its own head."""
@@ -65,6 +67,7 @@ class Subject:
             "step": self.step,
             "revision": self.revision,
             "adapter": self.adapter,
+            "parity": self.parity,
             "task": task.name,
             "split": task.split,
             "target": task.target,
@@ -286,6 +289,7 @@ def tidy_row(
         metric_value=subject.metric_value,
         parse_failure_rate=subject.parse_failure_rate,
         status=estimate.status,
+        parity=subject.parity,
         notes=" ".join((*subject.notes, *estimate.notes)) or None,
         gold_leak=estimate.gold_leak,
         seconds=0.0,

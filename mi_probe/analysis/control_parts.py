@@ -16,6 +16,7 @@ from mi_probe.analysis.answer_control import OwnAnswer
 from mi_probe.analysis.cells import Subject
 from mi_probe.analysis.control_points import OF_THE_MODEL
 from mi_probe.analysis.controls import length_features, random_labels
+from mi_probe.analysis.made_states import WITHOUT_MODEL, MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.measuring import InMemory
 from mi_probe.analysis.words_control import words_estimator
@@ -75,7 +76,9 @@ class CapturedControl:
 
 
 def text_controls(
-    model: Measurable, controls: Sequence[str], estimators: Mapping[str, Estimator]
+    model: Measurable | MadeStates,
+    controls: Sequence[str],
+    estimators: Mapping[str, Estimator],
 ) -> list[TextControl]:
     """The controls of texts that are asked for and can be made."""
     task = model.task
@@ -104,9 +107,9 @@ def text_controls(
     return found
 
 
-def _own(model: Measurable, name: str) -> OwnPosterior | None:
+def _own(model: Measurable | MadeStates, name: str) -> OwnPosterior | None:
     """What a model itself says, asked for the label or for the text."""
-    if name == "answer":
+    if isinstance(model, MadeStates) or name == "answer":
         return model.own
     told = model.backbone, model.task
     return own_posterior(*told, max_tokens=model.max_tokens, asked="text")
@@ -154,8 +157,11 @@ def captured_controls(
                 yield CapturedControl(*told, None)
 
 
-def not_made(model: Measurable, controls: Sequence[str]) -> list[str]:
+def not_made(model: Measurable | MadeStates, controls: Sequence[str]) -> list[str]:
     """A note for each control that is asked for and cannot be made of this model."""
+    if isinstance(model, MadeStates):
+        left = [name for name in controls if name not in ("words", "length")]
+        return [f"no control '{name}': {WITHOUT_MODEL}" for name in left]
     return [
         f"no control '{name}': {why_no_answer(model)}"
         for name in OF_THE_MODEL
@@ -163,8 +169,10 @@ def not_made(model: Measurable, controls: Sequence[str]) -> list[str]:
     ]
 
 
-def why_no_answer(model: Measurable) -> str:
+def why_no_answer(model: Measurable | MadeStates) -> str:
     """Why a model without `Measurable.own` has none."""
+    if isinstance(model, MadeStates):
+        return WITHOUT_MODEL
     if model.task.label_names is None:
         return "its labels are scores"
     return "it was given no head that says any (an encoder, or a bare backbone)"

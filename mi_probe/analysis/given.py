@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from mi_probe.analysis.control_parts import why_no_answer
 from mi_probe.analysis.controls import length_features, words_features
+from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.errors import InputError
 from mi_probe.tasks import Task
@@ -51,7 +52,7 @@ def column_of(name: str) -> str | None:
     return None if own else name
 
 
-def check_answers(model: Measurable) -> None:
+def check_answers(model: Measurable | MadeStates) -> None:
     """Refuse a model that says no label probabilities, where they are to be given.
 
     Raises:
@@ -60,11 +61,11 @@ def check_answers(model: Measurable) -> None:
     if model.own is None:
         raise InputError(
             "given 'answer' needs a model that says how likely each label is; "
-            f"'{model.backbone.name}' does not: {why_no_answer(model)}. Leave it out."
+            f"'{model.name}' does not: {why_no_answer(model)}. Leave it out."
         )
 
 
-def given_by(name: str, model: Measurable) -> Float[np.ndarray, "n k"]:
+def given_by(name: str, model: Measurable | MadeStates) -> Float[np.ndarray, "n k"]:
     """Words, length, the model's answers, or a column of the task's table, as vectors.
 
     Args:

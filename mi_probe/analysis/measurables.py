@@ -81,6 +81,30 @@ class Measurable:
     record: Mapping[str, Any] = field(default_factory=dict)
     """What provenance keeps of a checkpoint."""
 
+    @property
+    def name(self) -> str:
+        """What the user typed."""
+        return self.backbone.name
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        """What identifies the model; JSON-able."""
+        return self.backbone.fingerprint
+
+    @property
+    def deepest(self) -> str:
+        """The name of the last site."""
+        return self.backbone.sites[-1].name
+
+    def chosen(self, token_set: str, wanted: str | Sequence[int | str]) -> list[str]:
+        """The names of the sites that are wanted, in the network's order.
+
+        Raises:
+            InputError: as `sites`, and on what is no site.
+        """
+        sites = self.backbone.select(self.sites(token_set, wanted))
+        return [site.name for site in sites]
+
     def sites(
         self, token_set: str, wanted: str | Sequence[int | str]
     ) -> str | list[int | str]:

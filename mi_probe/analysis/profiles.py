@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from mi_probe.analysis.cells import Cell, Subject, anchor_of, cells
+from mi_probe.analysis.cells import Cell, anchor_of, cells
 from mi_probe.analysis.control_parts import captured_controls, text_controls
 from mi_probe.analysis.control_points import OF_THE_MODEL, states_of
 from mi_probe.analysis.controls import CHEAP, chosen_controls
+from mi_probe.analysis.made_states import check_rows, chosen_of, subject_of_states
 from mi_probe.analysis.many_cells import Simultaneous, simultaneous
 from mi_probe.analysis.measurables import How, load_answering, measurable
 from mi_probe.analysis.measuring import (
@@ -26,8 +27,7 @@ from mi_probe.analysis.scored import Scored, Stored, scored
 from mi_probe.backbones import Backbone, as_backbone
 from mi_probe.capture import Activations, extract, fingerprint_id
 from mi_probe.capture.extract import plan
-from mi_probe.contents import digest
-from mi_probe.errors import InputError, check_known
+from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.hidden import HiddenStates
 from mi_probe.results import Results, Row, table_of
@@ -218,27 +218,9 @@ def _of_states(
             f"controls must be left out of states without their model; got "
             f"{', '.join(controls)}. Measure them with the model."
         )
-    if states.ids != task.ids:
-        raise InputError(
-            f"states must be of the task's rows, in its order; they are of {len(states)} "
-            f"rows, the task has {len(task)}, or other ids. Give the task that they are of."
-        )
-    texts = states.fingerprint.get("data.texts", digest(list(task.prompts)))
-    if texts != digest(list(task.prompts)):
-        raise InputError(
-            "states must be of the task's texts; they are of others, or of these in "
-            "another order. Give the task that they were taken in with."
-        )
-    names = sites.split(",") if isinstance(sites, str) else sites
-    wanted = [*states.sites] if sites == "all" else [str(one) for one in names]
-    check_known("sites of states that are there already", tuple(wanted), states.sites)
-    layers = states.fingerprint.get("imported.layers")
-    subject = Subject(
-        model=str(states.fingerprint.get("model.name", "states")),
-        layers=dict(layers) if isinstance(layers, Mapping) else dict.fromkeys(wanted),
-        depths=dict.fromkeys(wanted, len(states.sites)),
-        notes=tuple(f"{note}." for note in states.notes),
-    )
+    check_rows(states, task)
+    wanted = chosen_of(states, sites)
+    subject = subject_of_states(states)
     taken = _Taken(results)
     taken.take(
         task,

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mi_probe.backbones import Backbone
+from mi_probe.backbones.inside import KINDS
 from mi_probe.backbones.trial import embedding_rows
 from mi_probe.capture.extract import extract
 from mi_probe.capture.sequences import Sequences
@@ -63,6 +64,7 @@ def certify(
     tokens: Sequence[Sequence[int]],
     states: Sequence[Mapping[str, Tensor]],
     *,
+    prompts: Sequence[Sequence[int]] | None = None,
     tolerance: float | None = None,
 ) -> Certificate:
     """Run rows again and compare.
@@ -72,6 +74,7 @@ def certify(
         ids: of the rows.
         tokens: their token ids as the other program has them.
         states: of each row by site, (t, d).
+        prompts: what the encoder reads, where the states are a decoder's.
         tolerance: of relative differences; None is `FLOAT32` where all is float32, else
             `SIXTEEN_BITS`.
     """
@@ -85,14 +88,17 @@ def certify(
     if n_words and (most := max(max(map(int, row)) for row in tokens)) >= n_words:
         said = f"token ids reach {most}, the model knows {n_words}: another tokenizer"
         return Certificate("differs", tuple(ids), {}, (said,))
-    names = [site.name for site in backbone.sites]
-    again = extract(
-        backbone,
-        Sequences(tuple(ids), [list(map(int, row)) for row in tokens]),
-        sites="all",
-        views=("full",),
-        progress=False,
-    )
+    read = [list(map(int, row)) for row in tokens]
+    if prompts is None:
+        data = Sequences(tuple(ids), read)
+    else:
+        data = Sequences(tuple(ids), prompts, decoder_ids=read)
+    inside = [site for site in states[0] if site.endswith(KINDS)]
+    stack = next(iter(states[0])).partition(".")[0]
+    names = [
+        site.name for site in backbone.select(["all", *inside]) if site.stack in ("", stack)
+    ]
+    again = extract(backbone, data, sites=names, views=("full",), progress=False)
     ours = {name: again.hidden(name) for name in names}
 
     def own(site: str, row: int) -> Tensor:
@@ -128,9 +134,9 @@ def _apart(theirs: Sequence[Tensor], ours: Sequence[Tensor]) -> float:
 
 
 def _misplaced(site: str, best: str, names: Sequence[str]) -> str:
-    if site == "final_norm" and best == names[names.index("final_norm") - 1]:
+    if site.endswith("final_norm") and best == names[names.index(site) - 1]:
         return (
-            f"'final_norm' holds '{best}': the final norm was not applied. Name it "
+            f"'{site}' holds '{best}': the final norm was not applied. Name it "
             f"'{best}', or apply the norm"
         )
     if site in names:

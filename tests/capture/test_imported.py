@@ -5,13 +5,14 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny import save_tiny, tiny_model
+from tiny import save_tiny, tiny_model, tiny_tokenizer
 
 from mi_probe import ingest
 from mi_probe.analysis.profiles import profile
 from mi_probe.backbones import wrap_backbone
-from mi_probe.capture import extract, load_activations
+from mi_probe.capture import Sequences, extract, load_activations
 from mi_probe.capture.imported import import_states
+from mi_probe.capture.sequences import as_sequences
 from mi_probe.errors import InputError
 from mi_probe.tasks import read_table
 
@@ -305,8 +306,8 @@ def test_the_command_says_what_it_found(own, tmp_path, capsys):
         "'block.7' is no site of the model; it holds 'block.0'" in capsys.readouterr().err
     )
     for more, told in (
-        (["--dry-run"], "dry-run belongs to commands that measure"),
-        (["--jobs", "2"], "jobs belongs"),
+        (["--dry-run"], "--dry-run"),
+        (["--jobs", "2"], "--jobs"),
         (["--seed", "-1"], "seed must lie in"),
         (["--checked", "0"], "checked must be at least 1"),
     ):
@@ -314,3 +315,42 @@ def test_the_command_says_what_it_found(own, tmp_path, capsys):
         assert told in capsys.readouterr().err
     assert ingest.main([*line[1:]]) == 2
     assert "one folder or file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stack", ["enc", "dec"])
+def test_a_stack_of_an_encoder_decoder_has_its_certificate(stack, task, tmp_path):
+    backbone = wrap_backbone(tiny_model("t5", head="Seq2SeqLM"), tiny_tokenizer())
+    prompts = as_sequences(backbone, task, max_tokens=64).input_ids
+    written_ids = [[0, *(5 + (i + k) % 90 for k in range(2 + i % 3))] for i in range(12)]
+    data = Sequences(task.ids, prompts, decoder_ids=written_ids)
+    found = extract(backbone, data, sites="all", progress=False)
+    sites = [site for site in found.sites if site.startswith(stack)]
+    own = {site: found.hidden(site) for site in sites}
+    folder = written(tmp_path / "made", requests(own, sites))
+    states, certificate = taken(folder, task, backbone, tmp_path, sites=sites)
+    assert certificate.status == "equal"
+    assert states.stacks == dict.fromkeys(sites, stack)
+    z = states.hidden(sites[1])
+    assert torch.equal(z.values[z.mask], own[sites[1]].values[own[sites[1]].mask])
+    off = [*sites[1:], sites[0]]
+    with pytest.raises(
+        InputError, match=rf"holds the states of '{stack}.block.0', 1 layer"
+    ):
+        taken(folder, task, backbone, tmp_path / "off", sites=off)
+    both = ["enc.block.0", "dec.block.0", *sites[2:]]
+    with pytest.raises(InputError, match="sites must be of one stack"):
+        taken(folder, task, backbone, tmp_path / "both", sites=both)
+
+
+def test_parts_of_blocks_are_certified_by_name(backbone, task, tmp_path):
+    sites = ["block.1.attn_out", "block.1.mid", "block.1"]
+    found = extract(backbone, task, sites=sites, progress=False)
+    own = {site: found.hidden(site) for site in found.sites}
+    folder = written(tmp_path / "made", requests(own, sites))
+    _, certificate = taken(folder, task, backbone, tmp_path, sites=sites)
+    assert certificate.status == "equal"
+    with pytest.raises(InputError, match=r"'block\.1\.mid' holds the states of 'block\.1'"):
+        taken(
+            *(folder, task, backbone, tmp_path / "off"),
+            sites=["block.1.attn_out", "block.1", "block.1.mid"],
+        )
