@@ -180,7 +180,7 @@ def test_controls_are_rows_beside_the_states(tmp_path, data, out, capsys):
     table = read_results(out)
     states = table[table.control.isna()]
     assert states.site.tolist() == ["embed", "block.1"]
-    counts = {"words": 1, "length": 1, "answer": 2, "embeddings": 1}
+    counts = {"words": 1, "length": 1, "answer": 2, "likelihood": 2, "embeddings": 1}
     counts |= {"random_weights": 2, "random_labels": 2}
     assert table.control.value_counts().to_dict() == counts
     said = table[table.control == "answer"]
