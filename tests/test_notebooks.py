@@ -132,7 +132,7 @@ def test_there_is_a_notebook():
 def test_it_is_short_and_carries_the_outputs_of_its_code(path):
     notebook = read(path)
     nbformat.validate(notebook)
-    assert len(notebook.cells) < 18
+    assert len(notebook.cells) < 15
     assert path.stat().st_size < LARGEST
     said = "outputs are of other code: make notebooks NOTEBOOKS=" + path.stem[:2]
     assert notebook.metadata["mi_probe"]["outputs_of"] == execution.digest(notebook), said
