@@ -17,10 +17,10 @@ from mi_probe.estimators.core.targets import (
     Scores,
     Target,
     TokenSequences,
+    as_codes,
     as_target,
 )
 from mi_probe.estimators.mine.distinct_answers import distinct_answers
-from mi_probe.estimators.scores.auto import as_codes
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import pool
 

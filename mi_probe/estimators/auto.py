@@ -16,15 +16,16 @@ from mi_probe.estimators.core.targets import (
     Scores,
     Target,
     TokenSequences,
+    as_codes,
     as_target,
 )
 from mi_probe.estimators.engine.auto import vector_estimate
 from mi_probe.estimators.engine.permutation import permuted_gains
 from mi_probe.estimators.mine.cross_fit import MANY
 from mi_probe.estimators.mine.distinct_answers import distinct_answers
-from mi_probe.estimators.scores.auto import as_codes, estimate_scores
 from mi_probe.estimators.sequences.sequence_estimate import sequence_estimate
 from mi_probe.estimators.starts.started import Started
+from mi_probe.estimators.starts.vector_scores import estimate_scores
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -36,8 +37,7 @@ class Auto(Parameters):
     extrapolate: bool = True
     """Also fit the learning curve, `Estimate.extrapolated`."""
     device: str = "cpu"
-    """Where the networks of classes and of token answers are trained; those of scores, two
-    small towers, stay on the CPU."""
+    """Where networks are trained."""
 
     @property
     def nature(self) -> Nature:
@@ -90,9 +90,6 @@ class Auto(Parameters):
             self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
         )
         classes = isinstance(target, Classes)
-        if isinstance(target, Scores) and isinstance(states, np.ndarray):
-            found = estimate_scores(self, states, target, split)
-            return found if self.extrapolate else replace(found, extrapolated=None)
         if isinstance(target, Classes) and target.n_classes <= MANY:
             settings: dict[str, Any] = {
                 "device": self.device,
@@ -111,6 +108,10 @@ class Auto(Parameters):
             extrapolate=self.extrapolate,
             device=self.device,
         )
+        if isinstance(target, Scores) and isinstance(states, np.ndarray):
+            part = replace(part, bound="info_nce", kinds=("smooth",))
+            found = estimate_scores(part, self, states, target, split)
+            return found if self.extrapolate else replace(found, extrapolated=None)
         return replace(part.estimate(x, y, groups=groups, seed=seed), estimator=self)
 
     @property

@@ -225,6 +225,22 @@ def _not_one_hot(values: np.ndarray) -> None:
         )
 
 
+_MOST_CODES, _LEAST_REPEATS = 50, 10
+"""Different values of a number that is a code, at most; rows of each, on average."""
+
+
+def as_codes(target: Scores) -> Int[np.ndarray, " n"] | None:
+    """Classes, where a single column of Y takes few values and repeats each often.
+
+    Such a Y is discrete whatever its type says, and then has a ceiling, H(Y).
+    """
+    if target.values.shape[1] != 1:
+        return None
+    values, index = np.unique(target.values[:, 0], return_inverse=True)
+    few = len(values) <= _MOST_CODES and len(values) * _LEAST_REPEATS <= len(target)
+    return index.astype(np.int64) if few else None
+
+
 def digest_of(target: Classes | Scores | TokenSequences) -> str:
     """What is equal for the same Y of the same rows in the same order.
 

@@ -72,6 +72,8 @@ class Settings(Parameters):
     schedule: Schedule = field(default_factory=lambda: Schedule(max_epochs=30, patience=4))
     """How long and how fast: epochs, their steps, and when to stop; tokens have a learning
     rate of their own."""
+    kinds: tuple[str, ...] = tuple(KINDS)
+    """Networks of vectors that are tried, rows of `KINDS`."""
     ends: bool = False
     """Whether first, last and mean token of a sequence are also read side by side."""
     device: str = "cpu"
@@ -102,11 +104,12 @@ class Sides:
         return self.target.n_classes
 
     def x_sides(
-        self, problems: int, width: int, draw: torch.Generator
+        self, kinds: Sequence[str], problems: int, width: int, draw: torch.Generator
     ) -> Iterator[tuple[str, XSide]]:
-        """F of every kind that this X is read by."""
+        """F of every kind that this X is read by; vectors by these at most."""
         for view, x in self.vectors.items():
-            for name, kind in KINDS.items():
+            for name in kinds:
+                kind = KINDS[name]
                 if self.tokens is not None and name not in _OF_POOLINGS:
                     continue
                 if kind.reads(x.columns.shape[1]):
@@ -195,7 +198,7 @@ def cross_fit(
         terms = info_nce
     kinds: dict[str, Statistics] = {}
     courses: dict[str, Course] = {}
-    for name, x_side in sides.x_sides(split.n_folds, width, draw):
+    for name, x_side in sides.x_sides(settings.kinds, split.n_folds, width, draw):
         y_side = sides.y_side(x_side, split.n_folds, width, draw)
         network = Statistics(x_side, y_side).to(settings.device)
         objective = OBJECTIVES[settings.objective](settings.average_rate)

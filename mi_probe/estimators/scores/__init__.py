@@ -1,1 +1,1 @@
-"""Continuous Y: closed forms, the towers that go beyond them, nearest neighbours."""
+"""Continuous Y: closed forms, what they come to, nearest neighbours."""

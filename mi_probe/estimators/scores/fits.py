@@ -8,12 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from mi_probe.estimators.core.split import Split
-from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.normal_scores import tied
 from mi_probe.estimators.scores.canonical import CanonicalStart, NestedCanonical
-from mi_probe.estimators.scores.pair_critic import (
+from mi_probe.estimators.scores.pair_stack import (
     CLEAR,
-    PairRows,
     PairStack,
     nested_terms,
 )
@@ -74,8 +72,8 @@ class FoldStart:
     name: str
     """Of the leading view, and of its pooling where there are several."""
     view: ScoreView
-    rows: PairRows
-    """The stack of all views of all poolings, and what networks read beside it."""
+    stack: PairStack
+    """Of all views of all poolings."""
 
 
 def stacked(fits: Mapping[str, ScoreFits], k: int) -> FoldStart:
@@ -93,10 +91,8 @@ def stacked(fits: Mapping[str, ScoreFits], k: int) -> FoldStart:
         stack = PairStack.alone(lead, is_density=True)
     else:
         stack = PairStack.of(starts, lead)
-    train, test = fit.split.rows(k), fit.split.held_out(k)
-    inputs = as_tensor(fit.small.x), as_tensor(fit.small.y)
     name = view.name if len(fits) == 1 else f"{pooling}, {view.name}"
-    return FoldStart(name, view, PairRows(stack, *inputs, train, test))
+    return FoldStart(name, view, stack)
 
 
 def shortened(start: CanonicalStart) -> CanonicalStart:

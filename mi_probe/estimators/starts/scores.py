@@ -13,8 +13,8 @@ from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.models.normal_scores import varying
-from mi_probe.estimators.scores.fits import ScoreFits, stacked
-from mi_probe.estimators.scores.pair_critic import PairStack
+from mi_probe.estimators.scores.fits import FoldStart, ScoreFits, stacked
+from mi_probe.estimators.scores.pair_stack import PairStack
 
 _COLUMNS = 2048
 """Training rows whose Y normalise a critic."""
@@ -32,10 +32,13 @@ def score_starts(
     if not fits:  # constant states
         return
     for k in range(split.n_folds):
-        begun = stacked(fits, k)
-        pairs = len(begun.rows.start.ratio.correlations)
-        scores = _FoldScores(begun.rows.stack, split, k)
-        yield Start(scores, {f"{begun.name}:pairs": float(pairs)})
+        yield start_of(stacked(fits, k), split, k)
+
+
+def start_of(begun: FoldStart, split: Split, k: int) -> Start:
+    """T_0 of one fold's stack."""
+    pairs = len(begun.stack.lead.ratio.correlations)
+    return Start(_FoldScores(begun.stack, split, k), {f"{begun.name}:pairs": float(pairs)})
 
 
 class _FoldScores:
@@ -44,7 +47,8 @@ class _FoldScores:
     def __init__(self, stack: PairStack, split: Split, k: int) -> None:
         self._stack, self._used = stack, not stack.silent
         self._held_out = split.fold == k
-        train, test = split.rows(k), split.held_out(k)
+        # The stack knows all rows outside the fold, those too that are only scored.
+        train, test = np.flatnonzero(split.fold != k), split.held_out(k)
         # Of every row, its place among those of its side of the split.
         self._place = np.empty(len(split), dtype=np.int64)
         self._place[train], self._place[test] = np.arange(len(train)), np.arange(len(test))

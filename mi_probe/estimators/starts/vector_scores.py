@@ -1,10 +1,16 @@
-"""The recommended estimate for continuous Y: closed forms, towers, neighbours.
+r"""The recommended estimate for continuous Y and vectors: closed forms and networks.
 
 Each held-out fold starts from a stack of elliptical copulas, weighed on nested rows: ridge
 regressions of normal scores and of the columns as they are, Student, principal or
 independent components, columns beside functions of themselves in which what was turned or
-rolled is straight (`pair_stack`). Towers learn what it leaves (`pair_critic`). The value is
-InfoNCE's lower bound with thousands of other rows' Y. Two cases leave it, and say
+rolled is straight (`scores.fits`). A network of either side learns what it leaves, such as
+a product of two of ten columns. A held-out row's term is InfoNCE's, its own Y among
+thousands of training rows' Y,
+
+.. math:: T(x, y) - \log \frac{1}{m + 1} \Bigl(e^{T(x, y)} + \sum_j e^{T(x, y_j)}\Bigr),
+
+a lower bound whatever the critic, and without the variance of Donsker-Varadhan. It falls
+short from about log m - 4 on. Two cases leave it, and say
 ``bound='neither'``:
 
 - the closed form alone and more than 1.5 nats: comparing with samples of Y would fall
@@ -13,10 +19,12 @@ InfoNCE's lower bound with thousands of other rows' Y. Two cases leave it, and s
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
 from mi_probe.estimators.core.assembly import (
@@ -33,53 +41,55 @@ from mi_probe.estimators.core.base import (
 )
 from mi_probe.estimators.core.departures import two_sided_if_tested
 from mi_probe.estimators.core.gaussian_laws import PairLaw
-from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.split import TOP, Split
 from mi_probe.estimators.core.targets import Scores
+from mi_probe.estimators.mine.cross_fit import Settings, Sides, cross_fit
+from mi_probe.estimators.mine.ensemble import Ensemble
+from mi_probe.estimators.mine.inputs import vectors
 from mi_probe.estimators.models.normal_scores import (
     BENT,
     excess_kurtosis,
     varying,
 )
 from mi_probe.estimators.scores.canonical import FUNCTION, held_out_ratios
-from mi_probe.estimators.scores.fits import ScoreFits, clear_pairs, stacked
+from mi_probe.estimators.scores.fits import FoldStart, ScoreFits, clear_pairs, stacked
 from mi_probe.estimators.scores.knn import most_of_neighbours, near_terms
 from mi_probe.estimators.scores.limits import (
     NOT_TESTED,
     canonical_limit,
     component_limit,
 )
-from mi_probe.estimators.scores.pair_critic import (
-    PAIRED_ROWS,
-    fit_towers,
-    held_out_terms,
-    most_shown,
-)
 from mi_probe.estimators.scores.views import COMPONENTS, FEW_COLUMNS
+from mi_probe.estimators.starts.scores import start_of
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"
 _NOTHING = 0.01
 """Nats: what counts as nothing found."""
-_MOST_CODES, _LEAST_REPEATS = 50, 10
-_WATCHED_SHARE = 0.2
-_TOWERS_UP_TO = 4.0
-"""Nats from which a batch holds too few rows to train towers."""
+_NETWORKS_UP_TO = 4.0
+"""Nats from which a batch holds too few rows to train networks."""
+_COLUMNS, _CHUNK = 8192, 512
+"""Training rows' Y that a term is compared with, at most; rows that are at a time."""
 _NEIGHBOURS_UP_TO = 6
 """Columns of both sides together up to which neighbours are asked."""
 
 
 def estimate_scores(
-    estimator: Estimator, states: Float[np.ndarray, "n d"], target: Scores, split: Split
+    networks: Settings,
+    estimator: Estimator,
+    states: Float[np.ndarray, "n d"],
+    target: Scores,
+    split: Split,
 ) -> Estimate:
     """Estimate I(Y;X) of vectors and continuous Y, in nats.
 
     Args:
+        networks: what networks on top of the closed forms are trained by.
         estimator: the settings that the result names.
         states: the vectors.
         target: Y.
         split: which rows learn and which are held out, and the seed of all that is drawn.
     """
-    streams = iter(np.random.SeedSequence(split.seed).spawn(1 + 3 * split.n_folds))
     x, y = varying(states), varying(target.values)
     if not x.any():
         # Constant states: no critic can tell two rows apart.
@@ -87,44 +97,32 @@ def estimate_scores(
         zeros = np.zeros(len(target))
         return assembled(estimator, states, target, split, pointwise=zeros, history=record)
     found = ScoreFits(x, y, split)
+    begun = [stacked({"x": found}, k) for k in range(split.n_folds)]
+    critics = _critics(networks, found, begun, split)
     sampled, closed = np.empty((2, len(target)))
-    history, fits = [], []
-    for k in range(split.n_folds):
-        begun = stacked({"x": found}, k)
-        rows, start = begun.rows, begun.rows.start
-        drawn, weights, order = (next(streams) for _ in range(3))
-        rng, seeds = np.random.default_rng(drawn), (_integer(weights), _integer(order))
-        towers, learned = None, {}
-        if start.ratio.paired(start.x_train, start.y_train).mean() < _TOWERS_UP_TO:
-            watched = split.watched(rows.train, _WATCHED_SHARE, rng, most=PAIRED_ROWS)
-            towers, fit = fit_towers(rows, watched, seeds)
-            towers = towers if fit.kept else None
-            fits.append(fit)
-            learned = {
-                "best_epoch": fit.best_epoch,
-                "train": fit.train,
-                "validation": fit.validation,
-            }
-        sampled[rows.test] = held_out_terms(rows, towers)
-        closed[rows.test] = start.ratio.paired(start.x_test, start.y_test)
+    history = []
+    for k, (one, (critic, learned)) in enumerate(zip(begun, critics, strict=True)):
+        test, start = split.held_out(k), one.stack.lead
+        kept = learned["residual_kept"]
+        sampled[test] = 0.0
+        if kept or not one.stack.silent:
+            rows = split.rows(k)
+            sampled[test] = sampled_terms(critic, test, rows, networks.device)
+        closed[test] = start.ratio.paired(start.x_test, start.y_test)
         history.append(
             {
-                "n_train": len(rows.train),
-                "n_test": len(rows.test),
-                "start": begun.name,
-                "starts": len(rows.stack.starts),
-                "degrees": begun.view.degrees,
+                **learned,
+                "n_train": len(split.rows(k)),
+                "n_test": len(test),
+                "start": one.name,
+                "starts": len(one.stack.starts),
+                "degrees": one.view.degrees,
                 "ridge": start.ridge,
                 "correlations": start.ratio.correlations.tolist(),
-                "closed_form": rows.stack.is_density and towers is None,
-                "residual_kept": towers is not None,
-                **learned,
+                "closed_form": one.stack.is_density and not kept,
             }
         )
-    terms, bound, route = _valued(x, y, sampled, closed, history, next(streams), split)
-    for entry in history:
-        entry["route"] = route
-    unfinished = sum(fit.kept and not fit.converged for fit in fits)
+    terms, bound, route = _valued(x, y, sampled, closed, history, split)
     return assembled(
         estimator,
         states,
@@ -132,23 +130,48 @@ def estimate_scores(
         split,
         pointwise=terms,
         bound=bound,
-        converged=unfinished * 2 <= len(fits),
-        history=history,
+        converged=2 * sum(entry["converged"] for entry in history) >= len(history),
+        history=[{"route": route} | entry for entry in history],
         saturated=_is_saturated(route, terms, history),
-        extrapolated=_limit(found, history, terms, x, y, split),
+        extrapolated=_limit(found, route, history, terms, x, y, split),
     )
 
 
-def as_codes(target: Scores) -> Int[np.ndarray, " n"] | None:
-    """Classes, where a single column of Y takes few values and repeats each often.
+def _critics(
+    networks: Settings, found: ScoreFits, begun: Sequence[FoldStart], split: Split
+) -> list[tuple[Ensemble, dict[str, Any]]]:
+    """Of each fold its stack, with a network where one is clearly better."""
+    starts = [start_of(one, split, k) for k, one in enumerate(begun)]
+    leads = [one.stack.lead for one in begun]
+    told = [lead.ratio.paired(lead.x_train, lead.y_train).mean() for lead in leads]
+    if np.median(told) >= _NETWORKS_UP_TO:
+        record = {"residual_kept": False, "converged": True}
+        alone = (Ensemble({}, k, np.zeros(0), start) for k, start in enumerate(starts))
+        return [(critic, record) for critic in alone]
+    x, y = (vectors(side, networks.device) for side in (found.small.x, found.small.y))
+    target = Scores(found.small.y)
+    sides = Sides({"x": x}, None, target, y.columns, y)
+    return cross_fit(networks, sides, split, TOP, starts)
 
-    Such a Y is discrete whatever its type says, and then has a ceiling, H(Y).
-    """
-    if target.values.shape[1] != 1:
-        return None
-    values, index = np.unique(target.values[:, 0], return_inverse=True)
-    few = len(values) <= _MOST_CODES and len(values) * _LEAST_REPEATS <= len(target)
-    return index.astype(np.int64) if few else None
+
+def sampled_terms(
+    critic: Ensemble,
+    test: Int[np.ndarray, " k"],
+    learned: Int[np.ndarray, " m"],
+    device: str = "cpu",
+) -> Float[np.ndarray, " k"]:
+    """InfoNCE terms of held-out rows against training rows' Y, in nats."""
+    columns, found = torch.from_numpy(_every(learned)).to(device), []
+    m = len(columns)
+    for part in torch.from_numpy(test).to(device).split(_CHUNK):
+        low = torch.logsumexp(critic(part, columns), 1).double() - math.log(m)
+        found.append(critic(part, part).diagonal().double() - low)
+    ratio = torch.cat(found).cpu().numpy()
+    return ratio - np.logaddexp(ratio, math.log(m)) + math.log(m + 1)
+
+
+def _every(learned: Int[np.ndarray, " m"]) -> Int[np.ndarray, " c"]:
+    return learned[:: max(1, math.ceil(len(learned) / _COLUMNS))]
 
 
 def _valued(
@@ -157,7 +180,6 @@ def _valued(
     sampled: Float[np.ndarray, " n"],
     closed: Float[np.ndarray, " n"],
     history: list[dict[str, Any]],
-    stream: np.random.SeedSequence,
     split: Split,
 ) -> tuple[Float[np.ndarray, " n"], BoundKind, str]:
     """The terms that are reported, what they are, and where they are from."""
@@ -166,7 +188,7 @@ def _valued(
     if 2 * forms > len(history):
         terms, bound, route = closed, "neither", _DENSITIES
     if x.shape[1] + y.shape[1] <= _NEIGHBOURS_UP_TO and len(terms) > 50:
-        near = near_terms(x, y, np.random.default_rng(stream), split)
+        near = near_terms(x, y, np.random.default_rng([split.seed, 10]), split)
         gain = split.one_each(near - terms)
         if gain.mean() > max(0.01, 3 * gain.std() / math.sqrt(len(gain))):
             terms, bound, route = near, "neither", _NEIGHBOURS
@@ -175,6 +197,7 @@ def _valued(
 
 def _limit(
     found: ScoreFits,
+    route: str,
     history: list[dict[str, Any]],
     terms: Float[np.ndarray, " n"],
     x: Float[np.ndarray, "n d"],
@@ -190,7 +213,7 @@ def _limit(
     view, starts = found.views[place], found.nested[place]
     linear = view.normalised and math.isinf(view.degrees)
     reason = "" if linear else "no limit is known for a start that is not Gaussian"
-    if history[0]["route"] == _NEIGHBOURS:
+    if route == _NEIGHBOURS:
         linear, reason = False, "no limit is known for nearest neighbours"
     if linear and view.components:
         curve = component_limit(
@@ -230,12 +253,9 @@ def _is_saturated(
     route: str, terms: Float[np.ndarray, " n"], history: list[dict[str, Any]]
 ) -> bool:
     """Whether the value is about the most that the route can show of so many rows."""
-    rows = history[0]["n_train"]
     if route == _DENSITIES:
         return any(max(r["correlations"], default=0.0) > FUNCTION for r in history)
-    most = most_of_neighbours(len(terms)) if route == _NEIGHBOURS else most_shown(rows)
+    most = math.log(len(_every(np.arange(history[0]["n_train"]))) + 1)
+    if route == _NEIGHBOURS:
+        most = most_of_neighbours(len(terms))
     return bool(terms.mean() > most - NEAR_MOST)
-
-
-def _integer(stream: np.random.SeedSequence) -> int:
-    return int(stream.generate_state(1)[0])

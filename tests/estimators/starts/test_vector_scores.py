@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mi_probe.estimators import ESTIMATORS, Auto
-from mi_probe.estimators.core.targets import as_tensor
+from mi_probe.estimators.core.split import TOP, Split
+from mi_probe.estimators.mine.ensemble import Ensemble
 from mi_probe.estimators.models.columns import least_gaussian
 from mi_probe.estimators.models.normal_scores import (
     normal_scores,
@@ -20,8 +21,11 @@ from mi_probe.estimators.scores.elliptical import (
     Side,
     likeliest_degrees,
 )
-from mi_probe.estimators.scores.pair_critic import PairRows, PairStack, held_out_terms
-from mi_probe.estimators.scores.views import components, score_views
+from mi_probe.estimators.scores.fits import FoldStart
+from mi_probe.estimators.scores.pair_stack import PairStack
+from mi_probe.estimators.scores.views import ScoreView, components, score_views
+from mi_probe.estimators.starts.scores import start_of
+from mi_probe.estimators.starts.vector_scores import sampled_terms
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.independence import independent_scores
 from mi_probe.synthetic.low_rank import low_rank
@@ -91,7 +95,7 @@ def test_what_is_not_monotone_is_found_by_neighbours():
     assert estimate.extrapolated.method == "none, as it was learned"
 
 
-def test_a_product_of_two_of_ten_columns_is_found_by_towers():
+def test_a_product_of_two_of_ten_columns_is_found_by_networks():
     rng = np.random.default_rng(3)
     x = rng.normal(size=(1000, 10))
     estimate = AUTO.estimate(x, x[:, 0] * x[:, 1] + 0.3 * rng.normal(size=1000))
@@ -189,13 +193,16 @@ def test_terms_are_infonce_in_chunks():
     fold = np.arange(900) % 3
     start = next(NestedCanonical(x, y, fold).starts())
     train, test = np.flatnonzero(fold), np.flatnonzero(fold == 0)
-    stack = PairStack.alone(start)
-    rows = PairRows(stack, as_tensor(x), as_tensor(y), train, test)
+    view = ScoreView("normal scores", x, y)
+    begun = FoldStart(view.name, view, PairStack.alone(start, is_density=True))
+    split = Split(fold, np.full(900, TOP), 0)
+    critic = Ensemble({}, 0, np.zeros(0), start_of(begun, split, 0))
+    found = sampled_terms(critic, test, train)
     own = start.ratio.paired(start.x_test, start.y_test)
     pairs = start.ratio.pairs(start.x_test, start.y_reference)
     expected = own - np.log((np.exp(own) + np.exp(pairs).sum(1)) / 601)
-    assert held_out_terms(rows, None) == pytest.approx(expected, abs=1e-5)
-    assert held_out_terms(rows, None).max() <= np.log(601)
+    assert found == pytest.approx(expected, abs=1e-5)
+    assert found.max() <= np.log(601)
 
 
 def test_student_ratio_tends_to_the_gaussian():
