@@ -97,7 +97,7 @@ def write_findings(found: Findings, folder: str | Path) -> list[Path]:
         write_atomically(out / name, text.encode())
     paths = [out / name for name in files]
     for figure, table, stem in _figures(found):
-        with style("acl", "full"):
+        with style("acl", "page"):
             paths += save(figure(table), table, stem, out / "figures")
     return paths
 
@@ -113,9 +113,9 @@ def _figures(
         high=systems["mean"] + systems["half_width"],
     )
     if not systems.empty:
-        yield system_dots_figure, systems, "systems"
+        yield system_dots_figure, systems, "study-systems"
     if not found.comparisons.empty:
-        yield declared_figure, found.comparisons, "differences"
+        yield declared_figure, found.comparisons, "study-differences"
 
 
 def _head(study: Study, state: pd.DataFrame) -> Iterator[str]:

@@ -165,7 +165,7 @@ def test_figures_say_units_and_what_is_shown():
         low=shown["mean"] - shown["half_width"],
         high=shown["mean"] + shown["half_width"],
     )
-    with style("acl", "full"):
+    with style("acl", "page"):
         figure = system_dots_figure(drawn[drawn["task"] != "average"])
         assert [ax.get_xlabel() for ax in figure.axes] == ["I(Y;Z) (nats)"]
         table = evaluate(STUDY, entries(0.05))
