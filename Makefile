@@ -19,7 +19,7 @@ MKVENV = "$(PYTHON)" -m venv $(VENV)
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 endif
 
-.PHONY: help setup demo figures paper paper-figures notebooks docs bench bench-calibration bench-speed test test-slow test-lowest constraints check clean
+.PHONY: help setup demo demo-figures figures paper paper-figures notebooks docs bench bench-calibration bench-speed test test-slow test-lowest constraints check clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' Makefile
@@ -38,18 +38,23 @@ demo: $(STAMP)  ## train the three systems, measure them and a model as it is, d
 	--objective $$system --out "$(TRAINED)/$$system" || exit; done
 	$(BIN)/python -m mi_probe.estimate $(SYSTEMS:%="$(TRAINED)/%") --config demo/systems-measured.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/smollm2.yaml --out "$(OUT)"
-	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
+	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures/demo
 
-figures: demo  ## every figure of figures/: what demo draws, an encoder, steps, gaps, tokens, a critic, the benchmark
+demo-figures: demo  ## every kind of figure, in figures/demo: an encoder, steps, gaps, tokens, a critic
 	$(BIN)/python -m mi_probe.estimate $(SYSTEMS:%="$(TRAINED)/%") --config demo/systems-measured.yaml --series --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/minilm.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.gap --config demo/gap.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.tokens --config demo/tokens.yaml --out "$(OUT)"
 	$(BIN)/python -m mi_probe.tokens "$(TRAINED)/predgen" --sites final_norm --out "$(OUT)"
 	$(BIN)/python -m mi_probe.estimate --config demo/critic.yaml --out "$(OUT)-critic"
-	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures
-	$(BIN)/python -m mi_probe.figures "$(OUT)-critic" --only convergence --out figures
-	$(BIN)/python -m mi_probe.figures benchmarks --only benchmark --columns 2 --out figures
+	$(BIN)/python -m mi_probe.figures "$(OUT)" --out figures/demo
+	$(BIN)/python -m mi_probe.figures "$(OUT)-critic" --only convergence --out figures/demo
+
+figures: paper-figures  ## every figure of figures/, from the results in this repository, without training
+	rm -f figures/*.pdf figures/*.png figures/*.csv figures/*.txt
+	$(BIN)/python -m mi_probe.figures results/study-$(BUDGET)-again/*/results --out figures
+	$(BIN)/python -m mi_probe.figures benchmarks --only benchmark --size page --out figures
+	cp results/study-$(BUDGET)-again/figures/study-* figures/
 
 paper: $(STAMP)  ## the study: BUDGET=small, cpu (many hours) or gpu; goes on where it was
 	$(BIN)/python -m mi_probe.study studies/$(BUDGET).yaml --out results/study-$(BUDGET) --jobs $(JOBS) \

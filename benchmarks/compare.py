@@ -69,7 +69,7 @@ def main() -> None:
     )
     text = markdown(by_group)
     asked.out.with_name(f"{asked.out.stem}_by_group.md").write_text(text)
-    with style("acl", "full"):
+    with style("acl", "page"):
         points = error_points(table)
         figure = benchmark_figure(points, GROUPS)
         save(figure, points, f"{asked.out.stem}_errors", asked.out.parent)

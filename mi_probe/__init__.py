@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mi_probe.study import run_study as run_study
     from mi_probe.tasks import read_table as read_table
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _HOMES = {
     "HiddenStates": "hidden",

@@ -11,11 +11,13 @@ That is left so: such a job is ended by SIGTERM.
 
 import errno
 import os
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, TypeVar
 
@@ -36,6 +38,14 @@ _USERS_DISK = (
 )
 
 
+_TYPED: ContextVar[str] = ContextVar("typed", default="")
+
+
+def typed() -> str:
+    """The command line of the command that runs, as it was typed; empty in Python."""
+    return _TYPED.get()
+
+
 def run_command(
     command: Callable[[Settings], object],
     parse: Callable[[Sequence[str]], Settings],
@@ -54,6 +64,7 @@ def run_command(
         resume: what to tell who interrupts it.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
+    told = _TYPED.set(shlex.join([*program.split(), *given]))
     program = program.removeprefix("python -m ")
     try:
         with _terminable():
@@ -78,6 +89,8 @@ def run_command(
             raise
         say(f"{program}: error: {' '.join(said.split())}. {resume}")
         return 2
+    finally:
+        _TYPED.reset(told)
     return 0
 
 

@@ -45,19 +45,25 @@ def plot(
     unit: str = "nats",
     layer: str | None = None,
     venue: str = "acl",
-    columns: int = 1,
+    size: str = "column",
+    titles: bool = True,
+    zoom: bool = False,
+    palette: str = "",
 ) -> Figures:
     """Draw every figure that a table or a results folder allows.
 
     Args:
         measured: what `profile` gave or `compare_results` gave, a gap or several; or the
             folder of a command, or several.
-        out: a folder for PDF, PNG and CSV of each figure; None writes nothing.
+        out: a folder for PDF, PNG, CSV and caption of each figure; None writes nothing.
         kinds: some of ``profile``, ``bars``, ``gaps`` ...; all by default.
         unit: ``nats`` or ``bits``.
         layer: of the bars; None is the deepest.
         venue: whose widths: ``acl``, ``icml``, ``neurips`` or ``iclr``.
-        columns: 1, or 2 for the width of the page.
+        size: what a figure fills: ``column``, ``page`` or ``slide``.
+        titles: write over each figure what it is of.
+        zoom: end the y axis at the data; H(Y) is a mark at its edge.
+        palette: colours of views and systems, as of `plots.style`.
 
     Returns:
         The figures by name, in the order drawn; a notebook shows them.
@@ -73,18 +79,18 @@ def plot(
         >>> [*plot(gap)]
         ['gaps']
     """
-    if columns not in (1, 2):
-        raise InputError(f"columns must be 1 or 2; got {columns}.")
     kinds = [kinds] if isinstance(kinds, str) else kinds
     folders = _folders(measured)
     options = Options(unit, layer)
     drawn = Figures()
-    with style(venue, "column" if columns == 1 else "full"):
+    with style(venue, size, titles=titles, zoom=zoom, palette=palette):
         for found in gallery(folders, kinds, options):
             if isinstance(found, Drawn):
                 drawn[found.stem] = found.figure
                 if out is not None:
-                    save(found.figure, found.table, found.stem, out)
+                    save(
+                        *(found.figure, found.table, found.stem, out), caption=found.caption
+                    )
     if not drawn:
         raise InputError(
             "measured must hold what a figure can show; it allows none"

@@ -11,7 +11,7 @@ from functools import partial
 import pandas as pd
 
 from mi_probe.analysis.control_parts import not_made
-from mi_probe.analysis.control_points import control_sentences
+from mi_probe.analysis.finding import findings
 from mi_probe.analysis.measuring import check_task, in_network_order
 from mi_probe.analysis.printed import format_controls, format_table
 from mi_probe.analysis.summaries import over_seeds
@@ -79,7 +79,7 @@ def show(parts: Sequence[Part], results: Results) -> None:
         print(format_table(pd.concat(some, ignore_index=True)))
     if all(tables.values()):
         whole = pd.concat([*tables[False], *tables[True]], ignore_index=True)
-        for sentence in control_sentences(over_seeds(whole)):
+        for sentence in findings(over_seeds(whole)):
             print(sentence)
 
 

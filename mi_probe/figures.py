@@ -1,13 +1,13 @@
 """``python -m mi_probe.figures RESULTS --out figures/``: figures from saved results.
 
-Reads result folders, draws what they allow, writes PDF, PNG and CSV of each figure, says
+Reads result folders, draws what they allow, writes PDF, PNG, CSV and caption of each, says
 which kinds are not there, and says in three sentences a panel what the estimates show.
 """
 
 import sys
 from dataclasses import dataclass
 
-from mi_probe.analysis.control_points import control_sentences
+from mi_probe.analysis.finding import findings
 from mi_probe.analysis.reading import readings
 from mi_probe.analysis.system_reading import system_readings
 from mi_probe.command_line import command_of
@@ -19,11 +19,10 @@ from mi_probe.options import about, listed
 from mi_probe.plots import save, style
 from mi_probe.plots.glyphs import lost_letters
 from mi_probe.plots.saving import FORMATS
+from mi_probe.plots.style import SIZES
 from mi_probe.writable import check_writable
 
 PROGRAM = "python -m mi_probe.figures"
-COLUMNS = {1: "column", 2: "full"}
-"""Columns of the page that a figure spans, and what `style` calls that width."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Settings:
     out: str = about("folder for the figures and the CSV of each", "figures")
     only: str | list[str] = about("which figures", ",".join(KINDS))
     style: str = about("venue: acl, icml, neurips or iclr", "acl")
-    columns: int = about("columns of the page that a figure spans: 1 or 2", 1)
+    size: str = about(f"what a figure fills: {', '.join(SIZES)}", "column")
     formats: str | list[str] = about(f"some of {', '.join(FORMATS)}", "pdf,png")
     unit: str = about("nats or bits", "nats")
     layer: str | None = about(
@@ -44,6 +43,11 @@ class Settings:
     template: bool = about("draw the words of the prompt's template too", False)
     stop_words: bool = about(
         "draw stop words too where words are compared (English, scikit-learn's list)", True
+    )
+    titles: bool = about("write over each figure what it is of", True)
+    zoom: bool = about("end the y axis at the data; H(Y) is a mark at its edge", False)
+    palette: str = about(
+        "colours of views and systems: grey, or a name that seaborn knows, such as Set2", ""
     )
     fonts: str | list[str] = about(
         "TrueType files, for letters that the figures' own fonts lack: Chinese, Japanese, "
@@ -61,8 +65,6 @@ def figures(settings: Settings) -> None:
     """
     kinds = listed(settings.only, "only")
     formats = listed(settings.formats, "formats")
-    if settings.columns not in COLUMNS:
-        raise InputError(f"columns must be 1 or 2; not {settings.columns}.")
     if settings.sentences < 1:
         raise InputError(f"sentences must be 1 or more; not {settings.sentences}.")
     check_writable(settings.out)
@@ -71,12 +73,22 @@ def figures(settings: Settings) -> None:
     options = Options(settings.unit, settings.layer, drawn)
     made, missing, lost = 0, [], set()
     fonts = listed(settings.fonts, "fonts") if settings.fonts else []
-    with style(settings.style, COLUMNS[settings.columns], fonts=fonts):
+    with style(
+        settings.style,
+        settings.size,
+        fonts=fonts,
+        titles=settings.titles,
+        zoom=settings.zoom,
+        palette=settings.palette,
+    ):
         for found in gallery(folders, kinds, options):
             if not isinstance(found, Drawn):
                 missing.append(f"{found.kind} ({found.reason})")
                 continue
-            paths = save(found.figure, found.table, found.stem, settings.out, formats)
+            paths = save(
+                *(found.figure, found.table, found.stem, settings.out, formats),
+                caption=found.caption,
+            )
             endings = ",".join(path.suffix[1:] for path in paths)
             print(f"wrote {paths[0].with_suffix('')}.{{{endings}}}")
             lost.update(lost_letters(found.figure))
@@ -96,7 +108,7 @@ def figures(settings: Settings) -> None:
             *system_readings(points, folders.paired),
         ]
     )
-    beside = [] if points.empty else control_sentences(points)
+    beside = [] if points.empty else findings(points, folders.paired)
     if beside:
         print("", *beside, sep="\n")
     for reading in said:

@@ -71,7 +71,10 @@ class TokenSet:
 
 
 class ResultFolders:
-    """Result folders, or results.csv files, as one.
+    """Result folders, or results.csv and results.parquet files, as one.
+
+    The rows in a folder are the truth. Where they are not there, as in what is shared
+    beside a paper, its results.csv is read, and where that is absent its results.parquet.
 
     Raises:
         InputError: none is given, or one is not there or holds nothing that is known.
@@ -198,7 +201,7 @@ def read_folders(folders: Sequence[str | Path]) -> pd.DataFrame:
 
 
 def _has_rows(path: Path) -> bool:
-    return path.is_file() or (path / "rows").is_dir() or (path / "results.csv").is_file()
+    return (path / "rows").is_dir() or _lone_table(path) is not None
 
 
 def _has_tables(path: Path) -> bool:
@@ -253,20 +256,20 @@ def _check_columns(path: Path, table: pd.DataFrame, needed: Sequence[str]) -> No
 def _lone_table(path: Path) -> Path | None:
     if path.is_file():
         return path
-    table = path / "results.csv"
-    return table if table.is_file() and not (path / "rows").is_dir() else None
+    if (path / "rows").is_dir():
+        return None
+    known = (path / f"results.{ending}" for ending in ("csv", "parquet"))
+    return next((table for table in known if table.is_file()), None)
 
 
 def _read_rows(path: Path) -> pd.DataFrame:
     try:
-        _check_end(path)
-        # Every cell as text first: a revision may be all digits, a task called "NA".
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
+        table = _cells(path)
         for column in table.columns.intersection(_NUMBERS):
             table[column] = pd.to_numeric(table[column])
         if "objective" in table:  # an empty text there is a value, and not a gap
             table["objective"] = table["objective"].fillna("")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         raise _not_a_table(path, error) from None
     if table.empty:
         raise InputError(f"results must hold finished rows; {path} has none.")
@@ -285,6 +288,14 @@ def _read_rows(path: Path) -> pd.DataFrame:
                 f"{int(empty[0]) + 1} has none. Write it again."
             )
     return table
+
+
+def _cells(path: Path) -> pd.DataFrame:
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    _check_end(path)
+    # Every cell as text first: a revision may be all digits, a task called "NA".
+    return pd.read_csv(path, dtype="str", keep_default_na=False, na_values=[""])
 
 
 def _not_a_table(path: Path, error: Exception) -> InputError:

@@ -1,7 +1,7 @@
 """Every figure that a results folder allows: what `figures` draws and pages may show.
 
-    rows/ or results.csv      profiles, bars, systems, training, accuracy,
-                              convergence
+    rows/ or results.csv      profiles, bars of models as they are, systems, training,
+                              accuracy, convergence
     comparisons.csv           paired differences, a forest plot
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
@@ -24,27 +24,16 @@ from types import MappingProxyType
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mi_probe import gallery_tokens
-from mi_probe.analysis.control_points import states_of, with_controls
+from mi_probe import gallery_estimates, gallery_tokens
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.summaries import at_layer
-from mi_probe.analysis.training_runs import last_steps, with_runs
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import check_known
-from mi_probe.folder_tables import ResultFolders
+from mi_probe.folder_tables import ResultFolders, TokenSet
 from mi_probe.gallery_tokens import Chosen
-from mi_probe.plots import (
-    accuracy_figure,
-    bar_figure,
-    convergence_figure,
-    difference_figure,
-    gap_figure,
-    ladder_figure,
-    layer_profiles,
-    system_figure,
-    training_figure,
-)
+from mi_probe.plots import difference_figure, gap_figure, ladder_figure
 from mi_probe.plots.benchmark import benchmark_figure, error_points
+from mi_probe.plots.captions import caption
 from mi_probe.plots.ladders import LADDER
 from mi_probe.plots.saving import file_stem
 from mi_probe.synthetic import GROUPS
@@ -69,6 +58,11 @@ class Drawn:
     stem: str
     figure: Figure
     table: pd.DataFrame
+
+    @property
+    def caption(self) -> str:
+        """What it is, and what its marks are of."""
+        return caption(self.kind, self.table)
 
 
 @dataclass(frozen=True)
@@ -107,100 +101,36 @@ def gallery(
     for kind in wanted:
         count = 0
         for label, figure, table in KINDS[kind].draw(folders, options):
-            stem = file_stem(label)
+            stem, others = file_stem(label), 1
             # Two names may differ only in characters that file names cannot have.
             while stem.lower() in taken:
-                stem += "_"
+                others += 1
+                stem = f"{file_stem(label)}-{others}"
             taken.add(stem.lower())
             count += 1
-            yield Drawn(kind, stem, figure, table)
+            yield Drawn(kind, stem, figure, _without_places(table))
         if not count:
             yield Skipped(kind, KINDS[kind].needs)
 
 
-def _profiles(folders: ResultFolders, options: Options) -> Found:
-    """One a model and task with several places on the layer axis; bars show one."""
-    points = folders.points(options.unit)
-    for (model, task), states in _groups(states_of(points), ["model_label", "task_label"]):
-        if states["x"].nunique() > 1:
-            rows = with_controls(states, points)
-            yield f"profile-{task}-{model}", layer_profiles(rows), rows
+def _without_places(table: pd.DataFrame) -> pd.DataFrame:
+    """Paths of this machine by their last parts: a figure's table is for others."""
+    held = [name for name in ("model", "adapter", "run", "subject") if name in table]
+    return table.assign(**{name: table[name].map(_shared_name) for name in held})
 
 
-def _bars(folders: ResultFolders, options: Options) -> Found:
-    """Over tasks one a model, and over models one a task that has several."""
-    points = folders.points(options.unit)
-    chosen = points if points.empty else last_steps(_runs_at_layer(points, options))
-    for (model,), states in _groups(chosen, ["model_label"]):
-        rows = with_controls(states, points)
-        yield f"bars-{model}", bar_figure(rows, x="task"), rows
-    for (task,), states in _groups(chosen, ["task_label"]):
-        if states["model_label"].nunique() > 1:
-            rows = with_controls(states, points)
-            yield f"bars-models-{task}", bar_figure(rows, x="model"), rows
+def _shared_name(name: object) -> object:
+    path = isinstance(name, str) and (name[:1] in "/\\~" or name[1:2] == ":")
+    return short_name(str(name)) if path else name
 
 
-def _systems(folders: ResultFolders, options: Options) -> Found:
-    """One of all tasks and systems, at the last step of each run."""
-    points = folders.points(options.unit)
-    if points.empty or not points["objective"].astype(bool).any():
-        return
-    chosen = last_steps(_runs_at_layer(points, options))
-    tasks = chosen.loc[chosen["objective"] != "", "task_label"]
-    states = chosen[chosen["task_label"].isin(tasks)]
-    rows = with_controls(states, points)
-    yield "systems", system_figure(rows), rows
+def _of_estimates(
+    draw: Callable[[ResultFolders, str, str | None], Found],
+) -> Callable[[ResultFolders, Options], Found]:
+    def found(folders: ResultFolders, options: Options) -> Found:
+        return draw(folders, options.unit, options.layer)
 
-
-def _training(folders: ResultFolders, options: Options) -> Found:
-    """One a task and estimator that has several steps of a run."""
-    for label, rows in _trained(folders, options):
-        stepped = rows[rows["checkpoint_step"].notna()].reset_index(drop=True)
-        if (stepped.groupby(["run", "objective"])["checkpoint_step"].nunique() > 1).any():
-            yield f"training-{label}", training_figure(stepped), stepped
-
-
-def _accuracy(folders: ResultFolders, options: Options) -> Found:
-    """One a task and estimator whose systems were asked for answers."""
-    for label, rows in _trained(folders, options):
-        answered = rows[rows["metric_value"].notna()].reset_index(drop=True)
-        if answered["metric_value"].nunique() > 1:
-            yield f"accuracy-{label}", accuracy_figure(answered), answered
-
-
-def _trained(
-    folders: ResultFolders, options: Options
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    points = folders.points(options.unit)
-    if points.empty:
-        return
-    chosen = _runs_at_layer(points, options)
-    several = chosen["estimator_label"].nunique() > 1
-    for (task, estimator), rows in _groups(chosen, ["task_label", "estimator_label"]):
-        yield f"{task}-{estimator}" if several else task, rows
-
-
-def _runs_at_layer(points: pd.DataFrame, options: Options) -> pd.DataFrame:
-    return with_runs(at_layer(points, options.layer))
-
-
-def _convergence(folders: ResultFolders, options: Options) -> Found:
-    """One a model, task and estimator whose critics were trained: at the bars' layer.
-
-    Of several seeds the first, of several steps the last.
-    """
-    curves = folders.curves(options.unit)
-    if curves.empty:
-        return
-    keys = ["model_label", "task_label", "estimator_label", "site"]
-    chosen = last_steps(_runs_at_layer(folders.points(options.unit), options))
-    kept = curves.merge(chosen[keys].drop_duplicates(), on=keys)
-    for (model, task, estimator), rows in _groups(kept, keys[:3]):
-        first = rows[rows["seed"] == rows["seed"].min()].reset_index(drop=True)
-        row = first.iloc[0]
-        title = f"{model} on {task}, {estimator}, {row['site']}, n = {row['n']:,.0f}"
-        figure = convergence_figure(first, title=title)
-        yield f"convergence-{task}-{model}-{estimator}", figure, first
+    return found
 
 
 def _comparisons(folders: ResultFolders, options: Options) -> Found:
@@ -241,9 +171,9 @@ def _ladders(folders: ResultFolders, options: Options, axis: str) -> Found:
         table, options.unit, needs=("subject", "task", "site"), source=f"{axis}.csv"
     )
     held = [column for column in LADDER if column in points]
-    for _, rows in _groups(points, held):
+    for _, rows in gallery_estimates.groups(points, held):
         row = rows.iloc[0]
-        label = f"{axis}-{row['task']}-{short_name(row['subject'])}-{row['site']}"
+        label = f"{axis}-{short_name(row['subject'])}-{row['task']}-{row['site']}"
         yield label, ladder_figure(rows, axis=axis), rows  # pyright: ignore[reportArgumentType]
 
 
@@ -255,40 +185,13 @@ def _benchmark(folders: ResultFolders, options: Options) -> Found:
         yield "benchmark", benchmark_figure(points, GROUPS), points
 
 
-def _strips(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.strips(folders.token_sets, options.unit, options.tokens)
+def _of_tokens(
+    draw: Callable[[tuple[TokenSet, ...], str, Chosen], Found],
+) -> Callable[[ResultFolders, Options], Found]:
+    def found(folders: ResultFolders, options: Options) -> Found:
+        return draw(folders.token_sets, options.unit, options.tokens)
 
-
-def _tokens(folders: ResultFolders, options: Options) -> Found:
-    sets = folders.token_sets
-    yield from gallery_tokens.sentence_maps(sets, options.unit, options.tokens)
-
-
-def _positions(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.positions(folders.token_sets, options.unit)
-
-
-def _spans(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.spans(folders.token_sets, options.unit)
-
-
-def _types(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.types(folders.token_sets, options.unit, options.tokens)
-
-
-def _words(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.words(folders.token_sets, options.unit, options.tokens)
-
-
-def _generated(folders: ResultFolders, options: Options) -> Found:
-    yield from gallery_tokens.generated(folders.token_sets, options.unit)
-
-
-def _groups(points: pd.DataFrame, by: list[str]) -> Iterator[tuple[tuple, pd.DataFrame]]:
-    if points.empty:
-        return
-    for key, rows in points.groupby(by, sort=False, dropna=False):
-        yield key, rows.reset_index(drop=True)  # pyright: ignore[reportReturnType]
+    return found
 
 
 @dataclass(frozen=True)
@@ -302,24 +205,51 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "profile": Kind(_profiles, "no estimates at several layers of a model"),
-        "bars": Kind(_bars, "no estimates with a place on the layer axis"),
-        "systems": Kind(_systems, "no estimates of a trained system"),
-        "training": Kind(_training, "no estimates at several steps of a run"),
-        "accuracy": Kind(_accuracy, "no metric of systems with several values"),
-        "convergence": Kind(_convergence, "no critic that was trained by epochs"),
+        "profile": Kind(
+            _of_estimates(gallery_estimates.profiles),
+            "no estimates at several layers of a model",
+        ),
+        "bars": Kind(
+            _of_estimates(gallery_estimates.bars),
+            "no estimates of a model as it is with a place on the layer axis",
+        ),
+        "systems": Kind(
+            _of_estimates(gallery_estimates.systems), "no estimates of a trained system"
+        ),
+        "training": Kind(
+            _of_estimates(gallery_estimates.training),
+            f"no run with estimates at {gallery_estimates.LEAST_STEPS} steps",
+        ),
+        "accuracy": Kind(
+            _of_estimates(gallery_estimates.accuracy),
+            f"no run with a metric at {gallery_estimates.LEAST_STEPS} steps",
+        ),
+        "convergence": Kind(
+            _of_estimates(gallery_estimates.convergence),
+            "no critic that was trained by epochs",
+        ),
         "comparisons": Kind(_comparisons, "no comparisons.csv"),
         "gaps": Kind(_gaps, "no gaps.csv"),
         "capacity": Kind(_capacity, "no capacity.csv"),
         "noise": Kind(_noise, "no noise.csv"),
-        "strips": Kind(_strips, "no tokens/*.tokens.parquet"),
-        "tokens": Kind(_tokens, "no tokens/*.tokens.parquet"),
-        "positions": Kind(_positions, "no tokens/*.positions.csv"),
-        "spans": Kind(_spans, "no tokens/*.spans.csv: no --spans were asked for"),
-        "types": Kind(_types, "no tokens/*.types.csv"),
+        "strips": Kind(_of_tokens(gallery_tokens.strips), "no tokens/*.tokens.parquet"),
+        "tokens": Kind(
+            _of_tokens(gallery_tokens.sentence_maps),
+            "no tokens/*.tokens.parquet of several layers",
+        ),
+        "positions": Kind(
+            _of_tokens(gallery_tokens.positions), "no tokens/*.positions.csv"
+        ),
+        "spans": Kind(
+            _of_tokens(gallery_tokens.spans),
+            "no tokens/*.spans.csv: no --spans were asked for",
+        ),
+        "types": Kind(_of_tokens(gallery_tokens.types), "no tokens/*.types.csv"),
         "benchmark": Kind(_benchmark, "no known_answers.csv"),
-        "words": Kind(_words, "no tokens/*.words.csv"),
-        "generated": Kind(_generated, "no tokens/*.generated.csv"),
+        "words": Kind(_of_tokens(gallery_tokens.words), "no tokens/*.words.csv"),
+        "generated": Kind(
+            _of_tokens(gallery_tokens.generated), "no tokens/*.generated.csv"
+        ),
     }
 )
 """Every kind of figure, in the order in which they are drawn."""

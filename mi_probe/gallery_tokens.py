@@ -43,6 +43,8 @@ from mi_probe.plots.token_maps import (
 from mi_probe.plots.token_strip import token_strips
 from mi_probe.plots.written_tokens import written_figure
 
+MOST_PANELS = 4
+"""Predicted words that have a panel each; more are a map."""
 Found = Iterator[tuple[str, Figure, pd.DataFrame]]
 
 
@@ -60,24 +62,16 @@ class Chosen:
 
 def strips(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
     """The first sentences of each table as text, by the token alone and by increment."""
-    for found in sets:
+    for name, found in _deepest(sets):
         rows, note = _sentences(found.tokens, unit, chosen)
         for quantity in ("pointwise", "increment"):
             if not rows.empty and rows[quantity].notna().any():
                 given = {"quantity": quantity, "title": _title(found), "note": note}
-                figure = token_strips(rows, **given)
-                yield f"strip-{quantity}-{found.stem}", figure, rows
+                yield f"strip-{quantity}-{name}", token_strips(rows, **given), rows
 
 
 def sentence_maps(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
-    """The first sentences as heat maps: by definition, and by layer where several are."""
-    for found in sets:
-        every, note = _sentences(found.tokens, unit, chosen)
-        for row_id, rows in every.groupby("row_id", sort=False) if len(every) else ():
-            cells = sentence_cells(rows)
-            title = f"{_sentence_words(row_id, rows)}; {_title(found)}"
-            figure = sentence_figure(cells, title=title, note=note)
-            yield f"tokens-{found.stem}-{row_id}", figure, cells
+    """The first sentences as heat maps by layer, where several are of one subject."""
     for name, group in _by_layer(sets):
         tables = [
             _sentences(one.tokens, unit, chosen)[0].assign(layer=one.about["layer"])
@@ -87,25 +81,25 @@ def sentence_maps(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Foun
         for row_id, rows in every.groupby("row_id", sort=False) if len(every) else ():
             if rows["layer"].nunique() > 1:
                 cells = sentence_cells(rows, "layer")
-                title = f"{_sentence_words(row_id, rows)}; {name}"
+                title = f"{_sentence_words(row_id, rows)}; {_subject(group[0])}"
                 sizes = {one.about["n"] for one in group if one.about.get("n")}
                 title += f", n = {sizes.pop():,}" if len(sizes) == 1 else ""
                 figure = sentence_figure(cells, title=title)
-                yield f"tokens-layers-{name}-{row_id}", figure, cells
+                yield f"tokens-{name}-{row_id}", figure, cells
 
 
-def spans(sets: tuple[TokenSet, ...], unit: str) -> Found:
+def spans(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
     """Spans and steps: what each adds, and what is known by its end."""
-    for found in sets:
+    for name, found in _deepest(sets):
         table = found.beside["spans"]
         if not table.empty:
             lines = span_lines(in_unit(table, unit, source=f"{found.stem}.spans.csv"))
-            yield f"spans-{found.stem}", span_figure(lines, title=_title(found)), lines
+            yield f"spans-{name}", span_figure(lines, title=_title(found)), lines
 
 
-def positions(sets: tuple[TokenSet, ...], unit: str) -> Found:
-    """By position a line a table, and a map where several layers are of one subject."""
-    for found in sets:
+def positions(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
+    """By position a line a subject, and a map where it has several layers."""
+    for name, found in _deepest(sets):
         table = found.beside["positions"]
         if not table.empty:
             every = in_unit(table, unit, source=f"{found.stem}.positions.csv")
@@ -114,8 +108,7 @@ def positions(sets: tuple[TokenSet, ...], unit: str) -> Found:
             task = found.about.get("controls", {}).get("control_task", {})
             gives = task["nats"] * unit_factor(unit) if "nats" in task else None
             given = {"title": _title(found), "note": note, "memorised": gives}
-            figure = position_figure(points, **given)
-            yield f"positions-{found.stem}", figure, points
+            yield f"positions-{name}", position_figure(points, **given), points
     for name, group in _by_layer(sets):
         tables = [
             one.beside["positions"].assign(layer=one.about["layer"])
@@ -126,7 +119,7 @@ def positions(sets: tuple[TokenSet, ...], unit: str) -> Found:
             every = in_unit(pd.concat(tables), unit, source="positions.csv")
             points = known_places(every)
             note = _left_out(every, points)
-            figure = position_map_figure(points, title=name, note=note)
+            figure = position_map_figure(points, title=_subject(group[0]), note=note)
             yield f"positions-layers-{name}", figure, points
 
 
@@ -137,28 +130,34 @@ def _left_out(every: pd.DataFrame, kept: pd.DataFrame) -> str:
 
 def types(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
     """The most frequent token types of each table."""
-    for found in sets:
+    for name, found in _deepest(sets):
         table = _compared(found.beside["types"], "token", chosen)
         if not table.empty:
             points = in_unit(table, unit, source=f"{found.stem}.types.csv")
             rows, own = most_frequent(points), int((~pooled_types(points)).sum())
             figure = type_figure(rows, title=_title(found), total=own)
-            yield f"types-{found.stem}", figure, rows
+            yield f"types-{name}", figure, rows
 
 
 def words(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
-    """Words of the input against what was predicted: a map, and dots with intervals."""
-    for found in sets:
+    """Words of the input against what was predicted, with intervals.
+
+    Of many predicted words a map: the dots of each would be a panel.
+    """
+    for name, found in _deepest(sets):
         table = _compared(found.beside["words"], "word", chosen)
-        if not table.empty:
-            points = in_unit(table, unit, source=f"{found.stem}.words.csv")
-            given = {"title": _title(found), "total": points["word"].nunique()}
-            given |= {"rows": words_are_of(found.about)}
+        if table.empty:
+            continue
+        points = in_unit(table, unit, source=f"{found.stem}.words.csv")
+        given = {"title": _title(found), "total": points["word"].nunique()}
+        given |= {"rows": words_are_of(found.about)}
+        if points["predicted_word"].nunique() > MOST_PANELS:
             often = (points["n"] >= LEAST_N).any()
             cells = word_cells(points, least_n=LEAST_N if often else 1)
-            yield f"words-{found.stem}", word_figure(cells, **given), cells
+            yield f"words-{name}", word_figure(cells, **given), cells
+        else:
             lines = chosen_words(points)
-            yield f"words-dots-{found.stem}", word_dot_figure(lines, **given), lines
+            yield f"words-{name}", word_dot_figure(lines, **given), lines
 
 
 def _compared(table: pd.DataFrame, column: str, chosen: Chosen) -> pd.DataFrame:
@@ -184,15 +183,15 @@ def _true(column: pd.Series) -> pd.Series:
     return column.astype(str).str.lower() == "true"
 
 
-def generated(sets: tuple[TokenSet, ...], unit: str) -> Found:
+def generated(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
     """States of written tokens against states of tokens read."""
-    for found in sets:
+    for name, found in _deepest(sets):
         table = found.beside["generated"]
         if not table.empty:
             points = in_unit(table, unit, source=f"{found.stem}.generated.csv")
             points = with_texts(points, found.tokens)
             figure = written_figure(points, title=_title(found))
-            yield f"generated-{found.stem}", figure, points
+            yield f"generated-{name}", figure, points
 
 
 def _sentences(tokens: pd.DataFrame, unit: str, chosen: Chosen) -> tuple[pd.DataFrame, str]:
@@ -224,18 +223,29 @@ def _sentence_words(row_id: Any, rows: pd.DataFrame) -> str:
 
 
 def _by_layer(sets: tuple[TokenSet, ...]) -> Iterator[tuple[str, list[TokenSet]]]:
-    """Tables of one subject, task, rows and seed at several layers, one a layer."""
+    """Tables of one subject, task, rows and seed at several layers, with a file's name."""
+    return ((name, group) for name, group in _grouped(sets) if len(group) > 1)
+
+
+def _deepest(sets: tuple[TokenSet, ...]) -> Iterator[tuple[str, TokenSet]]:
+    """Of each such group the deepest layer, which was fixed before any value was seen."""
+    return ((name, group[-1]) for name, group in _grouped(sets))
+
+
+def _grouped(sets: tuple[TokenSet, ...]) -> Iterator[tuple[str, list[TokenSet]]]:
+    """Tables that differ by their layer alone, shallow ones first."""
     groups: dict[tuple[str, str], dict[float, TokenSet]] = {}
     for one in sets:
-        if one.about.get("layer") is None:
-            continue
-        same = {k: v for k, v in one.about.get("key", {}).items() if k != "site"}
-        group = groups.setdefault((_subject(one), json.dumps(same, sort_keys=True)), {})
+        layer, key = one.about.get("layer"), one.about.get("key")
+        # A table that does not say what it is of stands alone.
+        same = {k: v for k, v in key.items() if k != "site"} if key else one.stem
+        if layer is None:
+            same = [same, one.about.get("site")]
+        of = _subject(one), json.dumps(same, sort_keys=True)
         # The same tables may lie in two folders.
-        group.setdefault(one.about["layer"], one)
+        groups.setdefault(of, {}).setdefault(-1.0 if layer is None else layer, one)
     for (name, _), group in groups.items():
-        if len(group) > 1:
-            yield name, list(group.values())
+        yield name.replace(" on ", "-"), [group[layer] for layer in sorted(group)]
 
 
 def _subject(found: TokenSet) -> str:

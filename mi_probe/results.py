@@ -3,7 +3,8 @@
     rows/ROW_ID.json              one estimate, written when it is finished: the truth
     pointwise/ROW_ID.safetensors  i(y; x) of each example in nats, its label, id and group
     gaps/PIECE_ID.json            gaps, or a ladder of critics, measured in one go
-    results.csv                   all rows as a table, rebuilt from rows/
+    results.csv, results.parquet  all rows as a table, rebuilt from rows/: for people, and
+                                  with its types for programs
     gaps.csv, noise.csv, capacity.csv   rebuilt from gaps/ (`mi_probe.analysis.gap_tables`)
     provenance.json               a record of each run: configuration, versions, hashes
     activations/                  hidden states, where they were kept
@@ -128,13 +129,13 @@ class Results:
         return brief_html(self.table())
 
     def write_table(self) -> Path:
-        """Rebuild ``results.csv`` from the finished rows, those of other runs too."""
+        """Rebuild ``results.csv`` and its Parquet, with the rows of other runs too."""
         return self.write_tables(lambda results: {"results": results.table()})[0]
 
     def write_tables(
         self, tables: Callable[["Results"], Mapping[str, pd.DataFrame]]
     ) -> list[Path]:
-        """Rebuild tables from all that is finished, by other runs too.
+        """Rebuild tables from all that is finished, by other runs too; gives the CSVs.
 
         Args:
             tables: makes them, by the name of their file.
@@ -144,6 +145,9 @@ class Results:
             made = {self.folder / f"{k}.csv": t for k, t in tables(self).items()}
             for path, table in made.items():
                 write_atomically(path, table.to_csv(index=False).encode())
+                if path.stem == "results":
+                    content = table.to_parquet(index=False)
+                    write_atomically(path.with_suffix(".parquet"), content)
         return list(made)
 
     def _alone(self) -> AbstractContextManager[None]:

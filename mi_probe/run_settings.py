@@ -104,6 +104,10 @@ class RunSettings(ReadSettings):
     )
     dry_run: bool = about("say what it would take, and write nothing", False)
 
+    def trackers(self) -> list[str]:
+        """Where values go beside the files."""
+        return []
+
     def chosen_sets(self) -> tuple[str, ...] | None:
         """The token sets asked for; None where each model has those of its kind."""
         return None
@@ -121,6 +125,15 @@ class SeveralSets(RunSettings):
         f"whose states: {','.join(TOKEN_SETS)}. 'generated' are those that the model "
         "wrote itself; by default all three of a trained system that writes, else 'prompt'"
     )
+    report_to: str | list[str] = about(
+        "trackers that the values go to as well, where installed: wandb, trackio, "
+        "tensorboard",
+        [],
+    )
+
+    def trackers(self) -> list[str]:
+        """As they were listed."""
+        return listed(self.report_to, "report-to") if self.report_to else []
 
     def chosen_sets(self) -> tuple[str, ...] | None:
         """As they were listed.

@@ -26,6 +26,7 @@ from mi_probe.engine import Engine, opened, shard_of
 from mi_probe.opening import checkpoint_names, find_all, open_measurable, read_task
 from mi_probe.parts import Part, by_site
 from mi_probe.parts import opened as opened_store
+from mi_probe.predgen.trackers import MEASURING, check_trackers, report
 from mi_probe.results import Results
 from mi_probe.run_settings import RunSettings
 from mi_probe.runs import RunRecord, alone_with, sizes_on_disk
@@ -35,6 +36,10 @@ Source = Measurable | MadeStates
 """What a checkpoint's name stands for."""
 RESUME = "What is finished is kept: the same command goes on from there."
 """What is told to who interrupts a run."""
+
+
+_REPORTED = {"results": "value_nats", "gaps": "gap_nats"}
+"""Tables whose values go to trackers, and the column with them."""
 
 
 def _nothing(*_: Any) -> Sequence[Any]:
@@ -77,6 +82,7 @@ def measure(command: Command) -> None:
         InputError: on a user's mistake; what was finished before it is kept.
     """
     settings = command.settings
+    check_trackers(settings.trackers(), MEASURING)
     results = Results(settings.out, say)
     names = checkpoint_names(settings)
     task = read_task(settings, names)
@@ -182,6 +188,11 @@ class Run:
         """Rebuild the tables from all that is finished."""
         if not self.settings.dry_run and self.record.close():
             self.written = self.results.write_tables(self.command.tables)
+            if names := self.settings.trackers():
+                for name, table in self.command.tables(self.results).items():
+                    if name in _REPORTED and len(table):
+                        told = (table, _REPORTED[name], self.record.told["config"])
+                        report(names, self.results.folder, *told)
 
     def say_where(self) -> None:
         """Say where things were written."""

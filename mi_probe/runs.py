@@ -9,6 +9,7 @@ from typing import Any
 from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable, describe
 from mi_probe.analysis.printed import format_bytes
+from mi_probe.command_line import typed
 from mi_probe.contents import digest
 from mi_probe.locks import locked
 from mi_probe.provenance import environment, now
@@ -16,7 +17,7 @@ from mi_probe.results import Results
 from mi_probe.run_settings import RunSettings
 from mi_probe.tasks import Task
 
-_ASIDE = ("out", "keep_activations", "dry_run", "engine", "shard")
+_ASIDE = ("out", "keep_activations", "dry_run", "engine", "shard", "report_to")
 """Settings that do not change what is measured."""
 
 
@@ -44,12 +45,13 @@ class RunRecord:
         self._results = results
         config = dataclasses.asdict(settings)
         for name in _ASIDE:
-            config.pop(name)
+            config.pop(name, None)
         self.config_sha = digest(config)
         shard = f"-{settings.shard}" if settings.shard else ""
         self.told: dict[str, Any] = {
             "run_id": f"{now()}-{self.config_sha}{shard}",
             "command": program,
+            "typed": typed(),
             "config": config,
             "config_sha": self.config_sha,
             "started": now(),

@@ -59,6 +59,7 @@ def row(value: float, *, layer: float | None = 6, view: str = "full", **more) ->
     found |= more
     if "row_id" not in more:
         key = ("model", "task", "estimator", "settings", "view", "site", "seed", "n")
+        key += ("token_set",)
         found["row_id"] = "-".join(str(found[name]) for name in key)
     return found
 

@@ -26,10 +26,10 @@ def table():
 def test_a_frame_and_a_live_model_are_measured_and_drawn(table, tmp_path):
     assert set(table["site"]) == {"embed", "block.0", "block.1", "text"}
     drawn = mi_probe.plot(table, tmp_path, kinds=["profile"], unit="bits")
-    assert [*drawn] == ["profile-table-LlamaModel"]
+    assert [*drawn] == ["profile-LlamaModel-table"]
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {f"profile-table-LlamaModel.{end}" for end in ("pdf", "png", "csv")}
-    points = pd.read_csv(tmp_path / "profile-table-LlamaModel.csv")
+    assert names == {f"profile-LlamaModel-table.{e}" for e in ("pdf", "png", "csv", "txt")}
+    points = pd.read_csv(tmp_path / "profile-LlamaModel-table.csv")
     states = points[points["control"].isna()]
     assert states["band_low"].notna().all()  # the terms were kept in memory
     assert set(points["unit"]) == {"bits"}
@@ -46,8 +46,8 @@ def test_what_cannot_be_drawn_is_said(table):
         mi_probe.plot(())
     with pytest.raises(InputError, match="allows none of gaps"):
         mi_probe.plot(table, kinds="gaps")
-    with pytest.raises(InputError, match="columns must be 1 or 2"):
-        mi_probe.plot(table, columns=3)
+    with pytest.raises(InputError, match="size must be one of column"):
+        mi_probe.plot(table, size="A0")
 
 
 def test_a_model_without_its_tokenizer_is_said():

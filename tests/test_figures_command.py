@@ -16,7 +16,10 @@ from result_rows import (
 )
 
 from mi_probe.figures import main
+from mi_probe.gallery import KINDS
+from mi_probe.plots import captions
 from mi_probe.report.__main__ import main as report
+from mi_probe.report.pictures import INTERACTIVE, QUESTIONS
 from mi_probe.results import SCHEMA_VERSION
 from tests.report.folder import write
 
@@ -40,34 +43,47 @@ def test_draws_all_that_the_rows_allow_and_reads_it(results, tmp_path, capsys):
     two = results(grid(model="lab/b"), "two")
     assert main([one, two, "--out", str(tmp_path / "f"), "--unit", "bits"]) == 0
     stems = {path.stem for path in (tmp_path / "f").iterdir()}
-    assert stems == {
-        *("profile-reviews-a", "profile-reviews-b", "bars-a", "bars-b"),
-        "bars-models-reviews",
-    }
+    assert stems == {"profile-a-reviews", "profile-b-reviews", "bars"}
+    said = (tmp_path / "f" / "bars.txt").read_text()
+    assert "not ordered by the data processing inequality" in said
     out, err = capsys.readouterr()
     assert err == ""
     assert out.count("wrote ") == len(stems)
     assert "a on reviews, mine, n = 1,234, 1 seed:\n  I(Y;Z) is largest" in out
-    drawn = pd.read_csv(tmp_path / "f" / "bars-a.csv")
+    drawn = pd.read_csv(tmp_path / "f" / "bars.csv")
     assert set(drawn["unit"]) == {"bits"}
-    assert drawn["x"].tolist() == [6, 6]
+    assert drawn["x"].tolist() == [6, 6] * 2
 
 
 def test_one_layer_is_no_profile(results, tmp_path, capsys):
     out = tmp_path / "f"
     assert main([results(grid(layers=(6,))), "--out", str(out), "--formats", "svg"]) == 0
-    assert {path.stem for path in out.iterdir()} == {"bars-tiny"}
+    assert {path.stem for path in out.iterdir()} == {"bars"}
     assert "profile (no estimates at several layers of a model)" in capsys.readouterr().out
 
 
 def test_only_and_layer_choose(results, tmp_path, capsys):
     out = tmp_path / "f"
     options = ["--out", str(out), "--only", "bars", "--layer", "block.2"]
-    assert main([results(), *options, "--style", "icml", "--columns", "2"]) == 0
+    assert (
+        main(
+            [
+                results(),
+                *options,
+                "--style",
+                "icml",
+                "--size",
+                "page",
+                "--no-titles",
+                "--zoom",
+            ]
+        )
+        == 0
+    )
     assert sorted(p.name for p in out.iterdir()) == [
-        *("bars-tiny.csv", "bars-tiny.pdf", "bars-tiny.png")
+        *("bars.csv", "bars.pdf", "bars.png", "bars.txt")
     ]
-    assert set(pd.read_csv(out / "bars-tiny.csv")["site"]) == {"block.2"}
+    assert set(pd.read_csv(out / "bars.csv")["site"]) == {"block.2"}
 
 
 def test_names_equal_as_files_do_not_overwrite_each_other(results, tmp_path):
@@ -81,7 +97,8 @@ def test_names_equal_as_files_do_not_overwrite_each_other(results, tmp_path):
     ("options", "words"),
     [
         (["--style", "cvpr"], "style must be one of acl, icml, neurips, iclr"),
-        (["--columns", "3"], "columns must be 1 or 2; not 3"),
+        (["--size", "A0"], "size must be one of column, page, slide"),
+        (["--palette", "mauve"], "palette must be grey, or a name"),
         (["--formats", "gif"], "formats must be of pdf, png, svg; got 'gif'"),
         (["--unit", "bananas"], "unit must be one of nats, bits"),
         (["--only", "pie"], "only must be of profile, bars,"),
@@ -192,9 +209,9 @@ def test_gaps_and_ladders_are_drawn_from_their_own_tables(tmp_path, capsys):
     ladder_rows("noise").to_csv(folder / "noise.csv", index=False)
     out = tmp_path / "f"
     assert main([str(folder), "--out", str(out), "--formats", "png,svg"]) == 0
-    stems = {"gaps", "capacity-reviews-tiny-block.2", "noise-reviews-tiny-block.2"}
+    stems = {"gaps", "capacity-tiny-reviews-block.2", "noise-tiny-reviews-block.2"}
     assert {p.name for p in out.iterdir()} == {
-        f"{stem}.{ending}" for stem in stems for ending in ("png", "svg", "csv")
+        f"{stem}.{ending}" for stem in stems for ending in ("png", "svg", "csv", "txt")
     }
     said = capsys.readouterr().out
     assert "not drawn: profile (no estimates" in said
@@ -202,7 +219,8 @@ def test_gaps_and_ladders_are_drawn_from_their_own_tables(tmp_path, capsys):
     assert drawn["gap"].tolist() == gap_rows()["gap_nats"].tolist()
 
 
-def test_systems_training_and_accuracy_are_drawn_of_trained_systems(results, tmp_path):
+@pytest.mark.parametrize("steps", [(10, 20), (10, 20, 40)])
+def test_systems_are_drawn_and_curves_of_three_steps(steps, results, tmp_path):
     content = table(
         *(
             row(
@@ -214,16 +232,26 @@ def test_systems_training_and_accuracy_are_drawn_of_trained_systems(results, tmp
                 metric_value=0.5 + step / 100,
             )
             for objective in ("predictor", "predgen")
-            for step in (10, 20)
+            for step in steps
         )
     )
     out = tmp_path / "f"
-    kinds = "systems,training,accuracy"
+    kinds = "bars,systems,training,accuracy"
     assert main([results(content), "--out", str(out), "--only", kinds]) == 0
     stems = {path.stem for path in out.iterdir()}
-    assert stems == {"systems", "training-reviews", "accuracy-reviews"}
-    assert pd.read_csv(out / "systems.csv")["checkpoint_step"].tolist() == [20, 20]
-    assert len(pd.read_csv(out / "training-reviews.csv")) == 4
+    curves = {"training-reviews", "accuracy-reviews"} if len(steps) > 2 else set()
+    assert stems == {"systems"} | curves
+    assert pd.read_csv(out / "systems.csv")["checkpoint_step"].tolist() == [steps[-1]] * 2
+    for name in curves:
+        assert len(pd.read_csv(out / f"{name}.csv")) == 6
+
+
+def test_token_sets_are_no_figures_of_their_own(results, tmp_path):
+    content = pd.concat([grid(token_set=tokens) for tokens in ("prompt", "all")])
+    out = tmp_path / "f"
+    assert main([results(content), "--out", str(out), "--formats", "svg"]) == 0
+    assert {path.stem for path in out.iterdir()} == {"profile-tiny-reviews", "bars"}
+    assert set(pd.read_csv(out / "bars.csv")["token_set"]) == {"prompt", "all"}
 
 
 def test_tables_of_two_seeds_are_not_mixed_by_layer(tmp_path):
@@ -242,7 +270,7 @@ def test_tables_of_two_seeds_are_not_mixed_by_layer(tmp_path):
     # A second time the same folder: its tables are the same ones.
     assert main([*given, given[0], "--only", "positions"]) == 0
     maps = {p.name for p in out.glob("positions-layers-*.csv")}
-    assert maps == {"positions-layers-tiny.csv", "positions-layers-tiny_.csv"}
+    assert maps == {"positions-layers-tiny.csv", "positions-layers-tiny-2.csv"}
     for name in maps:
         assert pd.read_csv(out / name).groupby("layer").size().tolist() == [12, 12]
 
@@ -260,18 +288,18 @@ def test_token_tables_become_strips_maps_positions_types_and_words(tmp_path, cap
         type_rows().to_csv(tokens / f"{stem}.types.csv", index=False)
         word_rows().to_csv(tokens / f"{stem}.words.csv", index=False)
         about = {"subject": "lab/tiny", "task": "reviews", "layer": layer, "n": 1234}
+        about |= {"key": {"site": f"block.{layer}", "seed": 0}}
         (tokens / f"{stem}.json").write_text(json.dumps(about))
     out = tmp_path / "f"
     options = ["--out", str(out), "--sentences", "1", "--formats", "svg"]
     assert main([str(tmp_path / "results"), *options]) == 0
     stems = {path.stem for path in out.iterdir()}
-    kinds = ("strip-pointwise", "strip-increment", "positions", "types", "words")
-    kinds += ("words-dots", "generated")
-    wanted = {f"{kind}-tiny-reviews-{layer}" for kind in kinds for layer in (0, 6)}
-    wanted |= {f"tokens-tiny-reviews-{layer}-r-1" for layer in (0, 6)}
-    layers = "layers-tiny-on-reviews"
-    assert stems == wanted | {f"tokens-{layers}-r-1", f"positions-{layers}"}
-    drawn = pd.read_csv(out / "strip-pointwise-tiny-reviews-0.csv")
+    # Of a subject's layers the deepest; by layer what is of all of them.
+    kinds = ("strip-pointwise", "strip-increment", "positions", "positions-layers")
+    kinds += ("types", "words", "generated")
+    name = "tiny-reviews"
+    assert stems == {f"{kind}-{name}" for kind in kinds} | {f"tokens-{name}-r-1"}
+    drawn = pd.read_csv(out / f"strip-pointwise-{name}.csv")
     rows = token_rows().query("row_id == 'r-1'")
     pd.testing.assert_series_equal(
         drawn["pointwise"], rows["pointwise_nats"], check_names=False, check_index=False
@@ -280,6 +308,25 @@ def test_token_tables_become_strips_maps_positions_types_and_words(tmp_path, cap
     assert "not drawn: profile" in said
     assert "no font here draws \u4e2d (U+4E2D): drawn as code points" in said
     assert "--fonts FILE" in said
-    drawn = pd.read_csv(out / "generated-tiny-reviews-0.csv")
+    drawn = pd.read_csv(out / f"generated-{name}.csv")
     assert drawn["value"].tolist() == generated_rows()["value_nats"].tolist()
     assert set(drawn["written"].dropna()) == {" end"}
+
+
+def test_every_kind_has_a_caption_and_a_question():
+    assert set(captions.KINDS) == set(KINDS)
+    assert set(QUESTIONS) | set(INTERACTIVE) == set(KINDS)
+
+
+def test_paths_of_this_machine_are_not_in_a_figures_table(results, tmp_path):
+    both = [grid(model=f"/home/me/{name}/trained") for name in ("one", "two")]
+    out = tmp_path / "f"
+    assert main([results(pd.concat(both)), "--out", str(out), "--formats", "svg"]) == 0
+    assert {path.stem for path in out.iterdir()} == {
+        *("bars", "profile-one-reviews", "profile-two-reviews")
+    }
+    for path in out.glob("*.csv"):
+        # The rows' names of this test hold their models; those of results are hashes.
+        drawn = pd.read_csv(path).drop(columns="row_ids")
+        assert "/home/me" not in drawn.to_csv()
+        assert set(drawn["model"]) == {"trained"}

@@ -1,5 +1,6 @@
 """What is released: the wheel, the source archive, and the documentation's site."""
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -22,10 +23,31 @@ def run(*command, **more):
     return done.stdout
 
 
-def test_the_citation_names_this_version():
+def test_the_version_is_said_once_and_has_its_section():
+    setup = (ROOT / "setup.cfg").read_text(encoding="utf-8")
+    assert "version = attr: mi_probe.__version__" in setup
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    assert citation["version"] == mi_probe.__version__
     assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert "version" not in citation  # it would be a second place
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    sections = re.findall(r"^## \[(.+?)\]", changes, re.M)
+    assert sections[:2] == ["Unreleased", mi_probe.__version__]
+    assert re.fullmatch(r"\d+\.\d+\.\d+", mi_probe.__version__)
+
+
+def test_what_a_public_project_needs_is_there():
+    flow = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text("utf-8"))
+    jobs = {name: job["strategy"]["matrix"]["python"] for name, job in flow["jobs"].items()}
+    assert {name: len(versions) for name, versions in jobs.items()} == {
+        "newest": 2,
+        "lowest": 2,
+    }
+    for name in ("SECURITY.md", "LICENSE", ".github/pull_request_template.md"):
+        assert (ROOT / name).stat().st_size > 100
+    for form in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        assert {"name", "description", "body"} <= set(
+            yaml.safe_load(form.read_text("utf-8"))
+        )
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import pytest
 
 from mi_probe.contents import canonical, digest, plain
 from mi_probe.errors import InputError
+from mi_probe.folder_tables import ResultFolders
 from mi_probe.provenance import code_version, environment
 from mi_probe.results import (
     COLUMNS,
@@ -147,6 +148,27 @@ def test_the_csv_is_the_table(tmp_path):
     assert (
         ",None,,4,2,org/model,,,,,predgen,150000,,,mine" in text
     )  # 'None' is a task, empty is none
+
+
+def test_the_parquet_is_the_table_with_its_types_and_is_read_where_it_is_alone(tmp_path):
+    results = add(tmp_path / "out")
+    results.write_table()
+    whole = results.table()
+    path = tmp_path / "out" / "results.parquet"
+    kept = pd.read_parquet(path)
+    pd.testing.assert_frame_equal(kept, whole, check_dtype=False)
+    assert kept["n"].dtype.kind == "i"
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    path.rename(alone / path.name)
+    shared = ResultFolders([alone]).points("nats")
+    assert (
+        shared["value"].tolist()
+        == ResultFolders([tmp_path / "out"]).points("nats")["value"].tolist()
+    )
+    (alone / path.name).write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="results must be whole tables"):
+        ResultFolders([alone]).points("nats")
 
 
 def test_a_folder_is_made_by_the_first_row_only(tmp_path):

@@ -129,54 +129,17 @@ def labelled(points: pd.DataFrame) -> pd.DataFrame:
     return points
 
 
-def control_sentences(points: pd.DataFrame) -> list[str]:
-    """A sentence a model, task and estimator: of its nats, what simpler things know.
+def control_words(beside: pd.DataFrame) -> str:
+    """What each control gives: "the words alone give 0.077 and the length alone 0.000".
 
-    Where the interval holds 0 it says that nothing was found.
-
-    At the deepest layer, which was fixed before any value was seen: of all token states, or
-    of the first view where those were not measured. None where there are no controls.
-
-    Args:
-        points: of `over_seeds`, with controls.
+    Of several networks or views a range.
     """
-    said: list[str] = []
-    panels = states_of(points)
-    panels = panels[panels["x"].notna()]
-    if panels.empty:
-        return said
-    keys = ["model_label", "task_label", "estimator_label"]
-    several = len(panels[keys].drop_duplicates()) > 1
-    for (model, task, _), panel in panels.groupby(keys, sort=False):
-        # Of two stacks the decoder, whose name comes first.
-        panel = panel[panel["stack"] == panel["stack"].min()]
-        panel = panel[panel["x"] == panel["x"].max()]
-        known = panel[panel["value"].notna()]
-        beside = controls_beside(panel, points)
-        if known.empty or beside.empty:
-            continue
-        full = known[known["view"] == "full"]
-        row = (full if len(full) else known).iloc[0]
-        beside = beside[~beside["control"].isin(AT_SITES) | (beside["view"] == row["view"])]
-        parts = _parts(beside)
-        if parts:
-            what = "I(Y;Z)" if row["view"] == "full" else f"I(Y;Z_{row['view']})"
-            amount = f"{fixed(row['value'])} {row['unit']}"
-            where = f" of {model} on {task}" if several else ""
-            said.append(
-                f"Nothing was found at {row['site']} ({what}{where}), where {amount} "
-                f"[{fixed(row['low'])}, {fixed(row['high'])}] is not told from 0; {parts}."
-                if row["low"] <= 0
-                else f"Of {amount} at {row['site']} ({what}{where}), {parts}."
-            )
-    return said
 
-
-def _parts(beside: pd.DataFrame) -> str:
     def of(name: str, view: str | None = None) -> str | None:
         rows = beside[(beside["control"] == name) & beside["value"].notna()]
         rows = rows if view is None else rows[rows["view"] == view]
-        return None if rows.empty else fixed(rows.iloc[0]["value"])
+        ends = [] if rows.empty else [rows["value"].min(), rows["value"].max()]
+        return " to ".join(dict.fromkeys(map(fixed, ends))) or None
 
     def own(name: str) -> str | None:
         said, calibrated = of(name, "as_is"), of(name, "calibrated")

@@ -34,6 +34,24 @@ def short_name(name: str) -> str:
     return "/".join(parts[-2:] if parts[-1].startswith("checkpoint-") else parts[-1:])
 
 
+def _told_apart(names: Sequence[str]) -> dict[str, str]:
+    """For each of several paths the part that no other has, without what all end in.
+
+    A hub id of two parts keeps both.
+    """
+    paths = {name: name.replace("\\", "/").strip("/").split("/") for name in names}
+    while len(paths) > 1 and len({parts[-1] for parts in paths.values()}) == 1:
+        if any(len(parts) <= 2 for parts in paths.values()):
+            break
+        paths = {name: parts[:-1] for name, parts in paths.items()}
+    count = 1
+    while len({"/".join(p[-count:]) for p in paths.values()}) < len(paths):
+        count += 1
+        if count > max(map(len, paths.values())):
+            return {name: name for name in names}
+    return {name: "/".join(parts[-count:]) for name, parts in paths.items()}
+
+
 def view_label(view: str) -> str:
     """The paper's symbol: I(Y;Z) for the full states, I(Y;Z_p) for a pooled view."""
     return "$I(Y;Z)$" if view == "full" else f"$I(Y;Z_p)$, {view}"
@@ -63,9 +81,10 @@ def model_labels(table: pd.DataFrame) -> pd.Series:
     """Model, then its adapter and checkpoint, then what else tells two rows apart."""
     names = table["model"].map(_text)
     short = names.map(short_name)
-    # Two models whose last parts agree keep their whole names.
+    # Two models whose last parts agree have as many more as tell them apart.
     clash = names.groupby(short).transform("nunique") > 1
-    label = short.where(~clash, names)
+    label = short.where(~clash, names.map(_told_apart([*names[clash]])))
+    label = label.where(names.groupby(label).transform("nunique") == 1, names)
     adapter = table["adapter"].map(_text)
     # An adapter in the model's own folder, or in a checkpoint of it, says nothing more.
     own = [a == m or a.startswith(m + "/") for a, m in zip(adapter, names, strict=True)]
@@ -81,9 +100,17 @@ def model_labels(table: pd.DataFrame) -> pd.Series:
 def task_labels(table: pd.DataFrame) -> pd.Series:
     """Task, and its split, target, rows ... only where one table holds several."""
     label = table["task"].map(_text).map(short_name)
-    for column in TASK_KEY[1:]:
+    # The token set last: `subjects` takes it off.
+    for column in sorted(TASK_KEY[1:], key=lambda name: name == "token_set"):
         label = _tell_apart(label, table, column, TASK_KEY)
     return label
+
+
+def subjects(points: pd.DataFrame) -> pd.Series:
+    """Task labels without their token set: what is one figure, with a panel a token set."""
+    pairs = zip(points["task_label"], points["token_set"].map(_text), strict=True)
+    names = [label.removesuffix(f", {tokens}") for label, tokens in pairs]
+    return pd.Series(names, index=points.index, dtype=object)
 
 
 def estimator_labels(table: pd.DataFrame) -> pd.Series:

@@ -24,7 +24,6 @@ from mi_probe.plots.positions import (
 from mi_probe.plots.profiles import layer_profile, layer_profiles
 from mi_probe.plots.saving import FORMATS, save
 from mi_probe.plots.style import SYSTEM_STYLES, VIEW_STYLES, WIDTHS, style
-from mi_probe.plots.system_bars import system_bars, system_figure
 from mi_probe.plots.token_lines import (
     span_dots,
     span_figure,
@@ -84,8 +83,6 @@ __all__ = [
     "span_figure",
     "span_lines",
     "style",
-    "system_bars",
-    "system_figure",
     "token_strip",
     "token_strips",
     "training_figure",

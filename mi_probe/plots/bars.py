@@ -1,17 +1,25 @@
-"""MI estimates at one layer, side by side: tasks or models, a bar a view."""
+"""MI estimates at one layer, side by side: a bar a view, a block a network.
+
+Groups are tasks, or models where several are shown as they are. In a block are the views of
+one network, which the data processing inequality orders: all states plain, pooled ones
+hatched. Blocks of one task are different networks, which it does not order.
+"""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
 # pyright: reportArgumentType=false, reportGeneralTypeIssues=false
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
+# pyright: reportIndexIssue=false
 
 import json
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -22,21 +30,34 @@ from mi_probe.analysis.control_points import (
     states_of,
     with_controls,
 )
-from mi_probe.analysis.labels import in_order, view_label
+from mi_probe.analysis.labels import in_order, subjects, view_label
 from mi_probe.analysis.summaries import layer_words
+from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import (
+    check_points,
+    flag_label,
+    has,
+    sample_label,
+    with_null,
+    y_label,
+)
 from mi_probe.plots.controls import control_entries, draw_control_pieces
 from mi_probe.plots.marks import (
     DASHES,
     draw_extrapolated,
     draw_intervals,
     draw_no_values,
+    draw_reference,
     extrapolation_entries,
+    name_ceiling,
     no_value_entries,
 )
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     LINE_SPACING,
+    Entry,
     axes_or_current,
+    figure_legends,
     figure_width,
     fitted_names,
     head,
@@ -45,98 +66,121 @@ from mi_probe.plots.panels import (
     side_by_side,
     slant_names,
 )
-from mi_probe.plots.parts import (
-    Entry,
-    ceiling_entries,
-    check_points,
-    figure_legends,
-    flag_label,
-    has,
-    interval_handle,
-    interval_label,
-    null_label,
-    sample_label,
-    y_label,
+from mi_probe.plots.style import (
+    INK,
+    REFERENCE,
+    ViewStyle,
+    styled,
+    system_label,
+    system_style,
+    view_styles,
 )
-from mi_probe.plots.style import INK, REFERENCE, ViewStyle, view_style
 
-GROUP = 0.8
-"""Share of the distance between groups that their bars fill."""
+Groups = Literal["task", "model"]
+BAR = 0.085
+"""Inches that a bar takes at least."""
+GROUP = 0.86
+"""Share of the distance between groups that the bars of the widest fill."""
+_SPACE = 0.6
+"""Between two blocks of a group, in bars."""
 _NULL = {"color": INK, "linestyle": (0, (1, 1)), "linewidth": 0.9}
 _SEED = {"color": "white", "markeredgecolor": INK, "markeredgewidth": 0.5}
 
 
-def grouped_bars(
-    points: pd.DataFrame, ax: Axes | None = None, *, x: Literal["task", "model"]
-) -> Axes:
+def grouped_bars(points: pd.DataFrame, ax: Axes | None = None, *, x: Groups) -> Axes:
     """Draw one estimator's points of one layer: a group a task or model, a bar a view.
 
+    Trained systems on one task are blocks of its group, in the colour of the system; of one
+    task alone they are named under their blocks.
     Over each group H(Y) is a dashed segment; over each bar the dotted segment is the
-    95th percentile of its permutation null; dots are seeds; a diamond is the
-    value at n -> infinity, an open arrow the least that it is. Flagged estimates have
-    white bars with coloured outlines. Controls that are among the points are thin segments
-    over their group, or over their bar where they are of its site. Groups of different
-    models compare different networks, which the data processing inequality says nothing
-    about.
+    95th percentile of its permutation null of 20 draws or more; dots are seeds; a diamond
+    is the value at n -> infinity, an open arrow the least that it is. Flagged estimates
+    have white bars with coloured outlines. Controls that are among the points are thin
+    segments over the block of their network, or over their bar where they are of its site.
 
     Raises:
         InputError: not a table of `over_seeds`, or two points for one bar.
     """
     check_points(points)
-    controls, points = controls_of(points), states_of(points)
-    group, names = f"{x}_label", list(dict.fromkeys(points[f"{x}_label"]))
-    if points.duplicated([group, "view"]).any():
-        raise InputError(
-            f"points must hold one row a {x} and view; choose one layer with at_layer "
-            "and one estimator, and use bar_figure for several panels."
-        )
+    controls, points = controls_of(points), with_null(states_of(points))
+    _check(points, x)
     ax = axes_or_current(ax)
     views = in_order(points["view"])
-    width = GROUP / max(len(views), 3)
-    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=2)
-    for at, name in enumerate(names):
-        members = points[points[group] == name]
-        left = at - width * (len(views) - 1) / 2
-        for _, row in members.iterrows():
-            place = left + width * views.index(row["view"])
-            draw_bar(ax, row, place, width, view_style(row["view"]))
-        half = width * len(views) / 2 + 0.03
-        draw_ceiling_piece(ax, members, at - half, at + half)
-        beside = controls_beside(members, controls)
-        places = {view: left + width * i for i, view in enumerate(views)}
-        draw_control_pieces(ax, beside, at - half, at + half, places)
-    ax.set_xticks(range(len(names)))
-    ax.set_xticklabels(names, parse_math=False)
+    looks = view_styles(views)
+    names = list(dict.fromkeys(points[f"{x}_label"]))
+    groups = [_blocks(points[points[f"{x}_label"] == name]) for name in names]
+    width = GROUP / max(*map(_bars, groups), 3)
+    draw_reference(ax, 0.0, color=REFERENCE, linewidth=0.5, zorder=2)
+    middles: dict[str, list[float]] = {}
+    for at, blocks in enumerate(groups):
+        left = start = at - width * _bars(blocks) / 2
+        for objective, block in blocks:
+            shown = [view for view in views if (block["view"] == view).any()]
+            places = {view: start + (i + 0.5) * width for i, view in enumerate(shown)}
+            for view, place in places.items():
+                (_, row), *_ = block[block["view"] == view].iterrows()
+                look = looks[view]
+                if objective:
+                    look = ViewStyle(system_style(objective).colour, "", "-", look.hatch)
+                _draw_bar(ax, row, place, width, look)
+            ends = start, start + width * len(shown)
+            draw_control_pieces(ax, controls_beside(block, controls), *ends, places)
+            middles.setdefault(objective, []).append(sum(ends) / 2)
+            start += width * (len(shown) + _SPACE)
+        right = start - width * _SPACE
+        _draw_ceiling_piece(ax, pd.concat([b for _, b in blocks]), left, right)
+    if has(points, "ceiling"):
+        name_ceiling(ax, float(points["ceiling"].dropna().iloc[-1]))
+    if len(groups) == 1 and "" not in middles:
+        at = [sum(places) / len(places) for places in middles.values()]
+        ax.set_xticks(at, [system_label(name) for name in middles], parse_math=False)
+    else:
+        ax.set_xticks(range(len(names)), names, parse_math=False)
     ax.tick_params(axis="x", length=0)
-    ax.set_xlim(-0.6 - 0.4 * (len(names) == 1), len(names) - 0.4 * (len(names) > 1))
+    ax.set_xlim(-0.5, len(names) - 0.5)
     ax.set_ylabel(y_label(points))
-    if x == "model" and len(names) > 1:
-        # The data processing inequality holds within one network only.
-        ax.set_xlabel("different networks: not ordered by the DPI")
     return ax
 
 
-def draw_ceiling_piece(ax: Axes, members: pd.DataFrame, left: float, right: float) -> None:
-    """H(Y) over one group of bars; nothing where there is none."""
-    if has(members, "ceiling"):
+def _check(points: pd.DataFrame, x: Groups) -> None:
+    if x not in ("task", "model"):
+        raise InputError(f"x must be task or model; not {x!r}.")
+    place = ["estimator_label", "stack", "token_set", "task_label", "model_label"]
+    if points.duplicated([*place, "view"]).any():
+        raise InputError(
+            "points must hold one row a task, model and view; choose one layer with "
+            "at_layer and one estimator, and of runs the last_steps."
+        )
+
+
+def _blocks(members: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """One a network, with its system: empty where none is trained, or nobody said."""
+    if "objective" not in members or members["objective"].fillna("").eq("").all():
+        return [("", part) for _, part in members.groupby("model_label", sort=False)]
+    return [
+        (objective, block)
+        for objective in systems_in_order(members)
+        for _, block in members[members["objective"] == objective].groupby(
+            "model_label", sort=False
+        )
+    ]
+
+
+def _bars(blocks: list[tuple[str, pd.DataFrame]]) -> float:
+    """What a group takes, in bars."""
+    return sum(len(block) for _, block in blocks) + _SPACE * (len(blocks) - 1)
+
+
+def _draw_ceiling_piece(ax: Axes, members: pd.DataFrame, left: float, right: float) -> None:
+    """H(Y) over one group of bars; nothing where there is none, or `style` zooms."""
+    if has(members, "ceiling") and not styled().zoom:
         height = float(members["ceiling"].mean())
         look = {"color": REFERENCE, "linestyle": DASHES, "linewidth": 0.9}
-        ax.hlines(height, left, right, zorder=4, **look)
+        ax.hlines(height, left - 0.03, right + 0.03, zorder=4, **look)
 
 
-def draw_bar(
-    ax: Axes, row: pd.Series, at: float, width: float, look: ViewStyle, lines: str = "white"
-) -> None:
-    """One estimate's bar with its interval, seeds, null and extrapolation.
-
-    Args:
-        ax: what to draw on.
-        row: of `over_seeds`.
-        at: the bar's middle.
-        width: of the bar, with the space to the next.
-        look: its colour and hatch.
-        lines: the hatch's colour.
-    """
+def _draw_bar(ax: Axes, row: pd.Series, at: float, width: float, look: ViewStyle) -> None:
+    """One estimate's bar with its interval, seeds, null and extrapolation."""
     if np.isnan(row["value"]):
         draw_no_values(ax, np.array([at]), look.colour)
         return
@@ -146,7 +190,7 @@ def draw_bar(
         row["value"],
         width * 0.92,
         facecolor=look.colour if sound else "white",
-        edgecolor=lines if sound else look.colour,
+        edgecolor=_lines(look.colour) if sound else look.colour,
         hatch=look.hatch if sound else None,
         linewidth=0 if sound else 1.0,
         zorder=1,
@@ -165,73 +209,100 @@ def draw_bar(
         ax.hlines(row["null_high"], *ends, zorder=4, **_NULL)
 
 
-def bar_figure(points: pd.DataFrame, *, x: Literal["task", "model"]) -> Figure:
-    """`grouped_bars`, a panel an estimator and model (x = task) or task (x = model).
+def _lines(colour: str) -> str:
+    """A hatch that is seen on the colour."""
+    red, green, blue = to_rgb(colour)
+    return INK if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
 
-    `points` are those of one layer: `at_layer(over_seeds(results), controls=True)`. As wide
-    as `style` says.
+
+def bar_figure(points: pd.DataFrame, *, x: Groups = "task") -> Figure:
+    """`grouped_bars`, a panel an estimator and token set; and a task, of models.
+
+    `points` are those of one layer, ``at_layer(over_seeds(results), controls=True)``; of
+    trained systems those of each run's last step. Where tasks are many they take several
+    rows of panels. As wide as `style` says.
 
     Raises:
         InputError: as `grouped_bars`.
     """
     check_points(points)
-    controls, points = controls_of(points), states_of(points)
-    if x not in ("task", "model"):
-        raise InputError(f"x must be task or model; not {x!r}.")
-    held = "model_label" if x == "task" else "task_label"
-    parts = [p for _, p in points.groupby([held, "estimator_label", "stack"], sort=False)]
-    columns, width = side_by_side(len(parts)), figure_width()
-    inches = 0.9 * width / columns
-    # A panel has the names of its own groups; room is what the fullest panel leaves.
-    most = max(panel[f"{x}_label"].nunique() for panel in parts)
-    every = list(dict.fromkeys(points[f"{x}_label"]))
-    fitted, slant = fitted_names(every, (inches - 0.45) / most - 0.05)
+    controls, points = controls_of(points), with_null(states_of(points))
+    _check(points, x)
+    points = points.assign(subject=subjects(points))
+    group = "subject" if x == "task" else "model_label"
+    systems = "objective" in points and points["objective"].fillna("").ne("").any()
+    parts = list(_panels(points, x, figure_width() - 0.5))
+    columns = 1 if systems else side_by_side(len(parts))
+    inches = 0.9 * figure_width() / columns
+    room = (inches - 0.45) / max(part[group].nunique() for part in parts) - 0.05
+    every = list(dict.fromkeys(points[group]))
+    fitted, slant = fitted_names(every, room)
     short = dict(zip(every, fitted, strict=True))
-    lines = [line for name in fitted for line in name.splitlines()]
     deep = 0.12 * (max(name.count("\n") for name in fitted) + 1)
+    lines = [line for name in fitted for line in name.splitlines()]
     deep += 0.028 * max(map(len, lines)) if slant else 0.0
-    figure, axes = panels(len(parts), columns, 1.4 + deep, 0.3)
-    head(figure, _title(points, held))
+    figure, axes = panels(len(parts), columns, 1.4 + deep, 0.3, sharey=systems)
+    # A group's name stands under it.
+    held = [c for c in ("model_label", "subject") if points[c].nunique() == 1]
+    held = [column for column in held if systems or column != group]
+    named = [str(points[c].iloc[0]) for c in held]
+    head(figure, ", ".join([*named, layer_words(points)]))
     for i, (ax, panel) in enumerate(zip(axes, parts, strict=True)):
         grouped_bars(with_controls(panel, controls), ax, x=x)
-        shown = [short[name] for name in dict.fromkeys(panel[f"{x}_label"])]
-        names = ["estimator_label"]
-        if points[held].nunique() > 1:
-            names = [held, *names]
-        title = ", ".join(str(panel[name].iloc[0]) for name in names)
-        plain_title(ax, f"{title}, {sample_label(panel)}", inches)
-        ax.set_xticklabels(shown, parse_math=False, linespacing=LINE_SPACING)
-        slant_names(ax, slant)
+        plain_title(
+            ax, ", ".join([*_differing(panel, points, x), sample_label(panel)]), inches
+        )
+        names = [short[name] for name in dict.fromkeys(panel[group])]
+        if not systems or len(names) > 1:
+            ax.set_xticklabels(names, parse_math=False, linespacing=LINE_SPACING)
+            slant_names(ax, slant)
         if i % columns:
             ax.set_ylabel("")
+    networks: list[Entry] = [
+        (Patch(facecolor=system_style(name).colour, linewidth=0), system_label(name))
+        for name in (systems_in_order(points) if systems and len(every) > 1 else ())
+    ]
     beside = control_entries(controls_beside(points, controls))
-    figure_legends(figure, _view_entries(points), beside, bar_notes(points))
+    figure_legends(figure, networks, _view_entries(points, systems), beside, _notes(points))
     return figure
 
 
-def _title(points: pd.DataFrame, held: str) -> str:
-    names = list(dict.fromkeys(points[held]))
-    return (f"{names[0]}, " if len(names) == 1 else "") + layer_words(points)
+def _panels(points: pd.DataFrame, x: Groups, room: float) -> Iterator[pd.DataFrame]:
+    """One an estimator and token set; groups in several, balanced, where bars get thin."""
+    held = ["estimator_label", "stack", "token_set", *(["task_label"] * (x == "model"))]
+    for _, rows in points.groupby(held, sort=False, dropna=False):
+        names = list(dict.fromkeys(rows[f"{x}_label"]))
+        widest = max(_bars(_blocks(rows[rows[f"{x}_label"] == name])) for name in names)
+        most = max(1, int(room / (BAR * (widest + 1.5))))
+        each = -(-len(names) // -(-len(names) // most))
+        for i in range(0, len(names), each):
+            yield rows[rows[f"{x}_label"].isin(names[i : i + each])]
 
 
-def _view_entries(points: pd.DataFrame) -> list[Entry]:
+def _differing(panel: pd.DataFrame, points: pd.DataFrame, x: Groups) -> list[str]:
+    """What tells a panel from the others; its estimator always."""
+    row = panel.iloc[0]
+    tokens = [f"tokens: {row['token_set']}"] * (points["token_set"].nunique() > 1)
+    several = x == "model" and points["subject"].nunique() > 1
+    return [str(row["subject"])] * several + tokens + [str(row["estimator_label"])]
+
+
+def _view_entries(points: pd.DataFrame, systems: bool) -> list[Entry]:
+    views = in_order(points["view"])
     entries: list[Entry] = []
-    for view in in_order(points["view"]):
-        look = view_style(view)
-        patch = Patch(
-            facecolor=look.colour, edgecolor="white", hatch=look.hatch, linewidth=0
-        )
+    for view, look in view_styles(views).items():
+        colour, lines = ("0.85", INK) if systems else (look.colour, _lines(look.colour))
+        patch = Patch(facecolor=colour, edgecolor=lines, hatch=look.hatch, linewidth=0)
         entries.append((patch, view_label(view)))
     return entries
 
 
-def bar_notes(points: pd.DataFrame) -> list[Entry]:
-    """Legend of all that stands on or over a bar."""
-    entries = ceiling_entries(points)
+def _notes(points: pd.DataFrame) -> list[Entry]:
+    """Legend of what stands on or over a bar, but its interval and H(Y)."""
+    entries: list[Entry] = []
     if has(points, "null_high"):
         dots = Line2D([], [], **_NULL)
-        entries.append((dots, null_label(points, "", "95th pct.")))
-    entries.append((interval_handle(), interval_label(points)))
+        entries.append((dots, "$Y$ permuted: 95th percentile"))
     if (points["n_seeds"] > 1).any():
         dot = Line2D([], [], marker="o", markersize=2.2, linestyle="", **_SEED)
         entries.append((dot, "one seed"))

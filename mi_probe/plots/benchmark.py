@@ -15,16 +15,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import count_words
 from mi_probe.plots.marks import draw_values, marker_handle
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     LINE_SPACING,
+    Entry,
     axes_or_current,
     check_table,
+    figure_legends,
     figure_width,
     panels,
     wrapped,
 )
-from mi_probe.plots.parts import Entry, count_words, figure_legends
 from mi_probe.plots.style import INK, REFERENCE, VIEW_STYLES, ViewStyle
 
 FLOOR = 1e-3

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mi_probe.errors import InputError
-from mi_probe.plots.panels import IN_UNIT, check_table
+from mi_probe.plots.page import IN_UNIT, check_table
 
 LEAST_N = 20
 """Occurrences that a word must have to be chosen, where any word has as many."""

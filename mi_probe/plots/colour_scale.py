@@ -14,7 +14,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.patches import Rectangle
 
-from mi_probe.plots.panels import LINE_SPACING
+from mi_probe.plots.page import LINE_SPACING
 from mi_probe.plots.style import INK
 
 MAP = "PuOr_r"

@@ -17,8 +17,9 @@ from matplotlib.lines import Line2D
 
 from mi_probe.analysis.control_points import AT_SITES, control_label
 from mi_probe.facts import fixed
+from mi_probe.plots.captions import has
 from mi_probe.plots.marks import draw_intervals, marker_handle
-from mi_probe.plots.parts import Entry, has
+from mi_probe.plots.page import Entry
 from mi_probe.plots.style import ViewStyle, view_style
 
 

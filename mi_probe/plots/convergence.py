@@ -17,15 +17,16 @@ from matplotlib.patches import Patch
 
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.errors import InputError
-from mi_probe.plots.marks import draw_ceiling, draw_values, marker_handle
-from mi_probe.plots.panels import (
+from mi_probe.plots.marks import draw_ceiling, draw_reference, draw_values, marker_handle
+from mi_probe.plots.page import (
+    Entry,
     axes_or_current,
     check_table,
+    figure_legends,
     head,
     panels,
     side_by_side,
 )
-from mi_probe.plots.parts import Entry, ceiling_entries, figure_legends
 from mi_probe.plots.style import NULL_FILL, REFERENCE, VIEW_STYLES, ViewStyle
 
 PART_STYLES = {
@@ -62,7 +63,7 @@ def convergence(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
     if np.isfinite(first["low"]) and np.isfinite(first["high"]):
         ax.axhspan(first["low"], first["high"], color=NULL_FILL, linewidth=0, zorder=0)
     ax.axhline(first["held_out"], color="0.55", linewidth=1.0, zorder=0.5)
-    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.6)
+    draw_reference(ax, 0.0, color=REFERENCE, linewidth=0.5, zorder=0.6)
     draw_ceiling(ax, float(first["ceiling"]))
     for (_, part), line in curves.groupby(["fold", "part"], sort=False):
         look = PART_STYLES[str(part)]
@@ -130,4 +131,4 @@ def _notes(curves: pd.DataFrame) -> list[Entry]:
     if not taken.all():
         words = "no better than the start: dropped"
         notes.append((marker_handle(dot, hollow=True), words))
-    return notes + ceiling_entries(curves)
+    return notes

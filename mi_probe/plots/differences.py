@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import short_name
 from mi_probe.plots.forest import LINE, Line, draw_lines, forest_notes, headings, n_words
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     IN_UNIT,
     LINE_SPACING,
     axes_or_current,
     check_table,
+    figure_legends,
     figure_width,
     panels,
 )
-from mi_probe.plots.parts import figure_legends
 
 MOST = 36
 """Lines that a figure has at most: of more, those with the smallest p."""

@@ -18,17 +18,23 @@ from matplotlib.figure import Figure
 
 from mi_probe.analysis.labels import in_order, short_name
 from mi_probe.analysis.verdict import LEVEL, is_shown
-from mi_probe.plots.marks import draw_intervals, draw_values, marker_handle
-from mi_probe.plots.panels import (
+from mi_probe.plots.marks import (
+    draw_intervals,
+    draw_values,
+    interval_entries,
+    marker_handle,
+)
+from mi_probe.plots.page import (
     IN_UNIT,
     LINE_SPACING,
+    Entry,
     axes_or_current,
     check_table,
+    figure_legends,
     figure_width,
     panels,
     wrapped,
 )
-from mi_probe.plots.parts import Entry, figure_legends, interval_entries
 from mi_probe.plots.style import (
     INK,
     REFERENCE,

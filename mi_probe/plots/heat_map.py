@@ -17,7 +17,7 @@ from mi_probe.errors import InputError
 from mi_probe.facts import fixed
 from mi_probe.plots.colour_scale import NEGATIVE, draw_cell, draw_scale, scale
 from mi_probe.plots.glyphs import families, shown
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     IN_UNIT,
     LINE_SPACING,
     axes_or_current,

@@ -16,18 +16,23 @@ from matplotlib.patches import Patch
 
 from mi_probe.analysis.labels import in_order, short_name, view_label
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import has
 from mi_probe.plots.marks import (
     aside,
     draw_ceiling,
     draw_intervals,
     draw_line,
+    draw_reference,
     drawn_so_far,
+    interval_entries,
     line_handle,
 )
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     IN_UNIT,
     LINE_SPACING,
+    Entry,
     check_table,
+    figure_legends,
     figure_width,
     fitted_names,
     head,
@@ -35,13 +40,6 @@ from mi_probe.plots.panels import (
     plain_title,
     side_by_side,
     slant_names,
-)
-from mi_probe.plots.parts import (
-    Entry,
-    ceiling_entries,
-    figure_legends,
-    has,
-    interval_entries,
 )
 from mi_probe.plots.style import INK, NULL_FILL, REFERENCE, ViewStyle, view_style
 
@@ -85,7 +83,7 @@ def ladder_panels(
             ends = points[f"{name}_low"], points[f"{name}_high"]
             draw_intervals(above, x, *ends, look.colour)
         aside(above, before, place)
-    above.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
+    draw_reference(above, 0.0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     if "ceiling" in points:
         draw_ceiling(above, float(points["ceiling"].mean()))
     below.axhline(0, color=REFERENCE, linewidth=0.6, zorder=0.7)
@@ -151,7 +149,13 @@ def ladder_figure(points: pd.DataFrame, *, axis: Axis) -> Figure:
     names, slant = _rung_names(points, axis, 0.9 * width / columns - 0.5)
     deep = 0.12 * (1 + max((name.count("\n") for name in names.values()), default=0))
     deep += 0.035 * max(map(len, names.values()), default=0) if slant else 0.0
-    figure, pairs = pairs_of_panels(len(poolings), columns, 2.05 + deep, 0.3, (1.35, 1.0))
+    rungs = points.groupby("pooling")[_PLACE[axis]].agg(
+        lambda column: tuple(sorted(column))
+    )
+    # Names once, under the last row, where all pairs have the same.
+    same = rungs.nunique() == 1
+    tall, over = (1.75, 0.6 + deep) if same else (2.05 + deep, 0.3)
+    figure, pairs = pairs_of_panels(len(poolings), columns, tall, over, (1.35, 1.0))
     head(figure, _title(points))
     for i, (pooling, (above, below)) in enumerate(zip(poolings, pairs, strict=True)):
         panel = points[points["pooling"] == pooling]
@@ -167,6 +171,9 @@ def ladder_figure(points: pd.DataFrame, *, axis: Axis) -> Figure:
                 fontsize=_SMALL,
             )
             slant_names(below, slant)
+        if same and i + columns < len(poolings):
+            below.tick_params(labelbottom=False)
+            below.set_xlabel("")
         if i % columns:
             above.set_ylabel("")
             below.set_ylabel("")
@@ -200,7 +207,7 @@ def _notes(points: pd.DataFrame) -> list[Entry]:
     # Tables of before intervals of the two values were kept have the gap's alone.
     whole = has(points, "full_low")
     of = "over examples (gap: paired)" if whole else "of the gap, paired over examples"
-    notes = ceiling_entries(points) + interval_entries(points, f"95 % interval {of}")
+    notes = interval_entries(points, f"95 % interval {of}")
     chosen = points["chosen"].astype(str).str.lower() if "chosen" in points else []
     if "true" in set(chosen):
         words = "capacity chosen on other rows"

@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mi_probe.plots.captions import has
 from mi_probe.plots.controls import twin_marks
 from mi_probe.plots.marks import DASHES, draw_intervals, draw_values, marker_handle
-from mi_probe.plots.parts import Entry, has
+from mi_probe.plots.page import Entry
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle
 
 

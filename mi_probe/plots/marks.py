@@ -7,7 +7,7 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 # pyright: reportOptionalMemberAccess=false
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from mi_probe.plots.parts import Entry
-from mi_probe.plots.style import INK, REFERENCE, ViewStyle
+from mi_probe.plots.captions import ceiling_label, drawn_limits, has
+from mi_probe.plots.page import Entry
+from mi_probe.plots.style import INK, REFERENCE, ViewStyle, styled
 
 Values: TypeAlias = np.ndarray | pd.Series
 
@@ -73,20 +74,43 @@ def aside(ax: Axes, before: tuple[int, int], points: float) -> None:
         artist.set_transform(artist.get_transform() + moved)
 
 
+def draw_reference(ax: Axes, height: float, **look: Any) -> None:
+    """A line across, such as that of 0; `style`'s zoom does not make room for it."""
+    if not styled().zoom:
+        ax.axhline(height, **look)
+        return
+    # An artist, unlike a line, is no data that the axis makes room for.
+    across = ax.get_yaxis_transform()
+    ax.add_artist(Line2D([0, 1], [height, height], transform=across, **look))
+
+
 def draw_ceiling(ax: Axes, height: float) -> None:
-    """H(Y) as a dashed line, named at the right edge; nothing where there is none."""
+    """H(Y) as a dashed line, named at the right edge; nothing where there is none.
+
+    Where `style` zooms, it is a mark at the upper edge unless the data reach it.
+    """
     if not np.isfinite(height):
         return
-    ax.axhline(height, color=REFERENCE, linestyle=DASHES, linewidth=0.9, zorder=1)
+    look = {"color": REFERENCE, "linestyle": DASHES, "linewidth": 0.9, "zorder": 1}
+    draw_reference(ax, height, **look)
+    name_ceiling(ax, height)
+
+
+def name_ceiling(ax: Axes, height: float) -> None:
+    """Write H(Y) at the right of its line; where `style` zooms, above the axis."""
+    place, words = (1, height), "$H(Y)$"
+    across, told = ax.get_yaxis_transform(), {"va": "center", "xytext": (2, 0)}
+    if styled().zoom:
+        place, across, told = (1, 1), ax.transAxes, {"va": "bottom", "xytext": (0, 1)}
+        words = f"\N{UPWARDS ARROW} $H(Y)$ = {height:.3f}"
     ax.annotate(
-        "$H(Y)$",
-        (1, height),
-        xycoords=ax.get_yaxis_transform(),
-        xytext=(2, 0),
+        words,
+        place,
+        xycoords=across,
         textcoords="offset points",
-        va="center",
-        ha="left",
+        ha="right" if styled().zoom else "left",
         fontsize=7,
+        **told,
     )
 
 
@@ -196,11 +220,11 @@ def marker_handle(look: ViewStyle, *, hollow: bool = False) -> Line2D:
 def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str) -> None:
     """The value at n -> infinity: a diamond with its own interval, or an open arrow.
 
-    An arrow stands at the least that a value from below claims, where that is more than
-    the bound shows already. Both are other numbers than the bound, so they are never
-    joined to it by a line.
+    An arrow stands at the least that a value from below claims, where that lies above the
+    bound's own 95 % interval: elsewhere it says no more than the interval does. Both are
+    other numbers than the bound, so they are never joined to it by a line.
     """
-    two_sided, raised = _drawn_limits(points)
+    two_sided, raised = drawn_limits(points)
     place = np.asarray(x, float)
     low, high = (points[f"extrapolated_{e}"].to_numpy(float) for e in ("low", "high"))
     if two_sided.any():
@@ -225,16 +249,9 @@ def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str
             )
 
 
-def _drawn_limits(points: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Which values at n -> infinity are drawn as diamonds, and which as arrows."""
-    claim = points["claim"].astype(str)
-    more = points["extrapolated_low"].astype(float) > points["value"].astype(float)
-    return (claim == "two_sided").to_numpy(), ((claim == "at_least") & more).to_numpy()
-
-
 def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
     """Legend of the diamonds and of the arrows; none of what is not drawn."""
-    two_sided, raised = _drawn_limits(points)
+    two_sided, raised = drawn_limits(points)
     entries: list[Entry] = []
     for chosen, shape, face, words in (
         (two_sided, "D", "0.5", "value at $n \\to \\infty$"),
@@ -245,3 +262,35 @@ def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
             mark.set(markerfacecolor=face, markeredgecolor=INK, markeredgewidth=0.4)
             entries.append((mark, words))
     return entries
+
+
+def flag_handle() -> Line2D:
+    """Legend entry of a flagged estimate: an open marker."""
+    return Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="")
+
+
+def interval_handle(*, across: bool = False) -> Line2D:
+    """Legend entry of an error bar, upright or lying."""
+    mark = "_" if across else "|"
+    return Line2D(
+        [], [], color=INK, marker=mark, markersize=6, linestyle="", markeredgewidth=0.8
+    )
+
+
+def ceiling_handle() -> Line2D:
+    """Legend entry of H(Y)."""
+    return Line2D([], [], color=REFERENCE, linestyle=(0, (5, 2)), linewidth=0.9)
+
+
+def ceiling_entries(points: pd.DataFrame) -> list[Entry]:
+    """Legend of H(Y), where it is known."""
+    return [(ceiling_handle(), ceiling_label(points))] if has(points, "ceiling") else []
+
+
+def interval_entries(
+    points: pd.DataFrame, words: str, *, across: bool = False
+) -> list[Entry]:
+    """Legend of error bars, where there are some."""
+    if not has(points, "low", "high"):
+        return []
+    return [(interval_handle(across=across), words)]

@@ -14,24 +14,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import count_words, has
 from mi_probe.plots.colour_scale import colours, draw_scale, scale
 from mi_probe.plots.controls import noise_note, twin_entries, twin_lines
-from mi_probe.plots.marks import DASHES, draw_ceiling
-from mi_probe.plots.panels import (
+from mi_probe.plots.marks import DASHES, ceiling_entries, draw_ceiling
+from mi_probe.plots.page import (
     IN_UNIT,
+    Entry,
     axes_or_current,
     check_table,
+    figure_legends,
     figure_width,
     head,
     pairs_of_panels,
     side_by_side,
-)
-from mi_probe.plots.parts import (
-    Entry,
-    ceiling_entries,
-    count_words,
-    figure_legends,
-    has,
 )
 from mi_probe.plots.style import INK, NULL_FILL, REFERENCE, view_style
 

@@ -8,7 +8,6 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -21,9 +20,17 @@ from mi_probe.analysis.control_points import (
     states_of,
     with_controls,
 )
-from mi_probe.analysis.labels import in_order, view_label
+from mi_probe.analysis.labels import in_order, subjects, view_label
 from mi_probe.analysis.summaries import PANEL, null_band
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import (
+    check_points,
+    flag_label,
+    has,
+    sample_label,
+    with_null,
+    y_label,
+)
 from mi_probe.plots.controls import control_entries, draw_control_lines
 from mi_probe.plots.marks import (
     draw_ceiling,
@@ -31,33 +38,23 @@ from mi_probe.plots.marks import (
     draw_intervals,
     draw_line,
     draw_no_values,
+    draw_reference,
     draw_values,
     extrapolation_entries,
+    flag_handle,
     line_handle,
     no_value_entries,
 )
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     LINE_SPACING,
+    Entry,
     axes_or_current,
+    figure_legends,
     figure_width,
     head,
     panels,
     plain_title,
     side_by_side,
-)
-from mi_probe.plots.parts import (
-    Entry,
-    ceiling_entries,
-    check_points,
-    figure_legends,
-    flag_handle,
-    flag_label,
-    has,
-    interval_handle,
-    interval_label,
-    null_label,
-    sample_label,
-    y_label,
 )
 from mi_probe.plots.style import NULL_FILL, REFERENCE, view_style
 
@@ -73,18 +70,18 @@ def layer_profile(panel: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw one panel of `over_seeds`: a line a view, x = hidden_states index.
 
     H(Y) is the dashed line, named at the right edge; the grey band is the permutation
-    null, from its mean to its 95th percentile, the widest of the views. Dotted lines, where
-    `with_bands` was asked, hold all layers and views at once. Diamonds are the
-    values at n -> infinity, open arrows the least that they are. Flagged
-    estimates have open markers; an estimate without a value is a cross on the axis.
-    Nothing is clipped. Controls that are among the points are thin lines.
+    null of 20 draws or more, from its mean to its 95th percentile, the widest of the views.
+    Dotted lines, where `with_bands` was asked, hold all layers and views at once. Diamonds
+    are the values at n -> infinity, open arrows the least that they are. Flagged estimates
+    have open markers; an estimate without a value is a cross on the axis. Nothing is
+    clipped. Controls that are among the points are thin lines.
 
     Raises:
         InputError: not a table of `over_seeds`, several panels in it, or no point
             that has a place on the layer axis.
     """
     check_points(panel)
-    controls, panel = controls_of(panel), states_of(panel)
+    controls, panel = controls_of(panel), with_null(states_of(panel))
     if len(panel[list(PANEL)].drop_duplicates()) > 1:
         raise InputError(
             "panel must hold one model, task, stack and estimator; "
@@ -122,7 +119,7 @@ def _draw_references(ax: Axes, placed: pd.DataFrame) -> None:
         ax.fill_between(x, low, high, color=NULL_FILL, linewidth=0, zorder=0.5)
         # A null narrower than a line must still be seen.
         ax.plot(x, high, color="0.72", linewidth=0.6, zorder=0.6, label="_null")
-    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
+    draw_reference(ax, 0.0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     ceilings = placed["ceiling"].dropna()
     if len(ceilings):
         draw_ceiling(ax, float(ceilings.mean()))
@@ -211,7 +208,7 @@ def layer_profiles(points: pd.DataFrame) -> Figure:
         InputError: as `layer_profile`.
     """
     check_points(points)
-    controls, points = controls_of(points), states_of(points)
+    controls, points = controls_of(points), with_null(states_of(points))
     placed = points[points["x"].notna()]
     parts = [part for _, part in placed.groupby(list(PANEL), sort=False)]
     if not parts:
@@ -220,7 +217,7 @@ def layer_profiles(points: pd.DataFrame) -> Figure:
         )
     columns = side_by_side(len(parts))
     tall = 1.35 if len(parts) > columns else 1.6
-    one_task = placed["task_label"].nunique() == 1
+    one_task = placed["task"].nunique() == 1
     figure, axes = panels(len(parts), columns, tall, 0.55, sharey=one_task)
     _draw_panels(figure, axes, parts, columns, controls)
     beside = control_entries(controls_beside(placed, controls))
@@ -236,15 +233,20 @@ def _draw_panels(
     controls: pd.DataFrame,
 ) -> None:
     whole = pd.concat(parts)
-    constant = [c for c in ("model_label", "task_label") if whole[c].nunique() == 1]
+    # Token sets of one task are panels of one figure: its name is over all of them.
+    whole, held = whole.assign(subject=subjects(whole)), ("model_label", "subject")
+    constant = [column for column in held if whole[column].nunique() == 1]
     if constant:
         head(figure, " on ".join(str(whole[column].iloc[0]) for column in constant))
-    varying = [c for c in ("model_label", "task_label") if c not in constant]
+    varying = [column.replace("subject", "task_label") for column in held]
+    varying = [column for column in varying if whole[column].nunique() > 1]
     same_axis = len({_layer_words(p, p["n_layers"].max()) for p in parts}) == 1
     for i, (ax, panel) in enumerate(zip(axes, parts, strict=True)):
         layer_profile(with_controls(panel, controls), ax)
         names = [*varying, "estimator_label"]
         title = ", ".join(str(panel[name].iloc[0]) for name in names)
+        if "subject" in constant and "task_label" in varying:
+            title = title.removeprefix(f"{whole['subject'].iloc[0]}, ")
         plain_title(ax, f"{title}, {sample_label(panel)}", 0.9 * figure_width() / columns)
         if same_axis and i + columns < len(parts):
             ax.set_xlabel("")
@@ -258,11 +260,10 @@ def _view_entries(placed: pd.DataFrame) -> list[Entry]:
 
 
 def _note_entries(placed: pd.DataFrame) -> list[Entry]:
-    entries = ceiling_entries(placed)
+    entries: list[Entry] = []
     if has(placed, "null_high"):
-        label = null_label(placed, "mean to ", "95th percentile")
-        entries.append((Patch(facecolor=NULL_FILL, edgecolor="0.72"), label))
-    entries.append((_interval_handle(placed), interval_label(placed)))
+        band = Patch(facecolor=NULL_FILL, edgecolor="0.72")
+        entries.append((band, "$Y$ permuted: mean to 95th percentile"))
     if has(placed, "band_low"):
         dots = Line2D([], [], color="0.15", linestyle=BAND, linewidth=0.7)
         entries.append((dots, "95 % band, all layers and views at once"))
@@ -270,11 +271,3 @@ def _note_entries(placed: pd.DataFrame) -> list[Entry]:
     entries.append((flag_handle(), flag_label(placed)))
     entries += no_value_entries(placed)
     return [entry for entry in entries if entry[1]]
-
-
-def _interval_handle(placed: pd.DataFrame) -> Artist:
-    """A band or an error bar, as the panels have; a band where they have both."""
-    layers = placed.groupby(list(PANEL))["x"].nunique()
-    if layers.max() >= BAND_FROM:
-        return Patch(color=view_style("full").colour, alpha=0.18, linewidth=0)
-    return interval_handle()

@@ -25,7 +25,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         # Neither the date nor the version may tell two equal figures apart.
         "pdf": {"metadata": {"CreationDate": None}},
-        "png": {"metadata": {"Software": None}, "dpi": 300},
+        "png": {"metadata": {"Software": None}},
         "svg": {"metadata": {"Date": None, "Creator": None}},
     }
 )
@@ -38,15 +38,18 @@ def save(
     stem: str,
     out: str | Path,
     formats: Sequence[str] = ("pdf", "png"),
+    *,
+    caption: str = "",
 ) -> tuple[Path, ...]:
-    """Write `out`/`stem` in each format (PNG at 300 dpi) and .csv; return the paths.
+    """Write `out`/`stem` in each format and .csv, its caption as .txt; return the paths.
 
     Args:
         figure: built and saved inside one `with style(...)`.
         table: what the figure draws.
         stem: name without ending; characters unfit for a file name become '-'.
         out: folder, made if it is not there.
-        formats: some of `FORMATS`.
+        formats: some of `FORMATS`; PNG has 300 dots an inch, of a slide 450.
+        caption: for the paper; nothing is written where it is empty.
 
     Raises:
         InputError: called outside `style`, a format that is not known, or `out` is not
@@ -79,6 +82,8 @@ def save(
         ) from error
     contents = {ending: rendered(figure, ending) for ending in formats}
     contents["csv"] = table.to_csv(index=False, lineterminator="\n").encode()
+    if caption:
+        contents["txt"] = f"{caption}\n".encode()
     name, paths = file_stem(stem), []
     for ending, content in contents.items():
         path = folder / f"{name}.{ending}"

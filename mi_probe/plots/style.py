@@ -8,7 +8,8 @@ every view also has its own marker, line style and hatch, so grey print loses no
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -20,13 +21,15 @@ from mi_probe.plots.glyphs import added_family
 
 WIDTHS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
-        "acl": {"column": 3.03, "full": 6.30},
-        "icml": {"column": 3.25, "full": 6.75},
-        "neurips": {"column": 5.5, "full": 5.5},
-        "iclr": {"column": 5.5, "full": 5.5},
+        "acl": {"column": 3.03, "page": 6.30, "slide": 4.6},
+        "icml": {"column": 3.25, "page": 6.75, "slide": 4.6},
+        "neurips": {"column": 5.5, "page": 5.5, "slide": 4.6},
+        "iclr": {"column": 5.5, "page": 5.5, "slide": 4.6},
     }
 )
-"""Width in inches of a column and of the text block; the last two have one column."""
+"""Width in inches of a column, of the text block (the last two have one column), and of a
+slide: letters of 8 pt are 23 pt where 4.6 inches fill its 13.3."""
+SIZES = ("column", "page", "slide")
 
 INK = "0.15"
 """Colour of text and axes."""
@@ -81,19 +84,70 @@ SYSTEM_LABELS: Mapping[str, str] = MappingProxyType(
 )
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What `style` was told beyond sizes and fonts."""
+
+    titles: bool = True
+    """Write what a figure is of over it; what tells panels apart is written always."""
+    zoom: bool = False
+    """Let the axis end at the data, and say H(Y) at the edge."""
+    palette: str = ""
+    """Colours of views and systems: a name that seaborn knows, or ``grey``."""
+
+
+_STYLED: ContextVar[Choices] = ContextVar("styled", default=Choices())  # noqa: B039
+
+
+def styled() -> Choices:
+    """What the `style` that is open was told."""
+    return _STYLED.get()
+
+
+def _palette(name: str, count: int) -> list[str]:
+    """So many colours of a palette, as hexadecimal text.
+
+    Raises:
+        InputError: a name that seaborn does not know.
+    """
+    import seaborn
+
+    try:
+        if name == "grey":
+            greys = [round(255 * (0.1 + 0.65 * i / count)) for i in range(count)]
+            return [f"#{grey:02x}{grey:02x}{grey:02x}" for grey in greys]
+        return list(seaborn.color_palette(name, count).as_hex())
+    except ValueError:
+        raise InputError(
+            "palette must be grey, or a name that seaborn knows, such as colorblind or "
+            f"Set2; not {name!r}."
+        ) from None
+
+
+def _recoloured(known: Mapping[str, ViewStyle]) -> Mapping[str, ViewStyle]:
+    """The same styles in the colours that `style` was told."""
+    name = styled().palette
+    if not name:
+        return known
+    colours = _palette(name, len(known))
+    return {
+        k: replace(v, colour=c) for (k, v), c in zip(known.items(), colours, strict=True)
+    }
+
+
 def view_style(view: str) -> ViewStyle:
     """Style of a view; grey for one this package does not know."""
-    return VIEW_STYLES.get(view, OTHER_VIEW)
+    return _recoloured(VIEW_STYLES).get(view, OTHER_VIEW)
 
 
 def view_styles(views: Iterable[str]) -> dict[str, ViewStyle]:
     """A style for each view of one figure; unknown ones take what the others leave."""
-    return _styles(views, VIEW_STYLES)
+    return _styles(views, _recoloured(VIEW_STYLES))
 
 
 def system_styles(objectives: Iterable[str]) -> dict[str, ViewStyle]:
     """The same for systems."""
-    return _styles(objectives, SYSTEM_STYLES)
+    return _styles(objectives, _recoloured(SYSTEM_STYLES))
 
 
 def _styles(names: Iterable[str], known: Mapping[str, ViewStyle]) -> dict[str, ViewStyle]:
@@ -106,7 +160,7 @@ def _styles(names: Iterable[str], known: Mapping[str, ViewStyle]) -> dict[str, V
 
 def system_style(objective: str) -> ViewStyle:
     """Style of a system; grey for one this package does not know."""
-    return SYSTEM_STYLES.get(objective, OTHER_VIEW)
+    return _recoloured(SYSTEM_STYLES).get(objective, OTHER_VIEW)
 
 
 def system_label(objective: str) -> str:
@@ -118,16 +172,17 @@ def rc(venue: str = "acl", width: str = "column") -> dict[str, Any]:
     """The matplotlib settings of a venue.
 
     Raises:
-        InputError: unknown venue or width.
+        InputError: unknown venue or size.
     """
     check_known("style", venue, WIDTHS)
     if width not in WIDTHS[venue]:
-        raise InputError(f"width must be column or full; not {width!r}.")
+        raise InputError(f"size must be one of {', '.join(SIZES)}; not {width!r}.")
     inches = WIDTHS[venue][width]
     return {
         "figure.figsize": (inches, 0.62 * inches),
         "figure.dpi": 150,
-        "savefig.dpi": 300,
+        # 2,070 dots across a slide.
+        "savefig.dpi": 450 if width == "slide" else 300,
         # 'tight' would cut the page to its ink and so change the width.
         "savefig.bbox": None,
         "figure.facecolor": "white",
@@ -182,7 +237,13 @@ def rc(venue: str = "acl", width: str = "column") -> dict[str, Any]:
 
 @contextmanager
 def style(
-    venue: str = "acl", width: str = "column", *, fonts: Sequence[str | Path] = ()
+    venue: str = "acl",
+    width: str = "column",
+    *,
+    fonts: Sequence[str | Path] = (),
+    titles: bool = True,
+    zoom: bool = False,
+    palette: str = "",
 ) -> Iterator[None]:
     """Context to draw and save figures in, with the settings of a venue.
 
@@ -190,21 +251,31 @@ def style(
 
     Args:
         venue: acl, icml, neurips or iclr.
-        width: column or full.
+        width: column, page (its text block) or slide.
         fonts: TrueType files, asked for letters that STIX and DejaVu Sans lack: Chinese,
             Japanese, Korean, emoji.
+        titles: write what a figure is of over it; a paper's caption says it.
+        zoom: let the y axis end at the data; H(Y), far above them, is a mark at its edge.
+        palette: colours of views and systems: a name that seaborn knows, or ``grey``;
+            empty for Okabe and Ito's. Signed information keeps its own two colours.
 
     Raises:
-        InputError: unknown venue or width, or a file that is no such font.
+        InputError: unknown venue, size or palette, or a file that is no such font.
 
     Examples:
         >>> from matplotlib import rcParams
         >>> from mi_probe.plots import style
-        >>> with style("neurips", "full"):
+        >>> with style("neurips", "page"):
         ...     rcParams["figure.figsize"][0]
         5.5
     """
     settings = rc(venue, width)
     settings["font.family"] = [*settings["font.family"], *map(added_family, fonts)]
-    with mpl.rc_context(settings):  # type: ignore[arg-type]
-        yield
+    if palette:
+        _palette(palette, 1)
+    told = _STYLED.set(Choices(titles, zoom, palette))
+    try:
+        with mpl.rc_context(settings):  # type: ignore[arg-type]
+            yield
+    finally:
+        _STYLED.reset(told)

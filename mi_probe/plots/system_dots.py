@@ -15,16 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mi_probe.plots.marks import DASHES, marker_handle
-from mi_probe.plots.panels import check_table, panels
-from mi_probe.plots.parts import (
-    Entry,
-    ceiling_handle,
-    count_words,
-    figure_legends,
-    has,
-    interval_entries,
-)
+from mi_probe.plots.captions import count_words, has
+from mi_probe.plots.marks import DASHES, ceiling_handle, interval_entries, marker_handle
+from mi_probe.plots.page import Entry, check_table, figure_legends, panels
 from mi_probe.plots.style import REFERENCE, system_label, system_styles
 
 _LINE = 0.16

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import has
 from mi_probe.plots.chosen_tokens import SPANS, TYPES, WORDS, pooled_types
 from mi_probe.plots.controls import twin_entries
 from mi_probe.plots.glyphs import BEGINS, families, shown, shown_token
@@ -28,25 +29,24 @@ from mi_probe.plots.mark_lines import (
     known_marks,
     mark_entries,
 )
-from mi_probe.plots.marks import marker_handle
-from mi_probe.plots.panels import (
+from mi_probe.plots.marks import (
+    ceiling_entries,
+    ceiling_handle,
+    interval_entries,
+    marker_handle,
+)
+from mi_probe.plots.page import (
     IN_UNIT,
     LINE_SPACING,
+    Entry,
     axes_or_current,
     check_table,
+    figure_legends,
     figure_width,
     head,
     panels,
     plain_title,
     side_by_side,
-)
-from mi_probe.plots.parts import (
-    Entry,
-    ceiling_entries,
-    ceiling_handle,
-    figure_legends,
-    has,
-    interval_entries,
 )
 from mi_probe.plots.style import ViewStyle, view_style
 

@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import count_words
 from mi_probe.plots.controls import noise_note
 from mi_probe.plots.heat_map import heat_figure
-from mi_probe.plots.panels import IN_UNIT, check_table
-from mi_probe.plots.parts import count_words
+from mi_probe.plots.page import IN_UNIT, check_table
 
 QUANTITIES = ("pointwise", "increment", "cumulative")
 _RANDOM = ("random_pointwise", "random labels")

@@ -21,7 +21,7 @@ from mi_probe.errors import InputError, check_known
 from mi_probe.plots.colour_scale import NEGATIVE, draw_cell, draw_scale, scale
 from mi_probe.plots.controls import noise_note
 from mi_probe.plots.glyphs import SEEN, families, shown_in_text
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     IN_UNIT,
     LINE_SPACING,
     axes_or_current,

@@ -18,39 +18,37 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from mi_probe.analysis.control_points import states_of
-from mi_probe.analysis.labels import in_order, view_label
+from mi_probe.analysis.labels import in_order, subjects, view_label
 from mi_probe.analysis.summaries import layer_words
 from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import (
+    check_points,
+    flag_label,
+    sample_label,
+    y_label,
+)
 from mi_probe.plots.marks import (
     aside,
     draw_ceiling,
     draw_intervals,
     draw_line,
+    draw_reference,
     draw_values,
     drawn_so_far,
+    flag_handle,
     line_handle,
     marker_handle,
 )
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     NARROW,
+    Entry,
     axes_or_current,
     check_table,
+    figure_legends,
     figure_width,
     head,
     panels,
-)
-from mi_probe.plots.parts import (
-    Entry,
-    ceiling_entries,
-    check_points,
-    figure_legends,
-    flag_handle,
-    flag_label,
-    interval_handle,
-    interval_label,
-    sample_label,
-    y_label,
 )
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle, system_label, system_style
 
@@ -81,7 +79,7 @@ def information_line(
             "points must hold one view of one task; use training_figure for several."
         )
     ax = axes_or_current(ax)
-    ax.axhline(0, color=REFERENCE, linewidth=0.5, zorder=0.7)
+    draw_reference(ax, 0.0, color=REFERENCE, linewidth=0.5, zorder=0.7)
     draw_ceiling(ax, float(points["ceiling"].mean()))
     runs = list(_runs(points))
     for place, (look, label, run) in enumerate(runs):
@@ -193,21 +191,30 @@ def training_figure(points: pd.DataFrame) -> Figure:
     _check(points)
     points = points[points["checkpoint_step"].notna()]
     _check(points)
-    views = in_order(points["view"])
+    parts = _parts(points)
     metric = bool(points["metric_value"].notna().any())
-    count = len(views) + metric
-    figure, axes = panels(count, 1, 1.1, 0.6, sharex=True)
-    for i, view in enumerate(views):
+    figure, axes = panels(len(parts) + metric, 1, 1.1, 0.6, sharex=True)
+    for i, (title, part) in enumerate(parts):
         if i:
             axes[i].sharey(axes[0])
-        information_line(points[points["view"] == view], axes[i])
-        axes[i].set_title(view_label(view), loc="left")
+        information_line(part, axes[i])
+        axes[i].set_title(title, loc="left")
     if metric:
         metric_line(points, axes[-1])
         axes[-1].set_title("what the system answers", loc="left")
     axes[-1].set_xlabel("training step")
     _finish(figure, points)
     return figure
+
+
+def _parts(points: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """A panel a view, and a token set where there are several."""
+    several = points["token_set"].nunique() > 1
+    return [
+        (view_label(view) + f", {tokens}" * several, part[part["view"] == view])
+        for tokens, part in points.groupby("token_set", sort=False, dropna=False)
+        for view in in_order(part["view"])
+    ]
 
 
 def accuracy_figure(points: pd.DataFrame) -> Figure:
@@ -220,17 +227,17 @@ def accuracy_figure(points: pd.DataFrame) -> Figure:
     _check(points)
     points = points[points["metric_value"].notna()]
     _check(points)
-    views = in_order(points["view"])
+    parts = _parts(points)
     width = figure_width()
-    columns = min(len(views), 2 if width < NARROW else 3)
-    figure, axes = panels(len(views), columns, 1.45, 0.6, sharex=True, sharey=True)
-    for i, view in enumerate(views):
-        information_line(points[points["view"] == view], axes[i], against="metric_value")
-        axes[i].set_title(view_label(view), loc="left")
+    columns = min(len(parts), 2 if width < NARROW else 3)
+    figure, axes = panels(len(parts), columns, 1.45, 0.6, sharex=True, sharey=True)
+    for i, (title, part) in enumerate(parts):
+        information_line(part, axes[i], against="metric_value")
+        axes[i].set_title(title, loc="left")
         axes[i].set_ylabel(y_label(points) if i % columns == 0 else "")
         # Labels of three decimals take a third of a panel beside another.
         axes[i].locator_params(axis="x", nbins=4 if width / columns > 2 else 3)
-        last = i + columns >= len(views)
+        last = i + columns >= len(parts)
         axes[i].tick_params(labelbottom=last)
         axes[i].set_xlabel(_metric_words(points) if last else "")
     growing = ViewStyle(INK, "o", "-", "")
@@ -239,14 +246,12 @@ def accuracy_figure(points: pd.DataFrame) -> Figure:
 
 
 def _finish(figure: Figure, points: pd.DataFrame, *more: Entry) -> None:
-    names = [str(points[name].iloc[0]) for name in ("task_label", "estimator_label")]
+    names = [str(subjects(points).iloc[0]), str(points["estimator_label"].iloc[0])]
     title = ", ".join([*names, layer_words(points), sample_label(points)])
     head(figure, title)
     systems: list[Entry] = [
         (line_handle(system_style(name)), system_label(name))
         for name in systems_in_order(points)
     ]
-    notes = ceiling_entries(points)
-    notes.append((interval_handle(), interval_label(points)))
-    notes += [(flag_handle(), flag_label(points)), *more]
+    notes = [(flag_handle(), flag_label(points)), *more]
     figure_legends(figure, systems, [note for note in notes if note[1]])

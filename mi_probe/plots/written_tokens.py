@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mi_probe.errors import InputError
+from mi_probe.plots.captions import count_words
 from mi_probe.plots.colour_scale import draw_scale, scale
 from mi_probe.plots.glyphs import shown_token
 from mi_probe.plots.heat_map import heat_map
@@ -20,16 +21,18 @@ from mi_probe.plots.marks import (
     draw_intervals,
     draw_line,
     drawn_so_far,
+    interval_entries,
     line_handle,
 )
-from mi_probe.plots.panels import (
+from mi_probe.plots.page import (
     IN_UNIT,
+    Entry,
     axes_or_current,
     check_table,
+    figure_legends,
     figure_width,
     head,
 )
-from mi_probe.plots.parts import Entry, count_words, figure_legends, interval_entries
 from mi_probe.plots.style import INK, REFERENCE, ViewStyle
 
 LOOKS = (

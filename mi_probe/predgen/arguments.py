@@ -5,13 +5,10 @@ from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
-from transformers.integrations.integration_utils import (
-    INTEGRATION_TO_CALLBACK,
-    get_reporting_integration_callbacks,
-)
 
-from mi_probe.errors import InputError, check_known
+from mi_probe.errors import InputError
 from mi_probe.predgen.settings import TrainSettings
+from mi_probe.predgen.trackers import TRAINING, check_trackers
 
 ERRORS = ("mse", "mae", "rmse")
 """Metrics of which less is better."""
@@ -40,7 +37,7 @@ def trainer_arguments(
             f"warmup must be shorter than the training, {total} steps; got {warmup}. Give "
             "fewer steps, or a share below 1."
         )
-    _check_trackers(settings.report_to)
+    check_trackers(settings.report_to, TRAINING)
     every = min(settings.checkpoint_every or max(1, -(-total // 4)), total)
     arguments = TrainingArguments(
         output_dir=str(folder),
@@ -91,15 +88,3 @@ def device_of(settings: TrainSettings) -> str:
     if name == "cuda" and not there:
         raise InputError("device must be one that torch can use here (cpu); got 'cuda'.")
     return "cuda" if there and name != "cpu" else "cpu"
-
-
-def _check_trackers(names: list[str]) -> None:
-    """Raise unless Hugging Face knows the trackers, and can make them here."""
-    for name in names:
-        check_known("report_to", (name,), INTEGRATION_TO_CALLBACK)
-        try:
-            get_reporting_integration_callbacks([name])[0]()
-        except (ImportError, RuntimeError) as error:
-            raise InputError(
-                f"report_to must name a tracker that is installed; got '{name}' ({error})."
-            ) from None

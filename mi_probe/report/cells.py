@@ -14,11 +14,13 @@ DASH = "\N{EN DASH}"
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, and the number that it is sorted by, where it is one."""
+    """What is said, and the number that it is sorted by, where it is one."""
 
     text: str
     key: str = ""
     flagged: bool = False
+    shown: bool = False
+    """Whether it is a finding."""
 
 
 def number(value: Any, digits: int = 3) -> Cell:

@@ -18,10 +18,11 @@ from markupsafe import Markup
 
 import mi_probe
 from mi_probe.analysis.control_points import CONTROL_WORDS, controls_of, states_of
-from mi_probe.analysis.labels import short_name
+from mi_probe.analysis.labels import short_name, subjects
 from mi_probe.legible import legible
 from mi_probe.report.estimates import estimates_table
 from mi_probe.report.pictures import pictures
+from mi_probe.report.readings import reading_tables
 from mi_probe.report.sources import Sources
 from mi_probe.report.tables import ladder_tables, token_tables
 from mi_probe.report.token_maps import as_json, token_maps
@@ -63,19 +64,23 @@ def report_page(
     style = _inline(_web("style.css") + "\n" + "\n".join(rules) + "\n")
     scripts = [_inline(_web(name)) for name in SCRIPTS]
     maps = token_maps(sources.tokens, sentences)
-    estimates = estimates_table(sources.points)
+    estimates, ladders = estimates_table(sources.points), ladder_tables(sources)
     return _template().render(
         title=legible(title or _title(sources)),
         policy=_policy(style, scripts),
         style=style,
         scripts=scripts,
         verdict=verdict_of(sources),
+        readings=reading_tables(sources.points, sources.folders.paired)
+        if len(sources.points)
+        else [],
         facts=_facts(sources),
         pictures=[(one, Markup(one.svg.markup)) for one in drawn],
         more_pictures=more,
         estimates=estimates,
         choices=_choices(estimates),
-        tables=[*ladder_tables(sources), *token_tables(sources)],
+        gaps=[table for table in ladders if table.name == "gaps"],
+        tables=[*(t for t in ladders if t.name != "gaps"), *token_tables(sources)],
         maps=maps,
         # Made safe by as_json, and no HTML is in it.
         maps_json=Markup(as_json(maps)) if maps else "",
@@ -121,7 +126,8 @@ def _subjects(sources: Sources) -> tuple[list[str], list[str]]:
     """Names of the models and tasks of all that is there, each once."""
     points, gaps = sources.points, sources.gaps
     models = [] if points.empty else list(points["model_label"])
-    tasks = [] if points.empty else list(points["task_label"])
+    # Token sets of one task are one task.
+    tasks = [] if points.empty else list(subjects(states_of(points)))
     others = [] if "subject" not in gaps else [str(name) for name in gaps["subject"]]
     others += [str(t.about.get("subject", t.about["stem"])) for t in sources.tokens]
     for other in map(short_name, others):
@@ -151,6 +157,7 @@ def _facts(sources: Sources) -> list[tuple[str, str]]:
     facts = [
         *names,
         ("Y is", "; ".join(dict.fromkeys(results["target"].dropna().astype(str)))),
+        ("Tokens", ", ".join(dict.fromkeys(points["token_set"].dropna().astype(str)))),
         ("Rows", ", ".join(f"{size:,}" for size in sizes)),
         ("H(Y), the ceiling", f"{', '.join(entropies)} nats" if entropies else "none"),
         ("Estimators", ", ".join(dict.fromkeys(points["estimator_label"]))),
@@ -182,7 +189,8 @@ def _run(run: dict[str, Any]) -> dict[str, Any]:
     environment = run.get("environment") or {}
     packages = environment.get("packages") or {}
     facts = {
-        "Command": run.get("command"),
+        # As it was typed; of older runs only the program is known.
+        "Command": run.get("typed") or run.get("command"),
         "Started": run.get("started"),
         "Code": environment.get("git_commit") or environment.get("mi_probe"),
         "Python": environment.get("python"),

@@ -28,98 +28,27 @@ INTERACTIVE = ("strips", "tokens")
 """Kinds that the page's own token map shows: there, of every sentence and definition."""
 
 
-@dataclass(frozen=True)
-class Kind:
-    """What is said of a kind of figure."""
-
-    title: str
-    caption: str
-    themed: bool = True
-    """Whether its ink and paper follow the page's theme; not where colours are data."""
-
-
-KINDS = {
-    "profile": Kind(
-        "Layer profile",
-        "Held-out estimates of one network by layer, with 95 % intervals. Dashed: H(Y), "
-        "the ceiling. Dotted: a band that holds all layers and "
-        "views at once. Grey: the same procedure with Y permuted. Diamonds: "
-        "the value at n \N{RIGHTWARDS ARROW} \N{INFINITY}, another number than the "
-        "bound; arrows: it is at least that. Thin lines: controls, what simpler things "
-        "know on the same rows.",
-    ),
-    "bars": Kind(
-        "Bars",
-        "One layer, fixed before any value was seen. Dashed segments: H(Y); thin ones: "
-        "controls, what simpler things know on the same rows. Different networks are not "
-        "ordered by the data processing inequality.",
-    ),
-    "systems": Kind(
-        "Systems",
-        "Predictor, Generator and PredGen on each task. Within a system the data "
-        "processing inequality orders all states and their poolings; between systems it "
-        "says nothing: they are different networks.",
-    ),
-    "training": Kind(
-        "Over training",
-        "Information by optimiser step; the metric has a panel of its own.",
-    ),
-    "accuracy": Kind(
-        "Information against the metric",
-        "A point a checkpoint. Both rise with training, so their going together is no "
-        "proof that one brings the other.",
-    ),
-    "comparisons": Kind(
-        "Paired comparisons",
-        "Differences of two estimates of the same rows, taken row by row, with 95 % "
-        "intervals; p is corrected for all of them (Holm). Between networks the data "
-        "processing inequality says nothing.",
-    ),
-    "gaps": Kind(
-        "Gaps",
-        "I(Y;Z|Z_p) of each pooling with its 95 % interval, from paired held-out values. "
-        "Left of 0, the critic of Z is the weaker one.",
-    ),
-    "capacity": Kind(
-        "Capacity ladder",
-        "The gap as the critic grows. One that closes was a gap of the weaker critic.",
-    ),
-    "noise": Kind(
-        "Noise ladder",
-        "The gap of states with noise added before pooling, where the data processing "
-        "inequality is strict and no injectivity argument applies.",
-    ),
-    "convergence": Kind(
-        "Convergence",
-        "The bound on training and on held-out rows while the critic is trained: what "
-        "lies between them was learned by heart.",
-    ),
-    "positions": Kind(
-        "By position",
-        "I(Y;Z_t) by the place of a token. Late places exist in long texts only.",
-        themed=False,
-    ),
-    "types": Kind(
-        "By token type",
-        "What an occurrence of the token tells of Y on average; rare types are pooled.",
-    ),
-    "benchmark": Kind(
-        "Known answers",
-        "Errors of estimators where the truth is known, by group of tasks.",
-    ),
-    "words": Kind(
-        "Words",
-        "By predicted word and word of the input. A few sentences make a vivid cell.",
-        themed=False,
-    ),
-    "generated": Kind(
-        "Generated \N{MULTIPLICATION SIGN} input",
-        "Held-out linear information between the states of a written and of a read token. "
-        "Neither bound: for comparing places, not for its size.",
-        themed=False,
-    ),
+QUESTIONS = {
+    "profile": "In which layer can Y be read",
+    "bars": "How much is known at one layer",
+    "systems": "Which system's states know how much",
+    "training": "When in training does it become known",
+    "accuracy": "Do states that know more answer better",
+    "convergence": "Has the critic converged",
+    "comparisons": "Which differences are shown",
+    "gaps": "Does pooling lose anything",
+    "capacity": "Does the gap close as the critic grows",
+    "noise": "Does the gap survive noise",
+    "positions": "Where in the text does it become known",
+    "spans": "Which spans make it known",
+    "types": "Which tokens tell of it",
+    "benchmark": "How far off are the estimators",
+    "words": "Which words speak for which answer",
+    "generated": "Which tokens read are in which tokens written",
 }
-"""By the names of `mi_probe.gallery.KINDS`; others get their name, on white paper."""
+"""By the names of `mi_probe.gallery.KINDS`: what each figure answers."""
+ON_WHITE = ("positions", "words", "generated")
+"""Kinds whose colours are data, so that they do not follow the page's theme."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +67,7 @@ def pictures(sources: Sources, fonts: Sequence[str] = ()) -> tuple[list[Picture]
     made: list[Picture] = []
     more = False
     letters: Outlines = {}
-    with style("acl", "full", fonts=fonts):
+    with style("acl", "page", fonts=fonts):
         for kind in gallery.KINDS:
             count = 0
             if kind in INTERACTIVE:
@@ -157,16 +86,16 @@ def pictures(sources: Sources, fonts: Sequence[str] = ()) -> tuple[list[Picture]
 def _picture(
     drawn: gallery.Drawn, name: str, letters: Outlines, sources: Sources
 ) -> Picture:
-    plain = Kind(drawn.kind.replace("_", " ").capitalize(), "", themed=False)
-    kind = KINDS.get(drawn.kind, plain)
+    asked = QUESTIONS.get(drawn.kind, drawn.kind.capitalize())
     # What tables of tokens are of stands over the figure alone.
     where = _where(drawn.table) or " ".join(drawn.figure.get_suptitle().split())
-    svg = inline_svg(drawn.figure, name, themed=kind.themed, letters=letters)
+    themed = drawn.kind in QUESTIONS and drawn.kind not in ON_WHITE
+    svg = inline_svg(drawn.figure, name, themed=themed, letters=letters)
     lost = lost_letters(drawn.figure)
     said = " Letters that no font here draws stand as code points; see --fonts."
     return Picture(
-        title=f"{kind.title}: {where}" if where else kind.title,
-        caption=kind.caption + (said if lost else ""),
+        title=f"{asked}? {where}" if where else f"{asked}?",
+        caption=drawn.caption + (said if lost else ""),
         alt=_alt(drawn.table, sources),
         svg=svg,
     )

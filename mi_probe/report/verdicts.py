@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mi_probe.analysis.control_points import control_sentences, states_of
+from mi_probe.analysis.control_points import states_of
+from mi_probe.analysis.finding import findings
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import Reading, readings
 from mi_probe.analysis.system_reading import system_readings
 from mi_probe.analysis.verdict import CAVEAT
+from mi_probe.facts import fixed
 from mi_probe.report.sources import Sources
 
-_MOST = 4
-"""Sentences of the headline that set controls beside values, at most."""
+_MOST = 6
+"""Sentences of the headline that are of estimates, at most."""
 SHOWN = "A gap is shown"
 """How `mi_probe.analysis.verdict` begins where it finds one."""
 
@@ -46,11 +48,10 @@ class Verdict:
 def verdict_of(sources: Sources) -> Verdict:
     """Headline, a verdict a gap, a reading a panel, and cautions that apply."""
     gaps = tuple(_gap(row) for _, row in sources.gaps.iterrows())
-    # What is beside a number first: a number alone says little.
     points = sources.points
-    beside = [] if points.empty else control_sentences(points)
+    found = [] if points.empty else findings(points, sources.folders.paired)
     return Verdict(
-        headline=" ".join([*beside[:_MOST], _headline(gaps)]),
+        headline=" ".join([*found[:_MOST], _headline(gaps, sources.gaps)]).strip(),
         gaps=gaps,
         readings=()
         if sources.points.empty
@@ -80,22 +81,22 @@ def _gap(row: pd.Series) -> GapVerdict:
     )
 
 
-def _headline(gaps: tuple[GapVerdict, ...]) -> str:
+def _headline(gaps: tuple[GapVerdict, ...], rows: pd.DataFrame) -> str:
+    """What the gaps say, if any was measured as one quantity; the largest, as the least."""
     if not gaps:
-        return (
-            "No gap was measured as one quantity; what is said below of pooled views rests "
-            "on paired differences of estimates whose critics learned apart. "
-            "mi_probe.analysis.dpi_gap measures it."
-        )
+        return ""
     shown = [gap for gap in gaps if gap.shown]
     if not shown:
         return f"No gap is shown in any of {len(gaps)} comparisons of Z with a pooled view."
     kinds = ", ".join(dict.fromkeys(gap.reading for gap in shown if gap.reading))
+    row = rows[[gap.shown for gap in gaps]].sort_values("gap_nats").iloc[-1]
+    ends = f"[{fixed(row['ci_low'])}, {fixed(row['ci_high'])}]"
     text = (
         f"A gap between all token states and a pooled view is shown in {len(shown)} of "
-        f"{len(gaps)} comparisons"
+        f"{len(gaps)} comparisons, the largest {fixed(row['gap_nats'])} nats {ends} "
+        f"({row['pooling']}). It was chosen as the largest, so it leans high."
     )
-    return f"{text}. Reading: {kinds}." if kinds else f"{text}."
+    return f"{text} Reading: {kinds}." if kinds else text
 
 
 def _cautions(sources: Sources) -> list[str]:

@@ -123,11 +123,11 @@ def write_findings(found: Findings, folder: str | Path) -> list[Path]:
         write_atomically(out / name, text.encode())
     paths = [out / name for name in files]
     for figure, table, stem in _figures(found):
-        with style("acl", "full"):
+        with style("acl", "page"):
             paths += save(figure(table), table, stem, out / "figures")
     results = [out / chain.name / RESULTS for chain in found.study.chains]
     results = [place for place in results if place.is_dir() and any(place.iterdir())]
-    with style("acl", "full"):
+    with style("acl", "page"):
         for drawn in gallery(ResultFolders(results), _KINDS) if results else ():
             if isinstance(drawn, Drawn):
                 paths += save(drawn.figure, drawn.table, drawn.stem, out / "figures")
@@ -145,11 +145,11 @@ def _figures(
         high=systems["mean"] + systems["half_width"],
     )
     if not systems.empty:
-        yield system_dots_figure, systems, "systems"
+        yield system_dots_figure, systems, "study-systems"
     if not found.comparisons.empty:
-        yield declared_figure, found.comparisons, "differences"
+        yield declared_figure, found.comparisons, "study-differences"
     if not found.critics.empty:
-        yield critic_rows_figure, found.critics, "critics"
+        yield critic_rows_figure, found.critics, "study-critics"
 
 
 def _head(study: Study, state: pd.DataFrame) -> Iterator[str]:

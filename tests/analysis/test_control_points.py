@@ -7,11 +7,13 @@ import pytest
 from result_rows import control, grid, table, with_controls
 
 from mi_probe.analysis.control_points import (
-    control_sentences,
+    AT_SITES,
+    control_words,
     controls_beside,
     controls_of,
     states_of,
 )
+from mi_probe.analysis.finding import findings
 from mi_probe.analysis.reading import readings
 from mi_probe.analysis.summaries import at_layer, layer_words, over_seeds
 from mi_probe.analysis.system_reading import systems_table
@@ -65,33 +67,22 @@ def test_what_the_text_says_stands_beside_every_token_set():
     assert set(beside["control"]) == {"words", "length", "answer", "embeddings"}
 
 
-def test_the_sentence_sets_them_beside_the_deepest_value():
-    (said,) = control_sentences(over_seeds(with_controls()))
-    assert said == (
-        "Of 0.400 nats at final_norm (I(Y;Z)), the words alone give 0.021, the length "
-        "alone 0.000, the embeddings 0.050, random weights 0.030, the model's own answer "
-        "-0.900 (0.200 calibrated) and random labels 0.000."
-    )
-    two = pd.concat([grid(), table(control("words", 0.021))], ignore_index=True)
-    (said,) = control_sentences(over_seeds(two))
-    assert said.endswith("(I(Y;Z)), the words alone give 0.021.")
-    assert control_sentences(over_seeds(grid())) == []
-
-
-def test_where_the_interval_holds_nothing_the_sentence_says_so():
+def test_words_of_controls_name_each_once():
     points = over_seeds(with_controls())
-    nothing = points.assign(value=0.001, low=-0.002, high=0.004)
-    (said,) = control_sentences(nothing)
-    assert said.startswith(
-        "Nothing was found at final_norm (I(Y;Z)), where 0.001 nats [-0.002, 0.004] is not "
-        "told from 0; the words alone give 0.001"
+    beside = controls_beside(at_layer(points), points)
+    beside = beside[~beside["control"].isin(AT_SITES) | (beside["view"] == "full")]
+    assert control_words(beside) == (
+        "the words alone give 0.021, the length alone 0.000, the embeddings 0.050, random "
+        "weights 0.030, the model's own answer -0.900 (0.200 calibrated) and random labels "
+        "0.000"
     )
+    assert control_words(beside.iloc[:0]) == ""
 
 
 def test_a_table_of_controls_alone_has_points_and_no_states():
     points = over_seeds(table(control("words", 0.021)))
     assert states_of(points).empty
-    assert control_sentences(points) == []
+    assert findings(points) == []
     assert points["value"].tolist() == pytest.approx([0.021])
     assert points["model_label"].tolist() == ["tiny"]
 

@@ -41,7 +41,7 @@ def test_each_method_is_a_line_with_its_errors_median_and_failures():
     points = error_points(cells())
     assert "refusing" not in set(points["package"])
     assert "auto, extrapolated" in set(points["method"])
-    with style("acl", "full"):
+    with style("acl", "page"):
         figure = benchmark_figure(points, GROUPS)
         ax = figure.axes[0]
         words = texts(figure)

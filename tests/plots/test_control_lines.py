@@ -10,7 +10,7 @@ from result_rows import grid, with_controls
 from mi_probe.analysis.control_points import controls_of, states_of
 from mi_probe.analysis.summaries import at_layer, over_seeds
 from mi_probe.analysis.training_runs import with_runs
-from mi_probe.plots import bar_figure, layer_profiles, style, system_figure
+from mi_probe.plots import bar_figure, layer_profiles, style
 
 mpl.use("Agg")
 
@@ -73,7 +73,7 @@ def test_bars_have_segments_over_their_group():
 def test_systems_have_segments_over_their_block():
     points = over_seeds(with_controls(objective="predictor").assign(objective="predictor"))
     chosen = at_layer(points, controls=True)
-    figure = system_figure(with_runs(chosen))
+    figure = bar_figure(with_runs(chosen))
     (ax,) = figure.axes
     assert {0.021, 0.2, 0.03} <= level_lines(ax)
     assert len(ax.patches) == 2

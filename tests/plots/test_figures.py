@@ -21,6 +21,7 @@ from mi_probe.plots import (
     save,
     style,
 )
+from mi_probe.plots.captions import caption
 
 
 def line_of(ax, label):
@@ -37,22 +38,37 @@ def test_profile_says_what_it_shows():
         "0: embeddings, 6: after the final norm",
         "$I(Y;Z)$",
         "$I(Y;Z_p)$, mean",
-        "$H(Y)$ = 0.693 nats",
-        "$Y$ permuted 20×: mean to 95th percentile",
-        "95 % interval over examples",
+        "$H(Y)$",
+        "$Y$ permuted: mean to 95th percentile",
         "tiny on reviews",
-        "mine, n = 1,234, 1 seed",
+        "mine, n = 1,234",
     ):
         assert part in words
     assert "flagged" not in words
 
 
 def test_profile_in_bits_over_seeds():
+    points = over_seeds(grid(seeds=(0, 1, 2)), unit="bits")
     with style():
-        words = texts(layer_profiles(over_seeds(grid(seeds=(0, 1, 2)), unit="bits")))
+        words = texts(layer_profiles(points))
     assert "MI estimate (bits)" in words
-    assert "$H(Y)$ = 1.000 bits" in words
-    assert "95 % interval over examples and 3 seeds" in words
+    assert "mine, n = 1,234, 3 seeds" in words
+    said = caption("profile", points)
+    assert "H(Y) = 1.000 bits" in said
+    assert "95 % interval over examples and 3 seeds" in said
+    assert "Y permuted 20 times" in said
+
+
+@pytest.mark.parametrize("draws", [2, 19])
+def test_a_null_of_few_permutations_is_not_drawn(draws):
+    points = over_seeds(grid(n_permutations=draws))
+    with style():
+        for figure in (layer_profiles(points), bar_figure(at_layer(points))):
+            assert "permuted" not in texts(figure)
+        few = layer_profiles(points).axes[0].get_lines()
+        many = layer_profiles(over_seeds(grid())).axes[0].get_lines()
+    assert len(few) == len(many) - 1
+    assert "permuted" not in caption("profile", points)
 
 
 @pytest.mark.parametrize("layers", [(0, 3, 6), tuple(range(13))])
@@ -105,6 +121,7 @@ def test_no_null_no_ceiling_no_interval_no_mention():
             words = texts(figure)
             for absent in ("permuted", "H(Y)", "interval"):
                 assert absent not in words
+        assert not any(w in caption("profile", points) for w in ("H(Y)", "interval"))
 
 
 def test_one_row_is_a_figure():
@@ -145,15 +162,68 @@ def test_bars_draw_the_table_with_seeds_and_ceilings():
         words = texts(figure)
     assert "after the final norm" in words
     assert "one seed" in words
-    assert "$Y$ permuted 20×: 95th pct." in words
-    assert "DPI" not in words
+    assert "$Y$ permuted: 95th percentile" in words
 
 
 def test_models_side_by_side_are_not_ordered_by_the_dpi():
     points = over_seeds(pd.concat([grid(model="a"), grid(model="b")]))
+    assert "not ordered by the data processing" in caption("bars", at_layer(points))
     with style():
-        words = texts(bar_figure(at_layer(points), x="model"))
-        assert "different networks: not ordered by the DPI" in words
+        ticks = bar_figure(at_layer(points), x="model").axes[0].get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == ["a", "b"]
+
+
+def test_token_sets_are_panels_of_one_figure():
+    points = over_seeds(pd.concat([grid(token_set=t) for t in ("prompt", "generated")]))
+    with style():
+        figures = layer_profiles(points), bar_figure(at_layer(points))
+        # Over the profiles once; under each panel of bars as its group.
+        for figure, times in zip(figures, (1, 2), strict=True):
+            assert len(figure.axes) == 2
+            assert texts(figure).count("reviews") == times
+            for tokens in ("prompt", "generated"):
+                assert tokens in texts(figure)
+
+
+def test_zoom_ends_at_the_data_and_marks_the_ceiling_at_the_edge():
+    points = over_seeds(grid())
+    with style(zoom=True):
+        for figure in (layer_profiles(points), bar_figure(at_layer(points))):
+            (ax,) = figure.axes
+            assert points["high"].max() < ax.get_ylim()[1] < points["ceiling"].max()
+            assert "$H(Y)$ = 0.693" in texts(figure)
+    with style():
+        assert layer_profiles(points).axes[0].get_ylim()[1] > points["ceiling"].max()
+
+
+def test_without_titles_only_what_tells_panels_apart_is_over_them():
+    points = over_seeds(grid())
+    two = over_seeds(pd.concat([grid(token_set=t) for t in ("prompt", "generated")]))
+    with style(titles=False):
+        words = texts(layer_profiles(points))
+        assert "reviews" not in words
+        assert "mine" not in words
+        assert "generated" in texts(layer_profiles(two))
+
+
+def test_a_palette_gives_other_colours_and_the_same_marks():
+    points = over_seeds(grid())
+    drawn = {}
+    for name in ("", "Set2", "grey"):
+        with style(palette=name):
+            drawn[name] = line_of(layer_profiles(points).axes[0], "$I(Y;Z)$")
+    assert len({line.get_color() for line in drawn.values()}) == 3
+    assert len({line.get_marker() for line in drawn.values()}) == 1
+    with pytest.raises(InputError, match="palette must be grey, or a name that seaborn"):
+        style(palette="mauve-ish").__enter__()
+
+
+def test_a_slide_is_4_6_inches_of_450_dots(tmp_path):
+    points = over_seeds(grid())
+    with style("acl", "slide"):
+        (png, _) = save(layer_profiles(points), points, "s", tmp_path, ("png",))
+    # Width in pixels: the eight bytes after the header's name.
+    assert int.from_bytes(png.read_bytes()[16:20]) == 2070
 
 
 def test_a_leak_is_on_the_figure():
@@ -191,7 +261,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("venue", [("acl", "column"), ("icml", "full")])
+@pytest.mark.parametrize("venue", [("acl", "column"), ("icml", "page")])
 def test_no_text_covers_another_and_none_leaves_the_page(case, venue):
     points = over_seeds(CASES[case]())
     final = at_layer(points)
@@ -217,8 +287,8 @@ def test_several_panels_on_one_axes_are_refused():
     points = over_seeds(pd.concat([grid(model="a"), grid(model="b")]))
     with pytest.raises(InputError, match="use layer_profiles for several"):
         layer_profile(points)
-    with pytest.raises(InputError, match="one row a task and view"):
-        grouped_bars(at_layer(points), x="task")
+    with pytest.raises(InputError, match="one row a task, model and view"):
+        grouped_bars(pd.concat([at_layer(points)] * 2), x="task")
 
 
 def test_what_no_summary_made_is_refused():
@@ -237,7 +307,7 @@ def test_unknown_venues_and_widths_are_refused_and_settings_return():
     before = mpl.rcParams["pdf.fonttype"], mpl.rcParams["font.size"]
     with pytest.raises(InputError, match="style must be one of acl, icml"):
         style("cvpr").__enter__()
-    with pytest.raises(InputError, match="width must be column or full"):
+    with pytest.raises(InputError, match="size must be one of column, page"):
         style("acl", "wide").__enter__()
     with style():
         assert mpl.rcParams["pdf.fonttype"] == 42
@@ -304,8 +374,8 @@ def test_limits_are_diamonds_or_arrows_where_they_say_more_than_the_bound(kind):
     given = grid(layers=(2, 3, 6), views=("full", "mean", "last"))
     below = given["view"] != "full"
     given.loc[below, ["extrapolated_claim", "extrapolated_high"]] = ["at_least", None]
-    # An arrow at or below the bound would say nothing.
-    given.loc[given["view"] == "last", "extrapolated_low"] -= 0.02
+    # An arrow within the bound's own interval would say nothing: +- 0.0196.
+    given.loc[given["view"] == "mean", "extrapolated_low"] += 0.01
     points = over_seeds(given)
     with style():
         if kind == "profile":

@@ -1,4 +1,5 @@
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 from result_rows import (
@@ -20,11 +21,11 @@ from mi_probe.plots import (
     bar_figure,
     gap_figure,
     ladder_figure,
+    layer_profiles,
     position_figure,
     position_map_figure,
     save,
     style,
-    system_figure,
     token_strips,
     type_figure,
     word_cells,
@@ -44,8 +45,9 @@ def layers():
 
 
 FIGURES = {
-    "bars": (estimates, lambda t: bar_figure(t, x="task")),
-    "systems": (estimates, system_figure),
+    "bars": (lambda: at_layer(over_seeds(grid())), bar_figure),
+    "systems": (estimates, bar_figure),
+    "profile": (lambda: over_seeds(grid()), layer_profiles),
     "gaps": (lambda: in_unit(gap_rows()), gap_figure),
     "capacity": (
         lambda: in_unit(ladder_rows("capacity")),
@@ -92,12 +94,26 @@ def test_every_figure_is_the_same_bytes_again_with_fonts_of_type_42(kind):
         assert stamp not in pdf + svg
 
 
+@pytest.mark.parametrize("kind", sorted(FIGURES.keys() - {"strip", "map", "words"}))
+def test_axes_fill_two_thirds_of_the_height(kind):
+    table, draw = FIGURES[kind]
+    with style():
+        figure = draw(table())
+        figure.draw_without_rendering()
+    places = [ax.get_position() for ax in figure.axes]
+    inside = [sum(p.y0 <= y <= p.y1 for p in places) > 0 for y in np.linspace(0, 1, 401)]
+    assert np.mean(inside) >= 0.65
+
+
 def test_formats_choose_the_files_and_unknown_ones_are_refused(tmp_path):
     points = in_unit(gap_rows())
     with style():
         figure = gap_figure(points)
         paths = save(figure, points, "g", tmp_path, formats=("svg",))
         assert [path.name for path in paths] == ["g.svg", "g.csv"]
+        told = save(figure, points, "c", tmp_path, formats=("svg",), caption="What it is.")
+        assert [path.suffix for path in told] == [".svg", ".csv", ".txt"]
+        assert told[2].read_text() == "What it is.\n"
         with pytest.raises(InputError, match="formats must be of pdf, png, svg"):
             save(figure, points, "g", tmp_path, formats=("gif",))
     assert pd.read_csv(paths[1])["gap"].tolist() == points["gap"].tolist()

@@ -1,5 +1,6 @@
 """The page as a file: what is in it, what is escaped, what is refused."""
 
+import html
 import json
 import re
 
@@ -37,7 +38,10 @@ def data_of(page: str) -> dict:
 def test_it_says_the_verdicts_and_readings(page):
     assert VERDICT in page
     assert NO_GAP in page
-    assert "shown in 1 of 2 comparisons. Reading: usable information at this" in page
+    assert "shown in 1 of 2 comparisons, the largest 0.120 nats [0.080, 0.160]" in page
+    headline = re.search(r'<p class="headline">(.*?)</p>', page, re.S)
+    assert headline
+    assert headline[1].startswith("On reviews, I(Y;Z) after the final norm is 0.400 nats [")
     assert "I(Y;Z) is largest at layer 6: 0.400 nats" in page
 
 
@@ -72,8 +76,8 @@ def test_written_against_read_tokens_have_a_table(page):
 
 
 def test_what_was_written_against_what_was_read_is_a_figure(page):
-    title = "Generated \N{MULTIPLICATION SIGN} input: tiny on reviews"
-    assert page.count(f"<strong>{title}") == 2
+    title = r"Which tokens read are in which tokens written\? tiny on reviews"
+    assert len(re.findall(f"<strong>{title}", page)) == 2
     assert re.search(rf'aria-label="{title}[^"]*\. 0, 1: 0\.200 \[0\.100, 0\.300\]"', page)
 
 
@@ -155,11 +159,44 @@ def test_estimates_alone_are_enough(tmp_path, capsys):
     out = tmp_path / "r.html"
     assert main([str(folder), "--out", str(out)]) == 0
     page = out.read_text(encoding="utf-8")
-    assert "No gap was measured as one quantity" in page
+    assert "On reviews, I(Y;Z) after the final norm is 0." in page
     assert 'id="tokens"' not in page
     assert "no record of its runs" in page
     assert page.count("<figure>") == 2
     assert "wrote" in capsys.readouterr().out
+
+
+def test_a_task_is_one_task_however_many_token_sets(tmp_path):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    sets = [
+        grid(token_set=t, model=m)
+        for t in ("prompt", "generated", "all")
+        for m in ("lab/one", "lab/two")
+    ]
+    pd.concat(sets).to_csv(folder / "results.csv", index=False)
+    out = tmp_path / "r.html"
+    assert main([str(folder), "--out", str(out)]) == 0
+    page = out.read_text(encoding="utf-8")
+    assert "<h1>one; two on reviews</h1>" in page
+    assert page.count('<table id="reading') == 1
+    table = re.search(r'<table id="reading0".*?</table>', page, re.S)
+    assert table
+    assert table[0].count("<tr>") == 7
+    heads = re.findall(r"<th[^>]*>([^<]*)</th>", table[0])
+    assert {"n", "I(Y;Z)", "mean loses", "Accuracy", "Status"} <= set(heads)
+
+
+def test_commands_are_as_they_were_typed(tmp_path):
+    folder = write(tmp_path / "results")
+    path = tmp_path / "results" / "provenance.json"
+    typed = "python -m mi_probe.estimate lab/tiny --task 'my reviews'"
+    runs = [{"run_id": "a", "command": "python -m mi_probe.estimate", "typed": typed}]
+    path.write_text(json.dumps({"schema_version": 1, "runs": runs}))
+    out = tmp_path / "r.html"
+    assert main([folder, "--out", str(out)]) == 0
+    page = html.unescape(out.read_text(encoding="utf-8"))
+    assert f"<dd>{typed}</dd>" in page
 
 
 def test_gaps_alone_are_enough(tmp_path):
@@ -220,8 +257,8 @@ def test_profiles_of_many_checkpoints_leave_room_for_other_figures(tmp_path):
     out = tmp_path / "r.html"
     assert main([folder, "--out", str(out)]) == 0
     page = out.read_text(encoding="utf-8")
-    assert page.count("<strong>Layer profile") == 6
-    assert "<strong>Gaps" in page
+    assert page.count("<strong>In which layer can Y be read?") == 6
+    assert "<strong>Does pooling lose anything?" in page
     assert "There are more figures than are shown here" in page
 
 

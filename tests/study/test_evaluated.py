@@ -166,7 +166,7 @@ def test_figures_say_units_and_what_is_shown():
         low=shown["mean"] - shown["half_width"],
         high=shown["mean"] + shown["half_width"],
     )
-    with style("acl", "full"):
+    with style("acl", "page"):
         figure = system_dots_figure(drawn[drawn["task"] != "average"])
         assert [ax.get_xlabel() for ax in figure.axes] == ["I(Y;Z) (nats)"]
         table = evaluate(STUDY, entries(0.05))
@@ -264,7 +264,7 @@ def test_critics_are_listed_where_rows_and_estimators_vary():
         *(["lda", "generative", 100], ["lda", "generative", 400]),
     ]
     assert critic_lines(known[:2]).empty
-    with style("acl", "full"):
+    with style("acl", "page"):
         figure = critic_rows_figure(table)
     for word in ("lda (generative)", "linear (discriminative)", "rows", "I(Y;Z"):
         assert word in texts(figure)

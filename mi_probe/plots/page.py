@@ -1,17 +1,23 @@
-"""A figure's page: its panels, their titles and names, and what a table must have."""
+"""A figure's page: panels, titles, names, legends; and what a table must have."""
 
 import re
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from mi_probe.errors import InputError
+from mi_probe.plots.style import styled
+
+Entry: TypeAlias = tuple[Artist, str]
+"""A legend's handle and its label."""
 
 LINE_SPACING = 0.95
 """STIX asks for a quarter of a line too much between lines."""
@@ -19,8 +25,8 @@ NARROW = 4.5
 """Figures below this width in inches stack their panels."""
 _LETTER = 0.055
 """Inches that a letter takes at 8 pt, on average."""
-
-
+FILL = 0.66
+"""Share of a figure's height that its axes have at least."""
 IN_UNIT = "pass them through mi_probe.analysis.units.in_unit first"
 """What to do with a table that a command wrote."""
 
@@ -135,7 +141,12 @@ def text_widths(texts: Sequence[str], fonts: Sequence[str], size: float) -> list
 
 
 def plain_title(ax: Axes, text: str, inches: float) -> None:
-    """Title whose text is taken as it is: a model's name may hold a dollar sign."""
+    """Title whose text is taken as it is: a model's name may hold a dollar sign.
+
+    Left out where `style` wants no titles and no other panel stands beside this one.
+    """
+    if not styled().titles and len(ax.get_figure().axes) == 1:
+        return
     size = float(mpl.rcParams["axes.titlesize"])
     ax.set_title(
         wrapped(text, inches, size=size),
@@ -146,7 +157,9 @@ def plain_title(ax: Axes, text: str, inches: float) -> None:
 
 
 def head(figure: Figure, title: str) -> None:
-    """Title over a whole figure, taken as it is."""
+    """Title over a whole figure, taken as it is; none where `style` wants none."""
+    if not styled().titles:
+        return
     figure.suptitle(
         wrapped(title, figure.get_figwidth(), size=9.0),
         parse_math=False,
@@ -194,3 +207,59 @@ def slant_names(ax: Axes, slant: float) -> None:
     ax.tick_params(axis="x", rotation=slant)
     for label in ax.get_xticklabels() if slant else []:
         label.set(ha="right", rotation_mode="anchor")
+
+
+def figure_legends(figure: Figure, *blocks: list[Entry]) -> None:
+    """Legends below the axes, where they cover no data; the figure grows by them.
+
+    Each block is a legend of its own, in as many columns as fit, the first on top:
+    short names then do not take the width of long notes. The axes fill `FILL` of the height
+    then. Call it last.
+    """
+    width, height = figure.get_size_inches()
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    bottom = 0.02
+    for block in reversed([b for b in blocks if b]):
+        # Balanced: four entries are 4, 2 x 2 or one column, never 3 + 1.
+        for columns in dict.fromkeys(-(-len(block) // r) for r in range(1, 99)):
+            legend = figure.legend(
+                [handle for handle, _ in block],
+                [label for _, label in block],
+                ncols=columns,
+                loc="lower center",
+                bbox_to_anchor=(width / 2, bottom),
+                bbox_transform=figure.dpi_scale_trans,
+                borderaxespad=0,
+                borderpad=0.1,
+            )
+            size = legend.get_window_extent(renderer)
+            if size.width <= (width - 0.04) * figure.dpi or columns == 1:
+                bottom += size.height / figure.dpi + 0.02
+                break
+            legend.remove()
+    _make_room(figure, bottom, height + bottom)
+    # The axes take what titles, labels and legends leave: of little, the page grows. What
+    # they leave changes a little with it.
+    for _ in range(3):
+        figure.draw_without_rendering()
+        if (covered := _covered(figure)) >= FILL:
+            break
+        _make_room(figure, bottom, (1 - covered) * figure.get_figheight() / (1 - FILL))
+
+
+def _covered(figure: Figure) -> float:
+    """Share of the figure's height at which some axes stand."""
+    covered, top = 0.0, 0.0
+    for low, high in sorted(tuple(ax.get_position().intervaly) for ax in figure.axes):
+        covered += max(0.0, high - max(low, top))
+        top = max(top, high)
+    return covered
+
+
+def _make_room(figure: Figure, inches: float, height: float) -> None:
+    """A figure of this height, whose lowest inches the layout leaves free."""
+    figure.set_figheight(height)
+    engine = figure.get_layout_engine()
+    kept = engine.get() if isinstance(engine, ConstrainedLayoutEngine) else {}
+    room = {"rect": (0, inches / height, 1, 1 - inches / height)}
+    figure.set_layout_engine("constrained", **(kept | room))
