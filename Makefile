@@ -52,9 +52,9 @@ demo-figures: demo  ## every kind of figure, in figures/demo: an encoder, steps,
 
 figures: paper-figures  ## every figure of figures/, from the results in this repository, without training
 	rm -f figures/*.pdf figures/*.png figures/*.csv figures/*.txt
-	$(BIN)/python -m mi_probe.figures results/study-$(BUDGET)-again/*/results --out figures
 	$(BIN)/python -m mi_probe.figures benchmarks --only benchmark --size page --out figures
-	cp results/study-$(BUDGET)-again/figures/study-* figures/
+	cp results/study-$(BUDGET)-again/figures/* figures/
+	cp results/study-$(BUDGET)-again/findings.md docs/findings.md
 
 paper: $(STAMP)  ## the study: BUDGET=small, cpu (many hours) or gpu; goes on where it was
 	$(BIN)/python -m mi_probe.study studies/$(BUDGET).yaml --out results/study-$(BUDGET) --jobs $(JOBS) \

@@ -151,7 +151,8 @@ def profile(
             "measures."
         )
     task = as_task(task)
-    views, controls, seeds = map(_several, (views, controls, seeds))
+    views, controls = map(_several, (views, controls))
+    seeds = [seeds] if isinstance(seeds, int) else seeds
     sites = str(sites) if isinstance(sites, int) else sites
     chosen = choose_estimators(estimators)
     check_task(task, chosen)
@@ -339,9 +340,10 @@ def choose_estimators(
     """
     if isinstance(chosen, Mapping):
         return dict(chosen)
-    if isinstance(chosen, Estimator):
+    if isinstance(chosen, str):
+        return {chosen: ESTIMATORS[chosen]}
+    if not isinstance(chosen, Sequence):
         return {chosen.name: chosen}
-    chosen = _several(chosen)
     if not chosen:
         raise InputError(f"estimator must be one of {', '.join(ESTIMATORS)}; got none.")
     return {name: ESTIMATORS[name] for name in chosen}

@@ -276,7 +276,7 @@ def _announce(mapped: mmap.mmap, start: int, stop: int) -> None:
 
 def _bytes(values: Tensor) -> memoryview:
     """The memory of a tensor, not copied."""
-    return memoryview(values.reshape(-1).view(torch.uint8).numpy())
+    return values.reshape(-1).view(torch.uint8).numpy().data
 
 
 def _sums(content: memoryview) -> tuple[str, ...]:

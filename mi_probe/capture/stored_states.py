@@ -73,6 +73,8 @@ class SiteRows:
 class StoredStates(HiddenStates):
     """Z at a site on the disk: ``z[rows]`` reads those, and ``z.values`` all of them."""
 
+    _rows: SiteRows | Tensor
+
     def __init__(
         self,
         values: SiteRows | Tensor,

@@ -12,8 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mi_probe.plots.marks import draw_ceiling
-from mi_probe.plots.panels import check_table, panels
-from mi_probe.plots.parts import Entry, figure_legends
+from mi_probe.plots.page import (
+    Entry,
+    check_table,
+    figure_legends,
+    figure_width,
+    panels,
+    plain_title,
+)
 
 _NEEDED = ("task", "backbone", "site", "view", "estimator", "family", "rows", "nats")
 _PLACE = ["task", "backbone", "site", "view"]
@@ -53,13 +59,13 @@ def critic_rows_figure(table: pd.DataFrame) -> Figure:
                 linewidth=1,
             )
             entries[str(name)] = line, f"{name} ({rows['family'].iloc[0] or 'other'})"
-        _dress(ax, part)
+        _dress(ax, part, 0.9 * figure_width() / min(len(places), 2))
     figure_legends(figure, [*entries.values()])
     return figure
 
 
-def _dress(ax: Axes, part: pd.DataFrame) -> None:
-    """Axes, their title, and H(Y)."""
+def _dress(ax: Axes, part: pd.DataFrame, inches: float) -> None:
+    """Axes, their title, which has so many inches, and H(Y)."""
     row = part.iloc[0]
     ax.set_xscale("log")
     counts = np.unique(part["rows"].to_numpy(float))
@@ -69,7 +75,7 @@ def _dress(ax: Axes, part: pd.DataFrame) -> None:
     ax.set_xlabel("rows")
     what = "I(Y;Z)" if row["view"] == "full" else f"I(Y;Z$_\\mathrm{{{row['view']}}}$)"
     ax.set_ylabel(f"{what} (nats)")
-    ax.set_title(f"{row['task']}, {row['backbone']}, {row['site']}")
+    plain_title(ax, f"{row['task']}, {row['backbone']}, {row['site']}", inches)
     if part["H_Y_nats"].notna().any():
         # It is of the labels drawn, and settles as they grow in number.
         draw_ceiling(ax, float(part.loc[part["rows"].idxmax(), "H_Y_nats"]))

@@ -145,7 +145,8 @@ def plain_title(ax: Axes, text: str, inches: float) -> None:
 
     Left out where `style` wants no titles and no other panel stands beside this one.
     """
-    if not styled().titles and len(ax.get_figure().axes) == 1:
+    figure = ax.get_figure(root=True)
+    if not styled().titles and figure is not None and len(figure.axes) == 1:
         return
     size = float(mpl.rcParams["axes.titlesize"])
     ax.set_title(

@@ -4,6 +4,10 @@ Training reports through Hugging Face's Trainer, measuring through the same trac
 Accelerate drives them. Files stay the truth; a tracker is a copy to look at.
 """
 
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

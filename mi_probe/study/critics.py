@@ -1,5 +1,10 @@
 """Generative against discriminative critics: what each finds as the rows grow in number."""
 
+# pandas ships no types of its own; what pyright infers from its source calls every
+# column "Series | DataFrame". Shapes and names are checked at run time instead.
+# pyright: reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
+# pyright: reportCallIssue=false, reportOperatorIssue=false
+
 from collections.abc import Sequence
 
 import pandas as pd

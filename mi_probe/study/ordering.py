@@ -116,16 +116,13 @@ def _groups(pairs: Sequence[tuple[Scored, Scored]]) -> _Together:
     """Sums over groups of rows, whose mean over all rows is what is compared."""
     n, group = len(pairs[0][0].terms), pairs[0][0].split.group
     group = np.arange(n) if group is None else codes_of(group)
-    sums = [
-        np.array(
-            [
-                np.bincount(group, one.nats + one.influence - one.influence.mean())
-                for one in side
-            ]
-        )
-        for side in zip(*pairs, strict=True)
-    ]
-    return _Together(*sums, n)
+
+    def sums(side: Sequence[Scored]) -> Float[np.ndarray, "k g"]:
+        parts = [one.nats + one.influence - one.influence.mean() for one in side]
+        return np.array([np.bincount(group, part) for part in parts])
+
+    information, score = zip(*pairs, strict=True)
+    return _Together(sums(information), sums(score), n)
 
 
 def _line(sets: Sequence[_Together], rng: np.random.Generator) -> dict[str, float]:

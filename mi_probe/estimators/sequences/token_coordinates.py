@@ -23,6 +23,7 @@ References:
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -93,7 +94,7 @@ def token_coordinates(z: HiddenStates, width: int = WIDTH) -> TokenCoordinates:
     return TokenCoordinates(values, lengths)
 
 
-def _tokens(z: HiddenStates, rows: slice | Tensor) -> Float[Tensor, "m d"]:
+def _tokens(z: HiddenStates, rows: slice | np.ndarray | Tensor) -> Float[Tensor, "m d"]:
     part = z[rows]
     return part.values[part.mask].float().cpu()
 
