@@ -22,7 +22,7 @@ def test_it_prints_writes_and_its_table_is_drawn(tmp_path, capsys):
     drawn = tmp_path / "figures"
     assert figures([str(out), "--out", str(drawn), "--only", "comparisons"]) == 0
     assert {path.name for path in drawn.iterdir()} == {
-        *("comparisons.csv", "comparisons.pdf", "comparisons.png")
+        *("comparisons.csv", "comparisons.pdf", "comparisons.png", "comparisons.txt")
     }
 
 

@@ -188,8 +188,8 @@ def test_controls_are_rows_beside_the_states(tmp_path, data, out, capsys):
     assert said.auroc.notna().all()
     lines = [" ".join(line.split()) for line in printed.splitlines()]
     assert "words text - words fake 0 0.250 0.150 .. 0.350 - - - 40% - ok" in lines
-    assert "I(Y;Z_mean) at layer 2 of 2 is 0.250 nats [" in printed
-    assert "; the words alone give 0.250, the length" in printed
+    assert "I(Y;Z_mean) at layer 2 of 3 is 0.250 nats [" in printed
+    assert "; the words alone give 0.250, the length alone 0.250, the" in printed
     # Both random controls have labels, or states, of their own.
     stores = [*(out / "activations").iterdir()]
     assert len([p for p in stores if p.is_dir()]) == 3

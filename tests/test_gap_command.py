@@ -23,11 +23,8 @@ from mi_probe.rows import SCHEMA_VERSION
 from mi_probe.tasks import read_table
 
 # Closed forms alone: quick, and no rung less than another.
-CLOSED = replace(RUNGS["linear on views"], name="closed", extrapolate=False)
-LADDER = {
-    name: replace(RUNGS[name], extrapolate=False)
-    for name in ("linear on views", "quadratic on views")
-}
+CLOSED = replace(RUNGS["linear on views"], name="closed")
+LADDER = {name: RUNGS[name] for name in ("linear on views", "quadratic on views")}
 ASKED = {
     *("subject", "objective", "step", "task", "site", "layer", "token_set", "pooling"),
     *("full_nats", "pooled_nats", "gap_nats", "ci_low", "ci_high", "n", "seed", "H_Y_nats"),

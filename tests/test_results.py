@@ -116,7 +116,7 @@ def test_columns_are_the_contract():
         "ci_method,bound,accuracy,auroc,brier,ece,code_length_bits,extrapolated_nats,extrapolated_low,extrapolated_high,"
         "extrapolated_claim,extrapolated_assumes,extrapolated_reason,extrapolated_method,"
         "null_mean,null_high,n_permutations,p_value,p_statistic,H_Y_nats,"
-        "metric,metric_value,parse_failure_rate,status,notes,"
+        "metric,metric_value,parse_failure_rate,status,notes,parity,"
         "gold_leak,seconds,code_version,config_sha,created"
     )
 

@@ -263,7 +263,9 @@ def bar_figure(points: pd.DataFrame, *, x: Groups = "task") -> Figure:
         for name in (systems_in_order(points) if systems and len(every) > 1 else ())
     ]
     beside = control_entries(controls_beside(points, controls))
-    figure_legends(figure, networks, _view_entries(points, systems), beside, _notes(points))
+    figure_legends(
+        figure, networks, _view_entries(points, bool(systems)), beside, _notes(points)
+    )
     return figure
 
 

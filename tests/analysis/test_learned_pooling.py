@@ -15,7 +15,7 @@ from mi_probe.estimators.core.targets import as_target
 from mi_probe.hidden import HiddenStates
 from mi_probe.synthetic import needle, order
 
-CLOSED = replace(RUNGS["linear on views"], name="closed", extrapolate=False)
+CLOSED = replace(RUNGS["linear on views"], name="closed")
 
 
 def test_attention_keeps_a_needle_that_the_mean_loses():

@@ -93,7 +93,7 @@ def test_gaps_of_a_store(made, store, tmp_path):
     [
         (["--dtype", "bfloat16"], "dtype belongs to a model that is run"),
         (["--batch-size", "4"], "batch-size belongs to a model that is run"),
-        (["--sites", "block.7"], "sites must be of the states' own, block.0"),
+        (["--sites", "block.7"], "must be of block.0, block.1, final_norm; got 'block.7'"),
         (["--pooling", "head"], "pooling 'head' needs the model"),
         (["--token-sets", "generated"], "must be 'prompt'; got generated"),
         (["--rows", "12"], "states must be of the task's rows"),

@@ -123,7 +123,7 @@ def test_a_folder_given_twice_counts_once_and_a_contradiction_is_an_error():
 
 
 def test_what_is_no_results_table_is_refused():
-    with pytest.raises(InputError, match="unit must be one of nats, bits; not 'bit'"):
+    with pytest.raises(InputError, match="unit must be one of nats, bits; got 'bit'"):
         over_seeds(grid(), unit="bit")
     with pytest.raises(InputError, match="lacks 1 of its columns, the first 'H_Y_nats'"):
         over_seeds(grid().drop(columns="H_Y_nats"))

@@ -136,5 +136,7 @@ def test_a_missing_library_or_split_says_so(monkeypatch):
     monkeypatch.setattr("mi_probe.tasks.hub.has_datasets", lambda: False)
     with pytest.raises(InputError, match="not installed; run `pip install datasets`"):
         read_hub("stsb", hub, "test")
-    with pytest.raises(InputError, match="train, validation, test on the hub; got 'dev'"):
+    with pytest.raises(
+        InputError, match="on the hub must be one of train, validation, test; got 'dev'"
+    ):
         read_hub("stsb", hub, "dev")
