@@ -1,5 +1,6 @@
 """A figure's page: panels, titles, names, legends; and what a table must have."""
 
+import math
 import re
 import textwrap
 from collections.abc import Sequence
@@ -245,7 +246,9 @@ def figure_legends(figure: Figure, *blocks: list[Entry]) -> None:
         figure.draw_without_rendering()
         if (covered := _covered(figure)) >= FILL:
             break
-        _make_room(figure, bottom, (1 - covered) * figure.get_figheight() / (1 - FILL))
+        needed = (1 - covered) * figure.get_figheight() / (1 - FILL)
+        # The layout's solver is not exact to the last bit; hundredths of an inch are.
+        _make_room(figure, bottom, math.ceil(100 * needed) / 100)
 
 
 def _covered(figure: Figure) -> float:

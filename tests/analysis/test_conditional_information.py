@@ -78,6 +78,7 @@ def test_states_given_vectors_and_groups():
     assert not again.shown
 
 
+@pytest.mark.slow
 def test_real_numbers_given_c():
     rng = np.random.default_rng(3)
     c, z = rng.normal(size=(2, 500, 2))

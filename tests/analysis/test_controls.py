@@ -95,6 +95,7 @@ def test_a_word_that_decides_half_of_the_rows_is_below_half_of_h_of_y():
     assert none.ci[0] < 0 < none.ci[1]
 
 
+@pytest.mark.slow
 def test_words_are_no_worse_than_a_regression_of_tf_idf():
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict

@@ -156,6 +156,7 @@ def test_one_tokens_column_is_shown_at_few_rows():
     assert 0.01 < gap.nats < 0.16
 
 
+@pytest.mark.slow
 def test_real_numbers():
     rng = np.random.default_rng(2)
     values = rng.normal(size=(400, 4, 3)).astype(np.float32)

@@ -23,6 +23,7 @@ def test_vectors_hold_what_is_asked(task, share):
     assert low < found.nats < nats + 0.03
 
 
+@pytest.mark.slow
 def test_sequences_hold_what_is_asked():
     rng, auto = np.random.default_rng(1), Auto(extrapolate=False)
     known = planted.means(4000, (5, 4), 3, 0.5, rng)

@@ -66,6 +66,7 @@ def test_a_control_that_cannot_be_made_says_why(identities):
     assert checked_controls(CONTROLS[::-1]) == CONTROLS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise", [0.0, 1e-6])
 def test_copies_with_random_labels_tell_nothing(noise):
     """A copy in another fold would be known by heart: .13 nats in an earlier version."""

@@ -22,6 +22,7 @@ def test_the_value_is_the_mean_over_splits_and_their_spread_is_in_the_error():
     assert again.nats == found.nats
 
 
+@pytest.mark.slow
 def test_splits_move_a_repeated_value_less():
     known = class_gaussians(120, 10, 2, separation=1.0)
     once = [LDA.estimate(known.x, known.y, seed=s).nats for s in range(8)]

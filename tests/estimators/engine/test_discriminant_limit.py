@@ -149,6 +149,7 @@ def test_auto_extrapolates_gaussian_classes_by_the_law():
     assert limit.ci[0] < known.nats < limit.ci[1]
 
 
+@pytest.mark.slow
 def test_a_curve_of_fewer_rows_than_dimensions_adds_nothing():
     for seed in (10002, 10011, 10017):
         known = class_gaussians(300, 768, 4, separation=3.0, seed=seed)

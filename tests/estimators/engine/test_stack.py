@@ -94,6 +94,7 @@ def test_knowing_nothing_is_worth_exactly_nothing():
     assert sure == pytest.approx(-np.log([0.9]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "d", "c"), [(500, 20, 2), (500, 300, 3), (2000, 5, 4)])
 def test_independence_is_zero_and_its_intervals_hold_zero(n, d, c):
     for seed in range(2):

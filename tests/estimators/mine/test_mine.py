@@ -45,6 +45,7 @@ def test_natures_say_what_is_reported():
     assert "log of the rows" in ESTIMATORS["infonce"].nature.ceiling
 
 
+@pytest.mark.slow
 def test_a_checkerboard_is_found():
     known = checkerboard(1500, 2, seed=1)
     estimate = ESTIMATORS["mine"].estimate(known.x, known.y)

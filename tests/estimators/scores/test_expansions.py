@@ -58,6 +58,7 @@ def test_few_rows_are_not_read_through_many_columns():
     assert few == ["normal scores", "independent components"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "start"),
     [("spiral 3x3", "turned"), ("spiral of normal cdf 3x3", "waves")],

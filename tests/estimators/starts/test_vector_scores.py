@@ -73,6 +73,7 @@ def test_a_pair_that_is_related_by_chance_is_not_learned():
     assert estimate.ci[0] <= 0 <= estimate.ci[1]
 
 
+@pytest.mark.slow
 def test_radii_that_depend_on_each_other_are_found():
     known = ZOO["student 3x3 2 dof"].draw(2500, seed=1)
     estimate = AUTO.estimate(known.x, known.y)
@@ -82,6 +83,7 @@ def test_radii_that_depend_on_each_other_are_found():
     assert "not Gaussian" in estimate.extrapolated.reason
 
 
+@pytest.mark.slow
 def test_what_is_not_monotone_is_found_by_neighbours():
     rng = np.random.default_rng(0)
     x = rng.normal(size=2000)
