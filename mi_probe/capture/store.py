@@ -10,8 +10,8 @@ file still has. Shards are named by the rows that they hold, so the number of pr
 the batch size may change between two runs. No shard is ever rewritten; one without a
 line is debris of a kill and may be deleted.
 
-All sites of some rows share a file: a file a site is 33 times the files, each with its own
-wait for the disk, and reads no faster (`benchmarks/store.py`).
+All sites of some rows share a file: a file a site is 33 times the files of 33 sites, each
+with its own wait for the disk, and older stores would have to be written again.
 """
 
 import hashlib
