@@ -55,9 +55,6 @@ LONG = ("04", "05", "06", "07", "09")
 """Numbers of those that take half a minute and more, also on a tiny model."""
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
-
-WAITING = ("05",)
-"""Numbers of those whose outputs are yet to come: `make notebooks` makes them."""
 LARGEST = 400_000
 """Bytes of a notebook that a code-hosting page shows without ado."""
 _LOADER = SourceFileLoader("execution", str(FOLDER.parent / ".ci" / "notebooks"))
@@ -130,18 +127,7 @@ def test_there_is_a_notebook():
     assert NOTEBOOKS
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(
-            path,
-            marks=[pytest.mark.xfail(reason="to be executed: make notebooks", strict=True)]
-            * (path.stem[:2] in WAITING),
-        )
-        for path in NOTEBOOKS
-    ],
-    ids=lambda path: path.stem,
-)
+@each
 def test_it_is_short_and_carries_the_outputs_of_its_code(path):
     notebook = read(path)
     nbformat.validate(notebook)

@@ -24,7 +24,9 @@ from mi_probe.facts import fixed
 
 
 def findings(points: pd.DataFrame, paired: Paired = untold) -> list[str]:
-    """A sentence or two a task, token set and estimator; none without a layer.
+    """What is said of each task, token set and estimator; nothing without a layer.
+
+    The estimator of most points comes first: it is the one that has controls beside it.
 
     Args:
         points: of `over_seeds`, with controls.
@@ -37,15 +39,16 @@ def findings(points: pd.DataFrame, paired: Paired = untold) -> list[str]:
     chosen = chosen[chosen["value"].notna()].assign(subject=subjects(chosen))
     keys = ["subject", "token_set", "estimator_label"]
     several = {key: chosen[key].nunique() > 1 for key in keys}
+    read = chosen["estimator_label"].map(chosen["estimator_label"].value_counts())
+    chosen = chosen.iloc[(-read).argsort(kind="stable")]
     said = []
     for _, panel in chosen.groupby(keys, sort=False, dropna=False):
         row = panel.iloc[0]
         where = [f"on {row['subject']}"]
         where += [f"tokens: {row['token_set']}"] * several["token_set"]
         where += [f"by {row['estimator_label']}"] * several["estimator_label"]
-        said.append(_amounts(panel, points, ", ".join(where)))
-        if lost := _lost(panel, paired):
-            said.append(lost)
+        amounts = _amounts(panel, points, ", ".join(where))
+        said.append(f"{amounts} {_lost(panel, paired)}".strip())
     return said
 
 

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 import mi_probe
 from mi_probe.analysis.control_points import CONTROL_WORDS, controls_of, states_of
-from mi_probe.analysis.labels import short_name, subjects
+from mi_probe.analysis.labels import short_name
 from mi_probe.legible import legible
 from mi_probe.report.estimates import estimates_table
 from mi_probe.report.pictures import pictures
@@ -64,23 +64,28 @@ def report_page(
     style = _inline(_web("style.css") + "\n" + "\n".join(rules) + "\n")
     scripts = [_inline(_web(name)) for name in SCRIPTS]
     maps = token_maps(sources.tokens, sentences)
-    estimates, ladders = estimates_table(sources.points), ladder_tables(sources)
+    estimates = estimates_table(sources.points).folded()
+    ladders = [table.folded() for table in ladder_tables(sources)]
     return _template().render(
         title=legible(title or _title(sources)),
         policy=_policy(style, scripts),
         style=style,
         scripts=scripts,
         verdict=verdict_of(sources),
-        readings=reading_tables(sources.points, sources.folders.paired)
-        if len(sources.points)
-        else [],
+        readings=[
+            table.folded()
+            for table in reading_tables(sources.points, sources.folders.paired)
+        ],
         facts=_facts(sources),
         pictures=[(one, Markup(one.svg.markup)) for one in drawn],
         more_pictures=more,
         estimates=estimates,
         choices=_choices(estimates),
         gaps=[table for table in ladders if table.name == "gaps"],
-        tables=[*(t for t in ladders if t.name != "gaps"), *token_tables(sources)],
+        tables=[
+            *(t for t in ladders if t.name != "gaps"),
+            *(t.folded() for t in token_tables(sources)),
+        ],
         maps=maps,
         # Made safe by as_json, and no HTML is in it.
         maps_json=Markup(as_json(maps)) if maps else "",
@@ -126,8 +131,7 @@ def _subjects(sources: Sources) -> tuple[list[str], list[str]]:
     """Names of the models and tasks of all that is there, each once."""
     points, gaps = sources.points, sources.gaps
     models = [] if points.empty else list(points["model_label"])
-    # Token sets of one task are one task.
-    tasks = [] if points.empty else list(subjects(states_of(points)))
+    tasks = [] if points.empty else list(states_of(points)["task"])
     others = [] if "subject" not in gaps else [str(name) for name in gaps["subject"]]
     others += [str(t.about.get("subject", t.about["stem"])) for t in sources.tokens]
     for other in map(short_name, others):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mi_probe.analysis.control_points import controls_beside, states_of
-from mi_probe.analysis.labels import in_order, subjects, view_words
+from mi_probe.analysis.labels import in_order, view_words
 from mi_probe.analysis.reading import Paired
 from mi_probe.analysis.summaries import at_layer
 from mi_probe.analysis.training_runs import last_steps, with_runs
@@ -30,14 +30,12 @@ _CAPTION = (
 
 def reading_tables(points: pd.DataFrame, paired: Paired) -> list[Table]:
     """One a task; empty where no estimate has a place on the layer axis."""
-    states = states_of(points)
-    if states.empty or states["x"].isna().all():
+    if points.empty or states_of(points)["x"].isna().all():
         return []
     chosen = last_steps(with_runs(at_layer(points)))
-    chosen = chosen.assign(subject=subjects(chosen))
     return [
         _table(f"reading{i}", str(task), rows, points, paired)
-        for i, (task, rows) in enumerate(chosen.groupby("subject", sort=False))
+        for i, (task, rows) in enumerate(chosen.groupby("task", sort=False))
     ]
 
 
@@ -45,9 +43,9 @@ def _table(
     name: str, task: str, chosen: pd.DataFrame, points: pd.DataFrame, paired: Paired
 ) -> Table:
     pooled = [view for view in in_order(chosen["view"]) if view != "full"]
-    several = chosen["estimator_label"].nunique() > 1
-    columns = [Column("Model"), Column("Tokens"), *[Column("Estimator")] * several]
-    columns += [Column(title, number=True) for title in ("Layer", "n", "I(Y;Z)")]
+    columns = [Column(title) for title in ("Model", "Tokens", "Estimator")]
+    columns += [Column(title, number=True) for title in ("Layer", "n")]
+    columns += [Column("Quantity"), Column("Estimate", number=True)]
     columns += [Column("95 % interval", number=True), Column("% of H(Y)", number=True)]
     columns += [Column(f"{view} loses", number=True) for view in pooled]
     columns += [Column(title, number=True) for title in ("Words", "Answer", "Accuracy")]
@@ -55,17 +53,14 @@ def _table(
     columns += [Column(f"Own {name}", number=True) for name in metric[:1]]
     columns += [Column("Status")]
     rows = []
-    keys = ["model_label", "token_set", "estimator_label", "stack"]
+    keys = ["model_label", "task_label", "token_set", "estimator_label", "stack"]
     for _, panel in chosen.groupby(keys, sort=False, dropna=False):
         lead = panel[panel["view"] == in_order(panel["view"])[0]].iloc[0]
         known = pd.notna(lead["ceiling"]) and lead["ceiling"] > 0
         share = 100 * lead["value"] / lead["ceiling"] if known else None
-        value = number(lead["value"])
-        if lead["view"] != "full":
-            value = Cell(f"{value.text} ({view_words(lead['view'])})", value.key)
-        cells = [text(lead["model_label"]), text(lead["token_set"])]
-        cells += [text(lead["estimator_label"])] * several
-        cells += [whole(lead["x"]), whole(lead["n"]), value]
+        cells = [text(lead[of]) for of in ("model_label", "token_set", "estimator_label")]
+        cells += [whole(lead["x"]), whole(lead["n"])]
+        cells += [text(view_words(lead["view"])), number(lead["value"])]
         cells += [interval(lead["low"], lead["high"]), number(share, 0)]
         cells += [_lost(panel, view, paired) for view in pooled]
         cells += [*_beside(panel, points), number(lead["accuracy"])]

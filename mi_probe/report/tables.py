@@ -7,14 +7,14 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.tokens.reading import words_are_of
-from mi_probe.report.cells import Cell, interval, number, text, token, whole
+from mi_probe.report.cells import DASH, Cell, interval, number, text, token, whole
 from mi_probe.report.sources import Sources
 
 MOST_ROWS = 1500
@@ -41,6 +41,27 @@ class Table:
     rows: tuple[tuple[Cell, ...], ...]
     left_out: int = 0
     """Rows of the results that are not shown."""
+    alike: tuple[tuple[str, str], ...] = ()
+    """Titles and values of columns in which all rows are alike: said above the table."""
+    empty: tuple[str, ...] = ()
+    """Titles of columns in which no row has anything."""
+
+    def folded(self) -> "Table":
+        """The same without the columns in which all of several rows are alike."""
+        values = [{row[i].text for row in self.rows} for i in range(len(self.columns))]
+        kept = [i for i, found in enumerate(values) if len(found) > 1]
+        if not kept:
+            return self
+        left = [
+            (c.title, *v) for c, v in zip(self.columns, values, strict=True) if len(v) == 1
+        ]
+        return replace(
+            self,
+            columns=tuple(self.columns[i] for i in kept),
+            rows=tuple(tuple(row[i] for i in kept) for row in self.rows),
+            alike=tuple((title, value) for title, value in left if value != DASH),
+            empty=tuple(title for title, value in left if value == DASH),
+        )
 
 
 _NUMBER = {

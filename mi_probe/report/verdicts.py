@@ -20,7 +20,7 @@ from mi_probe.facts import fixed
 from mi_probe.report.sources import Sources
 
 _MOST = 6
-"""Sentences of the headline that are of estimates, at most."""
+"""Findings beside the headline, at most; the tables hold all."""
 SHOWN = "A gap is shown"
 """How `mi_probe.analysis.verdict` begins where it finds one."""
 
@@ -40,6 +40,9 @@ class Verdict:
     """All that the page says before it shows anything; systems are read first."""
 
     headline: str
+    """Finding of the estimator that read most, or what the gaps say where there is none."""
+    beside: tuple[str, ...]
+    """Findings of other token sets, tasks and estimators, and of the gaps."""
     gaps: tuple[GapVerdict, ...]
     readings: tuple[Reading, ...]
     cautions: tuple[str, ...]
@@ -50,8 +53,10 @@ def verdict_of(sources: Sources) -> Verdict:
     gaps = tuple(_gap(row) for _, row in sources.gaps.iterrows())
     points = sources.points
     found = [] if points.empty else findings(points, sources.folders.paired)
+    told = [*found[:1], *filter(None, [_of_gaps(gaps, sources.gaps)]), *found[1:_MOST]]
     return Verdict(
-        headline=" ".join([*found[:_MOST], _headline(gaps, sources.gaps)]).strip(),
+        headline=told[0] if told else "",
+        beside=tuple(told[1:]),
         gaps=gaps,
         readings=()
         if sources.points.empty
@@ -81,7 +86,7 @@ def _gap(row: pd.Series) -> GapVerdict:
     )
 
 
-def _headline(gaps: tuple[GapVerdict, ...], rows: pd.DataFrame) -> str:
+def _of_gaps(gaps: tuple[GapVerdict, ...], rows: pd.DataFrame) -> str:
     """What the gaps say, if any was measured as one quantity; the largest, as the least."""
     if not gaps:
         return ""

@@ -180,11 +180,17 @@ def test_a_task_is_one_task_however_many_token_sets(tmp_path):
     page = out.read_text(encoding="utf-8")
     assert "<h1>one; two on reviews</h1>" in page
     assert page.count('<table id="reading') == 1
-    table = re.search(r'<table id="reading0".*?</table>', page, re.S)
-    assert table
-    assert table[0].count("<tr>") == 7
-    heads = re.findall(r"<th[^>]*>([^<]*)</th>", table[0])
-    assert {"n", "I(Y;Z)", "mean loses", "Accuracy", "Status"} <= set(heads)
+    block = re.search(r'<div class="table" id="reading0-block">.*?</table>', page, re.S)
+    assert block
+    assert block[0].count("<tr>") == 7
+    # What all rows have alike is said once, above them.
+    heads = re.findall(r"<th[^>]*>([^<]*)</th>", block[0])
+    assert heads == ["Model", "Tokens"]
+    alike = dict(re.findall(r"<dt>([^<]*)</dt> <dd>([^<]*)</dd>", block[0]))
+    assert alike["Quantity"] == "I(Y;Z)"
+    assert alike["mean loses"] == "0.060, untested"
+    assert {"n", "Estimate", "95 % interval", "Status"} <= set(alike)
+    assert "Accuracy" in alike["Nothing for"]
 
 
 def test_commands_are_as_they_were_typed(tmp_path):
