@@ -4,10 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mi_probe.backbones import wrap_backbone
+from mi_probe.backbones.head import head_positions, head_rule
 from mi_probe.capture import extract
 from mi_probe.errors import InputError
 from mi_probe.hidden import HiddenStates
-from mi_probe.pooling import POOLINGS, head_positions, head_rule, pool
+from mi_probe.pooling import POOLINGS, pool
 from tests.capture.models import tiny_backbone
 from tests.tiny import tiny_model, tiny_tokenizer
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from tiny import save_tiny, tiny_tokenizer
 
-from mi_probe.analysis.tokens.files import read_about, read_tables
-from mi_probe.analysis.tokens.measuring import TokenTables, discrete_labels
+from mi_probe.analysis.tokens.files import TokenTables, read_about, read_tables
+from mi_probe.analysis.tokens.measuring import discrete_labels
 from mi_probe.errors import InputError
 from mi_probe.predgen.checkpoints import read_config
 from mi_probe.predgen.settings import preset

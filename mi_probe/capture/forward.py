@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from mi_probe.backbones import Backbone, Site
+from mi_probe.backbones.head import head_positions
 from mi_probe.capture.hooks import Receive, StopForward, tapped
 from mi_probe.capture.sequences import Sequences, decoder_start
 from mi_probe.errors import InputError
 from mi_probe.hidden import Role
-from mi_probe.pooling import head_positions
 
 
 @dataclass(frozen=True)

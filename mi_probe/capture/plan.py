@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mi_probe.backbones import Backbone, Site
+from mi_probe.backbones.head import head_positions
 from mi_probe.capture.activations import VIEWS
 from mi_probe.capture.sequences import Sequences, as_sequences, listed
 from mi_probe.capture.store import SCHEMA
 from mi_probe.errors import InputError, check_known
 from mi_probe.hidden import Role
-from mi_probe.pooling import head_positions
 from mi_probe.tasks.task import Task
 
 StoreDtype = Literal["captured", "bfloat16"]

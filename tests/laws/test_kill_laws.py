@@ -24,8 +24,7 @@ from safetensors.numpy import load_file
 from tqdm.std import tqdm
 
 from mi_probe import estimate, gap, token_jobs, tokens
-from mi_probe.analysis.tokens.files import read_about
-from mi_probe.analysis.tokens.measuring import TokenTables
+from mi_probe.analysis.tokens.files import TokenTables, read_about
 from mi_probe.backbones import load_backbone
 from mi_probe.capture import extract, load_activations
 from mi_probe.predgen.training import train

@@ -21,8 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from planted_tasks import classes_file, quick
 
-from mi_probe.analysis.tokens.files import write_token_tables
-from mi_probe.analysis.tokens.measuring import TokenTables
+from mi_probe.analysis.tokens.files import TokenTables, write_token_tables
 from mi_probe.backbones import load_backbone
 from mi_probe.capture import extract, load_activations
 from mi_probe.contents import digest, sealed

@@ -14,18 +14,33 @@ import hashlib
 import io
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mi_probe.analysis.tokens.measuring import TokenTables
 from mi_probe.atomic import write_atomically
 from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 
 FOLDER = "tokens"
 SCHEMA = "mi_probe.tokens/3"
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTables:
+    """The tables of one site; `about` is what the JSON file beside them says."""
+
+    tokens: pd.DataFrame = field(repr=False)
+    positions: pd.DataFrame = field(repr=False)
+    types: pd.DataFrame = field(repr=False)
+    words: pd.DataFrame = field(repr=False)
+    generated: pd.DataFrame | None = field(repr=False)
+    """Generated x input; None where nothing was generated."""
+    spans: pd.DataFrame | None = field(repr=False)
+    """What each span adds; None where no spans were asked for."""
+    about: Mapping[str, Any]
 
 
 def stem_of(key: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@
 # pyright: reportArgumentType=false, reportCallIssue=false
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from mi_probe.analysis.tokens.comparison import (
     gradient_x_input,
 )
 from mi_probe.analysis.tokens.controls import CONTROLS, token_controls
+from mi_probe.analysis.tokens.files import TokenTables
 from mi_probe.analysis.tokens.generated import generated_by_input
 from mi_probe.analysis.tokens.population import by_position, by_type, by_word
 from mi_probe.analysis.tokens.reading import ANSWERED, reading
@@ -48,21 +48,6 @@ from mi_probe.tasks import Task
 OTHER = "(other)"
 """What stands for all words that are predicted in too few rows."""
 _FEWEST_PREDICTED = 10
-
-
-@dataclass(frozen=True, eq=False)
-class TokenTables:
-    """The tables of one site; `about` is what the JSON file beside them says."""
-
-    tokens: pd.DataFrame = field(repr=False)
-    positions: pd.DataFrame = field(repr=False)
-    types: pd.DataFrame = field(repr=False)
-    words: pd.DataFrame = field(repr=False)
-    generated: pd.DataFrame | None = field(repr=False)
-    """Generated x input; None where nothing was generated."""
-    spans: pd.DataFrame | None = field(repr=False)
-    """What each span adds; None where no spans were asked for."""
-    about: Mapping[str, Any]
 
 
 def measure_tokens(
