@@ -11,7 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from mi_probe.plots.marks import draw_ceiling
+from mi_probe.plots.marks import (
+    aside,
+    draw_ceiling,
+    draw_intervals,
+    drawn_so_far,
+    interval_entries,
+)
 from mi_probe.plots.page import (
     Entry,
     check_table,
@@ -21,19 +27,33 @@ from mi_probe.plots.page import (
     plain_title,
 )
 
-_NEEDED = ("task", "backbone", "site", "view", "estimator", "family", "rows", "nats")
+_NEEDED = (
+    "task",
+    "backbone",
+    "site",
+    "view",
+    "estimator",
+    "family",
+    "rows",
+    "nats",
+    "low",
+    "high",
+)
 _PLACE = ["task", "backbone", "site", "view"]
 _DASHES = {"generative": (0, ()), "discriminative": (0, (4, 1.5))}
 _OTHER = (0, (1, 1))
 _MARKERS = "osD^vP*Xp<>h"
+_STEP = 4.0
+"""Points between critics of the same rows."""
 _TALL, _HEAD = 1.7, 0.75
 
 
 def critic_rows_figure(table: pd.DataFrame) -> Figure:
     """Draw I(Y;Z) over the number of rows: a panel a task and place, a line a critic.
 
-    Generative critics have whole lines, discriminative ones broken lines. Intervals would
-    hide each other and are in the table beside the figure.
+    Generative critics have whole lines, discriminative ones broken lines; they stand side
+    by side, so that their intervals can be told apart. Those are of each estimate alone:
+    critics of the same rows differ by less than they overlap.
 
     Args:
         table: of `mi_probe.study.critics.critic_lines`.
@@ -49,7 +69,9 @@ def critic_rows_figure(table: pd.DataFrame) -> Figure:
     figure, axes = panels(len(places), min(len(places), 2), _TALL, _HEAD)
     entries: dict[str, Entry] = {}
     for ax, part in zip(axes, places, strict=True):
-        for name, rows in part.groupby("estimator", sort=False):
+        for place, (name, rows) in enumerate(part.groupby("estimator", sort=False)):
+            before = drawn_so_far(ax)
+            draw_intervals(ax, rows["rows"], rows["low"], rows["high"], colours[name])
             (line,) = ax.plot(
                 *(rows["rows"], rows["nats"]),
                 color=colours[name],
@@ -58,9 +80,11 @@ def critic_rows_figure(table: pd.DataFrame) -> Figure:
                 markersize=3.5,
                 linewidth=1,
             )
+            aside(ax, before, _STEP * (place - (part["estimator"].nunique() - 1) / 2))
             entries[str(name)] = line, f"{name} ({rows['family'].iloc[0] or 'other'})"
         _dress(ax, part, 0.9 * figure_width() / min(len(places), 2))
-    figure_legends(figure, [*entries.values()])
+    notes = interval_entries(table, "95 % interval over rows")
+    figure_legends(figure, [*entries.values()], notes)
     return figure
 
 

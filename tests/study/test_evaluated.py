@@ -266,6 +266,12 @@ def test_critics_are_listed_where_rows_and_estimators_vary():
     assert critic_lines(known[:2]).empty
     with style("acl", "page"):
         figure = critic_rows_figure(table)
-    for word in ("lda (generative)", "linear (discriminative)", "rows", "I(Y;Z"):
+    for word in (
+        "lda (generative)",
+        "linear (discriminative)",
+        "rows",
+        "I(Y;Z",
+        "95 % interval over rows",
+    ):
         assert word in texts(figure)
     assert list(overlaps(figure)) == []
