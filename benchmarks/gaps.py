@@ -178,7 +178,7 @@ def main() -> None:
     draws = 60 if told.full else told.draws
     lines = [
         f"# Gaps of known size: n = {told.rows:,} ({told.given_rows:,} beside a "
-        f"covariate), {draws} draws a line",
+        f"covariate), {draws} draws a line, seeds from {told.seed}",
         "",
         "`shown`: p <= 0.05. `above 0`, `above the truth`: the interval's lower end.",
         "",

@@ -17,10 +17,18 @@ WIDEST_BLOCK = 384
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 _WIDEST = 512
 """Leading directions of C that are regressed on."""
+_ROWS_A_TERM = 3
+"""Rows for each square, tail and product of C's directions, at least."""
+_MOST_BENT = 24
+_KNOT = 0.7
+"""Of a direction's tails, in its standard deviations: half of normal rows lie beyond."""
 
 
 class GivenC:
-    """A ridge regression on C and random features of it: what C says of any columns.
+    """A ridge regression on C and functions of it: what C says of any columns.
+
+    The functions are additive ones and products of few directions, which random features
+    of all columns at once miss where Z bends along one column of C, and random features.
 
     Args:
         c: the vectors that are given.
@@ -29,13 +37,15 @@ class GivenC:
 
     def __init__(self, c: Float[np.ndarray, "n d"], rng: np.random.Generator) -> None:
         n = len(c)
-        leading = principal(scaled(c), min(_WIDEST, max(1, n // 3)))
+        whole = scaled(c)
+        leading = principal(whole, min(_WIDEST, max(1, n // 3)))
         generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
         random = random_features(
             torch.as_tensor(c, dtype=torch.float32), max(8, min(128, n // 8)), generator
         )
-        columns = np.concatenate([leading, scaled(random.double().numpy())], axis=1)
-        self._basis, self._values = spectrum(columns)
+        bent = _bent(whole, max(6, n // _ROWS_A_TERM))
+        columns = [leading, scaled(bent), scaled(random.double().numpy())]
+        self._basis, self._values = spectrum(np.concatenate(columns, axis=1))
 
     def removed(self, columns: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
         """The columns less their fit, the ridge chosen by generalised cross-validation."""
@@ -55,6 +65,17 @@ class GivenC:
     def fitted(self, columns: Float[np.ndarray, "n f"]) -> Float[np.ndarray, "n f"]:
         """What C says of the columns."""
         return columns - self.removed(columns)
+
+
+def _bent(columns: Float[np.ndarray, "n d"], most: int) -> Float[np.ndarray, "n b"]:
+    """So many squares, tails and products of the columns, or of their main directions."""
+    kept = min(columns.shape[1], _MOST_BENT, most // 6)
+    x = columns if columns.shape[1] <= kept else scaled(principal(columns, kept))
+    tails = (np.maximum(x - _KNOT, 0), np.maximum(-x - _KNOT, 0))
+    one, two = np.tril_indices(kept, -1)
+    # The last of the main directions are the largest: products of these come first.
+    products = (x[:, -1 - one] * x[:, -1 - two])[:, : most - 3 * kept]
+    return np.concatenate([x**2, *tails, products], axis=1)
 
 
 def ridge_predictions(
