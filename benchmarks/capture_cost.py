@@ -28,7 +28,7 @@ from mi_probe.capture import Sequences, extract
 from mi_probe.division import shard_of
 
 ROWS, TOKENS = 16, 128
-DIVIDED = 512
+DIVIDED = 256
 TARGET = 0.65
 ALL = (
     "full forward",
@@ -211,6 +211,8 @@ def divided(n_rounds: int) -> dict[str, float]:
                 took = [float(one.stdout.readline()) for one in running]
                 wall[count].append(time.perf_counter() - began)
                 cpu[count].append(sum(took))
+                said = f"{wall[count][-1]:.1f} s, CPU {cpu[count][-1]:.1f} s"
+                print(f"processes {count}: {said}", file=sys.stderr)
     middle = statistics.median
     return {
         "rows": DIVIDED,
@@ -244,20 +246,20 @@ def main() -> None:
     out = Path(__file__).with_suffix(".json")
     # One subject at a time may be measured again.
     result: dict[str, object] = json.loads(out.read_text()) if out.exists() else {}
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    if asked.divided:
+        found = divided(asked.rounds)
+        print(*(f"{key} {value:.4g}" for key, value in found.items()), sep=", ")
+        print(f"{found['wall_ratio_paired_median']:.2f} times as fast; target >= 1.7")
+        out.write_text(json.dumps({**result, "divided": found | versions}, indent=1) + "\n")
+        return
     result |= {
         "rows": ROWS,
         "tokens": TOKENS,
         "threads": 1,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **versions,
         "target_ratio": TARGET,
     }
-    if asked.divided:
-        found = result["divided"] = divided(asked.rounds)
-        print(*(f"{key} {value:.4g}" for key, value in found.items()), sep=", ")
-        print(f"{found['wall_ratio_paired_median']:.2f} times as fast; target >= 1.7")
-        out.write_text(json.dumps(result, indent=1) + "\n")
-        return
     for name in [asked.model] if asked.model else ["random-llama", "smollm2-135m"]:
         try:
             table = measure(name, asked.rounds)
