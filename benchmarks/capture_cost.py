@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -97,8 +98,8 @@ def variants(name: str, device: str = "cpu") -> dict[str, Callable[[], object]]:
     mask = torch.zeros_like(ids)
     for i, row in enumerate(data.input_ids):
         ids[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1
-    inputs = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
-    inputs["use_cache"] = False
+    inputs: dict[str, Any] = {"use_cache": False}
+    inputs |= {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
     quiet = {"batch_size": ROWS, "progress": False, "padding_check": False}
 
     def forward(network: torch.nn.Module) -> object:
