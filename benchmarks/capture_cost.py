@@ -1,6 +1,7 @@
 """What capture costs against the same model's full forward.
 
     python benchmarks/capture_cost.py
+    python benchmarks/capture_cost.py --divided     # one process against two, on one store
 
 All variants run in one process, interleaved, their order reversed every other round;
 process CPU time is compared by the median of paired ratios, because wall time on a
@@ -8,13 +9,16 @@ shared machine measures the neighbours. Peak memory is that of a fresh process e
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -22,8 +26,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from mi_probe.backbones import Backbone, load_backbone, wrap_backbone
 from mi_probe.capture import Sequences, extract
+from mi_probe.division import shard_of
 
 ROWS, TOKENS = 16, 128
+DIVIDED = 256
 TARGET = 0.65
 ALL = (
     "full forward",
@@ -59,38 +65,41 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
     )
 
 
-def subject(name: str) -> tuple[transformers.PreTrainedModel, Backbone]:
+def subject(
+    name: str, device: str = "cpu"
+) -> tuple[transformers.PreTrainedModel, Backbone]:
     """The language model with its head, and the backbone of the same weights."""
     if name == "random-llama":
-        model = random_llama()
+        model = random_llama().to(device)
         return model, wrap_backbone(model, tokenizer())
     backbone = load_backbone(name, local_files_only=True)
     head = transformers.AutoModelForCausalLM.from_config(backbone.base.config)
     head.base_model.load_state_dict(backbone.base.state_dict())
     head.tie_weights()
-    return head.eval(), wrap_backbone(head, backbone.tokenizer)
+    return head.eval().to(device), wrap_backbone(head, backbone.tokenizer)
 
 
-def rows(vocabulary: int) -> Sequences:
-    """16 rows; half of them half as long, so that half of the batch is padded."""
+def rows(vocabulary: int, n: int = ROWS) -> Sequences:
+    """Rows; half of them half as long, so that half of 16 in one batch is padded."""
     generator = torch.Generator().manual_seed(0)
-    lengths = [TOKENS if i % 2 else TOKENS // 2 for i in range(ROWS)]
+    lengths = [TOKENS if i % 2 else TOKENS // 2 for i in range(n)]
     ids = [
         torch.randint(3, vocabulary, (length,), generator=generator).tolist()
         for length in lengths
     ]
-    return Sequences(ids=tuple(map(str, range(ROWS))), input_ids=ids)
+    return Sequences(ids=tuple(map(str, range(n))), input_ids=ids)
 
 
-def variants(name: str) -> dict[str, Callable[[], object]]:
+def variants(name: str, device: str = "cpu") -> dict[str, Callable[[], object]]:
     """Each does the same 16 rows in one batch."""
-    model, backbone = subject(name)
+    model, backbone = subject(name, device)
     data = rows(model.config.vocab_size)
     ids = torch.zeros(ROWS, TOKENS, dtype=torch.long)
     mask = torch.zeros_like(ids)
     for i, row in enumerate(data.input_ids):
         ids[i, : len(row)], mask[i, : len(row)] = torch.tensor(row), 1
-    inputs = {"input_ids": ids, "attention_mask": mask, "use_cache": False}
+    inputs: dict[str, Any] = {"use_cache": False}
+    inputs |= {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
     quiet = {"batch_size": ROWS, "progress": False, "padding_check": False}
 
     def forward(network: torch.nn.Module) -> object:
@@ -108,21 +117,30 @@ def variants(name: str) -> dict[str, Callable[[], object]]:
     }
 
 
-def measure(name: str, n_rounds: int) -> dict[str, dict[str, float]]:
-    """CPU seconds of each variant and the paired ratio to the full forward."""
-    runs = variants(name)
+def ratios(
+    runs: dict[str, Callable[[], object]], n_rounds: int, clock: Callable[[], float]
+) -> dict[str, tuple[list[float], list[float]]]:
+    """Seconds of each variant, and their paired ratios to the full forward."""
     seconds: dict[str, list[float]] = {key: [] for key in ALL}
     for key in ALL:
         runs[key]()
     for i in range(n_rounds):
         for key in ALL if i % 2 else reversed(ALL):
-            start = time.process_time()
+            start = clock()
             runs[key]()
-            seconds[key].append(time.process_time() - start)
+            seconds[key].append(clock() - start)
     plain = seconds["full forward"]
+    return {
+        key: (times, [a / b for a, b in zip(times, plain, strict=True)])
+        for key, times in seconds.items()
+    }
+
+
+def measure(name: str, n_rounds: int) -> dict[str, dict[str, float]]:
+    """CPU seconds of each variant and the paired ratio to the full forward."""
     table = {}
-    for key, times in seconds.items():
-        ratios = [a / b for a, b in zip(times, plain, strict=True)]
+    found = ratios(variants(name), n_rounds, time.process_time)
+    for key, (times, of_full) in found.items():
         rise = subprocess.run(
             [sys.executable, __file__, "--peak-of", key, "--model", name],
             check=True,
@@ -131,9 +149,9 @@ def measure(name: str, n_rounds: int) -> dict[str, dict[str, float]]:
         )
         table[key] = {
             "cpu_seconds_median": statistics.median(times),
-            "ratio_paired_median": statistics.median(ratios),
-            "ratio_lowest": min(ratios),
-            "ratio_highest": max(ratios),
+            "ratio_paired_median": statistics.median(of_full),
+            "ratio_lowest": min(of_full),
+            "ratio_highest": max(of_full),
             "peak_rss_rise_mb": float(rise.stdout.split()[-1]),
         }
     return table
@@ -157,26 +175,90 @@ def peak_rise(name: str, key: str) -> float:
     return megabytes("VmHWM") - before
 
 
+def share(store: str, shard: str) -> None:
+    """One process of `divided`: make ready, wait for a line, capture, say what it took."""
+    _, backbone = subject("random-llama")
+    data = rows(backbone.base.config.vocab_size, DIVIDED)
+    told = {"views": ("mean",), "batch_size": ROWS, "progress": False}
+    extract(backbone, rows(backbone.base.config.vocab_size), **told)  # warm up
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began = time.process_time()
+    extract(backbone, data, store=store, shard=shard_of(shard), **told)
+    print(time.process_time() - began)
+
+
+def divided(n_rounds: int) -> dict[str, float]:
+    """Wall and CPU seconds of one process and of two that fill a store; medians."""
+    wall: dict[int, list[float]] = {1: [], 2: []}
+    cpu: dict[int, list[float]] = {1: [], 2: []}
+    for i in range(n_rounds):
+        for count in (1, 2) if i % 2 else (2, 1):
+            with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+                pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+                line = [sys.executable, __file__, "--share", folder]
+                running = [
+                    stack.enter_context(
+                        subprocess.Popen([*line, f"{k + 1}/{count}"], **pipes)
+                    )
+                    for k in range(count)
+                ]
+                for one in running:
+                    assert one.stdout.readline() == "ready\n"
+                began = time.perf_counter()
+                for one in running:
+                    one.stdin.write("\n")
+                    one.stdin.flush()
+                took = [float(one.stdout.readline()) for one in running]
+                wall[count].append(time.perf_counter() - began)
+                cpu[count].append(sum(took))
+                said = f"{wall[count][-1]:.1f} s, CPU {cpu[count][-1]:.1f} s"
+                print(f"processes {count}: {said}", file=sys.stderr)
+    middle = statistics.median
+    return {
+        "rows": DIVIDED,
+        "rounds": n_rounds,
+        "wall_seconds_of_one": middle(wall[1]),
+        "wall_seconds_of_two": middle(wall[2]),
+        "wall_ratio_paired_median": middle(
+            one / two for one, two in zip(wall[1], wall[2], strict=True)
+        ),
+        "cpu_seconds_of_one": middle(cpu[1]),
+        "cpu_seconds_of_two": middle(cpu[2]),
+    }
+
+
 def main() -> None:
     """Measure, print a table, write the JSON beside this file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--model", help="one subject instead of all")
     parser.add_argument("--peak-of", choices=ALL, help=argparse.SUPPRESS)
+    parser.add_argument("--divided", action="store_true", help="that alone")
+    parser.add_argument("--share", nargs=2, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.peak_of:
         print(peak_rise(asked.model, asked.peak_of))
         return
+    if asked.share:
+        share(*asked.share)
+        return
     out = Path(__file__).with_suffix(".json")
     # One subject at a time may be measured again.
     result: dict[str, object] = json.loads(out.read_text()) if out.exists() else {}
+    versions = {"torch": torch.__version__, "transformers": transformers.__version__}
+    if asked.divided:
+        found = divided(asked.rounds)
+        print(*(f"{key} {value:.4g}" for key, value in found.items()), sep=", ")
+        print(f"{found['wall_ratio_paired_median']:.2f} times as fast; target >= 1.7")
+        out.write_text(json.dumps({**result, "divided": found | versions}, indent=1) + "\n")
+        return
     result |= {
         "rows": ROWS,
         "tokens": TOKENS,
         "threads": 1,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
+        **versions,
         "target_ratio": TARGET,
     }
     for name in [asked.model] if asked.model else ["random-llama", "smollm2-135m"]:

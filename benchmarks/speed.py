@@ -51,10 +51,15 @@ def _megabytes(field: str) -> float:
     return int(line.split()[1]) / 1024
 
 
+def data(subject: str, n: int) -> tuple[np.ndarray | HiddenStates, np.ndarray]:
+    """X and Y of a subject."""
+    return _vectors(n) if subject == "vectors" else _long(n)
+
+
 def measured(subject: str, estimator: str, n: int) -> dict[str, float | str | int]:
     """One estimate in this process; memory is NaN where Linux is not."""
     torch.set_num_threads(1)
-    x, y = _vectors(n) if subject == "vectors" else _long(n)
+    x, y = data(subject, n)
     reset = Path("/proc/self/clear_refs")
     before = float("nan")
     if reset.exists():

@@ -163,19 +163,3 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def shard_of(text: str) -> tuple[int, int]:
-    """``i/n`` as (i, n): of all work the i-th of every n, counted from 1.
-
-    Raises:
-        InputError: if it is none.
-
-    Example:
-        >>> shard_of("2/4")
-        (2, 4)
-    """
-    part, _, count = text.partition("/")
-    if not (part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count)):
-        raise InputError(f"shard must be i/n with 1 <= i <= n, as 2/4; got '{text}'.")
-    return int(part), int(count)

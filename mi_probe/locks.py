@@ -60,12 +60,27 @@ def locked(path: Path, wait: Callable[[str], object] | None = None) -> Iterator[
         yield
     finally:
         if descriptor is not None:
-            # While it is still held: whoever opened it meanwhile sees that it is gone.
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
+            _let_go(path, descriptor)
         with suppress(OSError):  # not empty, or another's
             for folder in missing:
                 folder.rmdir()
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Hold a lock if no other process does; gives whether it is ours."""
+    descriptor = _take(path)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            _let_go(path, descriptor)
+
+
+def _let_go(path: Path, descriptor: int) -> None:
+    # While it is still held: whoever opened it meanwhile sees that it is gone.
+    path.unlink(missing_ok=True)
+    os.close(descriptor)
 
 
 def _silent(_: str) -> None:

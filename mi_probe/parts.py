@@ -87,13 +87,18 @@ class Capture:
             folder / "activations" / fingerprint_id(planned.fingerprint),
         )
 
-    def extract(self, model: Measurable | MadeStates, batch_size: int) -> None:
-        """Capture what is not there yet."""
+    def extract(
+        self,
+        model: Measurable | MadeStates,
+        batch_size: int,
+        shard: tuple[int, int] | None = None,
+    ) -> None:
+        """Capture what is not there yet, alone or beside other shards."""
         if isinstance(model, MadeStates):
             return
         source = model.sources[self.token_set]
         told = {"store": self.store, "batch_size": batch_size, **self.told}
-        extract(model.backbone, source, **told)
+        extract(model.backbone, source, shard=shard, **told)
 
     def forget(self) -> None:
         """Remove the states, where this run made them."""

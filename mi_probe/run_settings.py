@@ -8,7 +8,7 @@ from mi_probe.analysis.measurables import (
     MAX_TOKENS,
     How,
 )
-from mi_probe.engine import shard_of
+from mi_probe.division import shard_of
 from mi_probe.errors import InputError
 from mi_probe.options import about, listed
 from mi_probe.predgen.inference import TOKEN_SETS
@@ -62,7 +62,7 @@ class ReadSettings:
         f"{MAX_TOKENS}, or as in training"
     )
     dtype: str = about("of the model's weights: float32, bfloat16 or float16", "float32")
-    device: str = about("'cpu', 'cuda', ...", "cpu")
+    device: str = about("'cpu', 'cuda', ...; 'auto': all, for a large model", "cpu")
     revision: str | None = about("branch, tag or commit of a Hugging Face id")
     local_files_only: bool = about("never look for a model on the network", False)
 
@@ -99,8 +99,10 @@ class RunSettings(ReadSettings):
         "local",
     )
     shard: str | None = about(
-        "'2/4' measures the second of every four sites, beside other runs of the same "
-        "command; the hidden states are left in OUT/activations"
+        "'2/4' begins with the second of every four pieces of the capture and measures "
+        "the second of every four sites, beside other runs of the same command; by default "
+        "what torchrun or 'accelerate launch' set. The hidden states are left in "
+        "OUT/activations"
     )
     dry_run: bool = about("say what it would take, and write nothing", False)
 

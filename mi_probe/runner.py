@@ -22,7 +22,8 @@ from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import format_scores, heading
 from mi_probe.analysis.threads import limited_threads
 from mi_probe.command_line import say
-from mi_probe.engine import Engine, opened, shard_of
+from mi_probe.division import launched, shard_of
+from mi_probe.engine import Engine, opened
 from mi_probe.opening import checkpoint_names, find_all, open_measurable, read_task
 from mi_probe.parts import Part, by_site
 from mi_probe.parts import opened as opened_store
@@ -82,6 +83,9 @@ def measure(command: Command) -> None:
         InputError: on a user's mistake; what was finished before it is kept.
     """
     settings = command.settings
+    if settings.shard is None and (shard := launched()) is not None:
+        settings = replace(settings, shard="{}/{}".format(*shard))
+        command = replace(command, settings=settings)
     check_trackers(settings.trackers(), MEASURING)
     results = Results(settings.out, say)
     names = checkpoint_names(settings)
@@ -159,11 +163,12 @@ class Run:
         with ExitStack() as alone:
             needed = [p.capture for p in parts if p.capture and p.missing]
             stores = [capture.store for capture in needed if not capture.made]
+            if self.shard is not None:
+                self._capture(parts, model)  # divided: nobody waits for one that captures
             alone.enter_context(alone_with(stores, say))
             parts = self._checked(parts)  # others may have finished some meanwhile
-            for part in parts:
-                if part.capture and part.missing and part.twin is None:
-                    part.capture.extract(model, settings.batch_size)
+            if self.shard is None:
+                self._capture(parts, model)
             parts = [part.of_model() for part in parts]
             del model  # what follows needs its memory more
             if self.shard is not None:
@@ -226,6 +231,12 @@ class Run:
             )
             for n, part in enumerate(found)
         ]
+
+    def _capture(self, parts: Sequence[Part], model: Source) -> None:
+        """Capture the model's own states."""
+        for part in parts:
+            if part.capture and part.missing and part.twin is None:
+                part.capture.extract(model, self.settings.batch_size, self.shard)
 
     def _begin(self, part: Part) -> None:
         """Capture a control's network, and make what others wait for."""

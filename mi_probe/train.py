@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from mi_probe.command_line import run_command, say
+from mi_probe.division import launched
 from mi_probe.predgen.training import Trained, train
-from mi_probe.train_settings import PROGRAM, parse
+from mi_probe.train_settings import PROGRAM, Settings, parse
 
 
 def summary(trained: Trained) -> str:
@@ -36,8 +37,15 @@ def summary(trained: Trained) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, and give the exit code."""
+
+    def run(settings: Settings) -> None:
+        trained = train(settings.training, settings.out, say=say)
+        # Of several processes that train together, the first speaks for all.
+        if (launched() or (1, 1))[0] == 1:
+            print(summary(trained))
+
     return run_command(
-        lambda settings: print(summary(train(settings.training, settings.out, say=say))),
+        run,
         parse,
         arguments,
         program=PROGRAM,

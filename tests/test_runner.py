@@ -1,7 +1,10 @@
 """Jobs in several processes, on a cluster and in shards: the same rows, and none twice."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -14,7 +17,8 @@ from tiny import save_tiny
 
 from mi_probe import estimate, gap
 from mi_probe.analysis.threads import limited_threads
-from mi_probe.engine import opened, shard_of
+from mi_probe.division import shard_of
+from mi_probe.engine import opened
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.results import read_pointwise, read_results
@@ -94,6 +98,28 @@ def test_jobs_and_shards_give_the_same_numbers(
     capsys.readouterr()
     assert run(command, model, data, tmp_path / "shards", *asked) == 0
     assert f"{len(tables[0])} of {len(tables[0])} were" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_processes_of_a_launcher_divide_capture_and_sites(model, data, tmp_path):
+    asked = ["--estimator", "lda", "--pooling", "mean", "--sites", "0,1,final_norm"]
+    told = [model, "--data", data, "--threads", "1", "--controls", "none", *asked]
+    line = [sys.executable, "-m", "mi_probe.estimate", *told, "--out", tmp_path / "two"]
+    running = [
+        subprocess.Popen(line, env={**os.environ, "RANK": str(rank), "WORLD_SIZE": "2"})
+        for rank in range(2)
+    ]
+    assert [one.wait(300) for one in running] == [0, 0]
+    assert run(estimate, model, data, tmp_path / "one", *asked) == 0
+    one, two = (
+        read_results(tmp_path / name).set_index("site").value_nats
+        for name in ("one", "two")
+    )
+    assert len(two) == 3
+    assert two.to_dict() == one.to_dict()
+    (store,) = (tmp_path / "two" / "activations").glob("[0-9a-f]*")
+    lines = [*map(json.loads, (store / "manifest.jsonl").read_text().splitlines())]
+    assert sum(len(line["ids"]) for line in lines) == 60  # nothing was captured twice
 
 
 def test_a_shard_makes_its_own_sites_alone(model, data, tmp_path, monkeypatch, capsys):

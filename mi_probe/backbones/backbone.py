@@ -16,7 +16,7 @@ from mi_probe.backbones.fingerprint import fingerprint_model, fingerprint_tokeni
 from mi_probe.backbones.inside import Inside, resolve_inside
 from mi_probe.backbones.naming import select
 from mi_probe.backbones.sites import Kind, Site, kind_of, resolve_sites
-from mi_probe.backbones.trial import counts_from_zero, embedding_rows
+from mi_probe.backbones.trial import counts_from_zero, embedding_rows, input_device
 from mi_probe.errors import InputError
 
 
@@ -114,8 +114,8 @@ class Backbone:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.base.parameters()).device
+        """Where it takes its inputs; a model over several devices gives states on each."""
+        return input_device(self.base)
 
     @property
     def runner(self) -> nn.Module:

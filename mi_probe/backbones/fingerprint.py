@@ -11,6 +11,8 @@ import transformers
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from mi_probe.errors import InputError
+
 _CHUNK = 1 << 22
 
 
@@ -37,9 +39,18 @@ def fingerprint_folder(folder: Path, names: list[str]) -> str:
 
 
 def fingerprint_model(model: nn.Module) -> dict[str, str]:
-    """The hash of a model in memory: of each weight's name, type, shape and bytes."""
+    """The hash of a model in memory: of each weight's name, type, shape and bytes.
+
+    Raises:
+        InputError: if some of them are on a disk.
+    """
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
+        if tensor.is_meta:
+            raise InputError(
+                f"model must have its weights in memory; {name} is on a disk, or was left "
+                "with the CPU by device_map. Give its folder instead, with device='auto'."
+            )
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         flat = tensor.detach().contiguous().cpu().flatten()
         digest.update(memoryview(flat.view(torch.uint8).numpy()))

@@ -1,5 +1,6 @@
 """Loading a model by name: an alias, a folder, a name on the hub, or an adapter."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from mi_probe.backbones.folders import (
     split_layers,
     step_of,
 )
-from mi_probe.backbones.modules import load_module, user_files, weight_files
+from mi_probe.backbones.modules import load_module, moved, user_files, weight_files
 from mi_probe.backbones.untrusted import check_folder
 from mi_probe.errors import InputError, check_known
 
@@ -37,7 +38,7 @@ def load_backbone(
     revision: str | None = None,
     local_files_only: bool = False,
     dtype: str = "float32",
-    device: str = "cpu",
+    device: str | Mapping[str, int | str] = "cpu",
     num_hidden_layers: int | None = None,
     lm_head: bool = False,
     trust_remote_code: bool = False,
@@ -57,7 +58,11 @@ def load_backbone(
         revision: branch, tag or commit on the hub.
         local_files_only: use what was downloaded before, and no network.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
-        device: as torch names it, ``cpu`` or ``cuda:0``.
+        device: as torch names it, ``cpu`` or ``cuda:0``. ``auto`` puts a model that is
+            larger than one device over all GPUs, and what they cannot hold into the CPU's
+            memory, to be fetched block by block, which is slow; a mapping from modules to
+            devices says where (transformers' ``device_map``; ``disk`` is a place, too).
+            States are the same, and pooled where their layer is.
         num_hidden_layers: keep only so many blocks, as ``name:4`` does.
         lm_head: load the language model's head too, so that ``Backbone.model`` can write
             text; the states, and the fingerprint, are the same.
@@ -111,16 +116,23 @@ def load_backbone(
             base_name, revision=config.revision, **options
         )
         commit = commit or base_commit
+        if not isinstance(place, torch.device):
+            raise InputError(
+                f"device must be one for a model with an adapter; got {device!r}. Merge it "
+                "(merge_and_unload, save_pretrained) and name that folder."
+            )
         form = _form(number, layers, lm_head, trust_remote_code)
         form["untrained"] = untrained
         model, adapter = load_adapter(folder, config, base_folder, **form), str(folder)
+        model = moved(model, place)
         hashes["adapter"] = fingerprint_folder(folder, [ADAPTER_CONFIG, ADAPTER_WEIGHTS])
     else:
-        model = load_module(folder, **_form(number, layers, lm_head, trust_remote_code))
+        form = _form(number, layers, lm_head, trust_remote_code)
+        model = load_module(folder, **form, device=place)
     hashes["model"] = fingerprint_folder(base_folder, weight_files(base_folder))
     hashes |= fingerprint_precision(model)
     return assemble(
-        _moved(model, place),
+        model,
         _tokenizer(folder, base_folder, trust_remote_code),
         name=name,
         hashes=hashes,
@@ -166,24 +178,18 @@ def _dtype(dtype: str) -> torch.dtype:
     return DTYPES[name]
 
 
-def _device(device: str) -> torch.device:
+def _device(
+    device: str | Mapping[str, int | str],
+) -> torch.device | str | Mapping[str, int | str]:
+    if device == "auto" or isinstance(device, Mapping):
+        return device
     try:
         place = torch.device(device)
         torch.empty(0, device=place)
     # A device that torch was built without raises AssertionError, others RuntimeError.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        there = "cpu" + (", cuda" if torch.cuda.is_available() else "")
+        there = "auto, cpu" + (", cuda" if torch.cuda.is_available() else "")
         raise InputError(
             f"device must be one that torch can use here ({there}); got {device!r}."
         ) from error
     return place
-
-
-def _moved(model: torch.nn.Module, device: torch.device) -> torch.nn.Module:
-    try:
-        return model.to(device)
-    except torch.OutOfMemoryError as error:
-        raise InputError(
-            f"model must fit into the memory of {device}; it does not. Use "
-            "dtype='bfloat16', fewer layers, or device='cpu'."
-        ) from error

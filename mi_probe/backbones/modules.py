@@ -1,7 +1,7 @@
 """One folder of safetensors to one Hugging Face module, with nothing left random."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from mi_probe.backbones.untrusted import check_folder, check_shards
 from mi_probe.contents import read_json
 from mi_probe.errors import InputError
 
+CPU = torch.device("cpu")
 _HEADLESS = ("AutoModel", "AutoModelForCausalLM", "AutoModelForSeq2SeqLM")
 
 
@@ -103,8 +104,9 @@ def load_module(
     num_labels: int | None = None,
     lm_head: bool = False,
     trust_remote_code: bool = False,
+    device: torch.device | str | Mapping[str, Any] = CPU,
 ) -> PreTrainedModel:
-    """A model from a local folder, in eval mode, on the CPU.
+    """A model from a local folder, in eval mode.
 
     Args:
         folder: holds the configuration and the weights.
@@ -115,6 +117,7 @@ def load_module(
         lm_head: take the class with the language model's head; it may not be random
             either.
         trust_remote_code: run Python code that the folder brings.
+        device: one of torch's; or what `load_backbone` takes for several.
 
     Raises:
         InputError: if the files are damaged, do not fit, or leave a weight random.
@@ -140,6 +143,10 @@ def load_module(
     auto = auto or alone or _without_head(config, trust_remote_code)
     with user_files("model", folder), torch.random.fork_rng(devices=[]):
         loader: Any = getattr(transformers, auto)
+        # Quantised weights are made for a device, and cannot be moved to another.
+        quantised = getattr(config, "quantization_config", None) is not None
+        one = isinstance(device, torch.device)
+        mapped = {"": device} if one and quantised else None if one else device
         source: dict[str, Any] = {"pretrained_model_name_or_path": folder}
         empty = _on_meta(loader, config, trust_remote_code)
         check_shapes(empty, shapes, folder)
@@ -152,6 +159,7 @@ def load_module(
             config=config,
             dtype=dtype,
             use_safetensors=True,
+            device_map=mapped,
             output_loading_info=True,
             **trust,
         )
@@ -159,7 +167,23 @@ def load_module(
     check_complete(model, report["missing_keys"], folder, lm_head=lm_head)
     unused = report["unexpected_keys"]
     check_places(model, unused, list(shapes), folder, layers=layers)
-    return model.eval()
+    return (moved(model, device) if one and not quantised else model).eval()
+
+
+def moved(model: Any, device: torch.device) -> Any:
+    """The model on another device.
+
+    Raises:
+        InputError: if that has not the memory for it.
+    """
+    try:
+        return model.to(device)
+    except torch.OutOfMemoryError as error:
+        raise InputError(
+            f"model must fit into the memory of {device}; it does not. Use "
+            "dtype='bfloat16', fewer layers, device='auto', which takes all devices that "
+            "there are, or device='cpu'."
+        ) from error
 
 
 def _on_meta(loader: Any, config: PreTrainedConfig, trusted: bool) -> PreTrainedModel:

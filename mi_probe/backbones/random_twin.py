@@ -9,15 +9,16 @@ import torch
 from mi_probe.backbones.backbone import Backbone, assemble
 from mi_probe.backbones.fingerprint import fingerprint_model
 from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.backbones.trial import is_spread
 
 
 def random_twin(backbone: Backbone) -> Callable[[int], Backbone]:
     """A maker of networks like this one with other weights: drawn as its class draws them.
 
     Configuration, precision, device and tokenizer are the backbone's own, so the twin reads
-    the same tokens at the same sites. An adapter is left out, since on random weights it
-    means nothing. The maker does not hold the backbone, which may be let go of; the global
-    random state is not touched.
+    the same tokens at the same sites; that of a model over several devices is on the CPU.
+    An adapter is left out, since on random weights it means nothing. The maker does not
+    hold the backbone, which may be let go of; the global random state is not touched.
 
     Args:
         backbone: whose twins are wanted.
@@ -32,7 +33,8 @@ def random_twin(backbone: Backbone) -> Callable[[int], Backbone]:
     kind: Any = type(backbone.base)
     config = copy.deepcopy(backbone.base.config)
     dtype = next(backbone.base.parameters()).dtype
-    device, tokenizer = backbone.device, backbone.tokenizer
+    spread, tokenizer = is_spread(backbone.base), backbone.tokenizer
+    device = torch.device("cpu") if spread else backbone.device
     name, revision, step = backbone.name, backbone.revision, backbone.step
     chat_template = backbone.chat_template
 

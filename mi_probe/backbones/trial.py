@@ -139,6 +139,24 @@ def states_in(payload: Any, *, flat: bool = False) -> Tensor | None:
     return payload if isinstance(payload, Tensor) and payload.ndim in kinds else None
 
 
+def input_device(model: nn.Module) -> torch.device:
+    """Where a model takes its inputs: of one over several devices, the first's."""
+    for hook in _placed(model):
+        return torch.device(hook.execution_device)
+    return next(model.parameters()).device
+
+
+def is_spread(model: nn.Module) -> bool:
+    """Whether it is over several devices, or its weights are fetched as they are used."""
+    return any(True for _ in _placed(model))
+
+
+def _placed(model: nn.Module) -> Iterator[Any]:
+    """What accelerate keeps on modules to bring inputs and weights together."""
+    hooks = (getattr(module, "_hf_hook", None) for module in model.modules())
+    return (h for h in hooks if getattr(h, "execution_device", None) is not None)
+
+
 def embedding_rows(model: PreTrainedModel) -> int:
     """The number of token ids that the model (its encoder, if it has one) knows."""
     part = model.get_encoder() if model.config.is_encoder_decoder else model
@@ -183,7 +201,7 @@ def counts_from_zero(base: PreTrainedModel) -> bool:
     with evaluating(base):
         own, told = (
             _last(_run(base, base, **more), base)
-            for more in ({}, {"position_ids": steps.to(next(base.parameters()).device)})
+            for more in ({}, {"position_ids": steps.to(input_device(base))})
         )
     return own is not None and told is not None and same_states(own, told)
 
@@ -199,7 +217,7 @@ def same_states(one: Tensor, two: Tensor) -> bool:
 
 def _run(base: PreTrainedModel, runner: nn.Module, **more: Tensor) -> Any:
     """The model's output, with its hidden states where it can give them."""
-    device = next(base.parameters()).device
+    device = input_device(base)
     known = inspect.signature(base.forward).parameters
     two_stacks = base.config.is_encoder_decoder
     fed = _tokens(base, TOKENS["enc" if two_stacks else ""])

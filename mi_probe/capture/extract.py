@@ -1,6 +1,9 @@
 """Run a task through a backbone and keep its hidden states, pooled or whole."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,8 @@ from tqdm import tqdm
 from mi_probe.backbones import Backbone, Site, as_backbone, load_backbone
 from mi_probe.backbones.trial import evaluating
 from mi_probe.capture.activations import READ_BY_POOLING, Activations
-from mi_probe.capture.equal_rows import equal_rows, repeated
+from mi_probe.capture.batches import Batch as Alike
+from mi_probe.capture.batches import cut, repeated, rows_per_piece
 from mi_probe.capture.forward import Batch, Stream, make_batch, run
 from mi_probe.capture.padding import check_padding
 from mi_probe.capture.plan import Plan, StoreDtype, plan
@@ -19,6 +23,7 @@ from mi_probe.capture.sequences import Sequences, listed, token_limit
 from mi_probe.capture.shards import MemoryShard
 from mi_probe.capture.sizes import roomy
 from mi_probe.capture.store import SHARD_BYTES, open_store
+from mi_probe.division import in_turn, launched
 from mi_probe.errors import InputError
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.pooling import POOLINGS, pool
@@ -38,6 +43,7 @@ def extract(
     padding_check: bool = True,
     store_dtype: StoreDtype = "captured",
     rows_per_shard: int = 512,
+    shard: tuple[int, int] | None = None,
 ) -> Activations:
     """Hidden states of every row at the chosen sites, whole or pooled.
 
@@ -64,6 +70,10 @@ def extract(
             states of a model that cannot be padded pass without a word.
         store_dtype: ``bfloat16`` halves float32 ``full`` states, at 3 digits.
         rows_per_shard: at most so many rows are lost when a stored run is killed.
+        shard: (2, 4) begins with the second of every four pieces of the store, beside
+            other processes that capture into it, goes on with what none of them has
+            begun, and returns when all is there; None is what torchrun or ``accelerate
+            launch`` set. States are the same to the bit, however it is divided.
 
     Raises:
         InputError: on wrong settings, rows without tokens, states that change with
@@ -98,7 +108,7 @@ def extract(
         store_dtype=store_dtype,
     )
     data = todo.data
-    folder = None
+    folder, damaged = None, set()
     done: set[str] = set()
     shards: list[MemoryShard] = []
     if store is not None:
@@ -113,10 +123,12 @@ def extract(
                 "notes": list(todo.notes),
             },
         )
-        done = {name for s in folder.shards() if s.intact for name in s.ids}
+        shard = shard or launched()
+        damaged = {s.path for s in folder.shards() if not s.intact}
+        done = {n for s in folder.shards() if s.path not in damaged for n in s.ids}
     rows = [row for row in range(len(data)) if data.ids[row] not in done]
-    # The longest first: if memory does not suffice, it fails at once.
-    rows.sort(key=lambda row: -len(data.input_ids[row]))
+    size = rows_per_shard if folder is None else rows_per_piece(len(data), rows_per_shard)
+    pieces = cut(data, batch_size=batch_size, rows_per_piece=size)
     tokens_too = "full" in todo.views or store is not None
     with evaluating(backbone.model):
         if padding_check and rows:
@@ -129,15 +141,28 @@ def extract(
             desc="capture",
             disable=None if progress else True,
         )
-        with bar:
-            batches = _captured(todo, rows, batch_size, tokens_too, bar.update)
-            if folder is not None:
-                batches = roomy(batches, todo, rows, folder.folder, rows_per_shard)
-            for ids, tensors in _grouped(batches, rows_per_shard):
-                if folder is None:
-                    shards.append(MemoryShard(ids, tensors))
-                else:
-                    folder.append(ids, tensors)
+
+        def left(piece: list[Alike]) -> list[Alike]:
+            if folder is not None and shard is not None:  # others write too
+                there = (s for s in folder.shards() if s.path not in damaged)
+                done.update(name for s in there for name in s.ids)
+                bar.n = len(done)
+            return [one for one in piece if not done.issuperset(_names(data, one))]
+
+        turns = (some for piece in pieces if (some := left(piece)))
+        if folder is not None and shard is not None:
+            turns = in_turn(pieces, shard, folder.folder, left)
+        # Closed, so that an interrupted one lets go of its piece.
+        with bar, closing(turns):
+            for i, piece in enumerate(turns):
+                batches = _captured(todo, piece, done, tokens_too, bar.update)
+                if folder is not None and i == 0:
+                    batches = roomy(batches, todo, rows, folder.folder, len(pieces))
+                for ids, tensors in _joined(batches):
+                    if folder is None:
+                        shards.append(MemoryShard(ids, tensors))
+                    else:
+                        folder.append(ids, tensors)
     if folder is not None:
         return folder.activations()
     return Activations(
@@ -154,20 +179,25 @@ def extract(
 Piece = tuple[tuple[str, ...], dict[str, Tensor]]
 
 
+def _names(data: Sequences, batch: Alike) -> Iterable[str]:
+    return (data.ids[row] for row in chain(*batch))
+
+
 def _captured(
     todo: Plan,
-    rows: Sequence[int],
-    batch_size: int,
+    batches: Sequence[Alike],
+    done: Collection[str],
     tokens_too: bool,
     advance: Callable[[int], object],
 ) -> Iterator[Piece]:
-    data, sets = todo.data, equal_rows(todo.data, rows)
-    for start in range(0, len(sets), batch_size):
-        part = sets[start : start + batch_size]
+    data = todo.data
+    for part in batches:
         batch = make_batch(todo.backbone, data, [alike[0] for alike in part])
         tensors = capture_batch(todo, batch, tokens_too=tokens_too)
-        ids = tuple(data.ids[row] for alike in part for row in alike)
-        yield ids, repeated(tensors, [len(alike) for alike in part], todo.sites)
+        # One of which some rows are there is run whole: its states stay the same.
+        missing = [[row for row in one if data.ids[row] not in done] for one in part]
+        ids = tuple(_names(data, missing))
+        yield ids, repeated(tensors, [*map(len, missing)], todo.sites)
         advance(len(ids))
 
 
@@ -179,18 +209,21 @@ def capture_batch(
     Raises:
         InputError: if a state at a real token is NaN or infinite.
     """
-    device = todo.backbone.device
     half = todo.store_dtype == "bfloat16"
     kept = todo.data.kept
     own_masks = {
         key: s.mask if kept is None else s.mask & _of(s, kept)
         for key, s in batch.streams.items()
     }
-    masks = {key: mask.to(device) for key, mask in own_masks.items()}
     pooled_masks = {
-        key: (own_masks[key] & _of(s, READ_BY_POOLING)).to(device)
-        for key, s in batch.streams.items()
+        key: own_masks[key] & _of(s, READ_BY_POOLING) for key, s in batch.streams.items()
     }
+
+    # A model may be over several devices: each site's states are read where they are.
+    @cache
+    def masks_at(stack: str, device: torch.device) -> tuple[Tensor, Tensor]:
+        return own_masks[stack].to(device), pooled_masks[stack].to(device)
+
     if todo.views != ("full",):
         for stack in {site.stack for site in todo.sites}:
             _check_poolable(batch.ids, pooled_masks[stack])
@@ -198,7 +231,8 @@ def capture_batch(
     sums: list[Tensor] = []
 
     def receive(site: Site, values: Tensor) -> None:
-        stream, mask = batch.streams[site.stack], masks[site.stack]
+        stream = batch.streams[site.stack]
+        mask, pooled_mask = masks_at(site.stack, values.device)
         # One number a site instead of a flag a state, and no waiting for the device.
         sums.append(values.sum(dtype=torch.float32))
         for view in todo.views:
@@ -208,11 +242,11 @@ def capture_batch(
                 z = HiddenStates(values=values, mask=mask)
                 part = pool(z, "head", positions=stream.head)
             else:
-                part = POOLINGS[view](values, pooled_masks[site.stack])
+                part = POOLINGS[view](values, pooled_mask)
             pieces[f"{view}/{site.name}"] = part.cpu()
 
     run(todo.backbone, batch, todo.sites, receive)
-    if not bool(torch.stack(sums).isfinite().all()):
+    if not bool(torch.stack([one.to(sums[0].device) for one in sums]).isfinite().all()):
         _name_non_finite(todo, batch)
     for key, stream in batch.streams.items():
         stack = key or "text"
@@ -257,8 +291,8 @@ def _name_non_finite(todo: Plan, batch: Batch) -> None:
         )
 
 
-def _grouped(batches: Iterator[Piece], rows_per_shard: int) -> Iterator[Piece]:
-    """Batches joined to shards."""
+def _joined(batches: Iterator[Piece]) -> Iterator[Piece]:
+    """A piece's batches as one shard, or as several of `SHARD_BYTES`."""
     names: list[str] = []
     parts: dict[str, list[Tensor]] = {}
 
@@ -275,7 +309,7 @@ def _grouped(batches: Iterator[Piece], rows_per_shard: int) -> Iterator[Piece]:
         for key, value in tensors.items():
             parts.setdefault(key, []).append(value)
         n_bytes += sum(value.nbytes for value in tensors.values())
-        if len(names) >= rows_per_shard or n_bytes >= SHARD_BYTES:
+        if n_bytes >= SHARD_BYTES:
             n_bytes = 0
             yield joined()
     if names:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mi_probe.backbones import Backbone
 from mi_probe.backbones.trial import evaluating
+from mi_probe.capture.batches import cut, rows_per_piece
 from mi_probe.capture.extract import capture_batch
 from mi_probe.capture.forward import make_batch
 from mi_probe.capture.plan import StoreDtype, plan
@@ -48,8 +49,10 @@ def forecast(
         store_dtype=store_dtype,
     )
     data, n = todo.data, len(todo.data)
-    rows = sorted(range(n), key=lambda row: -len(data.input_ids[row]))
-    batches = [rows[i : i + batch_size] for i in range(0, n, batch_size)]
+    cuts = cut(
+        data, batch_size=batch_size, rows_per_piece=rows_per_piece(n, rows_per_shard)
+    )
+    batches = [[alike[0] for alike in batch] for piece in cuts for batch in piece]
     batch = make_batch(backbone, data, batches[len(batches) // 2])
     with evaluating(backbone.model):
         capture_batch(todo, batch)  # the first forward pays for warming up
@@ -70,9 +73,9 @@ def forecast(
         "rows": n,
         "tokens": sum(map(len, data.input_ids)),
         "padded_tokens": padded,
-        "longest": len(data.input_ids[rows[0]]),
+        "longest": len(data.input_ids[batches[0][0]]),
         "shapes": shapes,
-        "bytes_on_disk": bytes_on_disk(todo, pieces, rows, rows_per_shard),
+        "bytes_on_disk": bytes_on_disk(todo, pieces, range(n), len(cuts)),
         "seconds": seconds * padded / main.token_ids.numel(),
         "notes": todo.notes,
     }

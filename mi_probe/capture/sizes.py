@@ -17,18 +17,15 @@ _MARGIN = 1.02
 Pieces = Mapping[str, Tensor]
 
 
-def bytes_on_disk(
-    todo: Plan, pieces: Pieces, rows: Sequence[int], rows_per_shard: int
-) -> int:
+def bytes_on_disk(todo: Plan, pieces: Pieces, rows: Sequence[int], n_shards: int) -> int:
     """Bytes that a store of these rows takes; exact but for the headers of its files.
 
     Args:
         todo: what is captured.
         pieces: what one batch of it gave.
         rows: which of the plan's rows.
-        rows_per_shard: at most.
+        n_shards: the store's files.
     """
-    n_shards = -(-len(rows) // rows_per_shard)
     total = n_shards * HEADER_BYTES * len(pieces)
     for name, piece in pieces.items():
         kind, _, site = name.partition("/")
@@ -67,7 +64,7 @@ def roomy(
     todo: Plan,
     rows: Sequence[int],
     folder: Path,
-    rows_per_shard: int,
+    n_shards: int,
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
     """The same batches; after the first, `check_room` for all of these rows.
 
@@ -76,5 +73,5 @@ def roomy(
     """
     for i, (ids, pieces) in enumerate(batches):
         if i == 0:
-            check_room(folder, bytes_on_disk(todo, pieces, rows, rows_per_shard))
+            check_room(folder, bytes_on_disk(todo, pieces, rows, n_shards))
         yield ids, pieces

@@ -1,11 +1,11 @@
 """Our settings as Hugging Face's Trainer takes them."""
 
-import os
 from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
 
+from mi_probe.division import launched
 from mi_probe.errors import InputError
 from mi_probe.predgen.settings import TrainSettings
 from mi_probe.predgen.trackers import TRAINING, check_trackers
@@ -29,7 +29,7 @@ def trainer_arguments(
     Raises:
         InputError: on a warm-up as long as the training, or a tracker that is not there.
     """
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    _, processes = launched() or (1, 1)
     total = settings.total_steps(rows, processes)
     warmup = int(settings.warmup * (total if settings.warmup < 1 else 1))
     if warmup >= total:

@@ -1,6 +1,5 @@
 """Training one system, from settings to a folder that can be measured."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +13,7 @@ from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.backbones.folders import lasting_name
 from mi_probe.backbones.modules import user_files
 from mi_probe.backbones.quiet import quiet_transformers
+from mi_probe.division import launched
 from mi_probe.errors import InputError
 from mi_probe.locks import locked
 from mi_probe.predgen.arguments import device_of, trainer_arguments
@@ -106,7 +106,7 @@ def train(
         return Trained(folder, done)
     check_writable(folder)
     # Of several processes that train one system together, the first speaks for all.
-    first = os.environ.get("RANK", "0") == "0"
+    first = (launched() or (1, 1))[0] == 1
     with locked(folder / ".training.lock") if first else nullcontext():
         # Another may have ended meanwhile.
         done = finished(folder, asdict(settings), _silent) if first else None

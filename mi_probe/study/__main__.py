@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mi_probe.command_line import command_of
-from mi_probe.engine import shard_of
+from mi_probe.division import launched, shard_of
 from mi_probe.errors import InputError
 from mi_probe.options import about
 from mi_probe.study.archive import archive, restore
@@ -34,7 +34,10 @@ class Settings:
     out: str = about("the study's folder; what is done in it is kept", "results/study")
     jobs: int = about("chains side by side; cores are shared among them", 1)
     engine: str = about("'local', or dask://HOST:PORT of a cluster on this disk", "local")
-    shard: str = about("'2/4' runs the second of every four chains", "1/1")
+    shard: str | None = about(
+        "'2/4' runs the second of every four chains; by default what torchrun or "
+        "'accelerate launch' set, else all"
+    )
     dry_run: bool = about("say what would be run, and write nothing", False)
     run: bool = about("run what is not done; else only write what is finished", True)
     archive: str | None = about("write all results into this .parquet file too")
@@ -55,7 +58,8 @@ def study(settings: Settings) -> None:
         )
     if settings.jobs < 1:
         raise InputError(f"jobs must be at least 1; got {settings.jobs}.")
-    shard = shard_of(settings.shard)
+    told = None if settings.shard is None else shard_of(settings.shard)
+    shard = told or launched() or (1, 1)
     declared, out = (
         read_study(settings.study[0], data_folder=settings.data_folder),
         Path(settings.out),

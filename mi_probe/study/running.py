@@ -30,6 +30,7 @@ from tqdm.auto import tqdm
 
 from mi_probe.atomic import write_atomically
 from mi_probe.contents import read_json, sealed, unsealed
+from mi_probe.division import LAUNCHER
 from mi_probe.engine import opened
 from mi_probe.errors import InputError
 from mi_probe.provenance import code_version, now
@@ -149,7 +150,9 @@ def _run_step(
     file.with_suffix(".failed").unlink(missing_ok=True)
     line = [sys.executable, "-m", f"mi_probe.{step.command}", "--config", str(file)]
     # Whoever set it knows of a busy machine, where a thread a core thrashes.
-    environment = {"OMP_NUM_THREADS": str(threads), **os.environ}
+    # Nor is a command one of several processes where the study is.
+    own = {name: value for name, value in os.environ.items() if name not in LAUNCHER}
+    environment = {"OMP_NUM_THREADS": str(threads), **own}
     began = time.perf_counter()
     with file.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(

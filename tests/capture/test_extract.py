@@ -281,6 +281,19 @@ def test_half_precision():
     assert found.pooled("block.1", "mean").dtype == torch.float32
 
 
+def test_a_state_that_float16_cannot_hold_is_named():
+    model = tiny_model("llama")
+    with torch.no_grad():
+        for part in ("gate_proj", "up_proj", "down_proj"):
+            weight = model.get_parameter(f"layers.1.mlp.{part}.weight")
+            weight.fill_(1e3 if part == "down_proj" else 1.0)
+    told = {"views": ("mean",), "sites": "block.0,block.1", "progress": False}
+    found = extract(wrap_backbone(model.bfloat16(), tiny_tokenizer()), PROMPTS, **told)
+    assert float(found.pooled("block.1", "mean").abs().max()) > torch.finfo(torch.half).max
+    with pytest.raises(InputError, match=r"at site 'block.1'.* half precision overflowed"):
+        extract(wrap_backbone(model.half(), tiny_tokenizer()), PROMPTS, **told)
+
+
 def test_self_check_sees_wrong_positions(monkeypatch):
     """GPT-2 with positions counted from 1: silently other states, without the check."""
     backbone = tiny_backbone("gpt2")

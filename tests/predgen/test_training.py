@@ -2,6 +2,9 @@
 
 import json
 import os
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -372,3 +375,33 @@ class Types(TrainerCallback):
     def on_train_begin(self, args, state, control, model, **kwargs):
         weights = [*model.parameters()]
         self.of = {k: {p.dtype for p in weights if p.requires_grad == k} for k in (1, 0)}
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(classes, folder_of, tmp_path):
+    """Half a batch each, over gloo; own answers and a learned alignment included."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"]
+    launch += ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
+    launch += ["--dynamo_backend", "no", "--main_process_port", str(port), "-m"]
+    few = {"steps": 4, "checkpoint_every": 4, "validation_rows": 8, "reserve": 8}
+    asked = {
+        **{"objective": "predgen", "backbone": folder_of("llama"), "data": classes},
+        **{"device": "cpu", "alignment": "uncertainty", "dropout": 0, **few},
+    }
+    told = [f"--{key.replace('_', '-')}={value}" for key, value in asked.items()]
+    for name, head, size in (("one", [sys.executable, "-m"], 8), ("two", launch, 4)):
+        line = [*head, "mi_probe.train", *told, f"--batch-size={size}"]
+        line += ["--out", str(tmp_path / name)]
+        ran = subprocess.run(line, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stderr
+        assert ran.stdout.count("Checkpoint: ") == 1
+    losses = [pd.read_csv(tmp_path / name / "losses.csv") for name in ("one", "two")]
+    assert losses[0].own.sum() > 0
+    pd.testing.assert_frame_equal(*losses, rtol=1e-5)
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert set(one) == set(two)
+    for key, expected in one.items():
+        torch.testing.assert_close(two[key], expected, rtol=1e-5, atol=1e-6)

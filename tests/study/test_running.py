@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from mi_probe.errors import InputError
+from mi_probe.study import __main__ as command
 from mi_probe.study import running
 from mi_probe.study.declared import study_of
 from mi_probe.study.findings import findings
@@ -115,6 +116,31 @@ def test_shards_are_all_chains_once(stub, tmp_path):
     assert len(stub.ran()) == 4
     assert run_chains(study, out)[0].state == "done"
     assert stub.ran() == []
+
+
+def test_a_launcher_divides_chains_and_not_their_commands(stub, tmp_path, monkeypatch):
+    file, out = tmp_path / "study.yaml", tmp_path / "out"
+    file.write_text(yaml.safe_dump(dict(declared().declared)))
+    told = []
+    run, begin = command.run_chains, running.subprocess.Popen
+    monkeypatch.setattr(
+        command, "run_chains", lambda *a, **k: (told.append(k["shard"]), run(*a, **k))[1]
+    )
+    environments = []
+    monkeypatch.setattr(
+        running.subprocess,
+        "Popen",
+        lambda line, **k: (environments.append((line[0], k["env"])), begin(line, **k))[1],
+    )
+    monkeypatch.setattr(command, "findings", lambda *_: {})
+    monkeypatch.setattr(command, "write_findings", lambda *_: [])
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert command.main([str(file), "--out", str(out)]) == 0
+    assert told == [(2, 2)]
+    own = [given for program, given in environments if program == running.sys.executable]
+    assert len(stub.ran()) == len(own) == 2
+    assert not any("RANK" in given or "WORLD_SIZE" in given for given in own)
 
 
 def test_another_study_s_folder_is_refused(stub, tmp_path):
