@@ -41,6 +41,8 @@ def with_noise(
         )
     generator = torch.Generator().manual_seed(seed)
     sequences = isinstance(z, HiddenStates)
+    if sequences:  # noise is drawn row after row: states on the disk are read as a whole
+        z = z[:]
     values = z.values if sequences else torch.as_tensor(z)
     if not values.is_floating_point():
         values = values.float()
