@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,9 @@ def row(rows: str, size: str, task: str, how: str, said: str) -> str:
     return f"| {rows} | {size} | {task} | {how} | {value} | {gb} | {got['seconds']:.0f} |"
 
 
-def main(rows: int = 3000, tokens: int = 64, width: int = 576, *only: str) -> None:
+def main(
+    rows: int = 3000, tokens: int = 64, width: int = 576, only: Sequence[str] = ()
+) -> None:
     """Write, estimate both ways, print."""
     for_all = 4 * rows * tokens * width
     print(
@@ -125,4 +128,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--of"]:
         estimated(Path(sys.argv[2]), sys.argv[3])
     else:
-        main(*map(int, sys.argv[1:4]), *sys.argv[4:])
+        main(*map(int, sys.argv[1:4]), only=sys.argv[4:])

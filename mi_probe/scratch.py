@@ -76,4 +76,4 @@ def let_go(arrays: Iterable[Any]) -> None:
     """Have no page of these mapped files count as memory, until it is touched again."""
     for x in filter(is_on_disk, arrays):
         if hasattr(mmap, "MADV_DONTNEED"):  # not on Windows
-            x._mmap.madvise(mmap.MADV_DONTNEED)
+            x._mmap.madvise(mmap.MADV_DONTNEED)  # pyright: ignore[reportAttributeAccessIssue]

@@ -102,7 +102,7 @@ def test_a_gap_of_states_on_the_disk_is_that_of_memory(model, data, out, monkeyp
 
     def estimate(self, x, y, **told):
         read.append(x)
-        return real(x, y, **told)
+        return real(self, x, y, **told)
 
     monkeypatch.setattr(type(CLOSED), "estimate", estimate)
     for name, size in (("one", "4GB"), ("two", "10kB")):

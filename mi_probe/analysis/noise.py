@@ -40,9 +40,9 @@ def with_noise(
             f"got {sigma}."
         )
     generator = torch.Generator().manual_seed(seed)
-    sequences = isinstance(z, HiddenStates)
-    if sequences:  # noise is drawn row after row: states on the disk are read as a whole
+    if isinstance(z, HiddenStates):  # drawn row after row: read as a whole from the disk
         z = z[:]
+    sequences = isinstance(z, HiddenStates)
     values = z.values if sequences else torch.as_tensor(z)
     if not values.is_floating_point():
         values = values.float()
