@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from mi_probe.analysis import measuring
 from mi_probe.analysis.made_states import MadeStates
 from mi_probe.analysis.measurables import Measurable
 from mi_probe.analysis.printed import format_bytes, format_duration, format_timings
@@ -19,6 +18,7 @@ from mi_probe.capture import forecast
 from mi_probe.capture.sizes import free_bytes
 from mi_probe.estimate_settings import Choice, Settings
 from mi_probe.estimators import Estimator
+from mi_probe.memory import held_bytes, on_disk_bytes, size_of
 from mi_probe.parts import Part
 from mi_probe.run_settings import RunSettings
 from mi_probe.tasks import Task
@@ -67,7 +67,7 @@ def print_forecast(
     shapes = found["shapes"]
     missing = part.missing
     _print_capture(found, settings.out)
-    _print_reading(shapes)
+    _print_reading(shapes, size_of(settings.memory))
     runs = 1 + settings.permutations
     print(
         f"  estimates: {len(part.todo)}, of which {part.finished} are "
@@ -107,7 +107,9 @@ def print_table_forecast(
         called: what one job makes, in the plural.
     """
     for part in parts:
-        _print_capture(costs_of(model, part, settings.batch_size), settings.out)
+        found = costs_of(model, part, settings.batch_size)
+        _print_capture(found, settings.out)
+        _print_reading(found["shapes"], size_of(settings.memory))
         done = part.finished
         print(f"  {called}: {len(part.todo)}, of which {done} are finished")
 
@@ -140,12 +142,20 @@ def _print_capture(found: Mapping[str, Any], out: str) -> None:
         print(f"    {name}: {' x '.join(map(str, shape))}")
 
 
-def _print_reading(shapes: Mapping[str, Sequence[int]]) -> None:
-    """Say where all tokens' states of a site are while they are estimated from."""
-    if "full" in (largest := _largest(shapes)):
-        size = 4 * math.prod(largest["full"])
-        how = "from the disk by rows" if size > measuring.HELD else "into memory at once"
-        print(f"  all tokens of a site: {format_bytes(size)} in float32, read {how}")
+def _print_reading(shapes: Mapping[str, Sequence[int]], memory: int) -> None:
+    """Say where the states of a site are while they are estimated from, and what fits."""
+    called = {"full": "all tokens of a site", "pooled": "vectors of a site"}
+    for kind, shape in _largest(shapes).items():
+        size, needed = 4 * math.prod(shape), held_bytes(shape)
+        how = "into memory at once"
+        if needed > memory:
+            rows = f"--rows {max(1, shape[0] * memory // needed)}"
+            how = f"from the disk by rows (in memory with --memory {-(-needed // 10**9)}GB"
+            how += f" or {rows}), {format_bytes(on_disk_bytes(shape))} more in TMPDIR"
+        print(
+            f"  {called[kind]}: {format_bytes(size)} in float32, with an estimate about "
+            f"{format_bytes(needed)}, read {how}"
+        )
 
 
 def print_rows_needed(

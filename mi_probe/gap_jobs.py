@@ -90,7 +90,7 @@ class Gaps:
     def make(self, states: Any, jobs: Sequence[Piece], folder: Path) -> Iterator[Piece]:
         """Measure and write the pieces of one site."""
         sites = {name: states.pooled(site, "mean") for name, site in self.beside.items()}
-        given, z = {**self.known, **sites}, states.hidden(jobs[0].site)
+        given, z = {**self.known, **sites}, states.states(jobs[0].site, None)
         for job in jobs:
             rows = measure_piece(job, z, self.task, self.asked, given=given, **self.told)
             write_finished(folder, rows, job.key)

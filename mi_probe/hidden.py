@@ -134,25 +134,47 @@ class HiddenStates:
         """The examples as they stand on the disk; None where all are in memory."""
         return None
 
+    @property
+    def kept(self) -> dict[str, np.ndarray] | None:
+        """What was made of states on the disk and lies beside them; None in memory."""
+        return None
+
     def __getitem__(self, rows: "slice | Sequence[int] | Tensor | np.ndarray"):
-        """The chosen examples, as `HiddenStates`."""
+        """The chosen examples, in memory."""
         if not isinstance(rows, slice):
             rows = torch.as_tensor(rows)
-        return replace(
-            self,
-            values=self.values[rows],
-            mask=self.mask[rows],
-            token_ids=None if self.token_ids is None else self.token_ids[rows],
-            roles=None if self.roles is None else self.roles[rows],
-        )
+        return HiddenStates(self._states(rows), **self._known(rows))
+
+    def only(self, rows: Int[np.ndarray, " m"]) -> "HiddenStates":
+        """The chosen examples, which stay on the disk where they are."""
+        return self[rows]
+
+    def at(self, rows: Int[Tensor, " k"], places: Int[Tensor, " k"]):
+        """The states at single positions, (k, d): of each, an example and its place."""
+        device = self.values.device
+        return self.values[rows.to(device), places.to(device)]
+
+    def _states(self, rows: slice | Tensor) -> Tensor:
+        return self.values[rows]
+
+    def _known(self, rows: slice | Tensor) -> dict[str, Any]:
+        """All but the states."""
+        return {
+            "mask": self.mask[rows],
+            "token_ids": None if self.token_ids is None else self.token_ids[rows],
+            "roles": None if self.roles is None else self.roles[rows],
+            "site": self.site,
+            "gold_acknowledged": self.gold_acknowledged,
+        }
 
     def to(self, device: str | torch.device) -> "HiddenStates":
         """The same states on another device."""
-        moved = {
+        moved: dict[str, Any] = {
             name: None if getattr(self, name) is None else getattr(self, name).to(device)
             for name in ("values", "mask", "token_ids", "roles")
         }
-        return replace(self, **moved)
+        acknowledged = self.gold_acknowledged
+        return HiddenStates(**moved, site=self.site, gold_acknowledged=acknowledged)
 
     def _with(self, **changes: Any) -> "HiddenStates":
         return replace(self, **changes)

@@ -161,26 +161,29 @@ class Part:
         """The part as it is sent: jobs of one site, and what they need."""
         return replace(self, todo=(), missing=jobs, twin=None)
 
-    def make(self, folder: Path, threads: int) -> Iterator[Job]:
+    def make(self, folder: Path, threads: int, memory: int) -> Iterator[Job]:
         """Make jobs of one site that are not there yet; give each once it is.
 
         Args:
             folder: of the results.
             threads: CPU threads.
+            memory: bytes that its states, and what is made of them, may take.
         """
         left = self.left(folder, self.missing)
         ids = {job.id for job in left}
         yield from (job for job in self.missing if job.id not in ids)
         if left:
             with limited_threads(threads):
-                states = self.values if self.capture is None else opened(self.capture.store)
+                states = self.values
+                if self.capture is not None:
+                    states = opened(self.capture.store, memory)
                 yield from self.work.make(states, left, folder)
 
 
 @lru_cache(maxsize=1)
-def opened(store: Path) -> Any:
+def opened(store: Path, memory: int) -> Any:
     """A finished capture; its shards are verified once a process."""
-    return load_activations(store)
+    return load_activations(store, memory=memory)
 
 
 def by_site(jobs: Sequence[Job]) -> dict[str, list[Job]]:

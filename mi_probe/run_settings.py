@@ -10,6 +10,7 @@ from mi_probe.analysis.measurables import (
 )
 from mi_probe.division import shard_of
 from mi_probe.errors import InputError
+from mi_probe.memory import DEFAULT, size_of
 from mi_probe.options import about, listed
 from mi_probe.predgen.inference import TOKEN_SETS
 from mi_probe.tasks import TASKS
@@ -93,6 +94,11 @@ class RunSettings(ReadSettings):
     threads: int | None = about(
         "CPU threads, shared among the jobs while measuring; by default as torch finds "
         "it. Same seed and threads a job, same number"
+    )
+    memory: str = about(
+        "of a job, above the model and the imports: the states of one site, and what an "
+        "estimate makes of them, stay on the disk where they need more",
+        DEFAULT,
     )
     engine: str = about(
         "'local', or dask://HOST:PORT of a cluster on this disk, whose workers measure",
@@ -183,6 +189,7 @@ def check_run(settings: RunSettings, least: Mapping[str, int], program: str) -> 
         )
     if settings.shard is not None:
         shard_of(settings.shard)
+    size_of(settings.memory)
     if not settings.checkpoints:
         raise InputError(
             "checkpoints must name at least one model; got none. For instance: "

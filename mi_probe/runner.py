@@ -24,6 +24,7 @@ from mi_probe.analysis.threads import limited_threads
 from mi_probe.command_line import say
 from mi_probe.division import launched, shard_of
 from mi_probe.engine import Engine, opened
+from mi_probe.memory import size_of
 from mi_probe.opening import checkpoint_names, find_all, open_measurable, read_task
 from mi_probe.parts import Part, by_site
 from mi_probe.parts import opened as opened_store
@@ -249,6 +250,7 @@ class Run:
             return
         some = {site: part.of_site(own) for site, own in by_site(jobs).items()}
         told = {"folder": self.results.folder, "threads": self.threads}
+        told["memory"] = size_of(self.settings.memory)
         made: Iterator[Job]
         if self.engine.alone:
             made = (job for one in some.values() for job in one.make(**told))

@@ -17,7 +17,7 @@ from mi_probe.results import Results
 from mi_probe.run_settings import RunSettings
 from mi_probe.tasks import Task
 
-_ASIDE = ("out", "keep_activations", "dry_run", "engine", "shard", "report_to")
+_ASIDE = ("out", "keep_activations", "dry_run", "engine", "shard", "report_to", "memory")
 """Settings that do not change what is measured."""
 
 

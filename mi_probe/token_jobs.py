@@ -62,7 +62,7 @@ class TokenMaps:
                 model.backbone,
                 model.task,
                 self.data,
-                states.hidden(job.site),
+                states.states(job.site, None),
                 answers=predicted_words(model),
                 compare=settings.compare,
                 controls=settings.chosen_controls(),

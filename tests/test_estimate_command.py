@@ -393,7 +393,7 @@ def test_a_dry_run_writes_nothing(model, data, out, capsys):
     printed = capsys.readouterr().out
     assert "16 rows" in printed
     assert "full/embed: 16 x " in printed
-    assert "kB in float32, read into memory at once" in printed
+    assert "kB, read into memory at once" in printed
     assert "estimates: 6, of which 0 are finished; 24 runs" in printed
     assert "fake, full: about 0 s a run (timed)" in printed
     assert "fake, pooled: about 0 s a run (timed)" in printed
@@ -414,11 +414,12 @@ def test_states_larger_than_what_is_held_are_read_by_rows(
     given = (model, "--data", data, "--estimator", "fake", "--sites", "0")
     given = (*given, "--pooling", "full", "--out")
     assert run(*given, out / "one") == 0
-    monkeypatch.setattr("mi_probe.analysis.measuring.HELD", 100)
-    assert run(*given, out / "two", "--dry-run") == 0
-    assert "kB in float32, read from the disk by rows" in capsys.readouterr().out
+    small = ("--memory", "10kB")
+    assert run(*given, out / "two", *small, "--dry-run") == 0
+    printed = capsys.readouterr().out
+    assert "read from the disk by rows (in memory with --memory 1GB or --rows " in printed
     del read[1:]
-    assert run(*given, out / "two") == 0
+    assert run(*given, out / "two", *small) == 0
     held, stored = read
     assert not isinstance(held, StoredStates)
     assert isinstance(stored, StoredStates)

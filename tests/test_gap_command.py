@@ -12,9 +12,11 @@ from mi_probe.analysis import dpi_gap
 from mi_probe.analysis.capacity import RUNGS
 from mi_probe.backbones import load_backbone
 from mi_probe.capture import load_activations
+from mi_probe.capture.stored_states import StoredStates
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.gap import main
+from mi_probe.hidden import HiddenStates
 from mi_probe.predgen.label_probabilities import answer_log_probabilities
 from mi_probe.predgen.settings import preset
 from mi_probe.predgen.training import train
@@ -93,6 +95,24 @@ def test_a_model_and_a_file_give_the_gap_of_each_pooling(model, data, out, capsy
     assert record["command"] == "python -m mi_probe.gap"
     assert record["config_sha"] == table.config_sha[0]
     assert record["models"][0]["fingerprint"]["model"]
+
+
+def test_a_gap_of_states_on_the_disk_is_that_of_memory(model, data, out, monkeypatch):
+    read, real = [], type(CLOSED).estimate
+
+    def estimate(self, x, y, **told):
+        read.append(x)
+        return real(self, x, y, **told)
+
+    monkeypatch.setattr(type(CLOSED), "estimate", estimate)
+    for name, size in (("one", "4GB"), ("two", "10kB")):
+        assert run(model, data, out / name, "--memory", size) == 0
+    kinds = [isinstance(x, StoredStates) for x in read if isinstance(x, HiddenStates)]
+    assert kinds == [False, True]
+    one, two = (pd.read_csv(out / name / "gaps.csv") for name in ("one", "two"))
+    for column in ("gap_nats", "full_nats", "pooled_nats", "p_value"):
+        assert two[column].tolist() == pytest.approx(one[column].tolist(), abs=1e-4)
+    assert run(model, data, out / "three", "--memory", "much") == 2
 
 
 def test_something_else_than_poolings_is_given(model, data, out, capsys):

@@ -169,7 +169,7 @@ def taught(
         own = measured if split.group is None else split.group[measured]
         kept = Blocks(len(np.unique(own))) if isinstance(groups, Blocks) else own
     y = left.index if isinstance(left, Classes) else left.values
-    return Taught(states[measured], y, kept, poolings, len(rows))
+    return Taught(states.only(measured), y, kept, poolings, len(rows))
 
 
 def _learned(

@@ -89,7 +89,7 @@ class MadeStates:
         shard, found = self.states.shards[0], {}
         kept = self.states.views[0]
         for site in sites:
-            width = shard.get(f"{kept}/{site}").shape[1]
+            width = shard.like(f"{kept}/{site}")[0][1]
             for view in views:
                 middle = [max(self.lengths)] if view == "full" else []
                 found[f"{view}/{site}"] = [len(self.states), *middle, width]

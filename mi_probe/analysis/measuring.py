@@ -4,7 +4,6 @@ The loop that `mi_probe.analysis.profiles.profile`, the command and its workers 
 estimate is handed on, and kept, as soon as it is finished.
 """
 
-import math
 import time
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,9 +26,6 @@ from mi_probe.row_files import id_numbers, read_history, write_finished
 from mi_probe.rows import Row
 from mi_probe.tasks import Task
 
-HELD = 2 * 2**30
-"""Bytes of a site's padded states in float32 up to which they are read into memory at once;
-larger ones stay on the disk, and are read by rows."""
 History: TypeAlias = Sequence[Mapping[str, Any]]
 """`Estimate.history`: one record a fold."""
 
@@ -270,8 +266,4 @@ def _states(
     if isinstance(activations, InMemory):
         return activations.values
     check_known("view", view, VIEWS)
-    if view != "full":
-        return activations.pooled(site, view).float()
-    z = activations.read_by_rows(site)
-    # In memory they are read but once, which many repeats on a small sample gain by.
-    return z[:] if 4 * math.prod(z.shape) <= HELD else z
+    return activations.states(site) if view == "full" else activations.vectors(site, view)

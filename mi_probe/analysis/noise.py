@@ -40,6 +40,8 @@ def with_noise(
             f"got {sigma}."
         )
     generator = torch.Generator().manual_seed(seed)
+    if isinstance(z, HiddenStates):  # drawn row after row: read as a whole from the disk
+        z = z[:]
     sequences = isinstance(z, HiddenStates)
     values = z.values if sequences else torch.as_tensor(z)
     if not values.is_floating_point():

@@ -218,6 +218,4 @@ def _sphere(rows: int, columns: int, generator: torch.Generator) -> Tensor:
 def _sampled_tokens(z: HiddenStates, generator: torch.Generator) -> Float[Tensor, "m d"]:
     places = z.mask.cpu().nonzero()
     chosen = places[torch.randperm(len(places), generator=generator)[:_SAMPLE]]
-    rows, tokens = chosen.T
-    device = z.values.device
-    return z.values[rows.to(device), tokens.to(device)].detach().cpu().float()
+    return z.at(*chosen.T).detach().cpu().float()

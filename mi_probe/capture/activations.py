@@ -1,10 +1,12 @@
 """What a capture gives: states by site and view, from memory or from a store."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,7 +16,9 @@ from mi_probe.capture.shards import Shard
 from mi_probe.capture.stored_states import SiteRows, StoredStates
 from mi_probe.errors import check_known
 from mi_probe.hidden import HiddenStates, Role
+from mi_probe.memory import DEFAULT, held_bytes, size_of
 from mi_probe.pooling import pool
+from mi_probe.scratch import let_go, on_disk
 
 VIEWS = ("full", "mean", "last", "first", "max", "head")
 READ_BY_POOLING = (Role.PROMPT, Role.GENERATED)
@@ -26,8 +30,8 @@ not be seen any more."""
 class Activations:
     """Hidden states of one data set, by site and view, in the data's row order.
 
-    Of a store nothing is held: ``hidden`` and ``pooled`` read a site afresh, and
-    ``read_by_rows`` leaves it on the disk.
+    Of a store nothing is held: ``hidden`` and ``pooled`` read a site afresh,
+    ``read_by_rows`` leaves it on the disk, and ``states`` and ``vectors`` do what fits.
     """
 
     sites: tuple[str, ...]
@@ -40,6 +44,8 @@ class Activations:
     stacks: Mapping[str, str]
     """The stack (``text``, ``enc``, ``dec``) of each site."""
     shards: tuple[Shard, ...]
+    memory: int = size_of(DEFAULT)
+    """Bytes that the states of one site, and what is made of them, may take."""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -56,14 +62,7 @@ class Activations:
         Raises:
             InputError: on a site or view that was not captured.
         """
-        z = self._stored(site)
-        return HiddenStates(
-            values=z.values,
-            mask=z.mask,
-            token_ids=z.token_ids,
-            roles=z.roles,
-            site=site,
-        )
+        return self._stored(site)[:]
 
     def read_by_rows(self, site: str) -> StoredStates:
         """Z at a site in float32, which stays on the disk: see `StoredStates`.
@@ -72,6 +71,32 @@ class Activations:
             InputError: on a site or view that was not captured.
         """
         return self._stored(site, torch.float32)
+
+    def states(self, site: str, dtype: torch.dtype | None = torch.float32) -> HiddenStates:
+        """Z at a site: in memory if an estimate of it fits into ``memory``, else by rows.
+
+        Raises:
+            InputError: on a site or view that was not captured.
+        """
+        z = self._stored(site, dtype)
+        return z[:] if held_bytes(z.shape) <= self.memory else z
+
+    def vectors(self, site: str, view: str) -> Float[Tensor, "n d"] | np.ndarray:
+        """Z_p in float32: as `pooled`, or an array on the disk, as `states`.
+
+        Raises:
+            InputError: as `pooled`.
+        """
+        parts = self._pooled(site, view)
+        first = next(parts)
+        shape = (len(self), first[1].shape[1])
+        if held_bytes(shape) <= self.memory:
+            return self.pooled(site, view).float()
+        found = on_disk(shape)
+        for rows, part in chain([first], parts):
+            found[rows] = part.float().numpy()
+            let_go([found])
+        return found
 
     def _stored(self, site: str, dtype: torch.dtype | None = None) -> StoredStates:
         self._check(site, "full")
@@ -104,21 +129,25 @@ class Activations:
         Raises:
             InputError: on a site or view that was not captured.
         """
-        check_known("view", view, VIEWS[1:])
-        self._check(site, view if view in self.views else "full", asked=view)
-        order = {name: i for i, name in enumerate(self.ids)}
         out = torch.zeros(0)
-        for shard in self.shards:
-            rows = self._rows(shard, order)
-            part = (
-                shard.get(f"{view}/{site}")
-                if view in self.views
-                else self._pool(shard, site, view)
-            )
+        for rows, part in self._pooled(site, view):
             if not len(out):
                 out = torch.zeros(len(self.ids), part.shape[1], dtype=part.dtype)
             out[rows] = part
         return out
+
+    def _pooled(self, site: str, view: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows and their vectors, shard by shard."""
+        check_known("view", view, VIEWS[1:])
+        self._check(site, view if view in self.views else "full", asked=view)
+        order = {name: i for i, name in enumerate(self.ids)}
+        for shard in self.shards:
+            yield (
+                self._rows(shard, order),
+                shard.get(f"{view}/{site}")
+                if view in self.views
+                else self._pool(shard, site, view),
+            )
 
     def _pool(self, shard: Shard, site: str, view: str) -> Tensor:
         alone = Activations(

@@ -20,7 +20,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from mi_probe.capture.shards import FileShard, MemoryShard, Sums, metadata_of
 from mi_probe.contents import parse_json, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
 from mi_probe.locks import locked
+from mi_probe.memory import DEFAULT, size_of
 
 SCHEMA = "mi_probe.activations/2"
 """What tensors a store holds; part of every fingerprint."""
@@ -194,12 +195,18 @@ class Store:
         )
 
 
-def load_activations(folder: str | Path) -> Activations:
+def load_activations(folder: str | Path, *, memory: str | int = DEFAULT) -> Activations:
     """The activations of a finished store; what is read is verified when it first is.
 
+    Args:
+        folder: of the store.
+        memory: a size such as ``4GB`` that an estimate at one site may take, above the
+            imports: states for which it is too little stay on the disk.
+
     Raises:
-        InputError: if the folder is no store, or an unfinished one.
+        InputError: if the folder is no store, or an unfinished one, or a size is none.
     """
+    most = size_of(memory)
     path = Path(folder) / "fingerprint.json"
     if not path.is_file():
         raise InputError(f"'{folder}' must hold a fingerprint.json; it has none.")
@@ -210,7 +217,8 @@ def load_activations(folder: str | Path) -> Activations:
             f"'{path}' must be a store's header as it was written; it is damaged "
             f"({error}). Capture into the folder again: intact shards are kept."
         ) from None
-    return Store(Path(folder), header).converted().activations()
+    found = Store(Path(folder), header).converted().activations()
+    return replace(found, memory=most)
 
 
 def open_store(folder: str | Path, header: Mapping[str, Any]) -> Store:

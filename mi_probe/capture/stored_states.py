@@ -1,6 +1,7 @@
 """Z at a site that is read from the shards when examples are asked for."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,14 @@ class SiteRows:
         self.shape = (len(lengths), int(lengths.max()), width)
         self.dtype = dtype or kept
 
+    def only(self, rows: Int[Tensor, " m"]) -> "SiteRows":
+        """Some of the examples."""
+        found = copy(self)
+        for name in ("_lengths", "_shard", "_start"):
+            setattr(found, name, getattr(self, name)[rows])
+        found.shape = (len(rows), *self.shape[1:])
+        return found
+
     @property
     def order(self) -> Int[Tensor, " n"]:
         """The examples shard by shard, as they stand in each."""
@@ -69,15 +78,29 @@ class SiteRows:
             found[row, column] = packed.to(self.dtype)
         return found
 
+    def at(
+        self, rows: Int[Tensor, " k"], places: Int[Tensor, " k"]
+    ) -> Float[Tensor, "k d"]:
+        """The states at single positions."""
+        found = torch.empty(len(rows), self.shape[2], dtype=self.dtype)
+        shard_of, entries = self._shard[rows], self._start[rows] + places
+        for number in shard_of.unique().tolist():
+            own = (shard_of == number).nonzero().flatten()
+            first, last = int(entries[own].min()), int(entries[own].max()) + 1
+            packed = self._shards[number].get(self._name, slice(first, last))
+            found[own] = packed[entries[own] - first].to(self.dtype)
+        return found
+
 
 class StoredStates(HiddenStates):
     """Z at a site on the disk: ``z[rows]`` reads those, and ``z.values`` all of them."""
 
-    _rows: SiteRows | Tensor
+    _rows: SiteRows
+    _made: dict[str, np.ndarray]
 
     def __init__(
         self,
-        values: SiteRows | Tensor,
+        values: SiteRows,
         mask: Tensor,
         token_ids: Tensor | None = None,
         roles: Tensor | None = None,
@@ -87,6 +110,7 @@ class StoredStates(HiddenStates):
         """Hold what is known of each position, and a reader of the states."""
         held: Mapping[str, object] = {
             "_rows": values,
+            "_made": {},
             "mask": mask,
             "token_ids": token_ids,
             "roles": roles,
@@ -108,22 +132,26 @@ class StoredStates(HiddenStates):
         return n, t, d
 
     @property
-    def reading_order(self) -> Int[Tensor, " n"] | None:
+    def reading_order(self) -> Int[Tensor, " n"]:
         """The examples as they stand on the disk."""
-        return self._rows.order if isinstance(self._rows, SiteRows) else None
+        return self._rows.order
 
-    def __getitem__(self, rows: "slice | Sequence[int] | Tensor | np.ndarray"):
-        """The chosen examples, in memory."""
-        if not isinstance(rows, slice):
-            rows = torch.as_tensor(rows)
-        return HiddenStates(
-            self._rows[rows],
-            self.mask[rows],
-            None if self.token_ids is None else self.token_ids[rows],
-            None if self.roles is None else self.roles[rows],
-            self.site,
-            self.gold_acknowledged,
-        )
+    @property
+    def kept(self) -> dict[str, np.ndarray]:
+        """Arrays on the disk, by what they are of these states and this mask."""
+        return self._made
+
+    def only(self, rows: Int[np.ndarray, " m"]) -> "StoredStates":
+        """The chosen examples, on the disk."""
+        chosen = torch.as_tensor(rows)
+        return StoredStates(self._rows.only(chosen), **self._known(chosen))
+
+    def at(self, rows: Int[Tensor, " k"], places: Int[Tensor, " k"]):
+        """The states at single positions, (k, d), in memory."""
+        return self._rows.at(rows, places)
+
+    def _states(self, rows: slice | Tensor) -> Tensor:
+        return self._rows[rows]
 
     def _with(self, **changes: Any) -> HiddenStates:
         return replace(self, **{"values": self._rows, **changes})

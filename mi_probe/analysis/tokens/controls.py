@@ -155,8 +155,7 @@ def control_task(
             f"{len(row):,} words are of {count:,}. Take more rows."
         )
     group = row if found.split.group is None else found.split.group[row]
-    device = z.values.device
-    states = z.values[torch.as_tensor(row, device=device), torch.as_tensor(place)]
+    states = z.at(torch.as_tensor(row), torch.as_tensor(place))
     ids = None if z.token_ids is None else z.token_ids[row, place][:, None]
     alone = HiddenStates(
         states[:, None], torch.ones(len(row), 1, dtype=torch.bool), token_ids=ids

@@ -63,8 +63,8 @@ def generated_by_input(
             both = ((written[:, g] >= 0) & (read[:, t] >= 0)).nonzero().flatten()
             if len(both) < _FEWEST:
                 continue
-            a = _leading(z.values[both, written[both, g]])
-            b = _leading(z.values[both, read[both, t]])
+            a = _leading(z.at(both, written[both, g]))
+            b = _leading(z.at(both, read[both, t]))
             if a is None or b is None:
                 continue
             estimate = GaussianCopula().estimate(a, b, seed=seed)

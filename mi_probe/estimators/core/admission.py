@@ -121,7 +121,8 @@ def split_rows(
     n, fold, kept = len(target), None, None
     if isinstance(groups, Blocks):
         kept, group, fold = cut_blocks(n, groups, max(n_folds, fewest_folds))
-        states, target = states[kept], target[kept]
+        target = target[kept]
+        states = states[kept] if isinstance(states, np.ndarray) else states.only(kept)
         if isinstance(target, Classes) and target.n_classes < 2:
             raise InputError(
                 f"y must hold at least two classes in the rows that {groups.count} blocks "

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from mi_probe.estimators.core.states import as_they_stand, mean_vectors
+from mi_probe.estimators.core.states import chunks, mean_vectors
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
 from mi_probe.hidden import HiddenStates
 
@@ -74,9 +74,11 @@ def _marks(x: Float[np.ndarray, "n d"] | HiddenStates) -> Float[np.ndarray, "n m
     """A few numbers of each row, the same for equal rows: most rows are told by them."""
     if isinstance(x, np.ndarray):
         return x[:, :4]
+    if x.kept is not None:  # so that they are not read again
+        return mean_vectors(x)[:, :4]
     # Sorted, so that it does not matter where the padding is.
     marks = np.empty((len(x), min(4, x.shape[1])))
-    for rows in as_they_stand(x):
+    for rows in chunks(x):
         part = x[rows]
         first = part.values[:, :, 0].float().masked_fill(~part.mask, torch.inf)
         marks[rows] = first.sort(dim=1).values[:, :4].cpu().numpy()

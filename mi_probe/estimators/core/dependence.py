@@ -62,7 +62,7 @@ def dependence_of(
         return ()
     if isinstance(x, HiddenStates):
         x = mean_vectors(x)
-    columns = standardised(x).astype(np.float32)
+    columns = standardised(x, np.float32)
     if not columns.shape[1]:
         return ()
     y = _standard(target)

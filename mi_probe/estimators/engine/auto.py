@@ -119,7 +119,7 @@ def cross_fits(
 
     I(Y;Z) reads the same pooled views that each I(Y;Z_p) reads alone.
     """
-    key = blake2b(np.ascontiguousarray(x).tobytes(), digest_size=16)
+    key = blake2b(np.ascontiguousarray(x), digest_size=16)
     for array in (target.index, split.fold, split.level):
         key.update(array.tobytes())
     key.update(f"{x.shape} {x.dtype} {split.seed} {device}".encode())
@@ -129,7 +129,7 @@ def cross_fits(
         return _kept[name]
     _kept[name] = {
         view: CrossFits(values, target, split, device)
-        for view, values in views_of_vectors(x).items()
+        for view, values in views_of_vectors(x)
     }
     # What an older one holds is known only once it was used, so room is made now.
     while len(_kept) > 1 and sum(map(_bytes, _kept.values())) > _MEMORY:

@@ -12,6 +12,7 @@ from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.engine.members import MANY, MEMBERS, TREE_LIMIT
 from mi_probe.estimators.engine.sample import Sample, Shared
 from mi_probe.estimators.models.columns import standardised, whitened
+from mi_probe.scratch import beside, let_go
 
 
 @runtime_checkable
@@ -104,7 +105,7 @@ class CrossFits:
         path = [self.members[member][place] for place in chosen]
         n_folds = self._split.n_folds
         shape = (n_folds, len(path), len(self._split), self._shared.n_classes)
-        scores = np.zeros(shape, dtype=np.float32)
+        scores = beside(self._shared.u, shape)
         fits = MEMBERS[member].fit(self._samples(level), path)
         for (j, k), places in zip(self._split.pairs, fits, strict=True):
             for place, predict in enumerate(places):
@@ -113,6 +114,7 @@ class CrossFits:
                     log_q = log_softmax(predict(rows), axis=1)
                     scores[other, place, rows] = log_q
                     scores[one, place, rows] += log_q / (n_folds - 1)
+            let_go([self._shared.u, scores])
         return scores
 
     def _samples(self, level: int) -> list[Sample]:

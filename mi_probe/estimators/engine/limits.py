@@ -21,6 +21,7 @@ from mi_probe.estimators.engine.discriminant_limit import (
 )
 from mi_probe.estimators.engine.stack import fold_stacks
 from mi_probe.estimators.models.columns import standardised
+from mi_probe.scratch import let_go
 
 _NOTHING, _HIDDEN = 0.01, 0.1
 """Nats: what counts as nothing found, and what may not stay hidden without a word."""
@@ -42,6 +43,7 @@ def clearest_law(
         if not isinstance(fit, CrossFits):
             continue
         law = discriminant_law(fit.coordinates, target.index, split.fold, target.log_prior)
+        let_go([fit.coordinates])
         if law is not None:
             found.append(replace(law, regularised=_by_linear(fit, target, split)))
     return max(found, key=lambda law: law.reached, default=None)

@@ -20,7 +20,7 @@ A statistics network trained from zero, `mine`, is none of them: on states of la
 models the stack is not below it (benchmarks/real_states.md).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -72,8 +72,8 @@ class Member:
 
     path: Callable[[Shared], list[dict[str, float]]]
     """Its places in these coordinates; none where it has no use."""
-    fit: Callable[[Sequence[Sample], Sequence[dict[str, float]]], list[list[Predict]]]
-    """The whole path for each sample."""
+    fit: Callable[[Sequence[Sample], Sequence[dict[str, float]]], Iterable[list[Predict]]]
+    """The whole path for each sample in turn."""
     piloted: bool = False
     """Whether more rows are spent on it only where a quarter of them shows that it adds."""
 
@@ -113,9 +113,9 @@ def _networks(
 
 
 def _fit_mixtures(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
-    found = []
+    found, told = [], sample.told()
     for place in path:
-        z, parts = sample.told[:, : int(place["width"])], int(place["parts"])
+        z, parts = told[:, : int(place["width"])], int(place["parts"])
         fit = fit_mixtures(z[sample.rows], sample.y, sample.log_prior, parts, sample.seed)
         found.append(_reading(z, fit))
     return found
@@ -138,8 +138,8 @@ def _reading(
 
 
 def _each(fit: Callable[[Sample, Sequence[dict[str, float]]], list[Predict]]) -> Any:
-    """A fit to several samples, one after another."""
-    return lambda samples, path: [fit(sample, path) for sample in samples]
+    """A fit to several samples, each made when the one before was read."""
+    return lambda samples, path: (fit(sample, path) for sample in samples)
 
 
 def _network(shared: Shared, networks: Networks, number: int, place: int) -> Predict:
@@ -235,7 +235,7 @@ def fit_linear(
 def fit_quadratic(sample: Sample, path: Sequence[dict[str, float]]) -> list[Predict]:
     """Gaussian classes with covariances of their own, in the most telling directions."""
     width = int(max(place["width"] for place in path))
-    z = sample.told[:, :width]
+    z = sample.told()[:, :width]
     wanted = [(int(place["width"]), place["shrinkage"]) for place in path]
     fits = quadratics(z[sample.rows], sample.y, sample.shared.n_classes, wanted)
     return [_reading(z, fit) for fit in fits]

@@ -53,7 +53,8 @@ def permuted_gains(
     most = max(_FEWEST, int(np.sqrt(_COST / (6 * columns))))
     rows = np.sort(rng.permutation(n)[:most])
     # The squashed view, where tails are heavy: a mean of kernels is no match for them.
-    u = whitened(list(views_of_vectors(x).values())[-1])[0][rows]
+    *_, (_, view) = views_of_vectors(x)
+    u = whitened(view)[0][rows]
     labels = target.index[orders][:, rows]
     return _gains(u, labels, target.n_classes)
 

@@ -86,9 +86,8 @@ class Sample:
         """Directions that tell something, by means and covariances, best first."""
         return second_order(self.u, self.y, self.shared.n_classes)
 
-    @cached_property
     def told(self) -> Float[np.ndarray, "n k"]:
-        """All rows in these directions."""
+        """All rows in these directions; not kept, which all samples' would be."""
         return self.shared.u @ self.directions
 
     @cached_property

@@ -33,7 +33,7 @@ class Vectors:
 
 def vectors(x: Float[np.ndarray, "n d"], device: str) -> Vectors:
     """Columns of one view; those with heavy tails are squashed first."""
-    *_, view = views_of_vectors(x).values()
+    *_, (_, view) = views_of_vectors(x)
     columns, (u, _) = standardised(view), whitened(view)
     if not columns.shape[1]:  # constant states
         columns = u = np.zeros((len(x), 1))

@@ -20,8 +20,12 @@ References:
     analysis, doi 10.1109/72.761722.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from jaxtyping import Float
+
+from mi_probe.scratch import beside, column_blocks, is_on_disk, let_go, pieces, product
 
 _HEAVY = 12.0
 """Kurtosis of a column above which a second, squashed view is made (Gaussian: 3)."""
@@ -49,31 +53,53 @@ def whitened(
     )
     kept = values > _LEAST * max(values[-1], 1e-30)
     values, vectors = values[kept], vectors[:, kept]
-    scores = x @ vectors.astype(np.float32) if n > d else vectors * np.sqrt(values * n)
+    u = product(x, vectors.astype(np.float32)) if n > d else vectors * np.sqrt(values * n)
     shrinkage = d / (d + n)
     variances = (1 - shrinkage) * values + shrinkage
-    u = scores / np.sqrt(variances)
-    return u.astype(np.float32), (1 / variances).astype(np.float32)
+    for rows in pieces(u):
+        u[rows] /= np.sqrt(variances)
+        let_go([x, u])
+    return u.astype(np.float32, copy=False), (1 / variances).astype(np.float32)
 
 
-def views_of_vectors(x: Float[np.ndarray, "n d"]) -> dict[str, Float[np.ndarray, "n d"]]:
+def views_of_vectors(
+    x: Float[np.ndarray, "n d"],
+) -> Iterator[tuple[str, Float[np.ndarray, "n d"]]]:
     """X itself; with heavy tails also squashed, arcsinh of robustly scaled columns."""
-    z = standardised(x)
-    heavy = np.einsum("ij,ij->j", z * z, z * z) / len(z) > _HEAVY
-    if not heavy.any():
-        return {"x": x}
-    low, middle, high = np.quantile(x, [0.25, 0.5, 0.75], axis=0)
-    spread = (high - low) / 1.349
-    spread = np.where(spread > 0, spread, np.where(x.std(0) > 0, x.std(0), 1))
-    return {"x": x, "squashed x": np.arcsinh((x - middle) / spread)}
+    yield "x", x
+    z, heavy = standardised(x), False
+    for columns in column_blocks(z.shape[1]):
+        squares = z[:, columns] ** 2
+        kurtosis = np.einsum("ij,ij->j", squares, squares) / len(z)
+        heavy |= bool((kurtosis > _HEAVY).any())
+    del z
+    if not heavy:
+        return
+    squashed = beside(x, x.shape, x.dtype)
+    for columns in column_blocks(x.shape[1]):
+        part = x[:, columns]
+        low, middle, high = np.quantile(part, [0.25, 0.5, 0.75], axis=0)
+        spread, deviation = (high - low) / 1.349, part.std(0)
+        spread = np.where(spread > 0, spread, np.where(deviation > 0, deviation, 1))
+        squashed[:, columns] = np.arcsinh((part - middle) / spread)
+    let_go([x, squashed])
+    yield "squashed x", squashed
 
 
 def standardised(x: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n k"]:
     """Float32 columns of mean 0 and spread 1, without those that are constant."""
-    centred = x - x.mean(0)
-    spread = centred.std(0)
-    varies = spread > 1e-6 * np.maximum(np.abs(x).max(0), 1e-30)
-    return (centred[:, varies] / spread[varies]).astype(np.float32)
+    # Column by column in memory, as taking some columns of an array gives them.
+    found, kept = beside(x, x.shape, order="F"), 0
+    for columns in column_blocks(x.shape[1]):
+        part = x[:, columns].astype(np.float64) if is_on_disk(x) else x[:, columns]
+        centred = part - part.mean(0)
+        spread = centred.std(0)
+        varies = spread > 1e-6 * np.maximum(np.abs(part).max(0), 1e-30)
+        width = np.count_nonzero(varies)
+        found[:, kept : kept + width] = centred[:, varies] / spread[varies]
+        kept += width
+    let_go([x, found])
+    return found[:, :kept]
 
 
 INDEPENDENT_LIMIT = 8

@@ -28,8 +28,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mi_probe.estimators.core.states import as_they_stand, chunk_rows
+from mi_probe.estimators.core.states import as_they_stand, chunk_rows, room_for
 from mi_probe.hidden import HiddenStates
+from mi_probe.scratch import let_go
 
 WIDTH = 24
 """Coordinates of a token that are kept, at most."""
@@ -61,6 +62,8 @@ class TokenCoordinates:
     values: Float[Tensor, "n t q"]
     """0 where a row has no more tokens."""
     lengths: Int[Tensor, " n"]
+    room: np.ndarray | None = None
+    """The array on the disk that the values are; None in memory."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -72,7 +75,9 @@ class TokenCoordinates:
 
     def to(self, device: str) -> "TokenCoordinates":
         """The same coordinates on another device."""
-        return TokenCoordinates(self.values.to(device), self.lengths.to(device))
+        values = self.values.to(device)
+        room = self.room if values.is_cpu else None
+        return TokenCoordinates(values, self.lengths.to(device), room)
 
 
 def token_coordinates(z: HiddenStates, width: int = WIDTH) -> TokenCoordinates:
@@ -83,7 +88,9 @@ def token_coordinates(z: HiddenStates, width: int = WIDTH) -> TokenCoordinates:
     project = _directions(z, width)
     lengths = z.mask.sum(1).cpu()
     longest, q = int(lengths.max()), project.directions.shape[1]
-    values = torch.zeros(len(z), longest, q)
+    shape = (len(z), longest, q)
+    room = room_for(z, shape)
+    values = torch.zeros(shape) if room is None else torch.from_numpy(room)
     for rows in as_they_stand(z):
         u = project(_tokens(z, rows))
         front = torch.arange(longest)[None] < lengths[rows][:, None]
@@ -91,7 +98,8 @@ def token_coordinates(z: HiddenStates, width: int = WIDTH) -> TokenCoordinates:
         # Real tokens come out row by row, in order: so they go in.
         part[front] = u.clamp(-_FAR, _FAR)
         values[rows] = part
-    return TokenCoordinates(values, lengths)
+        let_go([room])
+    return TokenCoordinates(values, lengths, room)
 
 
 def _tokens(z: HiddenStates, rows: slice | np.ndarray | Tensor) -> Float[Tensor, "m d"]:

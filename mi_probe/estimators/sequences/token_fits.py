@@ -21,6 +21,7 @@ from mi_probe.estimators.sequences.evidence import (
 )
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
 from mi_probe.estimators.sequences.token_inputs import token_inputs
+from mi_probe.scratch import let_go
 
 
 class TokenFits:
@@ -73,6 +74,7 @@ class TokenFits:
                 log_q = log_posteriors(networks, self._tokens, rows, number)
                 scores[other][:, rows] = log_q
                 scores[one][:, rows] += log_q / (n_folds - 1)
+            let_go([self._tokens.room])
         return scores
 
     def _problem(self, level: int, j: int, k: int) -> Problem:

@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
+from mi_probe.scratch import let_go, on_disk, pieces
 
 PLACES = 3
 """Columns of where a token stands: first, last, and the share of the way."""
@@ -27,6 +28,8 @@ class TokenInputs:
     values: Float[Tensor, "n t k"]
     """Coordinates, `PLACES`, `MARKS`; coordinates are 0 in padding."""
     lengths: Int[Tensor, " n"]
+    room: np.ndarray | None = None
+    """The array on the disk that the values are; None in memory."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -53,20 +56,36 @@ class TokenInputs:
 
 def token_inputs(tokens: TokenCoordinates) -> TokenInputs:
     """Lay out all rows; what padding holds is never read."""
-    _, t, _ = tokens.values.shape
-    place = torch.arange(t, device=tokens.lengths.device)
-    last = tokens.lengths[:, None] - 1
+    if tokens.room is None:
+        return TokenInputs(_laid(tokens.values, tokens.lengths), tokens.lengths)
+    n, t, q = tokens.values.shape
+    room = on_disk((n, t, q + PLACES + MARKS))
+    for rows in pieces(tokens.room):
+        room[rows] = _laid(tokens.values[rows], tokens.lengths[rows]).numpy()
+        let_go([tokens.room, room])
+    return TokenInputs(torch.from_numpy(room), tokens.lengths, room)
+
+
+def _laid(
+    values: Float[Tensor, "n t q"], lengths: Int[Tensor, " n"]
+) -> Float[Tensor, "n t k"]:
+    n, t, _ = values.shape
+    place = torch.arange(t, device=lengths.device)
+    last = lengths[:, None] - 1
     padding = (place > last)[..., None]
     standing = [place == 0, place == last, place / last.clamp(min=1) - 0.5]
-    columns = torch.stack([column.expand(len(tokens), t) for column in standing], 2)
-    values = torch.where(padding, 0.0, torch.cat([tokens.values, columns], 2))
-    laid = torch.cat([values, padding, torch.ones_like(padding)], 2)
-    return TokenInputs(laid, tokens.lengths)
+    columns = torch.stack([column.expand(n, t) for column in standing], 2)
+    values = torch.where(padding, 0.0, torch.cat([values, columns], 2))
+    return torch.cat([values, padding, torch.ones_like(padding)], 2)
 
 
 def ends(tokens: TokenInputs | TokenCoordinates) -> Float[np.ndarray, "n k"]:
     """First, last and mean token of every row, side by side."""
-    rows, q = torch.arange(len(tokens)), tokens.coordinates
-    values, lengths = tokens.values[..., :q].cpu(), tokens.lengths.cpu()
-    mean = values.sum(1, dtype=torch.float64) / lengths[:, None]
-    return torch.cat([values[:, 0], values[rows, lengths - 1], mean], 1).numpy()
+    found, q = [], tokens.coordinates
+    for part in pieces(tokens.values if tokens.room is None else tokens.room):
+        values, lengths = tokens.values[part, :, :q].cpu(), tokens.lengths[part].cpu()
+        rows = torch.arange(len(values))
+        mean = values.sum(1, dtype=torch.float64) / lengths[:, None]
+        found.append(torch.cat([values[:, 0], values[rows, lengths - 1], mean], 1))
+        let_go([tokens.room])
+    return torch.cat(found).numpy()
