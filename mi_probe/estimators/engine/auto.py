@@ -119,7 +119,7 @@ def cross_fits(
 
     I(Y;Z) reads the same pooled views that each I(Y;Z_p) reads alone.
     """
-    key = blake2b(np.ascontiguousarray(x), digest_size=16)
+    key = blake2b(np.ascontiguousarray(x).data, digest_size=16)
     for array in (target.index, split.fold, split.level):
         key.update(array.tobytes())
     key.update(f"{x.shape} {x.dtype} {split.seed} {device}".encode())
