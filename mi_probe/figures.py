@@ -14,7 +14,6 @@ from mi_probe.command_line import command_of
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import KINDS, Drawn, Options, gallery
-from mi_probe.gallery_tokens import Chosen
 from mi_probe.options import about, listed
 from mi_probe.plots import save, style
 from mi_probe.plots.glyphs import lost_letters
@@ -69,8 +68,10 @@ def figures(settings: Settings) -> None:
         raise InputError(f"sentences must be 1 or more; not {settings.sentences}.")
     check_writable(settings.out)
     folders = ResultFolders(settings.results)
-    drawn = Chosen(settings.sentences, settings.template, settings.stop_words)
-    options = Options(settings.unit, settings.layer, drawn)
+    options = Options(
+        *(settings.unit, settings.layer),
+        *(settings.sentences, settings.template, settings.stop_words),
+    )
     made, missing, lost = 0, [], set()
     fonts = listed(settings.fonts, "fonts") if settings.fonts else []
     with style(
