@@ -5,7 +5,6 @@
     comparisons.csv           paired differences, a forest plot
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
-    known_answers.csv         the benchmark of estimators
     tokens/                   strips, heat maps, positions, spans, types, words, generated
 
 A kind is one function from the folder to figures; what is not there is said, not drawn.
@@ -34,11 +33,9 @@ from mi_probe.errors import check_known
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery_tokens import Found, Options
 from mi_probe.plots import difference_figure, gap_figure, ladder_figure
-from mi_probe.plots.benchmark import benchmark_figure, error_points
 from mi_probe.plots.captions import caption
 from mi_probe.plots.ladders import LADDER, Axis
 from mi_probe.plots.saving import file_stem
-from mi_probe.synthetic import GROUPS
 
 
 @dataclass(frozen=True)
@@ -141,14 +138,6 @@ def _ladders(folders: ResultFolders, options: Options, *, axis: Axis) -> Found:
         yield label, ladder_figure(rows, axis=axis), rows
 
 
-def _benchmark(folders: ResultFolders, options: Options) -> Found:
-    """One of all known answers; in nats, as the truths are."""
-    table = folders.table("known_answers.csv")
-    if not table.empty:
-        points = error_points(table)
-        yield "benchmark", benchmark_figure(points, GROUPS), points
-
-
 @dataclass(frozen=True)
 class Kind:
     """How one kind is drawn, and what must be there for it."""
@@ -188,7 +177,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "positions": Kind(tokens.positions, "no tokens/*.positions.csv"),
         "spans": Kind(tokens.spans, "no tokens/*.spans.csv: no --spans were asked for"),
         "types": Kind(tokens.types, "no tokens/*.types.csv"),
-        "benchmark": Kind(_benchmark, "no known_answers.csv"),
         "words": Kind(tokens.words, "no tokens/*.words.csv"),
         "generated": Kind(tokens.generated, "no tokens/*.generated.csv"),
     }

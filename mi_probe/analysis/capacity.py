@@ -24,9 +24,9 @@ from mi_probe.analysis.nested_gap import Sides, nested_gap, paired_mean
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, MemberStack
+from mi_probe.estimators.core.parameters import without_limit
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Classes, Target, as_target
-from mi_probe.estimators.named import without_limit
 from mi_probe.facts import amount
 from mi_probe.hidden import HiddenStates
 

@@ -38,19 +38,18 @@ that they agree with it is evidence. They share their networks with one another,
 agreeing among themselves says little.
 """
 
-from mi_probe.estimators.auto import Auto
+from mi_probe.estimators.auto import Auto, MemberStack
 from mi_probe.estimators.core.admission import FEWEST_ROWS
 from mi_probe.estimators.core.base import Estimate, Estimator, Extrapolation, Nature
 from mi_probe.estimators.core.null import with_null
+from mi_probe.estimators.core.parameters import Named
 from mi_probe.estimators.core.repeats import Repeated
 from mi_probe.estimators.core.split import Blocks
 from mi_probe.estimators.core.targets import TokenSequences
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.engine.posterior import Posterior
-from mi_probe.estimators.member_stack import MemberStack
 from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.mutual_information import mutual_information
-from mi_probe.estimators.named import Named
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
 from mi_probe.estimators.scores.gaussian import GaussianCopula
 from mi_probe.estimators.scores.knn import NearestNeighbours

@@ -133,7 +133,6 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "spans": "What each span adds, and what is known by its end.",
         "types": "What an occurrence of the token tells of Y on average; rare types are "
         "pooled.",
-        "benchmark": "Errors of estimators where the truth is known, by group of tasks.",
         "words": "By predicted word and word of the input. A few sentences make a vivid "
         "cell.",
         "strips": "Sentences as text: the first of the data, none picked.",

@@ -28,8 +28,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.engine.network import SNAPSHOTS, Networks, Problem, train_networks
-from mi_probe.estimators.engine.refined import ROUNDS, train_refined
+from mi_probe.estimators.engine.network import (
+    ROUNDS,
+    SNAPSHOTS,
+    Networks,
+    Problem,
+    train_networks,
+    train_refined,
+)
 from mi_probe.estimators.engine.sample import Predict, Sample, Shared
 from mi_probe.estimators.models.directions import CUBIC_LIMIT
 from mi_probe.estimators.models.gaussian import (
