@@ -18,7 +18,7 @@ COLUMNS = (
     *("nats", "low", "high", "H_Y_nats"),
 )
 _STATES = {"system": "", "token_set": "prompt", "control": ""}
-_PLACE = ("task", "backbone", "site", "view")
+PLACE = ("task", "backbone", "site", "view")
 
 
 def critic_lines(entries: Sequence[Measured]) -> pd.DataFrame:
@@ -31,7 +31,7 @@ def critic_lines(entries: Sequence[Measured]) -> pd.DataFrame:
     """
     lines = [
         {
-            **{name: entry.told[name] for name in (*_PLACE, "estimator", "rows")},
+            **{name: entry.told[name] for name in (*PLACE, "estimator", "rows")},
             "family": _family(entry.told["estimator"]),
             "nats": entry.scored.nats,
             **dict(zip(("low", "high"), entry.scored.ci, strict=True)),
@@ -41,10 +41,10 @@ def critic_lines(entries: Sequence[Measured]) -> pd.DataFrame:
         if entry.of == "information" and matches(entry.told, _STATES)
     ]
     table = pd.DataFrame(lines, columns=list(COLUMNS))
-    counts = table.groupby([*_PLACE, "estimator"])["rows"].transform("nunique")
+    counts = table.groupby([*PLACE, "estimator"])["rows"].transform("nunique")
     kept = [
         part.sort_values(["family", "estimator", "rows"], kind="stable")
-        for _, part in table[counts > 1].groupby([*_PLACE], sort=False)
+        for _, part in table[counts > 1].groupby([*PLACE], sort=False)
         if part["estimator"].nunique() > 1
     ]
     return pd.concat(kept, ignore_index=True) if kept else table.iloc[:0]

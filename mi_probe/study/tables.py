@@ -27,7 +27,6 @@ from mi_probe.study.evaluated import (
     AVERAGE,
     as_share,
     average_of,
-    difference,
     over_critics,
 )
 from mi_probe.study.gathered import Measured
@@ -104,26 +103,26 @@ def table_lines(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
 
 def markdown(lines: pd.DataFrame) -> str:
     """The table as Markdown."""
-    cells = _cells(lines, "**{}**".format, " ± ")
-    head = ["system", *cells.columns]
-    rows = [[name, *row] for name, row in zip(cells.index, cells.to_numpy(), strict=True)]
-    ruled = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in ruled) + "\n"
+    return ruled(_cells(lines, "**{}**".format, " ± "))
+
+
+def ruled(cells: pd.DataFrame) -> str:
+    """A table of words, its index apart, as Markdown."""
+    rows = [cells.columns, ["---"] * len(cells.columns), *cells.to_numpy()]
+    return "".join("| " + " | ".join(map(str, row)) + " |\n" for row in rows)
 
 
 def latex(lines: pd.DataFrame, caption: str) -> str:
     """The table as a LaTeX ``table`` with the rules of the package booktabs."""
     cells = _cells(lines, r"\textbf{{{}}}".format, r" $\pm$ ")
-    head = ["system", *cells.columns]
-    rows = [[name, *row] for name, row in zip(cells.index, cells.to_numpy(), strict=True)]
-    body = [" & ".join([_escaped(str(row[0])), *map(str, row[1:])]) for row in rows]
+    body = [" & ".join([_escaped(str(name)), *row]) for name, *row in cells.to_numpy()]
     parts = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_escaped(caption)}. Mean $\pm$ half of the 95 \% interval.}}",
-        r"\begin{tabular}{l" + "r" * len(cells.columns) + "}",
+        r"\begin{tabular}{l" + "r" * (len(cells.columns) - 1) + "}",
         r"\toprule",
-        " & ".join(map(_escaped, head)) + r" \\",
+        " & ".join(map(_escaped, cells.columns)) + r" \\",
         r"\midrule",
         *(line + r" \\" for line in body),
         r"\bottomrule",
@@ -144,7 +143,7 @@ def _cells(lines: pd.DataFrame, bold: Callable[[str], str], sign: str) -> pd.Dat
     tasks = list(dict.fromkeys(lines["task"]))
     systems = list(dict.fromkeys(lines["system"]))
     cells = filled.pivot(index="system", columns="task", values="cell")
-    return cells.reindex(index=systems, columns=tasks).fillna("")
+    return cells.reindex(index=systems, columns=tasks).fillna("").reset_index()
 
 
 def _by_system(
@@ -174,7 +173,7 @@ def _best(
     if len(sides) < 2:
         return None
     top = max(values, key=lambda name: values[name][0])
-    p = [difference(sides[top], side).p_value for n, side in sides.items() if n != top]
+    p = [compare(sides[top], side).p_value for n, side in sides.items() if n != top]
     return top if bool((holm(np.array(p)) < _LEVEL).all()) else None
 
 
@@ -186,7 +185,7 @@ def _best_on_average(name: str, by: dict[str, dict[str, list[Measured]]]) -> boo
             continue
         mean = average_of(
             [
-                difference(
+                compare(
                     [as_share(e) for e in systems[name]],
                     [as_share(e) for e in systems[other]],
                 )
@@ -194,7 +193,7 @@ def _best_on_average(name: str, by: dict[str, dict[str, list[Measured]]]) -> boo
             ]
         )
         p.append(mean.p_value)
-        better.append(mean.a > mean.b)
+        better.append(mean.difference > 0)
     return bool(p) and all(better) and bool((holm(np.array(p)) < _LEVEL).all())
 
 
