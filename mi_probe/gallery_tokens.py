@@ -20,13 +20,7 @@ from mi_probe.analysis.tokens.generated import with_texts
 from mi_probe.analysis.tokens.reading import words_are_of
 from mi_probe.analysis.units import in_unit, unit_factor
 from mi_probe.folder_tables import ResultFolders, TokenSet
-from mi_probe.plots.chosen_tokens import (
-    LEAST_N,
-    chosen_words,
-    most_frequent,
-    pooled_types,
-    span_lines,
-)
+from mi_probe.plots.captions import is_true
 from mi_probe.plots.positions import (
     FEWEST,
     known_places,
@@ -35,8 +29,12 @@ from mi_probe.plots.positions import (
 )
 from mi_probe.plots.token_lines import span_figure, type_figure, word_dot_figure
 from mi_probe.plots.token_maps import (
+    LEAST_N,
+    chosen_words,
+    most_frequent,
     sentence_cells,
     sentence_figure,
+    span_lines,
     word_cells,
     word_figure,
 )
@@ -130,7 +128,7 @@ def _left_out(every: pd.DataFrame, kept: pd.DataFrame) -> str:
 def types(folders: ResultFolders, options: Options) -> Found:
     """The most frequent token types of each table."""
     for name, found, points in _beside(folders, "types", options, "token"):
-        rows, own = most_frequent(points), int((~pooled_types(points)).sum())
+        rows, own = most_frequent(points), int((~is_true(points, "pooled")).sum())
         yield f"types-{name}", type_figure(rows, title=_title(found), total=own), rows
 
 
@@ -181,10 +179,10 @@ def _beside(
 def _compared(table: pd.DataFrame, column: str, options: Options) -> pd.DataFrame:
     """Lines of a table of types or words, without those that are not asked for."""
     kept = _without_template(table, options)
-    if "template" in kept:
-        # A word of both the template and the text has two lines.
-        apart = kept[column].astype(str) + " (template)"
-        kept = kept.assign(**{column: kept[column].where(~_true(kept["template"]), apart)})
+    # A word of both the template and the text has two lines.
+    apart = kept[column].astype(str) + " (template)"
+    apart = kept[column].where(~is_true(kept, "template"), apart)
+    kept = kept.assign(**{column: apart})
     if not options.stop_words and not kept.empty:
         texts = kept[column].astype(str).str.strip().str.casefold()
         kept = kept[~texts.isin(ENGLISH_STOP_WORDS)]
@@ -192,13 +190,9 @@ def _compared(table: pd.DataFrame, column: str, options: Options) -> pd.DataFram
 
 
 def _without_template(table: pd.DataFrame, options: Options) -> pd.DataFrame:
-    if options.template or "template" not in table:
+    if options.template:
         return table
-    return table[~_true(table["template"])].reset_index(drop=True)
-
-
-def _true(column: pd.Series) -> pd.Series:
-    return column.astype(str).str.lower() == "true"
+    return table[~is_true(table, "template")].reset_index(drop=True)
 
 
 def _sentences(tokens: pd.DataFrame, options: Options) -> tuple[pd.DataFrame, str]:

@@ -8,8 +8,7 @@ Estimates pass through `over_seeds`, other tables through `in_unit` (`mi_probe.a
 """
 
 from mi_probe.plots.bars import bar_figure, grouped_bars
-from mi_probe.plots.chosen_tokens import chosen_words, most_frequent, span_lines
-from mi_probe.plots.convergence import convergence, convergence_figure
+from mi_probe.plots.curves import convergence, convergence_figure
 from mi_probe.plots.differences import difference_figure, difference_forest
 from mi_probe.plots.forest import gap_figure, gap_forest
 from mi_probe.plots.heat_map import heat_figure, heat_map
@@ -33,8 +32,11 @@ from mi_probe.plots.token_lines import (
     word_dots,
 )
 from mi_probe.plots.token_maps import (
+    chosen_words,
+    most_frequent,
     sentence_cells,
     sentence_figure,
+    span_lines,
     word_cells,
     word_figure,
 )

@@ -29,6 +29,7 @@ from mi_probe.plots.captions import (
     y_label,
 )
 from mi_probe.plots.marks import (
+    PLAIN,
     aside,
     draw_ceiling,
     draw_intervals,
@@ -36,9 +37,9 @@ from mi_probe.plots.marks import (
     draw_reference,
     draw_values,
     drawn_so_far,
-    flag_handle,
     line_handle,
     marker_handle,
+    open_handle,
 )
 from mi_probe.plots.page import (
     NARROW,
@@ -50,7 +51,7 @@ from mi_probe.plots.page import (
     head,
     panels,
 )
-from mi_probe.plots.style import INK, REFERENCE, ViewStyle, system_label, system_style
+from mi_probe.plots.style import REFERENCE, ViewStyle, system_label, system_style
 
 _ASIDE = 2.4
 """Points between two runs at one step."""
@@ -240,8 +241,7 @@ def accuracy_figure(points: pd.DataFrame) -> Figure:
         last = i + columns >= len(parts)
         axes[i].tick_params(labelbottom=last)
         axes[i].set_xlabel(_metric_words(points) if last else "")
-    growing = ViewStyle(INK, "o", "-", "")
-    _finish(figure, points, (marker_handle(growing), _step_words(points)))
+    _finish(figure, points, (marker_handle(PLAIN), _step_words(points)))
     return figure
 
 
@@ -253,5 +253,5 @@ def _finish(figure: Figure, points: pd.DataFrame, *more: Entry) -> None:
         (line_handle(system_style(name)), system_label(name))
         for name in systems_in_order(points)
     ]
-    notes = [(flag_handle(), flag_label(points)), *more]
+    notes = [(open_handle(), flag_label(points)), *more]
     figure_legends(figure, systems, [note for note in notes if note[1]])

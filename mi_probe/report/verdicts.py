@@ -17,6 +17,7 @@ from mi_probe.analysis.reading import Reading, readings
 from mi_probe.analysis.system_reading import system_readings
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.facts import fixed
+from mi_probe.plots.captions import is_true
 from mi_probe.report.sources import Sources
 
 _MOST = 6
@@ -139,7 +140,7 @@ def _cautions(sources: Sources) -> list[str]:
         said.append(
             f"{flagged} of {len(points)} estimates are flagged and are not to be relied on."
         )
-    if (points["gold_leak"].astype(str) == "True").any():
+    if is_true(points, "gold_leak").any():
         said.append(
             "Some estimates are of states of the gold answer's tokens, which know Y "
             "trivially: there I(Y;Z) = H(Y) says nothing."

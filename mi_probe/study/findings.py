@@ -30,9 +30,8 @@ from mi_probe.atomic import write_atomically
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import Drawn, gallery
 from mi_probe.plots import save, style
-from mi_probe.plots.critic_rows import critic_rows_figure
-from mi_probe.plots.differences import declared_figure
-from mi_probe.plots.system_dots import system_dots_figure
+from mi_probe.plots.curves import critic_rows_figure
+from mi_probe.plots.differences import declared_figure, system_dots_figure
 from mi_probe.study.critics import PLACE, critic_lines
 from mi_probe.study.declared import Study
 from mi_probe.study.evaluated import AVERAGE, evaluate
