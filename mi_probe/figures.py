@@ -7,9 +7,9 @@ which kinds are not there, and says in three sentences a panel what the estimate
 import sys
 from dataclasses import dataclass
 
-from mi_probe.analysis.finding import findings
+from mi_probe.analysis.finding import findings, system_readings
 from mi_probe.analysis.reading import readings
-from mi_probe.analysis.system_reading import system_readings
+from mi_probe.atomic import check_writable
 from mi_probe.command_line import command_of
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
@@ -19,7 +19,6 @@ from mi_probe.plots import save, style
 from mi_probe.plots.glyphs import lost_letters
 from mi_probe.plots.saving import FORMATS
 from mi_probe.plots.style import SIZES
-from mi_probe.writable import check_writable
 
 PROGRAM = "python -m mi_probe.figures"
 

@@ -15,9 +15,8 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mi_probe.analysis.control_points import states_of, with_controls
-from mi_probe.analysis.labels import subjects
+from mi_probe.analysis.labels import last_steps, subjects, with_runs
 from mi_probe.analysis.summaries import at_layer
-from mi_probe.analysis.training_runs import last_steps, with_runs
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery_tokens import Found, Options
 from mi_probe.plots import (

@@ -10,6 +10,8 @@ rung that is reported for a fold's rows is chosen on the other folds' rows.
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html import escape
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -18,7 +20,6 @@ import pandas as pd
 from jaxtyping import Float
 
 from mi_probe.analysis.gap_inputs import pooled_views
-from mi_probe.analysis.ladder import Ladder
 from mi_probe.analysis.learned_pooling import check_pooling, is_learned, taught
 from mi_probe.analysis.nested_gap import Sides, nested_gap, paired_mean
 from mi_probe.analysis.verdict import CAVEAT
@@ -29,6 +30,32 @@ from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Classes, Target, as_target
 from mi_probe.facts import amount
 from mi_probe.hidden import HiddenStates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """Rungs of a gap, in nats, what they come to, and what may be read from them."""
+
+    table: pd.DataFrame = field(repr=False)
+    """One row a rung."""
+    chosen: str
+    """The rung whose critic of Z did best on rows that are not the reported ones; for
+    noise, the least noise at which a gap is shown, or ``none``."""
+    saturated: bool | None
+    """Whether more capacity is known to add nothing; None where capacity is not varied."""
+    nats: float
+    """The gap with the rung chosen apart from the rows that it is reported on."""
+    ci: tuple[float, float]
+    """Its 95 % interval."""
+    verdict: str
+    """What may be read from it, and on which reading."""
+
+    def _repr_html_(self) -> str:
+        table = self.table.to_html(
+            index=False, float_format=lambda v: f"{v:.3f}", na_rep="-"
+        )
+        return f"{table}<p>All values in nats.</p><p>{escape(self.verdict)}</p>"
+
 
 Rungs: TypeAlias = Mapping[str, Estimator]
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from mi_probe.analysis.capacity import Ladder
 from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.analysis.gap import Gap
 from mi_probe.analysis.gap_inputs import DRAWS
-from mi_probe.analysis.ladder import Ladder
 from mi_probe.errors import InputError
 from mi_probe.estimators import Estimator
 from mi_probe.estimators.core.split import Groups

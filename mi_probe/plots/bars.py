@@ -29,9 +29,8 @@ from mi_probe.analysis.control_points import (
     states_of,
     with_controls,
 )
-from mi_probe.analysis.labels import in_order, subjects, view_label
+from mi_probe.analysis.labels import in_order, subjects, systems_in_order, view_label
 from mi_probe.analysis.summaries import layer_words
-from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
 from mi_probe.plots.captions import (
     check_points,

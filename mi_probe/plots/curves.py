@@ -173,7 +173,7 @@ def critic_rows_figure(table: pd.DataFrame) -> Figure:
     critics of the same rows differ by less than they overlap.
 
     Args:
-        table: of `mi_probe.study.critics.critic_lines`.
+        table: of `mi_probe.study.tables.critic_lines`.
 
     Raises:
         InputError: a column missing, or no row.

@@ -18,9 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from mi_probe.analysis.control_points import states_of
-from mi_probe.analysis.labels import in_order, subjects, view_label
+from mi_probe.analysis.labels import in_order, subjects, systems_in_order, view_label
 from mi_probe.analysis.summaries import layer_words
-from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
 from mi_probe.plots.captions import (
     check_points,
@@ -126,7 +125,7 @@ def metric_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _check(points: pd.DataFrame) -> None:
     check_points(points)
-    made = "pass them through mi_probe.analysis.training_runs.with_runs first"
+    made = "pass them through mi_probe.analysis.labels.with_runs first"
     check_table(points, _NEEDED, "points", made)
 
 

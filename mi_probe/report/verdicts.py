@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mi_probe.analysis.control_points import states_of
-from mi_probe.analysis.finding import findings
+from mi_probe.analysis.finding import findings, system_readings
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import Reading, readings
-from mi_probe.analysis.system_reading import system_readings
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.facts import fixed
 from mi_probe.plots.captions import is_true

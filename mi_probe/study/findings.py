@@ -32,14 +32,21 @@ from mi_probe.gallery import Drawn, gallery
 from mi_probe.plots import save, style
 from mi_probe.plots.curves import critic_rows_figure
 from mi_probe.plots.differences import declared_figure, system_dots_figure
-from mi_probe.study.critics import PLACE, critic_lines
 from mi_probe.study.declared import Study
 from mi_probe.study.evaluated import AVERAGE, evaluate
 from mi_probe.study.gathered import gaps, measured
 from mi_probe.study.ordering import ordering
 from mi_probe.study.progress import RESULTS, status
 from mi_probe.study.running import fixed_comparisons
-from mi_probe.study.tables import TABLES, latex, markdown, ruled, table_lines
+from mi_probe.study.tables import (
+    PLACE,
+    TABLES,
+    critic_lines,
+    latex,
+    markdown,
+    ruled,
+    table_lines,
+)
 
 _INTERVAL = "95 % interval"
 _PLAIN = ("score", "accuracy")
@@ -67,7 +74,7 @@ class Findings:
     """Whether information orders the systems as their answers do; see
     `mi_probe.study.ordering`."""
     critics: pd.DataFrame
-    """What estimators find as rows grow in number; see `mi_probe.study.critics`."""
+    """What estimators find as rows grow in number; see `mi_probe.study.tables`."""
     tables: Mapping[str, pd.DataFrame]
     """``scores`` and ``information``: a line a system and task."""
 
