@@ -11,7 +11,7 @@ from mi_probe import HiddenStates, InputError
 from mi_probe.estimators import ESTIMATORS, TokenSequences
 from mi_probe.estimators.core.targets import as_target
 from mi_probe.estimators.mine.distinct_answers import distinct_answers, packed
-from mi_probe.estimators.starts.answers import blocks_of
+from mi_probe.estimators.starts.started import blocks_of
 from mi_probe.synthetic import class_gaussians
 
 TAKERS = sorted(name for name, e in ESTIMATORS.items() if "tokens" in e.nature.takes)
