@@ -20,6 +20,7 @@ import pandas as pd
 
 from mi_probe.analysis.control_points import control_words, controls_beside, states_of
 from mi_probe.analysis.labels import (
+    SYSTEM_LABELS,
     in_order,
     last_steps,
     subjects,
@@ -126,12 +127,7 @@ def _lost(panel: pd.DataFrame, paired: Paired) -> str:
     return f"Paired over rows, that is {' and '.join(parts)}."
 
 
-SYSTEM_WORDS = {
-    "": "the model before training",
-    "predictor": "Predictor",
-    "generator": "Generator",
-    "predgen": "PredGen",
-}
+_SYSTEMS = {**SYSTEM_LABELS, "": "the model before training"}
 _SCOPE = ("task_label", "stack", "estimator_label")
 
 
@@ -208,7 +204,7 @@ def _read(group: pd.DataFrame, paired: Paired) -> Reading:
 
 
 def _names(group: pd.DataFrame) -> list[str]:
-    words = group["objective"].map(lambda name: SYSTEM_WORDS.get(name, name))
+    words = group["objective"].map(lambda name: _SYSTEMS.get(name, name))
     several = words.groupby(words).transform("size") > 1
     return words.where(~several, words + " (" + group["run"] + ")").tolist()
 

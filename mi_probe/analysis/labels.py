@@ -161,8 +161,13 @@ def _tell_apart(
     return label.where(~(shared & varies & (words != "")), label + ", " + words)
 
 
-SYSTEMS = ("", "predictor", "generator", "predgen")
-"""The order in which systems are listed: the paper's, what is not trained first."""
+SYSTEM_LABELS = {
+    "": "before training",
+    "predictor": "Predictor",
+    "generator": "Generator",
+    "predgen": "PredGen",
+}
+"""The paper's name of each system, in its order, what is not trained first."""
 
 _CHECKPOINT = re.compile(r"[/\\]?checkpoint-\d+[/\\]?$")
 
@@ -194,4 +199,4 @@ def last_steps(points: pd.DataFrame) -> pd.DataFrame:
 
 def systems_in_order(points: pd.DataFrame) -> list[str]:
     """Objectives in the paper's order, unknown ones after them as they first appear."""
-    return in_order(points["objective"], SYSTEMS)
+    return in_order(points["objective"], [*SYSTEM_LABELS])

@@ -157,6 +157,7 @@ _OF_ROWS = (
     *("low", "high"),
 )
 PLACE = ["task", "backbone", "site", "view"]
+"""What critics are of that stand in one panel."""
 _DASHES = {"generative": (0, ()), "discriminative": (0, (4, 1.5))}
 _OTHER = (0, (1, 1))
 _MARKERS = "osD^vP*Xp<>h"

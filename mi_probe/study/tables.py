@@ -28,6 +28,7 @@ from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.paired import compare
 from mi_probe.analysis.scored import Scored
 from mi_probe.estimators import ESTIMATORS
+from mi_probe.plots.curves import PLACE
 from mi_probe.study.endpoints import matches, wanted_of
 from mi_probe.study.evaluated import AVERAGE, as_share, average_of, over_critics
 from mi_probe.study.gathered import Measured
@@ -221,7 +222,6 @@ _OF_CRITICS = (
     *("nats", "low", "high", "H_Y_nats"),
 )
 _STATES = {"system": "", "token_set": "prompt", "control": ""}
-PLACE = ("task", "backbone", "site", "view")
 
 
 def critic_lines(entries: Sequence[Measured]) -> pd.DataFrame:
