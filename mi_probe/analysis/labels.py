@@ -10,11 +10,6 @@ plain name and, after it, only what is needed to tell two rows of the same name 
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-# pandas ships no types of its own; what pyright infers from its source calls every
-# column "Series | DataFrame". Shapes and names are checked at run time instead.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
-# pyright: reportReturnType=false
-
 import json
 import re
 from collections.abc import Sequence

@@ -6,10 +6,6 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
-# pandas ships no types of its own; what pyright infers from its source calls every
-# column "Series | DataFrame". Shapes and names are checked at run time instead.
-# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
-
 from dataclasses import replace
 
 import numpy as np

@@ -7,12 +7,6 @@
 # pyright: reportReturnType=false, reportOperatorIssue=false
 # pyright: reportOptionalMemberAccess=false
 
-# pandas ships no types of its own; what pyright infers from its source calls every
-# column "Series | DataFrame". Shapes and names are checked at run time instead.
-# pyright: reportArgumentType=false, reportReturnType=false
-# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
-# pyright: reportGeneralTypeIssues=false, reportOptionalMemberAccess=false
-
 import re
 import warnings
 

@@ -7,14 +7,9 @@ each other, Holm-corrected within the column.
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
-# pyright: reportArgumentType=false, reportReturnType=false
-# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
-# pyright: reportGeneralTypeIssues=false
-
-# pandas ships no types of its own; what pyright infers from its source calls every
-# column "Series | DataFrame". Shapes and names are checked at run time instead.
-# pyright: reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
-# pyright: reportCallIssue=false, reportOperatorIssue=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false
 
 import math
 from collections.abc import Callable, Sequence
