@@ -144,7 +144,7 @@ class MemberStack(Parameters):
     """I(Y;X) of few classes by named members of `auto`'s stack and no others.
 
     Not to be trusted as the value where they are too plain for X: it is the lower bound of
-    a known capacity (`analysis.capacity`). Of a sequence it reads the poolings alone.
+    a known capacity (`analysis.ladders`). Of a sequence it reads the poolings alone.
     """
 
     name: str
