@@ -52,7 +52,7 @@ demo-figures: demo  ## every kind of figure, in figures/demo: an encoder, steps,
 
 figures: paper-figures  ## every figure of figures/, from the results in this repository, without training
 	rm -f figures/*.pdf figures/*.png figures/*.csv figures/*.txt
-	$(BIN)/python -m mi_probe.figures benchmarks --only benchmark --size page --out figures
+	$(BIN)/python benchmarks/errors_figure.py --out figures
 	cp results/study-$(BUDGET)-again/figures/* figures/
 	cp results/study-$(BUDGET)-again/findings.md docs/findings.md
 

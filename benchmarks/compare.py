@@ -17,9 +17,9 @@ import pandas as pd
 from comparing.cells import DEFAULT_TASKS, DEFAULT_VIEWS, METHODS, cells
 from comparing.running import run
 from comparing.summary import markdown, summary
+from errors_figure import benchmark_figure, error_points
 
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.plots.benchmark import benchmark_figure, error_points
 from mi_probe.plots.saving import save
 from mi_probe.plots.style import style
 from mi_probe.synthetic import GROUPS, ZOO

@@ -28,8 +28,7 @@ from mi_probe.capture import load_activations
 from mi_probe.capture.store import open_store
 from mi_probe.estimators import ESTIMATORS
 from mi_probe.hidden import HiddenStates
-from mi_probe.synthetic.needle import needle
-from mi_probe.synthetic.order import order
+from mi_probe.synthetic.marked_tokens import needle, order
 
 SITE, PLANTED, PART = "block.0", 16, 1000
 TASKS = {"order": order, "needle": needle}

@@ -11,11 +11,10 @@ from pathlib import Path
 
 from mi_probe.analysis.comparisons import BETWEEN, EACH, compare_results
 from mi_probe.analysis.printed import format_comparisons
-from mi_probe.atomic import write_atomically
+from mi_probe.atomic import check_writable, write_atomically
 from mi_probe.command_line import command_of, say
 from mi_probe.errors import InputError
 from mi_probe.options import about, listed
-from mi_probe.writable import check_writable
 
 PROGRAM = "python -m mi_probe.compare"
 TABLE = "comparisons.csv"

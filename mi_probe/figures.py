@@ -7,20 +7,18 @@ which kinds are not there, and says in three sentences a panel what the estimate
 import sys
 from dataclasses import dataclass
 
-from mi_probe.analysis.finding import findings
+from mi_probe.analysis.finding import findings, system_readings
 from mi_probe.analysis.reading import readings
-from mi_probe.analysis.system_reading import system_readings
+from mi_probe.atomic import check_writable
 from mi_probe.command_line import command_of
 from mi_probe.errors import InputError
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import KINDS, Drawn, Options, gallery
-from mi_probe.gallery_tokens import Chosen
 from mi_probe.options import about, listed
 from mi_probe.plots import save, style
 from mi_probe.plots.glyphs import lost_letters
 from mi_probe.plots.saving import FORMATS
 from mi_probe.plots.style import SIZES
-from mi_probe.writable import check_writable
 
 PROGRAM = "python -m mi_probe.figures"
 
@@ -69,8 +67,10 @@ def figures(settings: Settings) -> None:
         raise InputError(f"sentences must be 1 or more; not {settings.sentences}.")
     check_writable(settings.out)
     folders = ResultFolders(settings.results)
-    drawn = Chosen(settings.sentences, settings.template, settings.stop_words)
-    options = Options(settings.unit, settings.layer, drawn)
+    options = Options(
+        *(settings.unit, settings.layer),
+        *(settings.sentences, settings.template, settings.stop_words),
+    )
     made, missing, lost = 0, [], set()
     fonts = listed(settings.fonts, "fonts") if settings.fonts else []
     with style(

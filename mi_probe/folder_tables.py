@@ -24,10 +24,7 @@ from mi_probe.errors import InputError
 from mi_probe.legible import legible_table, legible_within
 from mi_probe.results import SCHEMA_VERSION, Row, read_histories, read_results
 
-TABLES = (
-    *("gaps.csv", "capacity.csv", "noise.csv", "comparisons.csv"),
-    "known_answers.csv",
-)
+TABLES = ("gaps.csv", "capacity.csv", "noise.csv", "comparisons.csv")
 """Tables that commands other than `estimate` write: beside the rows, or alone."""
 TOKEN_COLUMNS = ("row_id", "position", "token", "label", "pointwise_nats")
 """Columns without which no token can be shown."""

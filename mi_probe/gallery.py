@@ -5,7 +5,6 @@
     comparisons.csv           paired differences, a forest plot
     gaps.csv                  the DPI gap, a forest plot
     capacity.csv, noise.csv   ladders
-    known_answers.csv         the benchmark of estimators
     tokens/                   strips, heat maps, positions, spans, types, words, generated
 
 A kind is one function from the folder to figures; what is not there is said, not drawn.
@@ -18,36 +17,25 @@ A kind is one function from the folder to figures; what is not there is said, no
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mi_probe import gallery_estimates, gallery_tokens
+from mi_probe import gallery_estimates as estimates
+from mi_probe import gallery_tokens as tokens
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.summaries import at_layer
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import check_known
-from mi_probe.folder_tables import ResultFolders, TokenSet
-from mi_probe.gallery_tokens import Chosen
+from mi_probe.folder_tables import ResultFolders
+from mi_probe.gallery_tokens import Found, Options
 from mi_probe.plots import difference_figure, gap_figure, ladder_figure
-from mi_probe.plots.benchmark import benchmark_figure, error_points
 from mi_probe.plots.captions import caption
-from mi_probe.plots.ladders import LADDER
+from mi_probe.plots.ladders import LADDER, Axis
 from mi_probe.plots.saving import file_stem
-from mi_probe.synthetic import GROUPS
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the user may choose of a figure's content."""
-
-    unit: str = "nats"
-    layer: str | None = None
-    """Of the bars: a hidden_states index or a site; None for the deepest."""
-    tokens: Chosen = field(default_factory=Chosen)
-    """Of token tables: sentences, the template's words, stop words."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +59,6 @@ class Skipped:
 
     kind: str
     reason: str
-
-
-Found = Iterator[tuple[str, Figure, pd.DataFrame]]
 
 
 def gallery(
@@ -124,26 +109,10 @@ def _shared_name(name: object) -> object:
     return short_name(str(name)) if path else name
 
 
-def _of_estimates(
-    draw: Callable[[ResultFolders, str, str | None], Found],
-) -> Callable[[ResultFolders, Options], Found]:
-    def found(folders: ResultFolders, options: Options) -> Found:
-        return draw(folders, options.unit, options.layer)
-
-    return found
-
-
-def _comparisons(folders: ResultFolders, options: Options) -> Found:
-    yield from _forest(folders, options, "comparisons", difference_figure)
-
-
-def _gaps(folders: ResultFolders, options: Options) -> Found:
-    yield from _forest(folders, options, "gaps", gap_figure)
-
-
 def _forest(
     folders: ResultFolders,
     options: Options,
+    *,
     name: str,
     draw: Callable[[pd.DataFrame], Figure],
 ) -> Found:
@@ -154,15 +123,7 @@ def _forest(
         yield name, draw(points), points
 
 
-def _capacity(folders: ResultFolders, options: Options) -> Found:
-    yield from _ladders(folders, options, "capacity")
-
-
-def _noise(folders: ResultFolders, options: Options) -> Found:
-    yield from _ladders(folders, options, "noise")
-
-
-def _ladders(folders: ResultFolders, options: Options, axis: str) -> Found:
+def _ladders(folders: ResultFolders, options: Options, *, axis: Axis) -> Found:
     """One a subject, task and site."""
     table = folders.table(f"{axis}.csv")
     if table.empty:
@@ -171,27 +132,10 @@ def _ladders(folders: ResultFolders, options: Options, axis: str) -> Found:
         table, options.unit, needs=("subject", "task", "site"), source=f"{axis}.csv"
     )
     held = [column for column in LADDER if column in points]
-    for _, rows in gallery_estimates.groups(points, held):
+    for _, rows in estimates.groups(points, held):
         row = rows.iloc[0]
         label = f"{axis}-{short_name(row['subject'])}-{row['task']}-{row['site']}"
-        yield label, ladder_figure(rows, axis=axis), rows  # pyright: ignore[reportArgumentType]
-
-
-def _benchmark(folders: ResultFolders, options: Options) -> Found:
-    """One of all known answers; in nats, as the truths are."""
-    table = folders.table("known_answers.csv")
-    if not table.empty:
-        points = error_points(table)
-        yield "benchmark", benchmark_figure(points, GROUPS), points
-
-
-def _of_tokens(
-    draw: Callable[[tuple[TokenSet, ...], str, Chosen], Found],
-) -> Callable[[ResultFolders, Options], Found]:
-    def found(folders: ResultFolders, options: Options) -> Found:
-        return draw(folders.token_sets, options.unit, options.tokens)
-
-    return found
+        yield label, ladder_figure(rows, axis=axis), rows
 
 
 @dataclass(frozen=True)
@@ -205,51 +149,36 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "profile": Kind(
-            _of_estimates(gallery_estimates.profiles),
-            "no estimates at several layers of a model",
-        ),
+        "profile": Kind(estimates.profiles, "no estimates at several layers of a model"),
         "bars": Kind(
-            _of_estimates(gallery_estimates.bars),
+            estimates.bars,
             "no estimates of a model as it is with a place on the layer axis",
         ),
-        "systems": Kind(
-            _of_estimates(gallery_estimates.systems), "no estimates of a trained system"
-        ),
+        "systems": Kind(estimates.systems, "no estimates of a trained system"),
         "training": Kind(
-            _of_estimates(gallery_estimates.training),
-            f"no run with estimates at {gallery_estimates.LEAST_STEPS} steps",
+            estimates.training,
+            f"no run with estimates at {estimates.LEAST_STEPS} steps",
         ),
         "accuracy": Kind(
-            _of_estimates(gallery_estimates.accuracy),
-            f"no run with a metric at {gallery_estimates.LEAST_STEPS} steps",
+            estimates.accuracy, f"no run with a metric at {estimates.LEAST_STEPS} steps"
         ),
-        "convergence": Kind(
-            _of_estimates(gallery_estimates.convergence),
-            "no critic that was trained by epochs",
+        "convergence": Kind(estimates.convergence, "no critic that was trained by epochs"),
+        "comparisons": Kind(
+            partial(_forest, name="comparisons", draw=difference_figure),
+            "no comparisons.csv",
         ),
-        "comparisons": Kind(_comparisons, "no comparisons.csv"),
-        "gaps": Kind(_gaps, "no gaps.csv"),
-        "capacity": Kind(_capacity, "no capacity.csv"),
-        "noise": Kind(_noise, "no noise.csv"),
-        "strips": Kind(_of_tokens(gallery_tokens.strips), "no tokens/*.tokens.parquet"),
+        "gaps": Kind(partial(_forest, name="gaps", draw=gap_figure), "no gaps.csv"),
+        "capacity": Kind(partial(_ladders, axis="capacity"), "no capacity.csv"),
+        "noise": Kind(partial(_ladders, axis="noise"), "no noise.csv"),
+        "strips": Kind(tokens.strips, "no tokens/*.tokens.parquet"),
         "tokens": Kind(
-            _of_tokens(gallery_tokens.sentence_maps),
-            "no tokens/*.tokens.parquet of several layers",
+            tokens.sentence_maps, "no tokens/*.tokens.parquet of several layers"
         ),
-        "positions": Kind(
-            _of_tokens(gallery_tokens.positions), "no tokens/*.positions.csv"
-        ),
-        "spans": Kind(
-            _of_tokens(gallery_tokens.spans),
-            "no tokens/*.spans.csv: no --spans were asked for",
-        ),
-        "types": Kind(_of_tokens(gallery_tokens.types), "no tokens/*.types.csv"),
-        "benchmark": Kind(_benchmark, "no known_answers.csv"),
-        "words": Kind(_of_tokens(gallery_tokens.words), "no tokens/*.words.csv"),
-        "generated": Kind(
-            _of_tokens(gallery_tokens.generated), "no tokens/*.generated.csv"
-        ),
+        "positions": Kind(tokens.positions, "no tokens/*.positions.csv"),
+        "spans": Kind(tokens.spans, "no tokens/*.spans.csv: no --spans were asked for"),
+        "types": Kind(tokens.types, "no tokens/*.types.csv"),
+        "words": Kind(tokens.words, "no tokens/*.words.csv"),
+        "generated": Kind(tokens.generated, "no tokens/*.generated.csv"),
     }
 )
 """Every kind of figure, in the order in which they are drawn."""

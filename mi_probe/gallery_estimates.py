@@ -13,13 +13,12 @@ systems are in `systems` alone, and a curve is drawn where a run has `LEAST_STEP
 from collections.abc import Iterator
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from mi_probe.analysis.control_points import states_of, with_controls
-from mi_probe.analysis.labels import subjects
+from mi_probe.analysis.labels import last_steps, subjects, with_runs
 from mi_probe.analysis.summaries import at_layer
-from mi_probe.analysis.training_runs import last_steps, with_runs
 from mi_probe.folder_tables import ResultFolders
+from mi_probe.gallery_tokens import Found, Options
 from mi_probe.plots import (
     accuracy_figure,
     bar_figure,
@@ -30,12 +29,11 @@ from mi_probe.plots import (
 
 LEAST_STEPS = 3
 """Steps of one run from which a curve is drawn."""
-Found = Iterator[tuple[str, Figure, pd.DataFrame]]
 
 
-def profiles(folders: ResultFolders, unit: str, layer: str | None) -> Found:
+def profiles(folders: ResultFolders, options: Options) -> Found:
     """One a model and task with several places on the layer axis; bars show one."""
-    points = folders.points(unit)
+    points = folders.points(options.unit)
     states = _named(states_of(points))
     for (model, task), rows in groups(states, ["model_label", "subject"]):
         if rows["x"].nunique() > 1:
@@ -43,9 +41,9 @@ def profiles(folders: ResultFolders, unit: str, layer: str | None) -> Found:
             yield f"profile-{model}-{task}", layer_profiles(drawn), drawn
 
 
-def bars(folders: ResultFolders, unit: str, layer: str | None) -> Found:
+def bars(folders: ResultFolders, options: Options) -> Found:
     """One of all models that are shown as they are: `systems` has the trained ones."""
-    for points, chosen in _last(folders, unit, layer):
+    for points, chosen in _last(folders, options):
         plain = chosen[~_trained_on(chosen)].reset_index(drop=True)
         if len(plain):
             rows = with_controls(plain, points)
@@ -53,9 +51,9 @@ def bars(folders: ResultFolders, unit: str, layer: str | None) -> Found:
             yield "bars", bar_figure(rows, x=x), rows
 
 
-def systems(folders: ResultFolders, unit: str, layer: str | None) -> Found:
+def systems(folders: ResultFolders, options: Options) -> Found:
     """One of all tasks and systems, at the last step of each run."""
-    for points, chosen in _last(folders, unit, layer):
+    for points, chosen in _last(folders, options):
         trained = chosen[_trained_on(chosen)]
         if len(trained):
             rows = with_controls(trained.reset_index(drop=True), points)
@@ -63,12 +61,12 @@ def systems(folders: ResultFolders, unit: str, layer: str | None) -> Found:
 
 
 def _last(
-    folders: ResultFolders, unit: str, layer: str | None
+    folders: ResultFolders, options: Options
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """All points, and those of one layer and of the last step of each run."""
-    points = folders.points(unit)
+    points = folders.points(options.unit)
     if not points.empty:
-        yield points, last_steps(_runs_at_layer(points, layer))
+        yield points, last_steps(_runs_at_layer(points, options.layer))
 
 
 def _trained_on(points: pd.DataFrame) -> pd.Series:
@@ -77,26 +75,26 @@ def _trained_on(points: pd.DataFrame) -> pd.Series:
     return points["task_label"].isin(trained)
 
 
-def training(folders: ResultFolders, unit: str, layer: str | None) -> Found:
+def training(folders: ResultFolders, options: Options) -> Found:
     """One a task and estimator, of runs with three steps or more."""
-    for label, rows in _curves(folders, unit, layer, "checkpoint_step"):
+    for label, rows in _curves(folders, options, "checkpoint_step"):
         yield f"training-{label}", training_figure(rows), rows
 
 
-def accuracy(folders: ResultFolders, unit: str, layer: str | None) -> Found:
+def accuracy(folders: ResultFolders, options: Options) -> Found:
     """One a task and estimator whose systems were asked for answers at as many steps."""
-    for label, rows in _curves(folders, unit, layer, "metric_value"):
+    for label, rows in _curves(folders, options, "metric_value"):
         yield f"accuracy-{label}", accuracy_figure(rows), rows
 
 
 def _curves(
-    folders: ResultFolders, unit: str, layer: str | None, against: str
+    folders: ResultFolders, options: Options, against: str
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Rows with a value of a column, where a run has `LEAST_STEPS` steps and values."""
-    points = folders.points(unit)
+    points = folders.points(options.unit)
     if points.empty:
         return
-    chosen = _named(_runs_at_layer(points, layer))
+    chosen = _named(_runs_at_layer(points, options.layer))
     chosen = chosen[chosen["checkpoint_step"].notna() & chosen[against].notna()]
     several = chosen["estimator_label"].nunique() > 1
     for (task, estimator), rows in groups(chosen, ["subject", "estimator_label"]):
@@ -115,16 +113,16 @@ def _runs_at_layer(points: pd.DataFrame, layer: str | None) -> pd.DataFrame:
     return with_runs(at_layer(points, layer))
 
 
-def convergence(folders: ResultFolders, unit: str, layer: str | None) -> Found:
+def convergence(folders: ResultFolders, options: Options) -> Found:
     """One a model, task and estimator whose critics were trained: at the bars' layer.
 
     Of several seeds the first, of several steps the last.
     """
-    curves = folders.curves(unit)
+    curves = folders.curves(options.unit)
     if curves.empty:
         return
     keys = ["model_label", "task_label", "estimator_label", "site"]
-    chosen = last_steps(_runs_at_layer(folders.points(unit), layer))
+    chosen = last_steps(_runs_at_layer(folders.points(options.unit), options.layer))
     kept = curves.merge(chosen[keys].drop_duplicates(), on=keys)
     for (model, task, estimator), rows in groups(kept, keys[:3]):
         first = rows[rows["seed"] == rows["seed"].min()].reset_index(drop=True)

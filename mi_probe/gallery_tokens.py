@@ -19,14 +19,8 @@ from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.tokens.generated import with_texts
 from mi_probe.analysis.tokens.reading import words_are_of
 from mi_probe.analysis.units import in_unit, unit_factor
-from mi_probe.folder_tables import TokenSet
-from mi_probe.plots.chosen_tokens import (
-    LEAST_N,
-    chosen_words,
-    most_frequent,
-    pooled_types,
-    span_lines,
-)
+from mi_probe.folder_tables import ResultFolders, TokenSet
+from mi_probe.plots.captions import is_true
 from mi_probe.plots.positions import (
     FEWEST,
     known_places,
@@ -35,8 +29,12 @@ from mi_probe.plots.positions import (
 )
 from mi_probe.plots.token_lines import span_figure, type_figure, word_dot_figure
 from mi_probe.plots.token_maps import (
+    LEAST_N,
+    chosen_words,
+    most_frequent,
     sentence_cells,
     sentence_figure,
+    span_lines,
     word_cells,
     word_figure,
 )
@@ -49,32 +47,35 @@ Found = Iterator[tuple[str, Figure, pd.DataFrame]]
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """What is drawn of token tables."""
+class Options:
+    """What the user may choose of a figure's content."""
 
+    unit: str = "nats"
+    layer: str | None = None
+    """Of the bars: a hidden_states index or a site; None for the deepest."""
     sentences: int = 3
-    """How many sentences of each table: the first, not chosen by value."""
+    """How many sentences of each token table: the first, not chosen by value."""
     template: bool = False
     """Draw the words of the prompt's template too, which are the same in each row."""
     stop_words: bool = True
     """Draw stop words (English, scikit-learn's list) too, where words are compared."""
 
 
-def strips(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
+def strips(folders: ResultFolders, options: Options) -> Found:
     """The first sentences of each table as text, by the token alone and by increment."""
-    for name, found in _deepest(sets):
-        rows, note = _sentences(found.tokens, unit, chosen)
+    for name, found in _deepest(folders):
+        rows, note = _sentences(found.tokens, options)
         for quantity in ("pointwise", "increment"):
             if not rows.empty and rows[quantity].notna().any():
                 given = {"quantity": quantity, "title": _title(found), "note": note}
                 yield f"strip-{quantity}-{name}", token_strips(rows, **given), rows
 
 
-def sentence_maps(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
+def sentence_maps(folders: ResultFolders, options: Options) -> Found:
     """The first sentences as heat maps by layer, where several are of one subject."""
-    for name, group in _by_layer(sets):
+    for name, group in _by_layer(folders):
         tables = [
-            _sentences(one.tokens, unit, chosen)[0].assign(layer=one.about["layer"])
+            _sentences(one.tokens, options)[0].assign(layer=one.about["layer"])
             for one in group
         ]
         every = pd.concat(tables)
@@ -88,28 +89,24 @@ def sentence_maps(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Foun
                 yield f"tokens-{name}-{row_id}", figure, cells
 
 
-def spans(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
+def spans(folders: ResultFolders, options: Options) -> Found:
     """Spans and steps: what each adds, and what is known by its end."""
-    for name, found in _deepest(sets):
-        table = found.beside["spans"]
-        if not table.empty:
-            lines = span_lines(in_unit(table, unit, source=f"{found.stem}.spans.csv"))
-            yield f"spans-{name}", span_figure(lines, title=_title(found)), lines
+    for name, found, points in _beside(folders, "spans", options):
+        lines = span_lines(points)
+        yield f"spans-{name}", span_figure(lines, title=_title(found)), lines
 
 
-def positions(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
+def positions(folders: ResultFolders, options: Options) -> Found:
     """By position a line a subject, and a map where it has several layers."""
-    for name, found in _deepest(sets):
-        table = found.beside["positions"]
-        if not table.empty:
-            every = in_unit(table, unit, source=f"{found.stem}.positions.csv")
-            points = known_places(every)
-            note = _left_out(every, points)
-            task = found.about.get("controls", {}).get("control_task", {})
-            gives = task["nats"] * unit_factor(unit) if "nats" in task else None
-            given = {"title": _title(found), "note": note, "memorised": gives}
-            yield f"positions-{name}", position_figure(points, **given), points
-    for name, group in _by_layer(sets):
+    unit = options.unit
+    for name, found, every in _beside(folders, "positions", options):
+        points = known_places(every)
+        note = _left_out(every, points)
+        task = found.about.get("controls", {}).get("control_task", {})
+        gives = task["nats"] * unit_factor(unit) if "nats" in task else None
+        given = {"title": _title(found), "note": note, "memorised": gives}
+        yield f"positions-{name}", position_figure(points, **given), points
+    for name, group in _by_layer(folders):
         tables = [
             one.beside["positions"].assign(layer=one.about["layer"])
             for one in group
@@ -128,27 +125,19 @@ def _left_out(every: pd.DataFrame, kept: pd.DataFrame) -> str:
     return f"places in fewer than {FEWEST} sentences left out" if few else ""
 
 
-def types(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
+def types(folders: ResultFolders, options: Options) -> Found:
     """The most frequent token types of each table."""
-    for name, found in _deepest(sets):
-        table = _compared(found.beside["types"], "token", chosen)
-        if not table.empty:
-            points = in_unit(table, unit, source=f"{found.stem}.types.csv")
-            rows, own = most_frequent(points), int((~pooled_types(points)).sum())
-            figure = type_figure(rows, title=_title(found), total=own)
-            yield f"types-{name}", figure, rows
+    for name, found, points in _beside(folders, "types", options, "token"):
+        rows, own = most_frequent(points), int((~is_true(points, "pooled")).sum())
+        yield f"types-{name}", type_figure(rows, title=_title(found), total=own), rows
 
 
-def words(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
+def words(folders: ResultFolders, options: Options) -> Found:
     """Words of the input against what was predicted, with intervals.
 
     Of many predicted words a map: the dots of each would be a panel.
     """
-    for name, found in _deepest(sets):
-        table = _compared(found.beside["words"], "word", chosen)
-        if table.empty:
-            continue
-        points = in_unit(table, unit, source=f"{found.stem}.words.csv")
+    for name, found, points in _beside(folders, "words", options, "word"):
         given = {"title": _title(found), "total": points["word"].nunique()}
         given |= {"rows": words_are_of(found.about)}
         if points["predicted_word"].nunique() > MOST_PANELS:
@@ -160,45 +149,58 @@ def words(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
             yield f"words-{name}", word_dot_figure(lines, **given), lines
 
 
-def _compared(table: pd.DataFrame, column: str, chosen: Chosen) -> pd.DataFrame:
+def generated(folders: ResultFolders, options: Options) -> Found:
+    """States of written tokens against states of tokens read."""
+    for name, found, points in _beside(folders, "generated", options):
+        points = with_texts(points, found.tokens)
+        yield f"generated-{name}", written_figure(points, title=_title(found)), points
+
+
+def _beside(
+    folders: ResultFolders, which: str, options: Options, compared: str | None = None
+) -> Iterator[tuple[str, TokenSet, pd.DataFrame]]:
+    """A table beside each group's deepest tokens, where it has lines, in the unit.
+
+    Args:
+        folders: what the commands wrote.
+        which: of the tables of `folder_tables.BESIDE`.
+        options: what the user chose.
+        compared: column of types or words, of which some are not asked for.
+    """
+    for name, found in _deepest(folders):
+        table = found.beside[which]
+        if compared is not None:
+            table = _compared(table, compared, options)
+        if not table.empty:
+            source = f"{found.stem}.{which}.csv"
+            yield name, found, in_unit(table, options.unit, source=source)
+
+
+def _compared(table: pd.DataFrame, column: str, options: Options) -> pd.DataFrame:
     """Lines of a table of types or words, without those that are not asked for."""
-    kept = _without_template(table, chosen)
-    if "template" in kept:
-        # A word of both the template and the text has two lines.
-        apart = kept[column].astype(str) + " (template)"
-        kept = kept.assign(**{column: kept[column].where(~_true(kept["template"]), apart)})
-    if not chosen.stop_words and not kept.empty:
+    kept = _without_template(table, options)
+    # A word of both the template and the text has two lines.
+    apart = kept[column].astype(str) + " (template)"
+    apart = kept[column].where(~is_true(kept, "template"), apart)
+    kept = kept.assign(**{column: apart})
+    if not options.stop_words and not kept.empty:
         texts = kept[column].astype(str).str.strip().str.casefold()
         kept = kept[~texts.isin(ENGLISH_STOP_WORDS)]
     return kept.reset_index(drop=True)
 
 
-def _without_template(table: pd.DataFrame, chosen: Chosen) -> pd.DataFrame:
-    if chosen.template or "template" not in table:
+def _without_template(table: pd.DataFrame, options: Options) -> pd.DataFrame:
+    if options.template:
         return table
-    return table[~_true(table["template"])].reset_index(drop=True)
+    return table[~is_true(table, "template")].reset_index(drop=True)
 
 
-def _true(column: pd.Series) -> pd.Series:
-    return column.astype(str).str.lower() == "true"
-
-
-def generated(sets: tuple[TokenSet, ...], unit: str, chosen: Chosen) -> Found:
-    """States of written tokens against states of tokens read."""
-    for name, found in _deepest(sets):
-        table = found.beside["generated"]
-        if not table.empty:
-            points = in_unit(table, unit, source=f"{found.stem}.generated.csv")
-            points = with_texts(points, found.tokens)
-            figure = written_figure(points, title=_title(found))
-            yield f"generated-{name}", figure, points
-
-
-def _sentences(tokens: pd.DataFrame, unit: str, chosen: Chosen) -> tuple[pd.DataFrame, str]:
+def _sentences(tokens: pd.DataFrame, options: Options) -> tuple[pd.DataFrame, str]:
     """The first sentences, in the order of the table, and what is left out of them."""
-    first = list(dict.fromkeys(tokens["row_id"]))[: chosen.sentences]
+    unit = options.unit
+    first = list(dict.fromkeys(tokens["row_id"]))[: options.sentences]
     every = tokens[tokens["row_id"].isin(first)]
-    rows = _without_template(every, chosen)
+    rows = _without_template(every, options)
     if rows.empty:
         return rows, ""
     note, increments = "", "increment_nats"
@@ -222,20 +224,20 @@ def _sentence_words(row_id: Any, rows: pd.DataFrame) -> str:
     return f"{words}, at most {ceiling:.3f} {row['unit']}"
 
 
-def _by_layer(sets: tuple[TokenSet, ...]) -> Iterator[tuple[str, list[TokenSet]]]:
+def _by_layer(folders: ResultFolders) -> Iterator[tuple[str, list[TokenSet]]]:
     """Tables of one subject, task, rows and seed at several layers, with a file's name."""
-    return ((name, group) for name, group in _grouped(sets) if len(group) > 1)
+    return ((name, group) for name, group in _grouped(folders) if len(group) > 1)
 
 
-def _deepest(sets: tuple[TokenSet, ...]) -> Iterator[tuple[str, TokenSet]]:
+def _deepest(folders: ResultFolders) -> Iterator[tuple[str, TokenSet]]:
     """Of each such group the deepest layer, which was fixed before any value was seen."""
-    return ((name, group[-1]) for name, group in _grouped(sets))
+    return ((name, group[-1]) for name, group in _grouped(folders))
 
 
-def _grouped(sets: tuple[TokenSet, ...]) -> Iterator[tuple[str, list[TokenSet]]]:
+def _grouped(folders: ResultFolders) -> Iterator[tuple[str, list[TokenSet]]]:
     """Tables that differ by their layer alone, shallow ones first."""
     groups: dict[tuple[str, str], dict[float, TokenSet]] = {}
-    for one in sets:
+    for one in folders.token_sets:
         layer, key = one.about.get("layer"), one.about.get("key")
         # A table that does not say what it is of stands alone.
         same = {k: v for k, v in key.items() if k != "site"} if key else one.stem

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mi_probe.atomic import write_atomically
+from mi_probe.atomic import check_writable, write_atomically
 from mi_probe.brief import brief_html
 from mi_probe.contents import digest, plain, read_json, sealed, unsealed
 from mi_probe.errors import InputError
@@ -40,7 +40,6 @@ from mi_probe.row_files import (
     write_finished,
 )
 from mi_probe.rows import COLUMNS, SCHEMA_VERSION, Row, table_of, typed
-from mi_probe.writable import check_writable
 
 __all__ = [
     "COLUMNS",

@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from errors_figure import error_points
 
-from mi_probe.folder_tables import ResultFolders
-from mi_probe.gallery import Drawn, gallery
-from mi_probe.plots import style
 from mi_probe.study.__main__ import main as study
 
 ROOT = Path(__file__).parents[1]
@@ -30,10 +29,8 @@ def test_the_page_of_findings_is_of_the_archive(made):
 
 def test_every_committed_figure_is_of_these_results(made):
     drawn = {path.stem: path.read_text() for path in (made / "figures").glob("*.csv")}
-    with style():
-        for one in gallery(ResultFolders([ROOT / "benchmarks"]), ["benchmark"]):
-            assert isinstance(one, Drawn)
-            drawn[one.stem] = one.table.to_csv(index=False)
+    points = error_points(pd.read_csv(ROOT / "benchmarks" / "known_answers.csv"))
+    drawn["benchmark"] = points.to_csv(index=False)
     committed = {path.stem: path.read_text() for path in FIGURES.glob("*.csv")}
     assert set(committed) == set(drawn)
     for kind in ("png", "pdf"):

@@ -9,7 +9,7 @@ import pytest
 from tiny import save_tiny
 
 from mi_probe.analysis import dpi_gap
-from mi_probe.analysis.capacity import RUNGS
+from mi_probe.analysis.ladders import RUNGS
 from mi_probe.backbones import load_backbone
 from mi_probe.capture import load_activations
 from mi_probe.capture.stored_states import StoredStates

@@ -76,7 +76,7 @@ def test_a_site_is_one_worker_s_and_its_cells_stay_in_order(
 def test_jobs_and_shards_give_the_same_numbers(
     command, asked, table, model, data, tmp_path, monkeypatch, capsys
 ):
-    from mi_probe.analysis.capacity import RUNGS
+    from mi_probe.analysis.ladders import RUNGS
 
     monkeypatch.setitem(ESTIMATORS, "closed", RUNGS["linear on views"])
     asked = [*asked, "--sites", "0,1,final_norm"]

@@ -2,8 +2,8 @@ import tempfile
 
 import pytest
 
+from mi_probe.atomic import check_writable
 from mi_probe.errors import InputError
-from mi_probe.writable import check_writable
 
 
 def test_a_folder_that_is_there_or_can_be_made_is_left_as_it_was(tmp_path):

@@ -19,11 +19,13 @@ from mi_probe.analysis.labels import (
     MODEL_KEY,
     estimator_labels,
     in_order,
+    last_steps,
     model_labels,
+    systems_in_order,
     view_words,
+    with_runs,
 )
 from mi_probe.analysis.scored import Scored, Stored, averaged
-from mi_probe.analysis.training_runs import last_steps, systems_in_order, with_runs
 from mi_probe.errors import InputError
 
 SAME = ("task", "split", "target", "y_kind")

@@ -25,7 +25,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mi_probe.analysis.comparison_sides import SAME, WORDS, Side, sides_of
@@ -181,8 +180,8 @@ def _row(a: Side, b: Side, what: str, found: PairedDifference) -> dict[str, Any]
         "b": b.words[own],
         "same": ", ".join(same),
         **{name: "" if name == own else a.words[name] for name in WORDS[:-1]},
-        "a_value_nats": float(np.mean([one.nats for one in a.scored])),
-        "b_value_nats": float(np.mean([one.nats for one in b.scored])),
+        "a_value_nats": found.a,
+        "b_value_nats": found.b,
         "difference_nats": found.difference,
         "stderr_nats": found.stderr,
         "ci_low": found.ci[0],

@@ -22,9 +22,9 @@ from mi_probe.analysis.sequence_features import vector_features
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.core.admission import check_seed
+from mi_probe.estimators.core.parameters import without_limit
 from mi_probe.estimators.core.split import Groups, codes_of
 from mi_probe.estimators.core.targets import Target
-from mi_probe.estimators.named import without_limit
 from mi_probe.hidden import HiddenStates
 
 Given: TypeAlias = HiddenStates | Vectors

@@ -33,9 +33,9 @@ from mi_probe.analysis.noise import with_noise
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.core.admission import check_seed
+from mi_probe.estimators.core.parameters import without_limit
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Classes, Scores, Target, TokenSequences
-from mi_probe.estimators.named import without_limit
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from mi_probe.analysis.capacity import RUNGS, Rungs, capacity_ladder
 from mi_probe.analysis.cells import Job, Subject, states_key
 from mi_probe.analysis.conditional_information import Given, conditional
 from mi_probe.analysis.dependent_rows import groups_of
@@ -15,6 +14,7 @@ from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.analysis.gap import Gap, Gaps
 from mi_probe.analysis.gap_inputs import DRAWS
 from mi_probe.analysis.given import read_as
+from mi_probe.analysis.ladders import RUNGS, Rungs, capacity_ladder
 from mi_probe.contents import settings_of
 from mi_probe.estimators import Estimator
 from mi_probe.gap_rows import Compared, GapRow, RungRow

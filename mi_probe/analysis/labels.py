@@ -11,6 +11,7 @@ plain name and, after it, only what is needed to tell two rows of the same name 
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -153,3 +154,44 @@ def _tell_apart(
         # A hash needs only enough of its start to be told from another.
         words = text.str[:7] if column == "adapter_sha" else text
     return label.where(~(shared & varies & (words != "")), label + ", " + words)
+
+
+SYSTEM_LABELS = {
+    "": "before training",
+    "predictor": "Predictor",
+    "generator": "Generator",
+    "predgen": "PredGen",
+}
+"""The paper's name of each system, in its order, what is not trained first."""
+
+_CHECKPOINT = re.compile(r"[/\\]?checkpoint-\d+[/\\]?$")
+
+
+def with_runs(points: pd.DataFrame) -> pd.DataFrame:
+    """Points of `over_seeds` with `run`: the model without its checkpoint's folder.
+
+    Checkpoints of one run share model, adapter and objective but for ``checkpoint-N``.
+    """
+    model, adapter = (
+        _texts(points[column]).str.replace(_CHECKPOINT, "", regex=True)
+        for column in ("model", "adapter")
+    )
+    run = model.where(adapter == "", model + " + " + adapter.map(short_name))
+    return points.assign(run=run, objective=_texts(points["objective"]))
+
+
+def _texts(column: pd.Series) -> pd.Series:
+    return column.astype(object).where(column.notna(), "").astype(str)
+
+
+def last_steps(points: pd.DataFrame) -> pd.DataFrame:
+    """Of each run and task the points of its last step; of no step where none has one."""
+    key = ["run", "objective", "task_label"]
+    step = points["checkpoint_step"].astype("float64").fillna(-1.0)
+    last = step.groupby([points[name] for name in key]).transform("max")
+    return points[step == last].reset_index(drop=True)
+
+
+def systems_in_order(points: pd.DataFrame) -> list[str]:
+    """Objectives in the paper's order, unknown ones after them as they first appear."""
+    return in_order(points["objective"], [*SYSTEM_LABELS])

@@ -39,8 +39,7 @@ from mi_probe.estimators.core.split import Blocks, Groups
 from mi_probe.estimators.core.states import as_states
 from mi_probe.estimators.core.targets import Classes, Scores, Target, TokenSequences
 from mi_probe.estimators.critic.training import Schedule, descend
-from mi_probe.estimators.models.attention import places, token_moments
-from mi_probe.estimators.models.training import weights_from, zeroed
+from mi_probe.estimators.models.networks import places, token_moments, weights_from, zeroed
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import POOLINGS
 

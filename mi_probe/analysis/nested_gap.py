@@ -21,9 +21,9 @@ from mi_probe.analysis.regressions import WIDEST_BLOCK, GivenC, principal
 from mi_probe.analysis.sequence_features import merged
 from mi_probe.analysis.verdict import LEVEL
 from mi_probe.estimators import ESTIMATORS, Estimate
+from mi_probe.estimators.core.parameters import without_limit
 from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences
-from mi_probe.estimators.named import without_limit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -56,6 +56,11 @@ class PairedDifference:
     """Number of rows."""
     units: int
     """Number of independent pieces of evidence: groups, or rows."""
+    a: float
+    """Mean of the one side over its trainings."""
+    b: float
+    freedom: float
+    """Degrees of freedom of the error; infinite where it is 0."""
     draws: int = 1
     """Number of trainings or seeds that the interval is over beside the rows; with 1 it
     says nothing of another training."""
@@ -66,6 +71,12 @@ class PairedDifference:
 
     def __repr__(self) -> str:
         return f"PairedDifference({self.words}; {self.n:,} rows, {self.units:,} units)"
+
+    @property
+    def seen(self) -> float:
+        """The smallest true difference that such an error would show in 80 % of runs."""
+        t = stdtrit(self.freedom, 0.5 + self.level / 2) + stdtrit(self.freedom, 0.8)
+        return float(t) * self.stderr
 
     @property
     def words(self) -> str:
@@ -117,27 +128,41 @@ def compare(
     split = shared_split([*a, *b])
     sides = [_in_order(a), _in_order(b)]
     means = [np.mean([one.influence for one in side], axis=0) for side in sides]
-    value = float(np.mean([s.nats for s in sides[0]]) - np.mean([s.nats for s in sides[1]]))
     rows = _error_of_rows(means[0] - means[1], split)
     between, freedom = _between(*sides)
     spread = rows**2 + between
-    if spread == 0:  # the same terms twice, or no term on either side
-        p = 1.0 if value == 0 else 0.0
-        reach = 0.0
-    else:
-        parts = rows**4 / max(split.units - 1, 1) + between**2 / freedom
-        freedom = spread**2 / parts
-        p = float(2 * stdtr(freedom, -abs(value) / math.sqrt(spread)))
-        reach = float(stdtrit(freedom, 0.5 + level / 2)) * math.sqrt(spread)
-    return PairedDifference(
-        difference=value,
+    parts = rows**4 / max(split.units - 1, 1) + between**2 / freedom
+    return with_error(
+        *(float(np.mean([one.nats for one in side])) for side in sides),
         stderr=math.sqrt(spread),
-        ci=(value - reach, value + reach),
-        p_value=p,
+        freedom=spread**2 / parts if spread else math.inf,
         n=len(split),
         units=split.units,
         draws=min(len(a), len(b)),
         level=level,
+    )
+
+
+def with_error(
+    a: float, b: float, *, stderr: float, freedom: float, level: float = 0.95, **counts: int
+) -> PairedDifference:
+    """The difference of two means, from its error and the error's degrees of freedom."""
+    value = a - b
+    if stderr == 0:  # the same terms twice, or no term on either side
+        p, reach = float(value == 0), 0.0
+    else:
+        p = float(2 * stdtr(freedom, -abs(value) / stderr))
+        reach = float(stdtrit(freedom, 0.5 + level / 2)) * stderr
+    return PairedDifference(
+        difference=value,
+        stderr=stderr,
+        ci=(value - reach, value + reach),
+        p_value=p,
+        a=a,
+        b=b,
+        freedom=freedom,
+        level=level,
+        **counts,
     )
 
 

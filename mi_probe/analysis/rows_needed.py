@@ -16,7 +16,7 @@ from mi_probe.analysis.dpi import dpi_gap
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimator
 from mi_probe.estimators.core.admission import check_seed
-from mi_probe.estimators.named import without_limit
+from mi_probe.estimators.core.parameters import without_limit
 
 FEWEST, _LEVEL = 100, 0.05
 _DRAWS_OF_Y = 39

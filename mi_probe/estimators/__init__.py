@@ -38,22 +38,25 @@ that they agree with it is evidence. They share their networks with one another,
 agreeing among themselves says little.
 """
 
-from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.core.admission import FEWEST_ROWS
-from mi_probe.estimators.core.base import Estimate, Estimator, Extrapolation, Nature
-from mi_probe.estimators.core.null import with_null
-from mi_probe.estimators.core.repeats import Repeated
-from mi_probe.estimators.core.split import Blocks
-from mi_probe.estimators.core.targets import TokenSequences
-from mi_probe.estimators.critic.training import Schedule
-from mi_probe.estimators.engine.posterior import Posterior
-from mi_probe.estimators.member_stack import MemberStack
-from mi_probe.estimators.mine.mine import Mine
-from mi_probe.estimators.mutual_information import mutual_information
-from mi_probe.estimators.named import Named
+from mi_probe.estimators.auto import Auto as Auto
+from mi_probe.estimators.auto import MemberStack as MemberStack
+from mi_probe.estimators.core.admission import FEWEST_ROWS as FEWEST_ROWS
+from mi_probe.estimators.core.base import Estimate as Estimate
+from mi_probe.estimators.core.base import Estimator as Estimator
+from mi_probe.estimators.core.base import Extrapolation as Extrapolation
+from mi_probe.estimators.core.base import Nature as Nature
+from mi_probe.estimators.core.null import with_null as with_null
+from mi_probe.estimators.core.parameters import Named
+from mi_probe.estimators.core.repeats import Repeated as Repeated
+from mi_probe.estimators.core.split import Blocks as Blocks
+from mi_probe.estimators.core.targets import TokenSequences as TokenSequences
+from mi_probe.estimators.critic.training import Schedule as Schedule
+from mi_probe.estimators.engine.posterior import Posterior as Posterior
+from mi_probe.estimators.mine.mine import Mine as Mine
+from mi_probe.estimators.mutual_information import mutual_information as mutual_information
 from mi_probe.estimators.posteriors import GENERATIVE, PROBES
-from mi_probe.estimators.scores.gaussian import GaussianCopula
-from mi_probe.estimators.scores.knn import NearestNeighbours
+from mi_probe.estimators.scores.gaussian import GaussianCopula as GaussianCopula
+from mi_probe.estimators.scores.knn import NearestNeighbours as NearestNeighbours
 
 _ESTIMATORS: dict[str, Estimator] = {
     "auto": Auto(),
@@ -115,24 +118,3 @@ _ESTIMATORS: dict[str, Estimator] = {
     "ross": NearestNeighbours(name="ross"),
 }
 ESTIMATORS = Named(_ESTIMATORS)
-
-__all__ = [
-    "ESTIMATORS",
-    "FEWEST_ROWS",
-    "Auto",
-    "Blocks",
-    "Estimate",
-    "Estimator",
-    "Extrapolation",
-    "GaussianCopula",
-    "MemberStack",
-    "Mine",
-    "Nature",
-    "NearestNeighbours",
-    "Posterior",
-    "Repeated",
-    "Schedule",
-    "TokenSequences",
-    "mutual_information",
-    "with_null",
-]

@@ -3,7 +3,7 @@
 from functools import partial
 
 from mi_probe.estimators.engine.posterior import Posterior
-from mi_probe.estimators.models.attention import Attention
+from mi_probe.estimators.models.classifiers import Boosting, RandomForest, Svm
 from mi_probe.estimators.models.diffusion import ClassDiffusion, ScoreDiffusion
 from mi_probe.estimators.models.flow import ClassFlow, ScoreFlow
 from mi_probe.estimators.models.gaussian_classes import (
@@ -13,9 +13,7 @@ from mi_probe.estimators.models.gaussian_classes import (
 )
 from mi_probe.estimators.models.linear import GaussianRidge, Logistic
 from mi_probe.estimators.models.mixtures import GaussianMixtures
-from mi_probe.estimators.models.mlp import Mlp
-from mi_probe.estimators.models.svm import Svm
-from mi_probe.estimators.models.trees import Boosting, RandomForest
+from mi_probe.estimators.models.networks import Attention, Mlp
 from mi_probe.estimators.models.vae import Vae
 
 _USABLE = "Xu et al. 2020, arXiv 2002.10689"

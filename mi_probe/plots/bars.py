@@ -19,7 +19,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -30,9 +29,8 @@ from mi_probe.analysis.control_points import (
     states_of,
     with_controls,
 )
-from mi_probe.analysis.labels import in_order, subjects, view_label
+from mi_probe.analysis.labels import in_order, subjects, systems_in_order, view_label
 from mi_probe.analysis.summaries import layer_words
-from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
 from mi_probe.plots.captions import (
     check_points,
@@ -42,6 +40,7 @@ from mi_probe.plots.captions import (
     with_null,
     y_label,
 )
+from mi_probe.plots.colour_scale import ink_on
 from mi_probe.plots.controls import control_entries, draw_control_pieces
 from mi_probe.plots.marks import (
     DASHES,
@@ -190,7 +189,7 @@ def _draw_bar(ax: Axes, row: pd.Series, at: float, width: float, look: ViewStyle
         row["value"],
         width * 0.92,
         facecolor=look.colour if sound else "white",
-        edgecolor=_lines(look.colour) if sound else look.colour,
+        edgecolor=ink_on(look.colour) if sound else look.colour,
         hatch=look.hatch if sound else None,
         linewidth=0 if sound else 1.0,
         zorder=1,
@@ -207,12 +206,6 @@ def _draw_bar(ax: Axes, row: pd.Series, at: float, width: float, look: ViewStyle
     if np.isfinite(row["null_high"]):
         ends = at - width * 0.46, at + width * 0.46
         ax.hlines(row["null_high"], *ends, zorder=4, **_NULL)
-
-
-def _lines(colour: str) -> str:
-    """A hatch that is seen on the colour."""
-    red, green, blue = to_rgb(colour)
-    return INK if 0.3 * red + 0.59 * green + 0.11 * blue > 0.5 else "white"
 
 
 def bar_figure(points: pd.DataFrame, *, x: Groups = "task") -> Figure:
@@ -293,7 +286,7 @@ def _view_entries(points: pd.DataFrame, systems: bool) -> list[Entry]:
     views = in_order(points["view"])
     entries: list[Entry] = []
     for view, look in view_styles(views).items():
-        colour, lines = ("0.85", INK) if systems else (look.colour, _lines(look.colour))
+        colour, lines = ("0.85", INK) if systems else (look.colour, ink_on(look.colour))
         patch = Patch(facecolor=colour, edgecolor=lines, hatch=look.hatch, linewidth=0)
         entries.append((patch, view_label(view)))
     return entries

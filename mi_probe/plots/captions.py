@@ -45,6 +45,13 @@ def has(points: pd.DataFrame, *columns: str) -> bool:
     return there and bool(points[list(columns)].notna().all(axis=1).any())
 
 
+def is_true(table: pd.DataFrame, column: str) -> pd.Series:
+    """Which rows say so, in a table that was read or made; none where it has no column."""
+    if column not in table:
+        return pd.Series(False, index=table.index)
+    return table[column].astype(str).str.lower() == "true"
+
+
 def with_null(points: pd.DataFrame) -> pd.DataFrame:
     """The points, and the permutation null only of those that have `LEAST_DRAWS`."""
     if "n_permutations" not in points:
@@ -100,7 +107,7 @@ def sample_label(panel: pd.DataFrame) -> str:
     """Rows, seeds where there are several, and the warning that Y was in the input."""
     counts = sorted(panel["n_seeds"].unique())
     seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]}-{counts[-1]}"
-    leak = (panel["gold_leak"].astype(str) == "True").any()
+    leak = is_true(panel, "gold_leak").any()
     several = f", {seeds} seeds" if counts[-1] > 1 else ""
     words = f"n = {count_words(panel['n'])}{several}"
     return words + (", gold answer in Z" if leak else "")
@@ -133,7 +140,6 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "spans": "What each span adds, and what is known by its end.",
         "types": "What an occurrence of the token tells of Y on average; rare types are "
         "pooled.",
-        "benchmark": "Errors of estimators where the truth is known, by group of tasks.",
         "words": "By predicted word and word of the input. A few sentences make a vivid "
         "cell.",
         "strips": "Sentences as text: the first of the data, none picked.",

@@ -11,8 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.colors import Colormap, ListedColormap, Normalize, to_rgb
 from matplotlib.patches import Rectangle
+from matplotlib.typing import ColorType
 
 from mi_probe.plots.page import LINE_SPACING
 from mi_probe.plots.style import INK
@@ -39,9 +40,9 @@ def scale(values: np.ndarray) -> Normalize:
     return Normalize(-most, most)
 
 
-def ink_on(colour: tuple[float, ...]) -> str:
-    """Black or white, whichever is read on the colour."""
-    red, green, blue = colour[:3]
+def ink_on(colour: ColorType) -> str:
+    """Black or white, whichever is read on the colour, or seen as a hatch."""
+    red, green, blue = to_rgb(colour)
     return INK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
 
 

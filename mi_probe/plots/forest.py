@@ -23,6 +23,7 @@ from mi_probe.plots.marks import (
     draw_values,
     interval_entries,
     marker_handle,
+    open_handle,
 )
 from mi_probe.plots.page import (
     IN_UNIT,
@@ -36,7 +37,6 @@ from mi_probe.plots.page import (
     wrapped,
 )
 from mi_probe.plots.style import (
-    INK,
     REFERENCE,
     ViewStyle,
     system_label,
@@ -245,10 +245,9 @@ def forest_notes(points: pd.DataFrame, what: str, over: str, p: str = "$p$") -> 
     notes = interval_entries(points, f"95 % interval, paired over {over}", across=True)
     held = ~points.apply(_is_shown, axis=1, value=what)
     if held.any():
-        hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)
         tested = points.loc[held].apply(_p_of, axis=1).notna()
         words = f"{p} > {LEVEL:g}" if tested.any() else ""
         if not tested.all():
             words += ", or " * bool(tested.any()) + "0 in interval, or none"
-        notes.append((hollow, f"no {what} shown: {words}"))
+        notes.append((open_handle(), f"no {what} shown: {words}"))
     return notes

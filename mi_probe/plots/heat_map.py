@@ -142,7 +142,6 @@ def heat_figure(
     note: str = "",
     x_label: str = "",
     y_label: str = "",
-    marked: float | None = None,
 ) -> Figure:
     """`heat_map` under its colour scale, broken into blocks where columns are many.
 
@@ -153,7 +152,6 @@ def heat_figure(
         note: a line at the foot.
         x_label: what columns are.
         y_label: what rows are.
-        marked: H(Y), to be marked on the scale.
 
     Raises:
         InputError: as `heat_map`.
@@ -202,7 +200,7 @@ def heat_figure(
     share = min(0.9, 2.4 / width)
     scale_place = ((1 - share) / 2, (foot - 0.2) / height, share, 0.08 / height)
     unit = cells["unit"].iloc[0]
-    draw_scale(figure.add_axes(scale_place), norm, f"{words} ({unit})", marked=marked)
+    draw_scale(figure.add_axes(scale_place), norm, f"{words} ({unit})")
     at = {"ha": "center", "fontsize": 7, "linespacing": LINE_SPACING}
     figure.text(0.5, 0.03 / height, note, **at)
     return figure

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from mi_probe.analysis.labels import in_order, short_name, view_label
 from mi_probe.errors import InputError
-from mi_probe.plots.captions import has
+from mi_probe.plots.captions import has, is_true
 from mi_probe.plots.marks import (
     aside,
     draw_ceiling,
@@ -89,10 +89,9 @@ def ladder_panels(
     below.axhline(0, color=REFERENCE, linewidth=0.6, zorder=0.7)
     draw_line(below, x, points["gap"], GAP, "gap")
     draw_intervals(below, x, points["low"], points["high"], INK)
-    if "chosen" in points:
-        for place in x[points["chosen"].astype(str).str.lower() == "true"]:
-            for ax in (above, below):
-                ax.axvspan(place - 0.4, place + 0.4, color=NULL_FILL, linewidth=0, zorder=0)
+    for place in x[is_true(points, "chosen")]:
+        for ax in (above, below):
+            ax.axvspan(place - 0.4, place + 0.4, color=NULL_FILL, linewidth=0, zorder=0)
     unit = points["unit"].iloc[0]
     above.set_ylabel(f"MI estimate ({unit})")
     below.set_ylabel(f"gap ({unit})")
@@ -208,8 +207,6 @@ def _notes(points: pd.DataFrame) -> list[Entry]:
     whole = has(points, "full_low")
     of = "over examples (gap: paired)" if whole else "of the gap, paired over examples"
     notes = interval_entries(points, f"95 % interval {of}")
-    chosen = points["chosen"].astype(str).str.lower() if "chosen" in points else []
-    if "true" in set(chosen):
-        words = "capacity chosen on other rows"
-        notes.append((Patch(facecolor=NULL_FILL), words))
+    if is_true(points, "chosen").any():
+        notes.append((Patch(facecolor=NULL_FILL), "capacity chosen on other rows"))
     return notes

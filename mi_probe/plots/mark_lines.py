@@ -18,9 +18,15 @@ from matplotlib.axes import Axes
 
 from mi_probe.plots.captions import has
 from mi_probe.plots.controls import twin_marks
-from mi_probe.plots.marks import DASHES, draw_intervals, draw_values, marker_handle
+from mi_probe.plots.marks import (
+    DASHES,
+    draw_intervals,
+    draw_values,
+    marker_handle,
+    open_handle,
+)
 from mi_probe.plots.page import Entry
-from mi_probe.plots.style import INK, REFERENCE, ViewStyle
+from mi_probe.plots.style import REFERENCE, ViewStyle
 
 
 @dataclass(frozen=True)
@@ -93,5 +99,4 @@ def hollow_entries(lines: pd.DataFrame, marks: Sequence[Mark]) -> list[Entry]:
     """Legend of hollow markers, where there are some."""
     if not any(_holds_0(lines, mark).any() for mark in marks):
         return []
-    hollow = marker_handle(ViewStyle(INK, "o", "-", ""), hollow=True)
-    return [(hollow, "hollow: the interval holds 0, or is unknown")]
+    return [(open_handle(), "hollow: the interval holds 0, or is unknown")]

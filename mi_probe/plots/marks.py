@@ -23,6 +23,8 @@ Values: TypeAlias = np.ndarray | pd.Series
 
 DASHES = (0, (5, 2))
 """Of the ceiling, and of nothing else that runs across a panel."""
+PLAIN = ViewStyle(INK, "o", "-", "")
+"""Of a marker that is of no view and no system."""
 
 
 def draw_intervals(
@@ -197,24 +199,16 @@ def no_value_entries(points: pd.DataFrame) -> list[Entry]:
     return [(cross, "no value")] if points["value"].isna().any() else []
 
 
-def line_handle(look: ViewStyle, *, marker: bool = True) -> Line2D:
+def line_handle(look: ViewStyle) -> Line2D:
     """Legend entry of `draw_line`."""
-    return Line2D(
-        [],
-        [],
-        color=look.colour,
-        linestyle=look.line,
-        linewidth=look.width,
-        marker=look.marker if marker else "",
-    )
+    shape = {"color": look.colour, "linestyle": look.line, "marker": look.marker}
+    return Line2D([], [], linewidth=look.width, **shape)
 
 
 def marker_handle(look: ViewStyle, *, hollow: bool = False) -> Line2D:
     """Legend entry of a marker alone."""
-    face = "white" if hollow else look.colour
-    return Line2D(
-        [], [], color=look.colour, marker=look.marker, markerfacecolor=face, linestyle=""
-    )
+    shape = {"color": look.colour, "marker": look.marker, "linestyle": ""}
+    return Line2D([], [], markerfacecolor="white" if hollow else look.colour, **shape)
 
 
 def draw_extrapolated(ax: Axes, x: np.ndarray, points: pd.DataFrame, colour: str) -> None:
@@ -264,22 +258,20 @@ def extrapolation_entries(points: pd.DataFrame) -> list[Entry]:
     return entries
 
 
-def flag_handle() -> Line2D:
-    """Legend entry of a flagged estimate: an open marker."""
-    return Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="")
+def open_handle() -> Line2D:
+    """Legend entry of an open marker, whatever it stands for."""
+    return marker_handle(PLAIN, hollow=True)
 
 
 def interval_handle(*, across: bool = False) -> Line2D:
     """Legend entry of an error bar, upright or lying."""
-    mark = "_" if across else "|"
-    return Line2D(
-        [], [], color=INK, marker=mark, markersize=6, linestyle="", markeredgewidth=0.8
-    )
+    shape = {"color": INK, "marker": "_" if across else "|", "linestyle": ""}
+    return Line2D([], [], markersize=6, markeredgewidth=0.8, **shape)
 
 
 def ceiling_handle() -> Line2D:
     """Legend entry of H(Y)."""
-    return Line2D([], [], color=REFERENCE, linestyle=(0, (5, 2)), linewidth=0.9)
+    return Line2D([], [], color=REFERENCE, linestyle=DASHES, linewidth=0.9)
 
 
 def ceiling_entries(points: pd.DataFrame) -> list[Entry]:

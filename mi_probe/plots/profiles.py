@@ -41,9 +41,9 @@ from mi_probe.plots.marks import (
     draw_reference,
     draw_values,
     extrapolation_entries,
-    flag_handle,
     line_handle,
     no_value_entries,
+    open_handle,
 )
 from mi_probe.plots.page import (
     LINE_SPACING,
@@ -268,6 +268,6 @@ def _note_entries(placed: pd.DataFrame) -> list[Entry]:
         dots = Line2D([], [], color="0.15", linestyle=BAND, linewidth=0.7)
         entries.append((dots, "95 % band, all layers and views at once"))
     entries += extrapolation_entries(placed)
-    entries.append((flag_handle(), flag_label(placed)))
+    entries.append((open_handle(), flag_label(placed)))
     entries += no_value_entries(placed)
     return [entry for entry in entries if entry[1]]

@@ -16,6 +16,7 @@ from typing import Any
 
 import matplotlib as mpl
 
+from mi_probe.analysis.labels import SYSTEM_LABELS
 from mi_probe.errors import InputError, check_known
 from mi_probe.plots.glyphs import added_family
 
@@ -73,15 +74,6 @@ SYSTEM_STYLES: Mapping[str, ViewStyle] = MappingProxyType(
 )
 """The systems, in the order in which they are listed; from light to dark, so that their
 colours differ in grey print and to the colour-blind. Hatches are left to the views."""
-
-SYSTEM_LABELS: Mapping[str, str] = MappingProxyType(
-    {
-        "": "before training",
-        "predictor": "Predictor",
-        "generator": "Generator",
-        "predgen": "PredGen",
-    }
-)
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mi_probe.errors import InputError
-from mi_probe.plots.captions import has
-from mi_probe.plots.chosen_tokens import SPANS, TYPES, WORDS, pooled_types
+from mi_probe.plots.captions import has, is_true
 from mi_probe.plots.controls import twin_entries
 from mi_probe.plots.glyphs import BEGINS, families, shown, shown_token
 from mi_probe.plots.heat_map import shown_name
@@ -49,6 +48,7 @@ from mi_probe.plots.page import (
     side_by_side,
 )
 from mi_probe.plots.style import ViewStyle, view_style
+from mi_probe.plots.token_maps import SPANS, TYPES, WORDS
 
 POOLED = "rarer types together"
 """What the line of pooled types is called."""
@@ -87,7 +87,7 @@ def type_forest(types: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """
     check_table(types, TYPES, "types", IN_UNIT)
     ax = axes_or_current(ax)
-    pooled = pooled_types(types).to_numpy()
+    pooled = is_true(types, "pooled").to_numpy()
     tokens = ["" if pd.isna(token) else str(token) for token in types["token"]]
     at = np.arange(len(types), dtype=float)
     for chosen, mark in ((~pooled, _STATE), (pooled, _POOLED)):
@@ -155,7 +155,7 @@ def type_figure(types: pd.DataFrame, *, title: str, total: int) -> Figure:
     figure, (ax,) = panels(1, 1, 0.15 * len(types), 0.75)
     head(figure, title)
     type_forest(types, ax)
-    pooled = pooled_types(types)
+    pooled = is_true(types, "pooled")
     if (~pooled).sum() < total:
         words = f"the {(~pooled).sum()} most frequent of {total} types"
         ax.set_xlabel(f"{ax.get_xlabel()}\n{words}", linespacing=LINE_SPACING)

@@ -1,4 +1,4 @@
-"""Heat maps of tokens: a sentence by definition or layer, words against predictions."""
+"""Tokens in a figure: which lines of a table are drawn, and heat maps of them."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -6,15 +6,73 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mi_probe.errors import InputError
-from mi_probe.plots.captions import count_words
+from mi_probe.plots.captions import count_words, is_true
 from mi_probe.plots.controls import noise_note
 from mi_probe.plots.heat_map import heat_figure
 from mi_probe.plots.page import IN_UNIT, check_table
+
+LEAST_N = 20
+"""Occurrences that a word must have to be chosen, where any word has as many."""
+TYPES = ("token", "n", "value", "low", "high", "unit")
+"""Columns of a table of token types that are drawn."""
+WORDS = ("predicted_word", "word", "n", "value", "low", "high", "unit")
+SPANS = ("kind", "span", "number", "n", "value", "low", "high", "cumulative", "unit")
+
+
+def most_frequent(types: pd.DataFrame, most: int = 20) -> pd.DataFrame:
+    """The types with most occurrences, and the pooled rest last; not chosen by value.
+
+    Raises:
+        InputError: a column missing, or no row.
+    """
+    check_table(types, TYPES, "types", IN_UNIT)
+    pooled = is_true(types, "pooled")
+    own = types[~pooled].sort_values("n", ascending=False, kind="stable")
+    return pd.concat([own[:most], types[pooled]], ignore_index=True)
+
+
+def chosen_words(words: pd.DataFrame, most: int = 8) -> pd.DataFrame:
+    """Of each predicted word, those words whose intervals end highest below, in order.
+
+    Words of fewer occurrences than `LEAST_N` are left out, unless all are as rare. Rare
+    words do not lead by chance alone then; and still the chosen lean high.
+
+    Raises:
+        InputError: a column missing, or no row has a value.
+    """
+    check_table(words, WORDS, "words", IN_UNIT)
+    kept = words[words["value"].notna()]
+    often = kept[kept["n"] >= LEAST_N]
+    kept = kept if often.empty else often
+    if kept.empty:
+        raise InputError("words must hold one with a value; none has.")
+    order = kept.sort_values("low", ascending=False, kind="stable", na_position="last")
+    first = order.groupby("predicted_word").head(most)
+    return first.sort_values("predicted_word", kind="stable", ignore_index=True)
+
+
+def span_lines(spans: pd.DataFrame) -> pd.DataFrame:
+    """The lines that are drawn: numbered spans where a row has several, else names.
+
+    Raises:
+        InputError: a column missing, or no row.
+    """
+    check_table(spans, SPANS, "spans", IN_UNIT)
+    several = spans.groupby(["kind", "span"])["number"].transform("max") > 1
+    kept = spans[np.where(several, spans["number"] > 0, spans["number"] == 0)]
+    names = kept["span"] + kept["number"].map(lambda n: f" {n:g}" if n else "")
+    # The rest is no span: it stands last.
+    kept = kept.assign(line=names)
+    kept = kept.sort_values("span", key=lambda span: span.eq("(rest)"), kind="stable")
+    return kept.sort_values("kind", kind="stable", ignore_index=True)
+
 
 QUANTITIES = ("pointwise", "increment", "cumulative")
 _RANDOM = ("random_pointwise", "random labels")
@@ -42,15 +100,14 @@ def sentence_cells(tokens: pd.DataFrame, rows: str = "quantity") -> pd.DataFrame
         drawn = [*QUANTITIES, *([_RANDOM[0]] if _RANDOM[0] in tokens else [])]
         cells = tokens.melt(common, drawn, var_name="row", value_name="value")
         cells["row"] = cells["row"].replace(*_RANDOM)
-        order = {name: i for i, name in enumerate((*QUANTITIES, _RANDOM[1]))}
-        cells = cells.assign(_at=cells["row"].map(order))
+        order = [*QUANTITIES, _RANDOM[1]]
     else:
         cells = tokens[[*common, "layer", "pointwise"]]
         cells = cells.rename(columns={"layer": "row", "pointwise": "value"})
         # The deepest on top, as a network is drawn.
-        cells = cells.assign(_at=-cells["row"].astype(float))
+        order = [f"layer {layer:g}" for layer in sorted(set(cells["row"]), reverse=True)]
         cells["row"] = [f"layer {layer:g}" for layer in cells["row"]]
-    cells = cells.sort_values(["_at", "position"], kind="stable").drop(columns="_at")
+    cells = _in_order(cells.sort_values("position", kind="stable"), "row", order)
     cells = cells.rename(columns={"position": "column", "token": "column_label"})
     return cells.reset_index(drop=True)
 
@@ -94,14 +151,15 @@ def word_cells(words: pd.DataFrame, *, most: int = 14, least_n: int = 1) -> pd.D
     least = kept["low"].fillna(-np.inf) if "low" in kept else kept["value"]
     best = least.groupby(kept["word"]).max().sort_values(ascending=False, kind="stable")
     chosen = list(best.index[:most])
-    cells = kept[kept["word"].isin(chosen)]
-    cells = cells.assign(_at=cells["word"].map(chosen.index))
-    cells = cells.sort_values(["predicted_word", "_at"], kind="stable")
-    return (
-        cells.drop(columns="_at")
-        .rename(columns={"predicted_word": "row", "word": "column"})
-        .reset_index(drop=True)
-    )
+    cells = _in_order(kept[kept["word"].isin(chosen)], "word", chosen)
+    cells = cells.sort_values("predicted_word", kind="stable", ignore_index=True)
+    return cells.rename(columns={"predicted_word": "row", "word": "column"})
+
+
+def _in_order(cells: pd.DataFrame, column: str, order: Sequence[str]) -> pd.DataFrame:
+    """Sorted by the place of a column's values in a list."""
+    places = [*order]
+    return cells.sort_values(column, key=lambda v: v.map(places.index), kind="stable")
 
 
 def word_figure(
@@ -121,10 +179,7 @@ def word_figure(
     note += f"; {noise}" if noise else ""
     if shown < total:
         note += f"; {shown} of {total} words, of the highest lower bounds: they lean high"
-    first = cells.assign(_at=np.arange(len(cells))).drop_duplicates("column")
-    order = list(first.sort_values("_at")["column"])
-    cells = cells.assign(_at=cells["column"].map(order.index))
-    cells = cells.sort_values(["_at"], kind="stable").drop(columns="_at")
+    cells = _in_order(cells, "column", list(dict.fromkeys(cells["column"])))
     return heat_figure(
         cells,
         title=title,

@@ -18,9 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from mi_probe.analysis.control_points import states_of
-from mi_probe.analysis.labels import in_order, subjects, view_label
+from mi_probe.analysis.labels import in_order, subjects, systems_in_order, view_label
 from mi_probe.analysis.summaries import layer_words
-from mi_probe.analysis.training_runs import systems_in_order
 from mi_probe.errors import InputError
 from mi_probe.plots.captions import (
     check_points,
@@ -29,6 +28,7 @@ from mi_probe.plots.captions import (
     y_label,
 )
 from mi_probe.plots.marks import (
+    PLAIN,
     aside,
     draw_ceiling,
     draw_intervals,
@@ -36,9 +36,9 @@ from mi_probe.plots.marks import (
     draw_reference,
     draw_values,
     drawn_so_far,
-    flag_handle,
     line_handle,
     marker_handle,
+    open_handle,
 )
 from mi_probe.plots.page import (
     NARROW,
@@ -50,7 +50,7 @@ from mi_probe.plots.page import (
     head,
     panels,
 )
-from mi_probe.plots.style import INK, REFERENCE, ViewStyle, system_label, system_style
+from mi_probe.plots.style import REFERENCE, ViewStyle, system_label, system_style
 
 _ASIDE = 2.4
 """Points between two runs at one step."""
@@ -125,7 +125,7 @@ def metric_line(points: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 def _check(points: pd.DataFrame) -> None:
     check_points(points)
-    made = "pass them through mi_probe.analysis.training_runs.with_runs first"
+    made = "pass them through mi_probe.analysis.labels.with_runs first"
     check_table(points, _NEEDED, "points", made)
 
 
@@ -240,8 +240,7 @@ def accuracy_figure(points: pd.DataFrame) -> Figure:
         last = i + columns >= len(parts)
         axes[i].tick_params(labelbottom=last)
         axes[i].set_xlabel(_metric_words(points) if last else "")
-    growing = ViewStyle(INK, "o", "-", "")
-    _finish(figure, points, (marker_handle(growing), _step_words(points)))
+    _finish(figure, points, (marker_handle(PLAIN), _step_words(points)))
     return figure
 
 
@@ -253,5 +252,5 @@ def _finish(figure: Figure, points: pd.DataFrame, *more: Entry) -> None:
         (line_handle(system_style(name)), system_label(name))
         for name in systems_in_order(points)
     ]
-    notes = [(flag_handle(), flag_label(points)), *more]
+    notes = [(open_handle(), flag_label(points)), *more]
     figure_legends(figure, systems, [note for note in notes if note[1]])

@@ -11,8 +11,8 @@ from transformers import TrainerCallback
 
 from mi_probe.atomic import write_atomically
 from mi_probe.errors import InputError
-from mi_probe.predgen.loss_sums import Sums, loss_of, means_of
 from mi_probe.predgen.own_answers import OwnAnswers
+from mi_probe.predgen.step_ahead import Sums, loss_of, means_of
 from mi_probe.predgen.systems import System
 
 LOSSES = "losses.csv"

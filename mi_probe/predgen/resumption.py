@@ -1,11 +1,14 @@
 """What an interrupted training goes on from, and what is left of it in the end."""
 
 import json
+import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -252,3 +255,16 @@ def resumable(
                 return place
             say(f"{place} cannot be gone on from: {damage} is not as it was written.")
     return None
+
+
+@contextmanager
+def global_random_state_kept() -> Iterator[None]:
+    """Put the global random states back: the Trainer seeds them all."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    cuda = list(range(torch.cuda.device_count()))
+    try:
+        with torch.random.fork_rng(devices=cuda):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002

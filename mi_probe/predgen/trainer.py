@@ -16,7 +16,6 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from mi_probe.atomic import written_by_library
 from mi_probe.errors import InputError
 from mi_probe.predgen.encoding import Rows, collate
-from mi_probe.predgen.loss_sums import Sums, share_of_step, sums_of
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.rank_updates import orthogonality_penalty, rank_update_callback
 from mi_probe.predgen.records import Bar, LastStep, Records, losses_sha256
@@ -28,7 +27,14 @@ from mi_probe.predgen.resumption import (
     seal_resumption,
 )
 from mi_probe.predgen.row_order import ByLength
-from mi_probe.predgen.step_ahead import Step, longest_answer, sums_ahead
+from mi_probe.predgen.step_ahead import (
+    Step,
+    Sums,
+    longest_answer,
+    share_of_step,
+    sums_ahead,
+    sums_of,
+)
 from mi_probe.predgen.systems import System, pad_token
 
 _UNFINISHED = ".unfinished"

@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerState
 
+from mi_probe.atomic import check_writable
 from mi_probe.backbones import Backbone, load_backbone
 from mi_probe.backbones.folders import lasting_name
 from mi_probe.backbones.modules import user_files
@@ -31,15 +32,19 @@ from mi_probe.predgen.final_model import finish
 from mi_probe.predgen.metrics import main_metric
 from mi_probe.predgen.own_answers import OwnAnswers
 from mi_probe.predgen.peft_methods import apply_peft
-from mi_probe.predgen.random_states import global_random_state_kept
-from mi_probe.predgen.resumption import STATE, check_folder, finished, resumable
+from mi_probe.predgen.resumption import (
+    STATE,
+    check_folder,
+    finished,
+    global_random_state_kept,
+    resumable,
+)
 from mi_probe.predgen.settings import TrainSettings
 from mi_probe.predgen.systems import System, check_objective
 from mi_probe.predgen.trainer import SystemTrainer
 from mi_probe.predgen.validation import validate
 from mi_probe.provenance import environment
 from mi_probe.tasks import HUB
-from mi_probe.writable import check_writable
 
 
 @dataclass(frozen=True, eq=False)

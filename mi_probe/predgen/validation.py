@@ -7,11 +7,11 @@ from torch import Tensor
 from mi_probe.backbones.trial import evaluating
 from mi_probe.predgen.encoding import Rows, end_token
 from mi_probe.predgen.inference import Answers, answers_of, batches, most_tokens
-from mi_probe.predgen.loss_sums import loss_of, sums_of
 from mi_probe.predgen.metrics import selection_score
 from mi_probe.predgen.one_reading import ReadPrompt, can_read_once
 from mi_probe.predgen.reader import Draw, Writing
 from mi_probe.predgen.rollout import roll_out
+from mi_probe.predgen.step_ahead import loss_of, sums_of
 from mi_probe.predgen.systems import System, pad_token
 from mi_probe.tasks import Task
 

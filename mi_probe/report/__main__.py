@@ -8,13 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from mi_probe.atomic import check_writable
 from mi_probe.command_line import command_of
 from mi_probe.errors import InputError
 from mi_probe.options import about, listed
 from mi_probe.report.page import report_page
 from mi_probe.report.sources import read_sources
 from mi_probe.results import write_atomically
-from mi_probe.writable import check_writable
 
 PROGRAM = "python -m mi_probe.report"
 

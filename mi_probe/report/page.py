@@ -20,9 +20,8 @@ import mi_probe
 from mi_probe.analysis.control_points import CONTROL_WORDS, controls_of, states_of
 from mi_probe.analysis.labels import short_name
 from mi_probe.legible import legible
-from mi_probe.report.estimates import estimates_table
 from mi_probe.report.pictures import pictures
-from mi_probe.report.readings import reading_tables
+from mi_probe.report.readings import estimates_table, reading_tables
 from mi_probe.report.sources import Sources
 from mi_probe.report.tables import ladder_tables, token_tables
 from mi_probe.report.token_maps import as_json, token_maps

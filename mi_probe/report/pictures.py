@@ -42,7 +42,6 @@ QUESTIONS = {
     "positions": "Where in the text does it become known",
     "spans": "Which spans make it known",
     "types": "Which tokens tell of it",
-    "benchmark": "How far off are the estimators",
     "words": "Which words speak for which answer",
     "generated": "Which tokens read are in which tokens written",
 }

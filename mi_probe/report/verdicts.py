@@ -11,12 +11,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from mi_probe.analysis.control_points import states_of
-from mi_probe.analysis.finding import findings
+from mi_probe.analysis.finding import findings, system_readings
 from mi_probe.analysis.labels import short_name
 from mi_probe.analysis.reading import Reading, readings
-from mi_probe.analysis.system_reading import system_readings
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.facts import fixed
+from mi_probe.plots.captions import is_true
 from mi_probe.report.sources import Sources
 
 _MOST = 6
@@ -139,7 +139,7 @@ def _cautions(sources: Sources) -> list[str]:
         said.append(
             f"{flagged} of {len(points)} estimates are flagged and are not to be relied on."
         )
-    if (points["gold_leak"].astype(str) == "True").any():
+    if is_true(points, "gold_leak").any():
         said.append(
             "Some estimates are of states of the gold answer's tokens, which know Y "
             "trivially: there I(Y;Z) = H(Y) says nothing."

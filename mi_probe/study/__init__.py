@@ -5,25 +5,16 @@
 
 from pathlib import Path
 
-from mi_probe.study.archive import archive, restore
-from mi_probe.study.declared import Study, read_study
-from mi_probe.study.findings import Findings, findings, write_findings
-from mi_probe.study.progress import status
-from mi_probe.study.running import Outcome, run_chains
-
-__all__ = [
-    "Findings",
-    "Outcome",
-    "Study",
-    "archive",
-    "findings",
-    "read_study",
-    "restore",
-    "run_chains",
-    "run_study",
-    "status",
-    "write_findings",
-]
+from mi_probe.study.archive import archive as archive
+from mi_probe.study.archive import restore as restore
+from mi_probe.study.declared import Study as Study
+from mi_probe.study.declared import read_study as read_study
+from mi_probe.study.findings import Findings as Findings
+from mi_probe.study.findings import findings as findings
+from mi_probe.study.findings import write_findings as write_findings
+from mi_probe.study.progress import status as status
+from mi_probe.study.running import Outcome as Outcome
+from mi_probe.study.running import run_chains as run_chains
 
 
 def run_study(

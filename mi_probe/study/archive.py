@@ -18,9 +18,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mi_probe.atomic import write_atomically
+from mi_probe.atomic import check_writable, write_atomically
 from mi_probe.errors import InputError
-from mi_probe.writable import check_writable
 
 KEPT = (
     *("study.json", "*/steps/*.yaml", "*/steps/*.json", "*/trained/losses.csv"),

@@ -8,15 +8,14 @@
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtr, stdtrit
 
 from mi_probe.analysis.multiplicity import holm
-from mi_probe.analysis.paired import compare
+from mi_probe.analysis.paired import PairedDifference, compare, with_error
 from mi_probe.analysis.scored import Scored, averaged
 from mi_probe.errors import InputError
 from mi_probe.study.declared import Study
@@ -36,27 +35,6 @@ COLUMNS = (
     *("question", "comparison", "primary", "task", "unit", "a", "b", "difference"),
     *("stderr", "low", "high", "p_value", "p_holm", "n", "trainings", "seen"),
 )
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One difference, in the unit of its line, with the degrees of freedom of its error."""
-
-    a: float
-    b: float
-    stderr: float
-    freedom: float
-    p_value: float
-    low: float
-    high: float
-    n: int
-    trainings: int
-
-    @property
-    def seen(self) -> float:
-        """The smallest true difference that such an error would show in 80 % of runs."""
-        t = stdtrit(self.freedom, 0.975) + stdtrit(self.freedom, 0.8)
-        return float(t) * self.stderr
 
 
 def evaluate(
@@ -85,11 +63,11 @@ def evaluate(
         if fixed is not None and one.digest not in fixed:
             one = replace(one, primary=False)  # its results were there before it was
         sides = _sides(one, known)
-        shares: dict[_Place, list[Difference]] = {}
+        shares: dict[_Place, list[PairedDifference]] = {}
         for place, (a, b) in sides.items():
-            found = difference([m.scored for m in a], [m.scored for m in b])
+            found = compare([m.scored for m in a], [m.scored for m in b])
             lines.append(_line(one, _words(place, [*sides]), a[0].metric, found))
-            share = difference([as_share(m) for m in a], [as_share(m) for m in b])
+            share = compare([as_share(m) for m in a], [as_share(m) for m in b])
             shares.setdefault(place[1:], []).append(share)
         unit = "share of H(Y)" if one.of == "information" else "score"
         for rest, of_tasks in shares.items():
@@ -185,43 +163,21 @@ def _words(place: _Place, known: Sequence[_Place]) -> str:
     return ", ".join([str(place[0]), *(str(place[i]) for i in varying)])
 
 
-def difference(a: Sequence[Scored], b: Sequence[Scored]) -> Difference:
-    """The paired difference of two sides, a list of trainings each."""
-    found = compare(a, b)
-    reach = (found.ci[1] - found.ci[0]) / 2
-    # The degrees of freedom that the interval was made with, for what could be seen.
-    freedom = _freedom(reach / found.stderr) if found.stderr else math.inf
-    mean_a, mean_b = (float(np.mean([one.nats for one in side])) for side in (a, b))
-    return Difference(
-        *(mean_a, mean_b, found.stderr, freedom, found.p_value, *found.ci),
-        *(found.n, found.draws),
-    )
-
-
-def _freedom(quantile: float) -> float:
-    """The degrees of freedom whose 97.5 % quantile this is."""
-    grid = np.geomspace(1, 1e6, 400)
-    return float(grid[np.abs(stdtrit(grid, 0.975) - quantile).argmin()])
-
-
-def average_of(of: Sequence[Difference]) -> Difference:
+def average_of(of: Sequence[PairedDifference]) -> PairedDifference:
     """The mean over tasks, whose errors are independent; Satterthwaite's freedom."""
     variances = np.array([one.stderr**2 for one in of]) / len(of) ** 2
-    error = math.sqrt(variances.sum())
-    a, b = (float(np.mean([getattr(one, side) for one in of])) for side in ("a", "b"))
-    if error == 0:
-        return Difference(a, b, 0.0, math.inf, float(a == b), a - b, a - b, 0, 0)
-    parts = variances**2 / np.array([one.freedom for one in of])
-    freedom = float(variances.sum() ** 2 / parts.sum()) if parts.sum() else 1e6
-    reach = float(stdtrit(freedom, 0.975)) * error
-    p = float(2 * stdtr(freedom, -abs(a - b) / error))
-    rows, trainings = sum(one.n for one in of), min(one.trainings for one in of)
-    return Difference(
-        *(a, b, error, freedom, p, a - b - reach, a - b + reach, rows, trainings)
+    parts = float((variances**2 / np.array([one.freedom for one in of])).sum())
+    return with_error(
+        *(float(np.mean([getattr(one, side) for one in of])) for side in ("a", "b")),
+        stderr=math.sqrt(variances.sum()),
+        freedom=float(variances.sum()) ** 2 / parts if parts else math.inf,
+        n=sum(one.n for one in of),
+        units=sum(one.units for one in of),
+        draws=min(one.draws for one in of),
     )
 
 
-def _line(one: Comparison, task: str, unit: str, found: Difference) -> dict[str, Any]:
+def _line(one: Comparison, task: str, unit: str, found: PairedDifference) -> dict[str, Any]:
     return {
         "question": one.question,
         "comparison": one.name,
@@ -230,13 +186,12 @@ def _line(one: Comparison, task: str, unit: str, found: Difference) -> dict[str,
         "unit": unit,
         "a": found.a,
         "b": found.b,
-        "difference": found.a - found.b,
+        "difference": found.difference,
         "stderr": found.stderr,
-        "low": found.low,
-        "high": found.high,
+        **dict(zip(("low", "high"), found.ci, strict=True)),
         "p_value": found.p_value,
         "p_holm": math.nan,
         "n": found.n,
-        "trainings": found.trainings,
+        "trainings": found.draws,
         "seen": found.seen,
     }

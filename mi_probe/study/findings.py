@@ -30,18 +30,27 @@ from mi_probe.atomic import write_atomically
 from mi_probe.folder_tables import ResultFolders
 from mi_probe.gallery import Drawn, gallery
 from mi_probe.plots import save, style
-from mi_probe.plots.critic_rows import critic_rows_figure
-from mi_probe.plots.differences import declared_figure
-from mi_probe.plots.system_dots import system_dots_figure
-from mi_probe.study.critics import critic_lines
+from mi_probe.plots.curves import critic_rows_figure
+from mi_probe.plots.differences import declared_figure, system_dots_figure
 from mi_probe.study.declared import Study
 from mi_probe.study.evaluated import AVERAGE, evaluate
 from mi_probe.study.gathered import gaps, measured
 from mi_probe.study.ordering import ordering
 from mi_probe.study.progress import RESULTS, status
 from mi_probe.study.running import fixed_comparisons
-from mi_probe.study.tables import TABLES, latex, markdown, table_lines
+from mi_probe.study.tables import (
+    PLACE,
+    TABLES,
+    critic_lines,
+    latex,
+    markdown,
+    ruled,
+    table_lines,
+)
 
+_INTERVAL = "95 % interval"
+_PLAIN = ("score", "accuracy")
+"""Units that a difference stands without."""
 _KINDS = ("training", "gaps", "profile")
 """Figures of the chains' own results that a study draws."""
 _CELLS = (
@@ -65,7 +74,7 @@ class Findings:
     """Whether information orders the systems as their answers do; see
     `mi_probe.study.ordering`."""
     critics: pd.DataFrame
-    """What estimators find as rows grow in number; see `mi_probe.study.critics`."""
+    """What estimators find as rows grow in number; see `mi_probe.study.tables`."""
     tables: Mapping[str, pd.DataFrame]
     """``scores`` and ``information``: a line a system and task."""
 
@@ -188,16 +197,15 @@ def _compared(table: pd.DataFrame) -> Iterator[str]:
         yield ""
         yield f"## {title}"
         yield ""
-        yield "| question | comparison | task | difference | 95 % interval | p | shown |"
-        yield "|---|---|---|---|---|---|---|"
-        for line in part.to_dict("records"):
-            unit = "" if line["unit"] in ("score", "accuracy") else f" {line['unit']}"
-            yield (
-                f"| {line['question']} | {line['comparison']} | {line['task']} | "
-                f"{line['difference']:+.3f}{unit} | [{line['low']:+.3f}, "
-                f"{line['high']:+.3f}] | {_p(line['p_holm'])} | {reading(line)} |"
-            )
-        yield ""
+        units = part["unit"].map(lambda unit: "" if unit in _PLAIN else f" {unit}")
+        shown = {
+            **{name: part[name] for name in ("question", "comparison", "task")},
+            "difference": part["difference"].map("{:+.3f}".format) + units,
+            _INTERVAL: _intervals(part["low"], part["high"]),
+            "p": part["p_holm"].map(_p),
+            "shown": [reading(line) for line in part.to_dict("records")],
+        }
+        yield ruled(pd.DataFrame(shown))
         yield (
             "Differences are of the same rows, pair by pair; intervals are over rows and "
             "trainings. p is two-sided, of no difference, after Holm's correction over the "
@@ -225,15 +233,15 @@ def _ordered(table: pd.DataFrame) -> Iterator[str]:
     yield ""
     yield "## Does information order the systems as their answers do?"
     yield ""
-    yield "| task | Kendall's tau | 95 % interval | p | pairs of systems | seeds |"
-    yield "|---|---|---|---|---|---|"
-    for line in table.to_dict("records"):
-        yield (
-            f"| {line['task']} | {line['tau']:+.2f} | [{line['low']:+.2f}, "
-            f"{line['high']:+.2f}] | {_p(line['p_value'])} | {line['pairs']} | "
-            f"{line['seeds']} |"
-        )
-    yield ""
+    shown = {
+        "task": table["task"],
+        "Kendall's tau": table["tau"].map("{:+.2f}".format),
+        _INTERVAL: _intervals(table["low"], table["high"], digits=2),
+        "p": table["p_value"].map(_p),
+        "pairs of systems": table["pairs"],
+        "seeds": table["seeds"],
+    }
+    yield ruled(pd.DataFrame(shown))
     yield (
         "Pairs are of one task and seed: 1 where the system that knows more always answers "
         "better, 0 where the one says nothing of the other. p is two-sided, of scores "
@@ -247,18 +255,16 @@ def _gaps(table: pd.DataFrame) -> Iterator[str]:
     yield ""
     yield "## What pooling leaves out, of one network"
     yield ""
-    yield (
-        "| model | task | site | pooled by | I(Y;Z) | I(Y;Z_p) | gap | 95 % interval | p |"
-    )
-    yield "|---|---|---|---|---|---|---|---|---|"
-    for line in table.to_dict("records"):
-        yield (
-            f"| {line['subject']} | {line['task']} | {line['site']} | "
-            f"{line['pooling']} | {line['full_nats']:.3f} | {line['pooled_nats']:.3f} | "
-            f"{line['gap_nats']:+.3f} | "
-            f"[{line['ci_low']:+.3f}, {line['ci_high']:+.3f}] | {_p(line['p_holm'])} |"
-        )
-    yield ""
+    shown = {
+        **{"model": table["subject"], "task": table["task"], "site": table["site"]},
+        "pooled by": table["pooling"],
+        "I(Y;Z)": table["full_nats"].map("{:.3f}".format),
+        "I(Y;Z_p)": table["pooled_nats"].map("{:.3f}".format),
+        "gap": table["gap_nats"].map("{:+.3f}".format),
+        _INTERVAL: _intervals(table["ci_low"], table["ci_high"]),
+        "p": table["p_holm"].map(_p),
+    }
+    yield ruled(pd.DataFrame(shown))
     yield (
         "p is of the conditional randomisation test, one-sided, of nothing left out, after "
         "Holm's correction over the sites and poolings of a model."
@@ -267,30 +273,29 @@ def _gaps(table: pd.DataFrame) -> Iterator[str]:
 
 def _critics(table: pd.DataFrame) -> Iterator[str]:
     """A table a place: critics down, numbers of rows across."""
-    for place, part in table.groupby(["task", "backbone", "site", "view"], sort=False):
+    for place, part in table.groupby([*PLACE], sort=False):
         task, backbone, site, view = place
-        counts = sorted(part["rows"].unique())
         yield ""
         yield f"## What critics find with few and with many rows: {backbone} on {task}"
         yield ""
-        yield "| critic | family | " + " | ".join(f"{n:,} rows" for n in counts) + " |"
-        yield "|---|---|" + "---|" * len(counts)
-        for (estimator, family), rows in part.groupby(["estimator", "family"], sort=False):
-            by = rows.set_index("rows")
-            cells = [
-                f"{by.at[n, 'nats']:.3f} [{by.at[n, 'low']:.3f}, {by.at[n, 'high']:.3f}]"
-                if n in by.index
-                else ""
-                for n in counts
-            ]
-            yield f"| {estimator} | {family} | " + " | ".join(cells) + " |"
-        yield ""
+        named = part.rename(columns={"estimator": "critic"}).assign(
+            cell=[f"{x.nats:.3f} [{x.low:.3f}, {x.high:.3f}]" for x in part.itertuples()]
+        )
+        critics = ["critic", "family"]
+        cells = named.pivot(index=critics, columns="rows", values="cell").fillna("")
+        cells = cells.reindex(named.set_index(critics).index.unique())
+        yield ruled(cells.rename(columns="{:,} rows".format).reset_index())
         yield (
             f"Of {site}, {view}, held out, in nats, with the 95 % interval of each alone. "
             f"H(Y) is {part.loc[part['rows'].idxmax(), 'H_Y_nats']:.3f} at the most rows."
             if part["H_Y_nats"].notna().any()
             else f"Of {site}, {view}, held out, in nats, with the interval of each alone."
         )
+
+
+def _intervals(low: pd.Series, high: pd.Series, digits: int = 3) -> list[str]:
+    ends = zip(low, high, strict=True)
+    return [f"[{a:+.{digits}f}, {b:+.{digits}f}]" for a, b in ends]
 
 
 def _p(value: float) -> str:

@@ -28,7 +28,7 @@ from typing import Any, Literal, TypeAlias
 import yaml
 from tqdm.auto import tqdm
 
-from mi_probe.atomic import write_atomically
+from mi_probe.atomic import check_writable, write_atomically
 from mi_probe.contents import read_json, sealed, unsealed
 from mi_probe.division import LAUNCHER
 from mi_probe.engine import opened
@@ -43,7 +43,6 @@ from mi_probe.study.progress import (
     step_file,
     write_status,
 )
-from mi_probe.writable import check_writable
 
 State: TypeAlias = Literal["done", "failed", "to do"]
 _RUNNING: set[subprocess.Popen[bytes]] = set()

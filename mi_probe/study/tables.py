@@ -7,9 +7,9 @@ each other, Holm-corrected within the column.
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
-# pyright: reportArgumentType=false, reportReturnType=false
-# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
-# pyright: reportGeneralTypeIssues=false
+# pyright: reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+# pyright: reportAttributeAccessIssue=false, reportGeneralTypeIssues=false
+# pyright: reportOperatorIssue=false
 
 import math
 from collections.abc import Callable, Sequence
@@ -22,14 +22,10 @@ import pandas as pd
 from mi_probe.analysis.multiplicity import holm
 from mi_probe.analysis.paired import compare
 from mi_probe.analysis.scored import Scored
+from mi_probe.estimators import ESTIMATORS
+from mi_probe.plots.curves import PLACE
 from mi_probe.study.endpoints import matches, wanted_of
-from mi_probe.study.evaluated import (
-    AVERAGE,
-    as_share,
-    average_of,
-    difference,
-    over_critics,
-)
+from mi_probe.study.evaluated import AVERAGE, as_share, average_of, over_critics
 from mi_probe.study.gathered import Measured
 
 COLUMNS = (
@@ -104,26 +100,26 @@ def table_lines(entries: Sequence[Measured], table: TableOf) -> pd.DataFrame:
 
 def markdown(lines: pd.DataFrame) -> str:
     """The table as Markdown."""
-    cells = _cells(lines, "**{}**".format, " ± ")
-    head = ["system", *cells.columns]
-    rows = [[name, *row] for name, row in zip(cells.index, cells.to_numpy(), strict=True)]
-    ruled = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in ruled) + "\n"
+    return ruled(_cells(lines, "**{}**".format, " ± "))
+
+
+def ruled(cells: pd.DataFrame) -> str:
+    """A table of words, its index apart, as Markdown."""
+    rows = [cells.columns, ["---"] * len(cells.columns), *cells.to_numpy()]
+    return "".join("| " + " | ".join(map(str, row)) + " |\n" for row in rows)
 
 
 def latex(lines: pd.DataFrame, caption: str) -> str:
     """The table as a LaTeX ``table`` with the rules of the package booktabs."""
     cells = _cells(lines, r"\textbf{{{}}}".format, r" $\pm$ ")
-    head = ["system", *cells.columns]
-    rows = [[name, *row] for name, row in zip(cells.index, cells.to_numpy(), strict=True)]
-    body = [" & ".join([_escaped(str(row[0])), *map(str, row[1:])]) for row in rows]
+    body = [" & ".join([_escaped(str(name)), *row]) for name, *row in cells.to_numpy()]
     parts = [
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{_escaped(caption)}. Mean $\pm$ half of the 95 \% interval.}}",
-        r"\begin{tabular}{l" + "r" * len(cells.columns) + "}",
+        r"\begin{tabular}{l" + "r" * (len(cells.columns) - 1) + "}",
         r"\toprule",
-        " & ".join(map(_escaped, head)) + r" \\",
+        " & ".join(map(_escaped, cells.columns)) + r" \\",
         r"\midrule",
         *(line + r" \\" for line in body),
         r"\bottomrule",
@@ -144,7 +140,7 @@ def _cells(lines: pd.DataFrame, bold: Callable[[str], str], sign: str) -> pd.Dat
     tasks = list(dict.fromkeys(lines["task"]))
     systems = list(dict.fromkeys(lines["system"]))
     cells = filled.pivot(index="system", columns="task", values="cell")
-    return cells.reindex(index=systems, columns=tasks).fillna("")
+    return cells.reindex(index=systems, columns=tasks).fillna("").reset_index()
 
 
 def _by_system(
@@ -174,7 +170,7 @@ def _best(
     if len(sides) < 2:
         return None
     top = max(values, key=lambda name: values[name][0])
-    p = [difference(sides[top], side).p_value for n, side in sides.items() if n != top]
+    p = [compare(sides[top], side).p_value for n, side in sides.items() if n != top]
     return top if bool((holm(np.array(p)) < _LEVEL).all()) else None
 
 
@@ -186,7 +182,7 @@ def _best_on_average(name: str, by: dict[str, dict[str, list[Measured]]]) -> boo
             continue
         mean = average_of(
             [
-                difference(
+                compare(
                     [as_share(e) for e in systems[name]],
                     [as_share(e) for e in systems[other]],
                 )
@@ -194,7 +190,7 @@ def _best_on_average(name: str, by: dict[str, dict[str, list[Measured]]]) -> boo
             ]
         )
         p.append(mean.p_value)
-        better.append(mean.a > mean.b)
+        better.append(mean.difference > 0)
     return bool(p) and all(better) and bool((holm(np.array(p)) < _LEVEL).all())
 
 
@@ -214,3 +210,44 @@ def _line(
 def _escaped(text: str) -> str:
     special = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"}
     return "".join(special.get(c, c) for c in text)
+
+
+_OF_CRITICS = (
+    *("task", "backbone", "site", "view", "estimator", "family", "rows"),
+    *("nats", "low", "high", "H_Y_nats"),
+)
+_STATES = {"system": "", "token_set": "prompt", "control": ""}
+
+
+def critic_lines(entries: Sequence[Measured]) -> pd.DataFrame:
+    """A line an estimator and number of rows, of models as they are.
+
+    Only where several estimators measured the same states with several numbers of rows
+    each. The interval is an estimate's own, 95 %, over rows; estimators at one number of
+    rows are of the same rows, so that their difference is better known than their intervals
+    say (a declared comparison has it).
+    """
+    lines = [
+        {
+            **{name: entry.told[name] for name in (*PLACE, "estimator", "rows")},
+            "family": _family(entry.told["estimator"]),
+            "nats": entry.scored.nats,
+            **dict(zip(("low", "high"), entry.scored.ci, strict=True)),
+            "H_Y_nats": entry.scored.entropy_y,
+        }
+        for entry in entries
+        if entry.of == "information" and matches(entry.told, _STATES)
+    ]
+    table = pd.DataFrame(lines, columns=list(_OF_CRITICS))
+    counts = table.groupby([*PLACE, "estimator"])["rows"].transform("nunique")
+    kept = [
+        part.sort_values(["family", "estimator", "rows"], kind="stable")
+        for _, part in table[counts > 1].groupby([*PLACE], sort=False)
+        if part["estimator"].nunique() > 1
+    ]
+    return pd.concat(kept, ignore_index=True) if kept else table.iloc[:0]
+
+
+def _family(estimator: str) -> str:
+    """Its family; empty for an estimator of the user's own."""
+    return ESTIMATORS[estimator].nature.family if estimator in ESTIMATORS else ""

@@ -5,9 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from mi_probe.synthetic.additive_noise import even_function
 from mi_probe.synthetic.known import Known
-from mi_probe.synthetic.normal_pairs import paired_normals
+from mi_probe.synthetic.pairs import even_function, paired_normals
 
 
 def low_rank(

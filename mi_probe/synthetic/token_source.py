@@ -15,13 +15,8 @@ from jaxtyping import Bool, Float, Int
 from scipy.special import log_softmax
 
 from mi_probe.hidden import HiddenStates
-from mi_probe.synthetic.known import (
-    Known,
-    at_class,
-    average,
-    posterior_information,
-)
-from mi_probe.synthetic.mixture import Mixture
+from mi_probe.synthetic.class_source import Mixture
+from mi_probe.synthetic.known import Known, at_class, average, posterior_information
 
 _TRUTH_ROWS = 100_000
 

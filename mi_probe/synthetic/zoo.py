@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mi_probe.synthetic.additive_noise import additive_uniform, even_function
-from mi_probe.synthetic.counting import counting
-from mi_probe.synthetic.ends import first_against_last, parity_of_ends
+from mi_probe.synthetic.curved_classes import checkerboard, rings, spirals, xor
 from mi_probe.synthetic.gaussian_classes import (
     class_gaussians,
     class_mixtures,
     heavy_tailed_classes,
+    quantised,
 )
 from mi_probe.synthetic.independence import (
     independent,
@@ -20,21 +19,23 @@ from mi_probe.synthetic.independence import (
 )
 from mi_probe.synthetic.known import Known
 from mi_probe.synthetic.low_rank import low_rank
-from mi_probe.synthetic.majority import majority
 from mi_probe.synthetic.maps import mapped, rolled
-from mi_probe.synthetic.mean_sufficient import mean_sufficient
-from mi_probe.synthetic.needle import needle
-from mi_probe.synthetic.normal_pairs import (
+from mi_probe.synthetic.marked_tokens import counting, needle, order
+from mi_probe.synthetic.means_and_ends import (
+    first_against_last,
+    majority,
+    mean_sufficient,
+    parity_of_ends,
+)
+from mi_probe.synthetic.pairs import (
+    additive_uniform,
     dense_normals,
+    even_function,
     gaussian_pair,
     paired_normals,
     staircase,
+    student_pair,
 )
-from mi_probe.synthetic.order import order
-from mi_probe.synthetic.parity import xor
-from mi_probe.synthetic.plane import checkerboard, rings, spirals
-from mi_probe.synthetic.quantised import quantised
-from mi_probe.synthetic.student import student_pair
 
 GROUPS: dict[str, str] = {
     "discrete-low": "discrete Y, 1 to 64 dimensions",

@@ -13,10 +13,9 @@ from mi_probe.analysis.control_points import (
     controls_of,
     states_of,
 )
-from mi_probe.analysis.finding import findings
+from mi_probe.analysis.finding import findings, systems_table
 from mi_probe.analysis.reading import readings
 from mi_probe.analysis.summaries import at_layer, layer_words, over_seeds
-from mi_probe.analysis.system_reading import systems_table
 
 
 def test_points_of_states_are_what_they_are_without_controls():

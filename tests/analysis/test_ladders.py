@@ -4,7 +4,7 @@ import torch
 
 from mi_probe import HiddenStates, InputError
 from mi_probe.analysis import capacity_ladder, noise_ladder, with_noise
-from mi_probe.analysis.capacity import RUNGS
+from mi_probe.analysis.ladders import RUNGS
 from mi_probe.analysis.noise import root_mean_square
 from mi_probe.synthetic import parity_of_ends
 

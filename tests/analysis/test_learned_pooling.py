@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mi_probe.analysis import capacity_ladder, dpi_gap
-from mi_probe.analysis.capacity import RUNGS
+from mi_probe.analysis.ladders import RUNGS
 from mi_probe.analysis.learned_pooling import check_pooling, taught
 from mi_probe.errors import InputError
 from mi_probe.estimators.core.split import Blocks

@@ -5,8 +5,8 @@ import pandas as pd
 from kept_results import keep
 from result_rows import row, table
 
+from mi_probe.analysis.finding import system_readings, systems_table
 from mi_probe.analysis.summaries import over_seeds
-from mi_probe.analysis.system_reading import system_readings, systems_table
 from mi_probe.folder_tables import ResultFolders
 
 

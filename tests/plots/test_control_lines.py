@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from result_rows import grid, with_controls
 
 from mi_probe.analysis.control_points import controls_of, states_of
+from mi_probe.analysis.labels import with_runs
 from mi_probe.analysis.summaries import at_layer, over_seeds
-from mi_probe.analysis.training_runs import with_runs
 from mi_probe.plots import bar_figure, layer_profiles, style
 
 mpl.use("Agg")

@@ -13,8 +13,8 @@ from result_rows import (
     word_rows,
 )
 
+from mi_probe.analysis.labels import with_runs
 from mi_probe.analysis.summaries import at_layer, over_seeds
-from mi_probe.analysis.training_runs import with_runs
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import InputError
 from mi_probe.plots import (

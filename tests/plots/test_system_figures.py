@@ -5,8 +5,8 @@ import pytest
 from figure_checks import overlaps, texts
 from result_rows import row, table
 
+from mi_probe.analysis.labels import last_steps, with_runs
 from mi_probe.analysis.summaries import at_layer, over_seeds
-from mi_probe.analysis.training_runs import last_steps, with_runs
 from mi_probe.errors import InputError
 from mi_probe.plots import (
     SYSTEM_STYLES,

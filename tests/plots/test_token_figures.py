@@ -22,8 +22,8 @@ from result_rows import (
 
 from mi_probe.analysis.units import in_unit
 from mi_probe.errors import InputError
-from mi_probe.folder_tables import TokenSet
-from mi_probe.gallery_tokens import Chosen, strips
+from mi_probe.folder_tables import ResultFolders, TokenSet
+from mi_probe.gallery_tokens import Options, strips
 from mi_probe.gallery_tokens import types as gallery_types
 from mi_probe.gallery_tokens import words as gallery_words
 from mi_probe.plots import (
@@ -508,14 +508,16 @@ def test_the_templates_and_stop_words_are_drawn_where_they_are_asked_for():
     words = pd.concat([words, own, words[words.word == "dull"].assign(word="the")])
     types = type_rows().assign(template=[True, False, False, False, False])
     found = TokenSet("stem", {}, tokens, {"words": words, "types": types})
+    folders = ResultFolders.of_tables({})
+    folders.__dict__["token_sets"] = (found,)
     with style():
-        [(_, _, strip), _] = list(strips((found,), "nats", Chosen()))
-        every = list(strips((found,), "nats", Chosen(template=True)))[0]
-        (_, figure, _), _ = strips((found,), "nats", Chosen())
-        kept = list(gallery_words((found,), "nats", Chosen()))[0][2]
-        less = list(gallery_words((found,), "nats", Chosen(stop_words=False)))[0][2]
-        more = list(gallery_words((found,), "nats", Chosen(template=True)))[0][2]
-        [(_, _, drawn)] = list(gallery_types((found,), "nats", Chosen()))
+        [(_, _, strip), _] = list(strips(folders, Options()))
+        every = list(strips(folders, Options(template=True)))[0]
+        (_, figure, _), _ = strips(folders, Options())
+        kept = list(gallery_words(folders, Options()))[0][2]
+        less = list(gallery_words(folders, Options(stop_words=False)))[0][2]
+        more = list(gallery_words(folders, Options(template=True)))[0][2]
+        [(_, _, drawn)] = list(gallery_types(folders, Options()))
     assert strip.token.tolist() == [" the", " dull", " film"]
     assert every[2].token.tolist()[0] == " review"
     said = texts(figure).replace("\n", " ")

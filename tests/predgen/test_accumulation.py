@@ -10,7 +10,7 @@ from tiny_systems import ROWS, batch, system
 from transformers import TrainerCallback
 
 from mi_probe.predgen.alignment import ALIGNMENTS
-from mi_probe.predgen.loss_sums import loss_of, share_of_step, sums_of
+from mi_probe.predgen.step_ahead import loss_of, share_of_step, sums_of
 from mi_probe.predgen.training import train
 
 

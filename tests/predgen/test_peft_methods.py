@@ -9,9 +9,8 @@ from transformers import PreTrainedModel
 from mi_probe.backbones import load_backbone
 from mi_probe.errors import InputError
 from mi_probe.predgen.adapters import merge_adapter, save_model
-from mi_probe.predgen.peft_methods import PEFT_METHODS, apply_peft
+from mi_probe.predgen.peft_methods import PEFT_METHODS, apply_peft, linear_layers
 from mi_probe.predgen.peft_settings import METHODS, PeftSettings
-from mi_probe.predgen.target_modules import linear_layers
 
 HEADS = {"llama": "CausalLM", "gpt2": "CausalLM", "bert": "MaskedLM", "t5": "Seq2SeqLM"}
 ADAPTERS = [name for name in METHODS if name != "none"]

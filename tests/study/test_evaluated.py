@@ -8,16 +8,14 @@ from figure_checks import overlaps, texts
 
 from mi_probe.analysis.scored import Scored, rows_alone
 from mi_probe.errors import InputError
-from mi_probe.plots.critic_rows import critic_rows_figure
-from mi_probe.plots.differences import declared_figure
+from mi_probe.plots.curves import critic_rows_figure
+from mi_probe.plots.differences import declared_figure, system_dots_figure
 from mi_probe.plots.style import style
-from mi_probe.plots.system_dots import system_dots_figure
-from mi_probe.study.critics import critic_lines
 from mi_probe.study.declared import study_of
 from mi_probe.study.evaluated import evaluate
 from mi_probe.study.gathered import Measured
 from mi_probe.study.ordering import ordering
-from mi_probe.study.tables import TABLES, latex, markdown, table_lines
+from mi_probe.study.tables import TABLES, critic_lines, latex, markdown, table_lines
 
 TASKS = ("sst2", "hutto_tweets")
 STATES = {"view": "full", "token_set": "prompt", "control": "", "step": "last"}

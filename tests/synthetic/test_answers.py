@@ -2,13 +2,9 @@
 
 import numpy as np
 import pytest
+from spelled_answers import spelled_classes, tokens_of_their_own, written_numbers
 
-from mi_probe.synthetic import (
-    class_gaussians,
-    spelled_classes,
-    tokens_of_their_own,
-    written_numbers,
-)
+from mi_probe.synthetic import class_gaussians
 
 
 @pytest.mark.parametrize("correlation", [0.5, 0.9])

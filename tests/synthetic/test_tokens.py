@@ -13,11 +13,8 @@ from mi_probe.synthetic import (
     order,
     parity_of_ends,
 )
-from mi_probe.synthetic.counting import _source as counting_source
-from mi_probe.synthetic.ends import _parity_source
-from mi_probe.synthetic.majority import _source as majority_source
-from mi_probe.synthetic.needle import _source as needle_source
-from mi_probe.synthetic.order import _source as order_source
+from mi_probe.synthetic.marked_tokens import _counting_source, _needle_source, _order_source
+from mi_probe.synthetic.means_and_ends import _majority_source, _parity_source
 from mi_probe.synthetic.token_source import TokenSource, _flipped, _pooled, truths
 
 DRAWS = 400_000
@@ -50,11 +47,11 @@ def merged(values: np.ndarray, joint: np.ndarray) -> np.ndarray:
 
 
 SOURCES = {
-    "order": lambda noise: order_source(5, noise, 0.0, True),
-    "needle": lambda noise: needle_source(3, noise, 0.0, True),
-    "majority": lambda noise: majority_source(7, noise, 0.0, True),
-    "counting": lambda noise: counting_source(8, noise, 0.0, True),
-    "parity of ends": lambda noise: _parity_source(5, noise, 0.0, True),
+    "order": lambda noise: _order_source(5, noise, 0.0, True),
+    "needle": lambda noise: _needle_source(3, noise, 0.0),
+    "majority": lambda noise: _majority_source(7, noise),
+    "counting": lambda noise: _counting_source(8, noise),
+    "parity of ends": lambda noise: _parity_source(5, noise, 0.0),
 }
 
 

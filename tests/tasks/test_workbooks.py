@@ -5,8 +5,8 @@ from zipfile import ZipFile
 import pytest
 
 from mi_probe.errors import InputError
+from mi_probe.tasks.ratings import first_sheet
 from mi_probe.tasks.tables import checked
-from mi_probe.tasks.workbooks import first_sheet
 
 NAMES = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 STRINGS = f"""<sst {NAMES}><si><t>ID</t></si><si><t>Excerpt</t></si><si><t>Score</t></si>

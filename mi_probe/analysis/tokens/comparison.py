@@ -27,7 +27,7 @@ from mi_probe.backbones.blocks import resolve_blocks
 from mi_probe.backbones.trial import evaluating
 from mi_probe.capture import Sequences
 from mi_probe.capture.forward import make_batch, run
-from mi_probe.estimators.prefixes.readout import MeanReadout
+from mi_probe.estimators.prefixes.linear import MeanReadout
 
 
 @dataclass(frozen=True)

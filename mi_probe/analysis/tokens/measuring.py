@@ -35,7 +35,7 @@ from mi_probe.backbones import Backbone
 from mi_probe.capture import Sequences
 from mi_probe.errors import InputError
 from mi_probe.estimators.core.split import Groups
-from mi_probe.estimators.prefixes.readout import mean_readout
+from mi_probe.estimators.prefixes.linear import mean_readout
 from mi_probe.estimators.prefixes.token_information import (
     FEWEST_A_CLASS,
     TokenInformation,

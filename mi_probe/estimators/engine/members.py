@@ -3,7 +3,7 @@
 A member is a row of `MEMBERS`: a path of places (shrinkage, ridge, width, epochs) and a
 function that fits the whole path to a `Sample` and gives, for each place, a function from
 rows to unnormalised log posteriors. All read the shared coordinates of `whitened`, but
-for trees, which read axes (`models.trees`).
+for trees, which read axes (`models.classifiers`).
 
 ============== ============== =========================================================
 member         family         finds
@@ -28,9 +28,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from mi_probe.estimators.engine.network import SNAPSHOTS, Networks, Problem, train_networks
-from mi_probe.estimators.engine.refined import ROUNDS, train_refined
+from mi_probe.estimators.engine.network import (
+    ROUNDS,
+    SNAPSHOTS,
+    Networks,
+    Problem,
+    train_networks,
+    train_refined,
+)
 from mi_probe.estimators.engine.sample import Predict, Sample, Shared
+from mi_probe.estimators.models.classifiers import fit_trees
 from mi_probe.estimators.models.directions import CUBIC_LIMIT
 from mi_probe.estimators.models.gaussian import (
     Linear,
@@ -40,7 +47,6 @@ from mi_probe.estimators.models.gaussian import (
     quadratics,
 )
 from mi_probe.estimators.models.mixtures import fit_mixtures
-from mi_probe.estimators.models.trees import fit_trees
 
 MANY = 64
 """Classes above which members and places are few, so that their scores fit in memory."""

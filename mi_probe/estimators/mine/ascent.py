@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from mi_probe.estimators.critic.batched import Descent, Weights
-from mi_probe.estimators.critic.bounds import Terms
-from mi_probe.estimators.critic.objectives import Objective
+from mi_probe.estimators.critic.bounds import Objective, Terms
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.mine.marginals import Marginal
 from mi_probe.estimators.mine.statistics_network import Statistics

@@ -12,8 +12,7 @@ from torch import Tensor
 from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import TOP, Split
 from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
-from mi_probe.estimators.critic.bounds import BOUNDS, Bound, info_nce
-from mi_probe.estimators.critic.objectives import OBJECTIVES
+from mi_probe.estimators.critic.bounds import BOUNDS, OBJECTIVES, Bound, info_nce
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.mine.ascent import Course, TrainingRows, stacked_rows, train
 from mi_probe.estimators.mine.distinct_answers import packed
@@ -36,8 +35,8 @@ from mi_probe.estimators.mine.statistics_network import (
     YSide,
 )
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
-from mi_probe.estimators.sequences.token_inputs import TokenInputs
-from mi_probe.estimators.sequences.token_inputs import ends as ends_of
+from mi_probe.estimators.sequences.token_coordinates import TokenInputs
+from mi_probe.estimators.sequences.token_coordinates import ends as ends_of
 from mi_probe.hidden import HiddenStates
 
 MANY = 64

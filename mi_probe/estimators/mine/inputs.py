@@ -14,8 +14,11 @@ from mi_probe.estimators.core.states import views_of
 from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.models.columns import standardised, views_of_vectors, whitened
 from mi_probe.estimators.models.normal_scores import normal_scores, varying
-from mi_probe.estimators.sequences.token_coordinates import token_coordinates
-from mi_probe.estimators.sequences.token_inputs import TokenInputs, token_inputs
+from mi_probe.estimators.sequences.token_coordinates import (
+    TokenInputs,
+    token_coordinates,
+    token_inputs,
+)
 from mi_probe.hidden import HiddenStates
 
 _POOLINGS = ("mean", "last")

@@ -31,7 +31,7 @@ from mi_probe.estimators.sequences.evidence import (
     evidence_scores,
     evidence_weights,
 )
-from mi_probe.estimators.sequences.token_inputs import TokenInputs
+from mi_probe.estimators.sequences.token_coordinates import TokenInputs
 
 HIDDEN = 64
 FEW = 64

@@ -39,7 +39,7 @@ from mi_probe.estimators.models.interface import (
     PredictScores,
     ScoreRows,
 )
-from mi_probe.estimators.models.training import (
+from mi_probe.estimators.models.networks import (
     DENSITY_SCHEDULE,
     weights_from,
     zeroed,

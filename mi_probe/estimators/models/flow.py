@@ -25,7 +25,7 @@ from mi_probe.estimators.core.targets import as_tensor
 from mi_probe.estimators.critic.training import Schedule, descend
 from mi_probe.estimators.models.densities import ClassCoordinates, context_of
 from mi_probe.estimators.models.interface import ClassRows, FitPath, ScoreRows
-from mi_probe.estimators.models.training import (
+from mi_probe.estimators.models.networks import (
     DENSITY_SCHEDULE,
     weights_from,
 )

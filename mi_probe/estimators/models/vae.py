@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mi_probe.estimators.critic.training import Schedule, descend
 from mi_probe.estimators.models.densities import ClassCoordinates
 from mi_probe.estimators.models.interface import ClassRows, FitPath
-from mi_probe.estimators.models.training import (
+from mi_probe.estimators.models.networks import (
     DENSITY_SCHEDULE,
     weights_from,
     zeroed,

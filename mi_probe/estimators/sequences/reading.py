@@ -15,9 +15,8 @@ from mi_probe.estimators.engine.cross_fits import ViewFits
 from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.engine.stack import Chosen, Hint, stacked
 from mi_probe.estimators.sequences.joining import adds, joined
-from mi_probe.estimators.sequences.token_coordinates import token_coordinates
+from mi_probe.estimators.sequences.token_coordinates import ends, token_coordinates
 from mi_probe.estimators.sequences.token_fits import TokenFits
-from mi_probe.estimators.sequences.token_inputs import ends
 from mi_probe.hidden import HiddenStates
 
 Fits: TypeAlias = Mapping[str, ViewFits]

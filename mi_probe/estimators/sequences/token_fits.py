@@ -19,8 +19,7 @@ from mi_probe.estimators.sequences.evidence import (
     log_posteriors,
     train_evidence,
 )
-from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
-from mi_probe.estimators.sequences.token_inputs import token_inputs
+from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates, token_inputs
 from mi_probe.scratch import let_go
 
 

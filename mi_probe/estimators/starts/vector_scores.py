@@ -60,7 +60,7 @@ from mi_probe.estimators.scores.limits import (
     component_limit,
 )
 from mi_probe.estimators.scores.views import COMPONENTS, FEW_COLUMNS
-from mi_probe.estimators.starts.scores import start_of
+from mi_probe.estimators.starts.started import start_of
 
 _SAMPLES, _DENSITIES = "critic among samples of Y", "densities of the copula"
 _NEIGHBOURS = "nearest neighbours"

@@ -8,7 +8,7 @@ from tiny import tiny_model, tiny_tokenizer
 from mi_probe.analysis.tokens.comparison import attention_received, gradient_x_input
 from mi_probe.backbones import wrap_backbone
 from mi_probe.capture import Sequences, extract
-from mi_probe.estimators.prefixes.readout import MeanReadout, mean_readout
+from mi_probe.estimators.prefixes.linear import MeanReadout, mean_readout
 
 IDS = [[5, 9, 12, 7], [8, 30, 11], [20, 21, 22, 23, 24]]
 Y = np.array([0, 1, 1])

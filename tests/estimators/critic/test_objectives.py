@@ -4,8 +4,12 @@ import pytest
 import torch
 from torch.nn.functional import softplus
 
-from mi_probe.estimators.critic.bounds import Scores, barber_agakov, donsker_varadhan
-from mi_probe.estimators.critic.objectives import OBJECTIVES
+from mi_probe.estimators.critic.bounds import (
+    OBJECTIVES,
+    Scores,
+    barber_agakov,
+    donsker_varadhan,
+)
 from tests.estimators.critic.test_bounds import random_scores
 
 

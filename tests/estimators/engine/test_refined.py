@@ -7,8 +7,7 @@ from scipy.special import log_softmax
 
 from mi_probe.estimators import Auto
 from mi_probe.estimators.engine.members import MEMBERS
-from mi_probe.estimators.engine.network import Problem
-from mi_probe.estimators.engine.refined import ROUNDS, train_refined
+from mi_probe.estimators.engine.network import ROUNDS, Problem, train_refined
 from mi_probe.estimators.engine.sample import Shared
 from mi_probe.estimators.models.columns import whitened
 from mi_probe.estimators.models.directions import second_order

@@ -4,7 +4,7 @@ import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.models.attention import places
+from mi_probe.estimators.models.networks import places
 from mi_probe.synthetic import needle, order
 
 ATTENTION = ESTIMATORS["attention"]

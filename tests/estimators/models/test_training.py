@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mi_probe.estimators.critic.training import Schedule, descend
-from mi_probe.estimators.models.training import weights_from
+from mi_probe.estimators.models.networks import weights_from
 
 
 def line(n: int, noise: float, seed: int):

@@ -11,8 +11,8 @@ from mi_probe.estimators.engine.auto import cross_fits
 from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.engine.sample import Shared
 from mi_probe.estimators.engine.stack import stacked
+from mi_probe.estimators.models.classifiers import fit_trees
 from mi_probe.estimators.models.columns import INDEPENDENT_LIMIT, independent_axes, whitened
-from mi_probe.estimators.models.trees import fit_trees
 from mi_probe.synthetic import checkerboard, class_gaussians, xor
 
 

@@ -6,8 +6,7 @@ import pytest
 from mi_probe.estimators.scores import canonical
 from mi_probe.estimators.scores.canonical import NestedCanonical
 from mi_probe.estimators.scores.elliptical import Side
-from mi_probe.estimators.scores.fits import clearly_best
-from mi_probe.estimators.scores.pair_stack import PairStack, nested_terms
+from mi_probe.estimators.scores.fits import PairStack, clearly_best, nested_terms
 
 
 def first_start(x, y, fold=None):

@@ -4,8 +4,11 @@ import torch
 
 from mi_probe.estimators.critic.batched import Problem
 from mi_probe.estimators.sequences.evidence import log_posteriors, train_evidence
-from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
-from mi_probe.estimators.sequences.token_inputs import TokenInputs, token_inputs
+from mi_probe.estimators.sequences.token_coordinates import (
+    TokenCoordinates,
+    TokenInputs,
+    token_inputs,
+)
 
 
 def ordered(n: int, t: int = 6, seed: int = 0) -> tuple[TokenInputs, np.ndarray]:

@@ -1,6 +1,6 @@
 import torch
 
-from mi_probe.estimators.sequences.surroundings import log_sum_exp, surroundings
+from mi_probe.estimators.sequences.evidence import log_sum_exp, surroundings
 
 
 def scores(t: int = 5, spread: float = 1.0) -> torch.Tensor:

@@ -1,7 +1,6 @@
 import torch
 
-from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates
-from mi_probe.estimators.sequences.token_inputs import token_inputs
+from mi_probe.estimators.sequences.token_coordinates import TokenCoordinates, token_inputs
 
 
 def tokens() -> TokenCoordinates:

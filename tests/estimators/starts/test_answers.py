@@ -5,18 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from spelled_answers import spelled_classes, tokens_of_their_own, written_numbers
 
 from mi_probe import HiddenStates, InputError
 from mi_probe.estimators import ESTIMATORS, TokenSequences
 from mi_probe.estimators.core.targets import as_target
 from mi_probe.estimators.mine.distinct_answers import distinct_answers, packed
-from mi_probe.estimators.starts.answers import blocks_of
-from mi_probe.synthetic import (
-    class_gaussians,
-    spelled_classes,
-    tokens_of_their_own,
-    written_numbers,
-)
+from mi_probe.estimators.starts.started import blocks_of
+from mi_probe.synthetic import class_gaussians
 
 TAKERS = sorted(name for name, e in ESTIMATORS.items() if "tokens" in e.nature.takes)
 

@@ -6,7 +6,7 @@ import torch
 
 from mi_probe.estimators.core.split import draw_split
 from mi_probe.estimators.core.targets import Scores
-from mi_probe.estimators.starts.scores import score_starts
+from mi_probe.estimators.starts.started import score_starts
 from mi_probe.synthetic import gaussian_pair
 
 

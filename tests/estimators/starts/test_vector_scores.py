@@ -21,10 +21,9 @@ from mi_probe.estimators.scores.elliptical import (
     Side,
     likeliest_degrees,
 )
-from mi_probe.estimators.scores.fits import FoldStart
-from mi_probe.estimators.scores.pair_stack import PairStack
+from mi_probe.estimators.scores.fits import FoldStart, PairStack
 from mi_probe.estimators.scores.views import ScoreView, components, score_views
-from mi_probe.estimators.starts.scores import start_of
+from mi_probe.estimators.starts.started import start_of
 from mi_probe.estimators.starts.vector_scores import sampled_terms
 from mi_probe.synthetic import gaussian_pair
 from mi_probe.synthetic.independence import independent_scores

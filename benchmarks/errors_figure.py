@@ -1,4 +1,9 @@
-"""Errors of estimators on data of known information: a panel a group, a line a method."""
+"""Errors of estimators on data of known information: a panel a group, a line a method.
+
+    python benchmarks/errors_figure.py --out figures
+
+draws `known_answers.csv` as ``benchmark`` in PDF, PNG and CSV.
+"""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -6,7 +11,9 @@
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false
 # pyright: reportReturnType=false, reportOperatorIssue=false
 
+import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mi_probe.errors import InputError
+from mi_probe.plots import save, style
 from mi_probe.plots.captions import count_words
 from mi_probe.plots.marks import draw_values, marker_handle
 from mi_probe.plots.page import (
@@ -28,6 +36,7 @@ from mi_probe.plots.page import (
     wrapped,
 )
 from mi_probe.plots.style import INK, REFERENCE, VIEW_STYLES, ViewStyle
+from mi_probe.synthetic import GROUPS
 
 FLOOR = 1e-3
 """Nats; smaller errors are drawn here: below the truths' and rows' own noise."""
@@ -162,3 +171,20 @@ def _entries(points: pd.DataFrame) -> list[Entry]:
         cross = Line2D([], [], color=REFERENCE, marker="x", markersize=3.0, linestyle="")
         entries.append((cross, "failure or time-out"))
     return entries
+
+
+def main() -> None:
+    """Draw the table of known answers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("figures"))
+    asked = parser.parse_args()
+    points = error_points(pd.read_csv(Path(__file__).parent / "known_answers.csv"))
+    with style("acl", "page"):
+        words = "Errors of estimators where the truth is known, by group of tasks."
+        save(
+            benchmark_figure(points, GROUPS), points, "benchmark", asked.out, caption=words
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -2,11 +2,11 @@ import math
 
 import pandas as pd
 import pytest
+from errors_figure import benchmark_figure, error_points
 from figure_checks import overlaps, texts
 
 from mi_probe.errors import InputError
 from mi_probe.plots import style
-from mi_probe.plots.benchmark import benchmark_figure, error_points
 
 GROUPS = {"low": "discrete Y, few dimensions", "none": "independent X and Y"}
 

@@ -1,18 +1,142 @@
-"""A self-attention block over all tokens as a probe of sequences."""
+"""Networks as probes: what trains them, two hidden layers, self-attention over tokens."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from mi_probe.estimators.critic.training import Schedule
+from mi_probe.estimators.core.targets import as_tensor
+from mi_probe.estimators.critic.training import Schedule, descend
+from mi_probe.estimators.models.directions import telling_subspace
 from mi_probe.estimators.models.interface import ClassRows, FitPath
-from mi_probe.estimators.models.training import network_path, zeroed
 from mi_probe.hidden import HiddenStates
 
 _CHUNK = 512
+"""Rows that a network scores at a time."""
+
+DENSITY_SCHEDULE = Schedule(
+    max_epochs=60,
+    patience=5,
+    least_gain=1e-3,
+    steps_per_epoch=24,
+    batch_limits=(48, 256),
+    learning_rate=5e-3,
+    weight_decay=1e-3,
+)
+"""For probes and densities, which start from nothing but a closed form."""
+
+
+@contextmanager
+def weights_from(rng: np.random.Generator) -> Iterator[None]:
+    """Lend torch's global generator a seed, for weights and noise, and put it back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        yield
+
+
+def network_path(
+    made: Callable[[Any], nn.Module],
+    inputs: Callable[[Any], Any],
+    rows: ClassRows,
+    watched: ClassRows,
+    rng: np.random.Generator,
+    schedule: Schedule,
+) -> FitPath:
+    """The log q(y|x) of one network, by cross-entropy, as a path of one place.
+
+    Args:
+        made: makes the network from the rows' inputs.
+        inputs: what it reads of x, a row each.
+        rows: to train on.
+        watched: rows that stop the training.
+        rng: of weights and batches.
+        schedule: how long and how fast.
+    """
+    train, other = inputs(rows.x), inputs(watched.x)
+    y, y_other = torch.from_numpy(rows.y), torch.from_numpy(watched.y)
+    loss = nn.CrossEntropyLoss(reduction="none")
+
+    def scores(x: Any) -> Tensor:
+        starts = range(0, len(x), _CHUNK)
+        return torch.cat([network(x[start : start + _CHUNK]) for start in starts])
+
+    with weights_from(rng):
+        network = made(train)
+        fit = descend(
+            network,
+            lambda batch: loss(network(train[batch]), y[batch]),
+            len(rows),
+            lambda: loss(scores(other), y_other),
+            schedule,
+        )
+
+    @torch.no_grad()
+    def predict(x: Any) -> np.ndarray:
+        return scores(inputs(x)).double().numpy()
+
+    return FitPath({"network": predict}, fit.converged)
+
+
+def zeroed(layer: nn.Linear) -> nn.Linear:
+    """The layer, which says nothing yet."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@dataclass(frozen=True)
+class Mlp:
+    """Two hidden layers beside a linear map, over the telling directions.
+
+    In more dimensions than ``width`` the standardised columns stand beside the directions.
+    """
+
+    hidden: int = 64
+    width: int = 32
+    schedule: Schedule = field(default_factory=lambda: DENSITY_SCHEDULE)
+
+    def __call__(
+        self, rows: ClassRows, watched: ClassRows, rng: np.random.Generator
+    ) -> FitPath:
+        """One network."""
+        subspace = telling_subspace(rows, self.width)
+        scale = subspace(rows.vectors).std(0) + 1e-6
+
+        def inputs(x: np.ndarray) -> Tensor:
+            u = subspace(x) / scale
+            return as_tensor(u if x.shape[1] <= self.width else np.hstack([u, x]))
+
+        def made(train: Tensor) -> nn.Module:
+            return _Mlp(train.shape[1], self.hidden, as_tensor(rows.log_prior))
+
+        return network_path(made, inputs, rows, watched, rng, self.schedule)
+
+
+class _Mlp(nn.Module):
+    """Vectors to log q(y|x), up to a constant; the prior before the first step."""
+
+    log_prior: Tensor
+
+    def __init__(self, d: int, hidden: int, log_prior: Float[Tensor, " c"]) -> None:
+        super().__init__()
+        self.register_buffer("log_prior", log_prior)
+        self.linear = zeroed(nn.Linear(d, len(log_prior)))
+        self.network = nn.Sequential(
+            nn.Linear(d, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
+        )
+        self.head = zeroed(nn.Linear(hidden, len(log_prior)))
+
+    def forward(self, x: Float[Tensor, "b d"]) -> Float[Tensor, "b c"]:
+        """The scores of every class."""
+        return self.log_prior + self.linear(x) + self.head(self.network(x))
+
+
+_MOMENT_ROWS = 512
 _FREQUENCIES = 8
 
 
@@ -129,8 +253,8 @@ def places(mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b t f"]:
 def token_moments(x: HiddenStates) -> tuple[Tensor, Tensor]:
     """Mean and scale of all real tokens, without a copy of them."""
     total, squares, count = torch.zeros(()), torch.zeros(()), 0
-    for start in range(0, len(x), _CHUNK):
-        part = x[start : start + _CHUNK]
+    for start in range(0, len(x), _MOMENT_ROWS):
+        part = x[start : start + _MOMENT_ROWS]
         tokens = part.values[part.mask].double()
         total, squares = total + tokens.sum(0), squares + tokens.square().sum(0)
         count += len(tokens)

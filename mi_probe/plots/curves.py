@@ -1,4 +1,4 @@
-"""How a critic converged: its bound on training and on unseen rows, by epoch."""
+"""Curves of critics: a bound by epoch, and what each finds as the rows grow in number."""
 
 # pandas ships no types of its own; what pyright infers from its source calls every
 # column "Series | DataFrame". Shapes and names are checked at run time instead.
@@ -10,21 +10,35 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from mi_probe.analysis.labels import in_order, view_label
 from mi_probe.errors import InputError
-from mi_probe.plots.marks import draw_ceiling, draw_reference, draw_values, marker_handle
+from mi_probe.plots.captions import is_true
+from mi_probe.plots.marks import (
+    aside,
+    draw_ceiling,
+    draw_intervals,
+    draw_reference,
+    draw_values,
+    drawn_so_far,
+    interval_entries,
+    marker_handle,
+)
 from mi_probe.plots.page import (
     Entry,
     axes_or_current,
     check_table,
     figure_legends,
+    figure_width,
     head,
     panels,
+    plain_title,
     side_by_side,
 )
 from mi_probe.plots.style import NULL_FILL, REFERENCE, VIEW_STYLES, ViewStyle
@@ -79,7 +93,7 @@ def convergence(curves: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
         best = line[line["epoch"] == line["best_epoch"]]
         if part == "validation" and len(best):
-            dropped = (best["kept"].astype(str) != "True").to_numpy()
+            dropped = ~is_true(best, "kept").to_numpy()
             mark = replace(look, marker="o")
             draw_values(
                 ax, best["epoch"], best["value"], mark, dropped, size=3.0, zorder=3.0
@@ -125,10 +139,81 @@ def _notes(curves: pd.DataFrame) -> list[Entry]:
     band = Patch(facecolor=NULL_FILL, edgecolor="0.55")
     notes: list[Entry] = [(band, "held-out rows: the estimate, 95 % interval")]
     dot = replace(PART_STYLES["validation"], marker="o")
-    taken = curves["kept"].astype(str) == "True"
+    taken = is_true(curves, "kept")
     if taken.any():
         notes.append((marker_handle(dot), "weights taken"))
     if not taken.all():
         words = "no better than the start: dropped"
         notes.append((marker_handle(dot, hollow=True), words))
     return notes
+
+
+_OF_ROWS = (
+    *("task", "backbone", "site", "view", "estimator", "family", "rows", "nats"),
+    *("low", "high"),
+)
+PLACE = ["task", "backbone", "site", "view"]
+"""What critics are of that stand in one panel."""
+_DASHES = {"generative": (0, ()), "discriminative": (0, (4, 1.5))}
+_OTHER = (0, (1, 1))
+_MARKERS = "osD^vP*Xp<>h"
+_STEP = 4.0
+"""Points between critics of the same rows."""
+_TALL, _HEAD = 1.7, 0.75
+
+
+def critic_rows_figure(table: pd.DataFrame) -> Figure:
+    """Draw I(Y;Z) over the number of rows: a panel a task and place, a line a critic.
+
+    Generative critics have whole lines, discriminative ones broken lines; they stand side
+    by side, so that their intervals can be told apart. Those are of each estimate alone:
+    critics of the same rows differ by less than they overlap.
+
+    Args:
+        table: of `mi_probe.study.tables.critic_lines`.
+
+    Raises:
+        InputError: a column missing, or no row.
+    """
+    check_table(table, _OF_ROWS, "critics", "pass a study's lines of critics")
+    places = [part for _, part in table.groupby(PLACE, sort=False)]
+    names = list(dict.fromkeys(table["estimator"]))
+    colours = dict(zip(names, sns.color_palette("colorblind", len(names)), strict=True))
+    marks = {name: _MARKERS[i % len(_MARKERS)] for i, name in enumerate(names)}
+    figure, axes = panels(len(places), min(len(places), 2), _TALL, _HEAD)
+    entries: dict[str, Entry] = {}
+    for ax, part in zip(axes, places, strict=True):
+        for place, (name, rows) in enumerate(part.groupby("estimator", sort=False)):
+            before = drawn_so_far(ax)
+            draw_intervals(ax, rows["rows"], rows["low"], rows["high"], colours[name])
+            (line,) = ax.plot(
+                *(rows["rows"], rows["nats"]),
+                color=colours[name],
+                linestyle=_DASHES.get(rows["family"].iloc[0], _OTHER),
+                marker=marks[name],
+                markersize=3.5,
+                linewidth=1,
+            )
+            aside(ax, before, _STEP * (place - (part["estimator"].nunique() - 1) / 2))
+            entries[str(name)] = line, f"{name} ({rows['family'].iloc[0] or 'other'})"
+        _dress(ax, part, 0.9 * figure_width() / min(len(places), 2))
+    notes = interval_entries(table, "95 % interval over rows")
+    figure_legends(figure, [*entries.values()], notes)
+    return figure
+
+
+def _dress(ax: Axes, part: pd.DataFrame, inches: float) -> None:
+    """Axes, their title, which has so many inches, and H(Y)."""
+    row = part.iloc[0]
+    ax.set_xscale("log")
+    counts = np.unique(part["rows"].to_numpy(float))
+    ax.xaxis.set_major_locator(FixedLocator(list(counts)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    ax.set_xlabel("rows")
+    what = "I(Y;Z)" if row["view"] == "full" else f"I(Y;Z$_\\mathrm{{{row['view']}}}$)"
+    ax.set_ylabel(f"{what} (nats)")
+    plain_title(ax, f"{row['task']}, {row['backbone']}, {row['site']}", inches)
+    if part["H_Y_nats"].notna().any():
+        # It is of the labels drawn, and settles as they grow in number.
+        draw_ceiling(ax, float(part.loc[part["rows"].idxmax(), "H_Y_nats"]))

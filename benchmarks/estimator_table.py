@@ -1,6 +1,6 @@
 """The table of estimators, from what each says of itself: for the documents.
 
-``python -m mi_probe.estimators.table docs/estimators.md`` writes the tables of
+``python benchmarks/estimator_table.py docs/estimators.md`` writes the tables of
 these files again, with the columns that each of them shows.
 """
 

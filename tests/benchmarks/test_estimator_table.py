@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
+from estimator_table import refreshed, rows
 
 import mi_probe.estimators
 from mi_probe import InputError
 from mi_probe.estimators import ESTIMATORS
-from mi_probe.estimators.table import refreshed, rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def test_every_row_says_everything():
 def test_the_pages_are_current(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     assert text == refreshed(text, ESTIMATORS), (
-        "run python -m mi_probe.estimators.table docs/estimators.md"
+        "run python benchmarks/estimator_table.py docs/estimators.md"
     )
 
 

@@ -1,4 +1,4 @@
-"""Y as an answer written in tokens: ids (n, m), -1 behind an answer's end.
+"""Known information of a Y that is written in tokens: ids (n, m), -1 behind the end.
 
 Writing loses nothing, so the truth is that of what was written.
 """

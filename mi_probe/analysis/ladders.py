@@ -1,4 +1,4 @@
-"""The gap against the critic's capacity: from linear to networks over all tokens.
+"""Ladders of the gap: against the critic's capacity, and against noise before pooling.
 
 A gap between critics is one of usable information: what a critic of that capacity extracts
 (Xu et al. 2020, arXiv 2002.10689). It is worth the name only along a ladder, on which it
@@ -6,10 +6,16 @@ first changes and then saturates. Every rung is scored on held-out rows with the
 A rung's critic contains those of the rungs below it, of Z as of Z_p, and Z's is learned on
 top of Z_p's (`nested_gap`, by the critics alone), so that more capacity is never less. The
 rung that is reported for a fold's rows is chosen on the other folds' rows.
+
+At every sigma above 0 the data processing inequality holds strictly for the noised states,
+Z + sigma*RMS*eps, and no argument from injectivity applies: a gap is one of Shannon
+information, up to what the critics miss.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -17,18 +23,45 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from mi_probe.analysis.gap_inputs import pooled_views
-from mi_probe.analysis.ladder import Ladder
+from mi_probe.analysis.dpi import dpi_gap
+from mi_probe.analysis.gap import Gap
+from mi_probe.analysis.gap_inputs import DRAWS, pooled_views
 from mi_probe.analysis.learned_pooling import check_pooling, is_learned, taught
 from mi_probe.analysis.nested_gap import Sides, nested_gap, paired_mean
 from mi_probe.analysis.verdict import CAVEAT
 from mi_probe.errors import InputError
 from mi_probe.estimators import ESTIMATORS, Estimate, Estimator, MemberStack
+from mi_probe.estimators.core.parameters import without_limit
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.targets import Classes, Target, as_target
-from mi_probe.estimators.named import without_limit
 from mi_probe.facts import amount
 from mi_probe.hidden import HiddenStates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ladder:
+    """Rungs of a gap, in nats, what they come to, and what may be read from them."""
+
+    table: pd.DataFrame = field(repr=False)
+    """One row a rung."""
+    chosen: str
+    """The rung whose critic of Z did best on rows that are not the reported ones; for
+    noise, the least noise at which a gap is shown, or ``none``."""
+    saturated: bool | None
+    """Whether more capacity is known to add nothing; None where capacity is not varied."""
+    nats: float
+    """The gap with the rung chosen apart from the rows that it is reported on."""
+    ci: tuple[float, float]
+    """Its 95 % interval."""
+    verdict: str
+    """What may be read from it, and on which reading."""
+
+    def _repr_html_(self) -> str:
+        table = self.table.to_html(
+            index=False, float_format=lambda v: f"{v:.3f}", na_rep="-"
+        )
+        return f"{table}<p>All values in nats.</p><p>{escape(self.verdict)}</p>"
+
 
 Rungs: TypeAlias = Mapping[str, Estimator]
 
@@ -84,7 +117,7 @@ def capacity_ladder(
         Which of two tokens comes first cannot be told from their mean:
 
         >>> from mi_probe.analysis import capacity_ladder
-        >>> from mi_probe.analysis.capacity import RUNGS
+        >>> from mi_probe.analysis.ladders import RUNGS
         >>> from mi_probe.synthetic import order
         >>> known = order(300, t=4, d=3, vary=False, seed=0)
         >>> names = ("linear on views", "quadratic on views")
@@ -93,11 +126,7 @@ def capacity_ladder(
         >>> ladder.table[["full", "pooled", "gap"]].shape, bool(ladder.nats > 0.2)
         ((2, 3), True)
     """
-    if not isinstance(pooling, str):
-        raise InputError(
-            f"pooling of a ladder must be one name, or names joined by '+'; got {pooling}. "
-            "Make a ladder for each, or use dpi_gap for several."
-        )
+    _check_one(pooling)
     target = as_target(y)
     if not isinstance(target, Classes):
         raise InputError(
@@ -163,6 +192,14 @@ def capacity_ladder(
     )
 
 
+def _check_one(pooling: object) -> None:
+    if not isinstance(pooling, str):
+        raise InputError(
+            f"pooling of a ladder must be one name, or names joined by '+'; got {pooling}. "
+            "Make a ladder for each, or use dpi_gap for several."
+        )
+
+
 def _selected(
     names: list[str], full: list[Estimate], pooled: list[Estimate]
 ) -> tuple[str, Float[np.ndarray, " n"]]:
@@ -204,3 +241,86 @@ def _verdict(
         f"{shown} between Z and Z_{pooling} at the chosen capacity, {chosen}: {found}. "
         f"{end} Reading: usable information at this capacity; {CAVEAT}."
     )
+
+
+def noise_ladder(
+    z: HiddenStates,
+    y: Target,
+    *,
+    pooling: str = "mean",
+    sigmas: Sequence[float] = (0.0, 0.1, 0.3, 1.0, 3.0),
+    estimator: str | Estimator = "auto",
+    groups: Groups | None = None,
+    seed: int = 0,
+    n_draws: int = DRAWS,
+) -> Ladder:
+    """I(Y;Z), I(Y;Z_p) and their gap, in nats, with noise added before pooling.
+
+    Args:
+        z: the states of all tokens.
+        y: classes, or real numbers.
+        pooling: a name, or names joined by ``+``.
+        sigmas: noise levels in units of the states' root mean square; 0 is no noise.
+        estimator: a name of `ESTIMATORS`, or one of your own.
+        groups: which rows depend on one another; see `Estimator.estimate`.
+        seed: of the folds, the critics and the noise, which is the same draw at every
+            sigma, so that rungs differ by its size alone.
+        n_draws: of Y' in the conditional randomisation test.
+
+    Returns:
+        A `Ladder`. Its table has a row a sigma, as `Gap.table`; ``chosen`` is the least
+        sigma above 0 at which a gap is shown, and ``nats`` and ``ci`` are that rung's (the
+        least noise's where none is).
+
+    Raises:
+        InputError: for no sigma above 0, and what `dpi_gap` refuses.
+
+    Examples:
+        >>> from mi_probe.analysis import noise_ladder
+        >>> from mi_probe.analysis.ladders import RUNGS
+        >>> from mi_probe.synthetic import order
+        >>> known = order(300, t=4, d=3, vary=False, seed=0)
+        >>> quick = RUNGS["linear on views"]
+        >>> ladder = noise_ladder(
+        ...     known.x, known.y, sigmas=(0.1, 1.0), estimator=quick, n_draws=0
+        ... )
+        >>> ladder.table.sigma.tolist(), bool(ladder.table.gap[0] > 0.2)
+        ([0.1, 1.0], True)
+    """
+    _check_one(pooling)
+    if not any(sigma > 0 for sigma in sigmas):
+        raise InputError(
+            f"sigmas must hold a value above 0; got {list(sigmas)}. Without noise, "
+            "use dpi_gap."
+        )
+    gaps = [
+        dpi_gap(
+            z,
+            y,
+            pooling=pooling,
+            estimator=estimator,
+            groups=groups,
+            seed=seed,
+            n_draws=n_draws,
+            sigma=float(sigma),
+        )
+        for sigma in sorted(set(sigmas))
+    ]
+    noised = [gap for gap in gaps if gap.sigma > 0]
+    found = [gap for gap in noised if gap.shown]
+    lead = found[0] if found else noised[0]
+    return Ladder(
+        table=pd.concat([gap.table() for gap in gaps], ignore_index=True),
+        chosen=f"sigma = {lead.sigma:g}" if found else "none",
+        saturated=None,
+        nats=lead.nats,
+        ci=lead.ci,
+        verdict=_verdict_of_noise(noised, found, lead),
+    )
+
+
+def _verdict_of_noise(noised: list[Gap], found: list[Gap], lead: Gap) -> str:
+    if not found:
+        return f"No noise level shows a gap. With the least noise: {lead.verdict}"
+    levels = ", ".join(f"{gap.sigma:g}" for gap in found)
+    return f"A gap is shown at sigma = {levels} of {len(noised)} levels. {lead.verdict}"
