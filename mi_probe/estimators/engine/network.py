@@ -183,8 +183,8 @@ def train_refined(
 
     Moments (`models.directions`) find directions P in hundreds of dimensions only roughly.
     With a small network q on z = P'u and its score
-    :math:`s_i = \partial_z \log q(y_i|z_i)`, a Newton step of the likelihood is, in whitened
-    coordinates,
+    :math:`s_i = \partial_z \log q(y_i|z_i)`, a Newton step of the likelihood is, in
+    whitened coordinates,
 
     .. math:: P \leftarrow P + \frac1m \sum_i u_i s_i^\top \Bigl(J + \frac dm I\Bigr)^{-1},
               \qquad J = \frac1m \sum_i s_i s_i^\top ,
