@@ -28,7 +28,7 @@ def shard_of(text: str) -> tuple[int, int]:
         (2, 4)
     """
     part, _, count = text.partition("/")
-    if not (part.isdigit() and count.isdigit() and 1 <= int(part) <= int(count)):
+    if not (part.isdecimal() and count.isdecimal() and 1 <= int(part) <= int(count)):
         raise InputError(f"shard must be i/n with 1 <= i <= n, as 2/4; got '{text}'.")
     return int(part), int(count)
 
@@ -41,7 +41,7 @@ def launched() -> tuple[int, int] | None:
         True
     """
     rank, count = (os.environ.get(name, "") for name in LAUNCHER[:2])
-    if not (count.isdigit() and rank.isdigit() and int(rank) < int(count) > 1):
+    if not (count.isdecimal() and rank.isdecimal() and int(rank) < int(count) > 1):
         return None
     return int(rank) + 1, int(count)
 

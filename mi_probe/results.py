@@ -226,6 +226,8 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
 def _is_results(folder: Path) -> bool:
     # Another process may be at its first row, whose pointwise file comes before it.
     begun = any((folder / name).is_dir() for name in ("rows", "pointwise"))
+    # Or at its first capture.
+    begun = begun or any(folder.glob("activations/*/fingerprint.json"))
     return begun or (folder / "provenance.json").is_file()
 
 

@@ -86,6 +86,10 @@ def measure(command: Command) -> None:
     settings = command.settings
     if settings.shard is None and (shard := launched()) is not None:
         settings = replace(settings, shard="{}/{}".format(*shard))
+        say(
+            f"shard {settings.shard}, as a launcher set it (RANK, WORLD_SIZE): the other "
+            "sites are left to its other processes."
+        )
         command = replace(command, settings=settings)
     check_trackers(settings.trackers(), MEASURING)
     results = Results(settings.out, say)

@@ -4,7 +4,8 @@ import threading
 
 import pytest
 
-from mi_probe.division import in_turn, launched
+from mi_probe.division import in_turn, launched, shard_of
+from mi_probe.errors import InputError
 from mi_probe.locks import claimed
 
 
@@ -57,3 +58,9 @@ def test_what_a_launcher_says(rank, size, shard, monkeypatch):
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("WORLD_SIZE", size)
     assert launched() == shard
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "²/3", "1", "-1/2"])
+def test_a_shard_that_is_none_is_refused(text):
+    with pytest.raises(InputError, match="shard must be i/n"):
+        shard_of(text)

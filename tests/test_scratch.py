@@ -1,12 +1,25 @@
+import errno
+import os
+import tempfile
+
 import numpy as np
 import pytest
 import torch
 
 from mi_probe.errors import InputError
+from mi_probe.estimators.core.states import as_states
 from mi_probe.estimators.core.states import standardised as of_states
 from mi_probe.estimators.models.columns import standardised, views_of_vectors, whitened
 from mi_probe.memory import held_bytes, size_of
-from mi_probe.scratch import beside, column_blocks, is_on_disk, let_go, on_disk, product
+from mi_probe.scratch import (
+    beside,
+    column_blocks,
+    is_on_disk,
+    let_go,
+    on_disk,
+    picked,
+    product,
+)
 
 
 @pytest.fixture
@@ -83,3 +96,33 @@ def test_sizes_are_read_and_forecasts_grow_with_rows():
     assert [size_of(t) for t in ("4GB", "4gib", "1.5k", 7)] == [4 * 10**9, 2**32, 1500, 7]
     assert held_bytes((10, 5, 8)) == 10 * held_bytes((1, 5, 8))
     assert held_bytes((10, 8)) < held_bytes((10, 1, 8))
+
+
+def test_a_users_mapped_file_is_read_and_left_alone(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((20, 3), np.int8))
+    x = np.load(tmp_path / "x.npy", mmap_mode="c")
+    x[:, 0] = np.arange(20)
+    assert not is_on_disk(x)
+    let_go([x])
+    states = as_states(x, 20)
+    assert states.dtype == np.float64
+    assert states[:, 0].tolist() == list(range(20))
+    assert x[:, 0].tolist() == list(range(20))
+
+
+def test_parts_and_chosen_rows_lie_where_the_whole_does(x):
+    a = stored(x)
+    rows = np.array([3, 1, 399])
+    assert is_on_disk(a[2:5])
+    assert is_on_disk(picked(a, rows))
+    assert np.array_equal(picked(a, rows), picked(np.asarray(a, np.float32), rows))
+
+
+def test_a_full_disk_is_named_before_anything_is_mapped(monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left") as told:
+        on_disk((10, 10))
+    assert told.value.filename == tempfile.gettempdir()

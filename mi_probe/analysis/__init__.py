@@ -10,7 +10,7 @@ from typing import Any
 _HOMES = {
     "Gap": "gap",
     "Gaps": "gap",
-    "Ladder": "ladder",
+    "Ladder": "ladders",
     "PairedDifference": "paired",
     "Simultaneous": "many_cells",
     "capacity_ladder": "ladders",

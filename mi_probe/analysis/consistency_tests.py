@@ -68,7 +68,8 @@ def consistency(
     values = target.index if isinstance(target, Classes) else target.values
     check_seed(seed)
     rng = np.random.default_rng(seed)
-    states = x if isinstance(x, HiddenStates) else _vectors(x)
+    # States on the disk are read: they are joined with others here.
+    states = x[:] if isinstance(x, HiddenStates) else _vectors(x)
 
     def said(x: HiddenStates | np.ndarray, y: np.ndarray) -> Estimate:
         return chosen.estimate(x, y, seed=seed)

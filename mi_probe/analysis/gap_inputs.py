@@ -20,7 +20,6 @@ from mi_probe.estimators.core.targets import (
     as_codes,
     as_target,
 )
-from mi_probe.estimators.mine.distinct_answers import distinct_answers
 from mi_probe.hidden import HiddenStates
 from mi_probe.pooling import pool
 
@@ -53,12 +52,7 @@ def as_classes(
     are these classes.
     """
     target = as_target(y)
-    codes = None
-    if isinstance(estimator, Auto) and isinstance(target, TokenSequences):
-        if answers := distinct_answers(target):
-            codes = answers.index
-    elif isinstance(estimator, Auto) and isinstance(target, Scores):
-        codes = as_codes(target)
+    codes = as_codes(target) if isinstance(estimator, Auto) else None
     return (y, target) if codes is None else (codes, as_target(codes))
 
 

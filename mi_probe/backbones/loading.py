@@ -1,5 +1,6 @@
 """Loading a model by name: an alias, a folder, a name on the hub, or an adapter."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,8 @@ def load_backbone(
         revision: branch, tag or commit on the hub.
         local_files_only: use what was downloaded before, and no network.
         dtype: ``float32``, ``bfloat16`` or ``float16``.
-        device: as torch names it, ``cpu`` or ``cuda:0``. ``auto`` puts a model that is
+        device: as torch names it, ``cpu`` or ``cuda:0``; ``cuda`` is the GPU of a
+            launcher's process (``LOCAL_RANK``). ``auto`` puts a model that is
             larger than one device over all GPUs, and what they cannot hold into the CPU's
             memory, to be fetched block by block, which is slow; a mapping from modules to
             devices says where (transformers' ``device_map``; ``disk`` is a place, too).
@@ -183,6 +185,10 @@ def _device(
 ) -> torch.device | str | Mapping[str, int | str]:
     if device == "auto" or isinstance(device, Mapping):
         return device
+    local = os.environ.get("LOCAL_RANK", "")
+    if device == "cuda" and local.isdecimal() and (count := torch.cuda.device_count()):
+        # A launcher's processes have a GPU each.
+        device = f"cuda:{int(local) % count}"
     try:
         place = torch.device(device)
         torch.empty(0, device=place)

@@ -23,7 +23,7 @@ from mi_probe.capture.sequences import Sequences, listed, token_limit
 from mi_probe.capture.shards import MemoryShard
 from mi_probe.capture.sizes import roomy
 from mi_probe.capture.store import SHARD_BYTES, open_store
-from mi_probe.division import in_turn, launched
+from mi_probe.division import in_turn, launched, shard_of
 from mi_probe.errors import InputError
 from mi_probe.hidden import HiddenStates, Role
 from mi_probe.pooling import POOLINGS, pool
@@ -123,7 +123,7 @@ def extract(
                 "notes": list(todo.notes),
             },
         )
-        shard = shard or launched()
+        shard = shard_of("{}/{}".format(*shard)) if shard else launched()
         damaged = {s.path for s in folder.shards() if not s.intact}
         done = {n for s in folder.shards() if s.path not in damaged for n in s.ids}
     rows = [row for row in range(len(data)) if data.ids[row] not in done]

@@ -73,7 +73,8 @@ class SiteRows:
             first, last = int(starts[0]), int(starts[-1] + lengths[-1])
             packed = self._shards[number].get(self._name, slice(first, last))
             row, column = unpacked(places, lengths)
-            if len(row) < len(packed):
+            # Others between them, or one more than once.
+            if not torch.equal(starts[1:], (starts + lengths)[:-1]):
                 packed = packed[(starts - first).repeat_interleave(lengths) + column]
             found[row, column] = packed.to(self.dtype)
         return found

@@ -18,7 +18,6 @@ from mi_probe.estimators.core.targets import (
     Classes,
     Scores,
     Target,
-    TokenSequences,
     as_codes,
     as_target,
 )
@@ -27,7 +26,6 @@ from mi_probe.estimators.engine.members import MEMBERS
 from mi_probe.estimators.engine.permutation import permuted_gains
 from mi_probe.estimators.engine.stack import fold_stacks
 from mi_probe.estimators.mine.cross_fit import MANY
-from mi_probe.estimators.mine.distinct_answers import distinct_answers
 from mi_probe.estimators.sequences.sequence_estimate import sequence_estimate
 from mi_probe.estimators.starts.started import Started
 from mi_probe.estimators.starts.vector_scores import estimate_scores
@@ -82,14 +80,13 @@ class Auto(Parameters):
             InputError: for what `admitted` refuses.
         """
         given = as_target(y)
-        codes, route = None, ""
-        if isinstance(given, TokenSequences) and (answers := distinct_answers(given)):
-            codes, route = answers.index, "distinct answers as classes"
-        elif isinstance(given, Scores):
-            codes, route = as_codes(given), "few different values as classes"
+        codes = as_codes(given)
         if codes is not None:
             found = self.estimate(x, codes, groups=groups, seed=seed, hints=hints)
-            told = {"route": route}
+            few = (
+                "few different values" if isinstance(given, Scores) else "distinct answers"
+            )
+            told = {"route": f"{few} as classes"}
             return replace(found, history=tuple(told | fold for fold in found.history))
         states, target, split = admitted(
             self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
@@ -117,7 +114,7 @@ class Auto(Parameters):
             part = replace(part, bound="info_nce", kinds=("smooth",))
             found = estimate_scores(part, self, states, target, split)
             return found if self.extrapolate else replace(found, extrapolated=None)
-        return replace(part.estimate(x, y, groups=groups, seed=seed), estimator=self)
+        return replace(part.of_admitted(states, target, split), estimator=self)
 
     @property
     def p_statistic(self) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from mi_probe.atomic import write_atomically
 from mi_probe.backbones.fingerprint import sha256_file
 from mi_probe.contents import digest, plain, read_json, sealed, unsealed
+from mi_probe.locks import locked
 from mi_probe.predgen.checkpoints import HEAD, Checkpoint
 from mi_probe.predgen.encoding import Rows
 from mi_probe.predgen.inference import Answers
@@ -49,8 +50,17 @@ def kept_answers(
         return kept
     if make is None:
         return None
-    found = make()
-    content = {
+    # Processes that begin together wait for one's answers: theirs might differ in a token.
+    with locked(path.with_suffix(".lock"), lambda _: None):
+        if path.is_file() and (kept := _read(path, task, key)) is not None:
+            return kept
+        found = make()
+        write_atomically(path, sealed(_content(found, task, key)))
+    return found
+
+
+def _content(found: Answers, task: Task, key: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "schema": SCHEMA,
         "key": key,
         "task": task.name,
@@ -62,8 +72,6 @@ def kept_answers(
         "of_text": None if found.parsed is None else found.parsed.values,
         "outside": None if found.parsed is None else found.parsed.outside,
     }
-    write_atomically(path, sealed(content))
-    return found
 
 
 def answers_key(found: Checkpoint, task: Task, encoded: Rows) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from mi_probe.predgen.writer import Read, writer_loss
 class System(nn.Module):
     """A language model with what an objective puts on it; a batch in, losses out."""
 
-    # Each batch's loss is its share of the step's already (`loss_sums`): the Trainer is
+    # Each batch's loss is its share of the step's already (`step_ahead`): the Trainer is
     # not to divide it by the number of batches.
     accepts_loss_kwargs = True
 

@@ -68,3 +68,18 @@ def test_what_cannot_be_spread_is_refused(folder, tmp_path):
     tiny_adapted(model, config).save_pretrained(tmp_path, save_embedding_layers=False)
     with pytest.raises(InputError, match="device must be one for a model with an adapter"):
         load_backbone(str(tmp_path), device="auto")
+
+
+@pytest.mark.parametrize(
+    ("local", "place"), [("3", "cuda:1"), ("0", "cuda:0"), ("", "cuda")]
+)
+def test_a_launchers_processes_have_a_gpu_each(folder, local, place, monkeypatch):
+    asked = []
+    monkeypatch.setenv("LOCAL_RANK", local)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(
+        torch, "empty", lambda *_, device: asked.append(str(device)) or 1 / 0
+    )
+    with pytest.raises(ZeroDivisionError):
+        load_backbone(folder, device="cuda")
+    assert asked == [place]

@@ -38,7 +38,10 @@ def both(store):
 
 @pytest.mark.parametrize(
     "rows",
-    [slice(None), slice(3, 40, 7), [5], [40, 2, 2, 17], torch.arange(0), slice(9, 9)],
+    [
+        *(slice(None), slice(3, 40, 7), slice(9, 9), torch.arange(0)),
+        *([5], [40, 2, 2, 17], [7, 7, 7], [3, 3, 5]),
+    ],
 )
 def test_chosen_examples_are_those_in_memory(both, rows):
     z, stored = both

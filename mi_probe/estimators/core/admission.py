@@ -28,6 +28,7 @@ from mi_probe.estimators.core.targets import (
     as_target,
 )
 from mi_probe.hidden import HiddenStates
+from mi_probe.scratch import picked
 
 FEWEST_ROWS = 10
 """Examples below which no estimate is made."""
@@ -122,7 +123,10 @@ def split_rows(
     if isinstance(groups, Blocks):
         kept, group, fold = cut_blocks(n, groups, max(n_folds, fewest_folds))
         target = target[kept]
-        states = states[kept] if isinstance(states, np.ndarray) else states.only(kept)
+        if isinstance(states, HiddenStates):
+            states = states.only(kept)
+        else:
+            states = picked(states, kept)
         if isinstance(target, Classes) and target.n_classes < 2:
             raise InputError(
                 f"y must hold at least two classes in the rows that {groups.count} blocks "

@@ -12,6 +12,7 @@ from mi_probe.estimators.core.base import Estimate, Estimator, States
 from mi_probe.estimators.core.split import Groups
 from mi_probe.estimators.core.states import as_states
 from mi_probe.estimators.core.targets import Target, TokenSequences, as_target
+from mi_probe.hidden import HiddenStates
 
 
 @runtime_checkable
@@ -83,8 +84,11 @@ def with_null(
     given = y if isinstance(y, TokenSequences | Tensor) else np.asarray(y)
     kept = np.arange(len(given)) if split.kept is None else split.kept
     if isinstance(estimator, Permutable):
-        rows = slice(None) if split.kept is None else kept
-        values = estimator.permuted(x[rows], given[rows], orders, seed)
+        # All of it as it came: a slice would read what lies on a disk.
+        own = x
+        if split.kept is not None:
+            own = x.only(kept) if isinstance(x, HiddenStates) else x[kept]
+        values = estimator.permuted(own, given[kept], orders, seed)
         if values is not None:
             return estimate.with_null(
                 [float(value) for value in values[1:]],

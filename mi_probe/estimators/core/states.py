@@ -1,4 +1,4 @@
-"""X as the estimators see it: checked once, float32, with a view for each pooling."""
+"""X as the estimators see it: checked once, with a view for each pooling."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

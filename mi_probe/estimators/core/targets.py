@@ -229,16 +229,31 @@ _MOST_CODES, _LEAST_REPEATS = 50, 10
 """Different values of a number that is a code, at most; rows of each, on average."""
 
 
-def as_codes(target: Scores) -> Int[np.ndarray, " n"] | None:
-    """Classes, where a single column of Y takes few values and repeats each often.
+def as_codes(
+    target: Classes | Scores | TokenSequences,
+) -> Int[np.ndarray, " n"] | None:
+    """Classes, where Y takes few values and repeats each often; None elsewhere.
 
-    Such a Y is discrete whatever its type says, and then has a ceiling, H(Y).
+    A single column of such numbers is discrete whatever its type says, and then has a
+    ceiling, H(Y); so are answers in tokens, by their tokens without padding.
     """
-    if target.values.shape[1] != 1:
+    if isinstance(target, TokenSequences):
+        if target.entropy is None:
+            return None
+        return np.unique(packed(target).ids, axis=0, return_inverse=True)[1].reshape(-1)
+    if not isinstance(target, Scores) or target.values.shape[1] != 1:
         return None
     values, index = np.unique(target.values[:, 0], return_inverse=True)
     few = len(values) <= _MOST_CODES and len(values) * _LEAST_REPEATS <= len(target)
     return index.astype(np.int64) if few else None
+
+
+def packed(y: TokenSequences) -> TokenSequences:
+    """Each answer's tokens moved to the front: where padding was says nothing."""
+    order = np.argsort(~y.mask, axis=1, kind="stable")
+    ids, mask = (np.take_along_axis(part, order, axis=1) for part in (y.ids, y.mask))
+    longest = int(mask.sum(1).max())
+    return TokenSequences(np.maximum(ids, 0)[:, :longest], mask[:, :longest])
 
 
 def digest_of(target: Classes | Scores | TokenSequences) -> str:

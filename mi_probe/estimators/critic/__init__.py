@@ -1,1 +1,1 @@
-"""Variational bounds: their values, their gradients, and the loop that trains a critic."""
+"""Variational bounds, their gradients, and the loop of probes, densities and poolings."""

@@ -19,8 +19,6 @@ class Schedule:
     """Epochs without a clearly better watched value before training stops."""
     least_gain: float = 1e-3
     """Gain that counts as clearly better, in nats."""
-    least_errors: float = 1.0
-    """Standard errors by which the best epoch has to beat none for it to be kept."""
     steps_per_epoch: int = 32
     """Steps that give the batch size, within its limits: few rows, small batches."""
     batch_limits: tuple[int, int] = (64, 256)
@@ -36,21 +34,6 @@ class Schedule:
         return max(1, round(rows / size))
 
 
-@dataclass(frozen=True)
-class Fit:
-    """What the training came to."""
-
-    kept: bool
-    """False where no epoch was clearly better than none."""
-    converged: bool
-    """False where the watched value was still rising at the last epoch."""
-    train: tuple[float, ...]
-    """Value of the training rows by epoch, minus their loss; NaN before the first."""
-    validation: tuple[float, ...]
-    """Value of the watched rows by epoch; the first is the start's."""
-    best_epoch: int
-
-
 def descend(
     module: nn.Module,
     losses: Callable[[Tensor], Float[Tensor, " b"]],
@@ -58,11 +41,11 @@ def descend(
     watched: Callable[[], Float[Tensor, " v"]],
     schedule: Schedule,
     draw: torch.Generator | None = None,
-) -> Fit:
+) -> bool:
     """Minimise the mean loss; the best weights for the watched rows are kept.
 
-    The best of many epochs would always look better than none, also where there is nothing
-    to learn: `Fit.kept` asks for a number of standard errors of the paired difference.
+    The best of many epochs always looks better than none, also where there is nothing to
+    learn: whoever values the module does so on rows that it was not watched on.
 
     Args:
         module: whose parameters are trained, in place.
@@ -71,55 +54,37 @@ def descend(
         watched: losses of the rows that stop the training; no noise from call to call.
         schedule: how long and how fast.
         draw: of the order of rows; torch's global generator by default.
+
+    Returns:
+        False where the watched value was still rising at the last epoch.
     """
     optimiser = torch.optim.AdamW(
         module.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    best = start = _values(module, watched)
-    weights, best_epoch, progress = copy.deepcopy(module.state_dict()), 0, 0
-    milestone = float(start.mean())
-    trained, values = [math.nan], [milestone]
+    best = milestone = _value(module, watched)
+    weights, progress = copy.deepcopy(module.state_dict()), 0
     for epoch in range(1, schedule.max_epochs + 1):
         module.train()
-        total = 0.0
         for batch in torch.randperm(n, generator=draw).tensor_split(schedule.batches(n)):
             optimiser.zero_grad()
-            found = losses(batch)
-            found.mean().backward()
+            losses(batch).mean().backward()
             nn.utils.clip_grad_norm_(module.parameters(), schedule.clip_norm)
             optimiser.step()
-            total += float(found.detach().sum())
-        trained.append(-total / n)
-        now = _values(module, watched)
-        value = float(now.mean())
-        values.append(value)
+        value = _value(module, watched)
         if not math.isfinite(value):
             break
-        if value > best.mean():
-            best, best_epoch = now, epoch
-            weights = copy.deepcopy(module.state_dict())
+        if value > best:
+            best, weights = value, copy.deepcopy(module.state_dict())
         if value > milestone + schedule.least_gain:
             milestone, progress = value, epoch
         if epoch - progress >= schedule.patience:
             break
     module.load_state_dict(weights)
     module.eval()
-    gain = best - start
-    error = (
-        float(gain.std(correction=0)) / math.sqrt(len(gain)) if len(gain) > 1 else math.inf
-    )
-    return Fit(
-        len(gain) > 1 and float(gain.mean()) > schedule.least_errors * error,
-        progress < schedule.max_epochs,
-        tuple(trained),
-        tuple(values),
-        best_epoch,
-    )
+    return progress < schedule.max_epochs
 
 
 @torch.no_grad()
-def _values(
-    module: nn.Module, losses: Callable[[], Float[Tensor, " v"]]
-) -> Float[Tensor, " v"]:
+def _value(module: nn.Module, losses: Callable[[], Float[Tensor, " v"]]) -> float:
     module.eval()
-    return -losses().double().cpu()
+    return -float(losses().double().cpu().mean())

@@ -1,4 +1,4 @@
-"""Convex stacking of class posteriors: calibrate each member, then mix.
+"""Stacking of class posteriors: calibrate each member, then mix, or multiply evidence.
 
 Everything here is fitted on predictions for rows that the member did not see. The prior
 p(y) is always a member, so a stack of useless members says p(y), which is 0 nats. A model

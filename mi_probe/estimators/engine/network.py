@@ -5,10 +5,10 @@ coordinates and labels. A network is
 
 .. math:: \log q(y|u) = \mathrm{softmax}(W_3 s(W_2 s(W_1 P^\top u)))
 
-with s = SiLU. P holds a few directions that tell something (`telling`) and is trained too,
-slowly, so that what the moments found is refined. There is no early stopping, so no row is
-spent on it: the averaged weights after several numbers of epochs are places of a path, and
-the path is chosen like a ridge, on rows that the network never saw.
+with s = SiLU. P holds a few directions that tell something (`models.directions`) and is
+trained too, slowly, so that what the moments found is refined. There is no early stopping,
+so no row is spent on it: the averaged weights after several numbers of epochs are places of
+a path, and the path is chosen like a ridge, on rows that the network never saw.
 
 The problems are one stack of matrix products: on a GPU that is what fills it, and on one
 CPU core it is 2 to 3.5 times as fast as a loop, since these networks are so small that most
@@ -181,9 +181,10 @@ def train_refined(
 ) -> Networks:
     r"""Each problem's network, its directions refined so many times.
 
-    Moments (`telling`) find directions P in hundreds of dimensions only roughly. With a
-    small network q on z = P'u and its score :math:`s_i = \partial_z \log q(y_i|z_i)`, a
-    Newton step of the likelihood is, in whitened coordinates,
+    Moments (`models.directions`) find directions P in hundreds of dimensions only roughly.
+    With a small network q on z = P'u and its score
+    :math:`s_i = \partial_z \log q(y_i|z_i)`, a Newton step of the likelihood is, in
+    whitened coordinates,
 
     .. math:: P \leftarrow P + \frac1m \sum_i u_i s_i^\top \Bigl(J + \frac dm I\Bigr)^{-1},
               \qquad J = \frac1m \sum_i s_i s_i^\top ,

@@ -1,4 +1,4 @@
-r"""`auto` for classes on vectors: a cross-fitted convex stack with its learning curve.
+r"""`auto` for classes: a cross-fitted convex stack.
 
 For each pair of folds {j, k} every member (`members`) is fitted without both, and
 scores both (`cross_fits`). Where k is held out, those scores of the other folds choose each

@@ -11,11 +11,16 @@ from torch import Tensor
 
 from mi_probe.estimators.core.parameters import Parameters
 from mi_probe.estimators.core.split import TOP, Split
-from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
+from mi_probe.estimators.core.targets import (
+    Classes,
+    Scores,
+    TokenSequences,
+    as_tensor,
+    packed,
+)
 from mi_probe.estimators.critic.bounds import BOUNDS, OBJECTIVES, Bound, info_nce
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.mine.ascent import Course, TrainingRows, stacked_rows, train
-from mi_probe.estimators.mine.distinct_answers import packed
 from mi_probe.estimators.mine.ensemble import Ensemble, ensemble
 from mi_probe.estimators.mine.inputs import Vectors, tokens_of, vectors, vectors_of
 from mi_probe.estimators.mine.marginals import (
@@ -56,9 +61,9 @@ class Settings(Parameters):
     bound: Literal[
         "donsker_varadhan", "barber_agakov", "info_nce", "nwj", "nwj_plain", "smile"
     ]
-    """What is reported: a row of `BOUNDS`. It is watched on the rows that stop the training
-    too, but where pairs are normalised for it `info_nce` is: unnormalised, it rests on the
-    few largest exp T of so few rows."""
+    """What is reported: a row of `BOUNDS`. The rows that stop the training watch it too,
+    after T is normalised where Y is classes, and `info_nce` where it is pairs, since
+    unnormalised it rests on the few largest exp T of so few rows."""
     pair_features: int = 32
     """Features on either side of a critic of pairs."""
     watched_share: float = 0.2

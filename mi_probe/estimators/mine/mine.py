@@ -43,12 +43,12 @@ from mi_probe.estimators.core.targets import (
     Scores,
     Target,
     TokenSequences,
+    as_codes,
     as_target,
     as_tensor,
 )
 from mi_probe.estimators.critic.bounds import Scores as CriticScores
 from mi_probe.estimators.mine.cross_fit import Settings, Sides, cross_fit, sides_of
-from mi_probe.estimators.mine.distinct_answers import distinct_answers
 from mi_probe.estimators.mine.ensemble import Ensemble
 from mi_probe.estimators.mine.marginals import Start
 from mi_probe.hidden import HiddenStates
@@ -94,11 +94,28 @@ class Mine(Settings):
             InputError: for what `admitted` refuses.
         """
         given, route = as_target(y), ""
-        if isinstance(given, TokenSequences) and (answers := distinct_answers(given)):
-            y, route = answers.index, "distinct answers as classes"
-        states, target, split = admitted(
-            self, x, y, groups=groups, seed=seed, n_folds=self.n_folds
-        )
+        answers = as_codes(given) if isinstance(given, TokenSequences) else None
+        if answers is not None:
+            y, route = answers, "distinct answers as classes"
+        admitted_ = admitted(self, x, y, groups=groups, seed=seed, n_folds=self.n_folds)
+        return self.of_admitted(*admitted_, route=route)
+
+    def of_admitted(
+        self,
+        states: Float[np.ndarray, "n d"] | HiddenStates,
+        target: Classes | Scores | TokenSequences,
+        split: Split,
+        *,
+        route: str = "",
+    ) -> Estimate:
+        """The estimate of what `admitted` gave.
+
+        Args:
+            states: X.
+            target: Y.
+            split: their folds.
+            route: how Y was taken, where that was not as it came.
+        """
         told = {"route": route or _ROUTES[type(target)]}
         sides = sides_of(states, target, self.device, ends=self.ends)
 

@@ -215,7 +215,7 @@ def _train(
     def watched_losses() -> Tensor:
         return _integrals(model, *watched, fixed)
 
-    return descend(model, losses, len(train[0]), watched_losses, schedule).converged
+    return descend(model, losses, len(train[0]), watched_losses, schedule)
 
 
 def _with_flag(context: Float[Tensor, "n k"]) -> Float[Tensor, "n j"]:

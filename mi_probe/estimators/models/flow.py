@@ -116,11 +116,11 @@ def _fitted(
     def losses(rows: tuple[Tensor, Tensor]) -> Tensor:
         return -flow(rows[1] if rows[1].shape[1] else None).log_prob(rows[0])
 
-    fit = descend(
+    converged = descend(
         flow,
         lambda batch: losses((values[batch], context[batch])),
         len(values),
         lambda: losses(watched),
         settings.schedule,
     )
-    return flow, fit.converged
+    return flow, converged

@@ -67,7 +67,7 @@ def network_path(
 
     with weights_from(rng):
         network = made(train)
-        fit = descend(
+        converged = descend(
             network,
             lambda batch: loss(network(train[batch]), y[batch]),
             len(rows),
@@ -79,7 +79,7 @@ def network_path(
     def predict(x: Any) -> np.ndarray:
         return scores(inputs(x)).double().numpy()
 
-    return FitPath({"network": predict}, fit.converged)
+    return FitPath({"network": predict}, converged)
 
 
 def zeroed(layer: nn.Linear) -> nn.Linear:

@@ -56,7 +56,7 @@ class Vae:
             # The same noise at every look, and for every class and row that is scored.
             fixed = torch.randn(8, 1, self.latent)
             scored = torch.randn(self.samples, 1, self.latent)
-            fit = descend(
+            converged = descend(
                 model,
                 lambda batch: (
                     -model.bound(
@@ -71,7 +71,7 @@ class Vae:
             )
 
         predict = coordinates.posterior(lambda u, own: model.bound(u, own, scored))
-        return FitPath({"autoencoder": predict}, fit.converged)
+        return FitPath({"autoencoder": predict}, converged)
 
 
 class _Autoencoder(nn.Module):

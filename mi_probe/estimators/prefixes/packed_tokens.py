@@ -16,7 +16,8 @@ _WIDTH = 768
 """Dimensions above which the leading principal ones stand for all."""
 _ROUNDS = 3
 _FAR = 10.0
-"""Standard deviations at which a coordinate is cut: one massive activation is enough."""
+"""Standard deviations at which a coordinate is cut, where no projection mixes them: one
+massive activation is enough."""
 
 
 @dataclass(frozen=True)

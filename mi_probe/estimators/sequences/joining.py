@@ -42,8 +42,9 @@ def joined(
     names = [name for name in starts if name in stacks] or list(stacks)
     best = max(names, key=lambda name: float(own[name].mean()))
     powers = log_linear_weights(list(train.values()), log_prior, y)
-    weights = mixture_weights(_with_product(train, log_prior, powers), y)
-    inside = mix(_with_product(train, log_prior, powers), weights)
+    joined = _with_product(train, log_prior, powers)
+    weights = mixture_weights(joined, y)
+    inside = mix(joined, weights)
     gain = inside[rows, y] - own[best]
     error = float(gain.std()) / math.sqrt(len(gain))
     together = len(stacks) > 1 and bool(gain.mean() > error)

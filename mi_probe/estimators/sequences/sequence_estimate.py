@@ -6,7 +6,7 @@ The sequence is read in three ways, all cross-fitted over the same pairs of fold
 * the ends: first, last and mean token side by side, in `token_coordinates`, which holds
   what no view holds alone (do the first and the last token match?), where a quarter of the
   rows shows that they add something;
-* all tokens in order, by evidence networks (`fits`).
+* all tokens in order, by evidence networks (`token_fits`).
 
 Where fold k is held out, the start is the best single view, value for value. All stacks
 together, as a mixture of them and of the product of their evidence, replace it only if they

@@ -1,7 +1,7 @@
 r"""Bounds by networks that start from closed forms: `auto` where Y has no few classes.
 
 T = T_0 + what networks add, T_0 the class means of many classes (`many_classes`), of the
-blocks of an answer, or the copula of scores and a sequence's poolings (`scores`). The
+blocks of an answer, or the copula of scores and a sequence's poolings (`scores.fits`). The
 networks, their training and the value are those of `Mine`; a kind that did not clearly
 beat T_0 on the watched rows is left out.
 
@@ -28,10 +28,15 @@ from torch import Tensor
 
 from mi_probe.estimators.core.split import Split
 from mi_probe.estimators.core.states import views_of
-from mi_probe.estimators.core.targets import Classes, Scores, TokenSequences, as_tensor
+from mi_probe.estimators.core.targets import (
+    Classes,
+    Scores,
+    TokenSequences,
+    as_tensor,
+    packed,
+)
 from mi_probe.estimators.critic.training import Schedule
 from mi_probe.estimators.engine.mixing import pair_powers
-from mi_probe.estimators.mine.distinct_answers import packed
 from mi_probe.estimators.mine.marginals import Start
 from mi_probe.estimators.mine.mine import Mine
 from mi_probe.estimators.models.normal_scores import varying

@@ -3,7 +3,7 @@ r"""The recommended estimate for continuous Y and vectors: closed forms and netw
 Each held-out fold starts from a stack of elliptical copulas, weighed on nested rows: ridge
 regressions of normal scores and of the columns as they are, Student, principal or
 independent components, columns beside functions of themselves in which what was turned or
-rolled is straight (`scores.fits`). A network of either side learns what it leaves, such as
+rolled is straight (`scores.views`). A network of either side learns what it leaves, such as
 a product of two of ten columns. A held-out row's term is InfoNCE's, its own Y among
 thousands of training rows' Y,
 

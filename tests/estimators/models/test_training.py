@@ -18,14 +18,14 @@ def trained(schedule: Schedule, noise: float = 0.1):
     with weights_from(np.random.default_rng(0)):
         model = nn.Linear(20, 1)
         start = loss_of(model, x_other, y_other)
-        fit = descend(
+        converged = descend(
             model,
             lambda batch: (model(x[batch]) - y[batch]).square()[:, 0],
             60,
             lambda: (model(x_other) - y_other).square()[:, 0],
             schedule,
         )
-    return loss_of(model, x_other, y_other), start, fit.converged
+    return loss_of(model, x_other, y_other), start, converged
 
 
 @torch.no_grad()

@@ -9,8 +9,7 @@ from spelled_answers import spelled_classes, tokens_of_their_own, written_number
 
 from mi_probe import HiddenStates, InputError
 from mi_probe.estimators import ESTIMATORS, TokenSequences
-from mi_probe.estimators.core.targets import as_target
-from mi_probe.estimators.mine.distinct_answers import distinct_answers, packed
+from mi_probe.estimators.core.targets import as_codes, as_target, packed
 from mi_probe.estimators.starts.started import blocks_of
 from mi_probe.synthetic import class_gaussians
 
@@ -78,7 +77,7 @@ def test_order_of_tokens_is_read_by_the_network():
     falls = x[:, 0] > 0
     ids[falls] = ids[falls, ::-1]
     y = TokenSequences(ids, np.ones_like(ids, dtype=bool))
-    assert distinct_answers(y) is None
+    assert as_codes(y) is None
     estimate = ESTIMATORS["auto"].estimate(x, y)
     assert 0.3 < estimate.nats < math.log(2) + 3 * estimate.stderr
 
