@@ -71,6 +71,7 @@ def _bent(columns: Float[np.ndarray, "n d"], most: int) -> Float[np.ndarray, "n 
     """So many squares, tails and products of the columns, or of their main directions."""
     kept = min(columns.shape[1], _MOST_BENT, most // 6)
     x = columns if columns.shape[1] <= kept else scaled(principal(columns, kept))
+    kept = x.shape[1]  # fewer where the columns are of few dimensions
     tails = (np.maximum(x - _KNOT, 0), np.maximum(-x - _KNOT, 0))
     one, two = np.tril_indices(kept, -1)
     # The last of the main directions are the largest: products of these come first.

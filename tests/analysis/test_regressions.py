@@ -33,6 +33,12 @@ def test_what_c_does_not_tell_stays():
     assert left_of(z, c).min() > 0.8
 
 
+def test_many_columns_of_few_dimensions_and_of_none_will_do():
+    main = np.random.default_rng(0).normal(size=(60, 2))
+    for c in (main @ np.ones((2, 50)), np.ones((60, 50))):
+        assert np.isfinite(GivenC(c, np.random.default_rng(0)).removed(main)).all()
+
+
 def test_one_column_and_constant_columns_of_c_will_do():
     c = np.stack([np.arange(30.0), np.ones(30)], axis=1)
     assert left_of(c[:, :1], c[:, :1]).max() < 1e-2

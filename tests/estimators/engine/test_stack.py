@@ -30,8 +30,8 @@ def test_whitened_coordinates_have_unit_covariance_and_no_empty_directions():
 
 def test_heavy_tails_get_a_second_view():
     rng = np.random.default_rng(0)
-    assert list(views_of_vectors(rng.normal(size=(500, 3)))) == ["x"]
-    views = views_of_vectors(rng.standard_cauchy(size=(500, 3)))
+    assert list(dict(views_of_vectors(rng.normal(size=(500, 3))))) == ["x"]
+    views = dict(views_of_vectors(rng.standard_cauchy(size=(500, 3))))
     assert list(views) == ["x", "squashed x"]
     assert np.abs(views["squashed x"]).max() < 15
 
