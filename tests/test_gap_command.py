@@ -125,7 +125,8 @@ def test_something_else_than_poolings_is_given(model, data, out, capsys):
     assert table.site.tolist() == ["block.0"] * 5 + ["final_norm"] * 5
     # The mean of the last site, given itself and all tokens beside it, has little to add.
     same = table[(table.site == "final_norm") & (table.pooling == names[-1])]
-    assert same.full_nats.item() >= same.pooled_nats.item() - 0.02
+    assert same.ci_low.item() <= 0 <= same.ci_high.item()
+    assert same.full_nats.item() >= same.pooled_nats.item() - 0.05
     # Ten tests together: a p-value of 19 draws is never small enough.
     assert table.p_holm.min() == pytest.approx(10 * table.p_value.min())
     assert not table.verdict.str.startswith("A gap").any()
