@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,16 +37,17 @@ def joined(
     """
     log_prior = next(iter(stacks.values())).log_prior
     rows = np.arange(len(y))
-    train = {name: s.train[usable] + log_prior for name, s in stacks.items()}
+    every = {name: s.train + log_prior for name, s in stacks.items()}
+    train = {name: q[usable] for name, q in every.items()}
     test = {name: s.test + log_prior for name, s in stacks.items()}
     own = {name: q[rows, y] for name, q in train.items()}
     names = [name for name in starts if name in stacks] or list(stacks)
     best = max(names, key=lambda name: float(own[name].mean()))
     powers = log_linear_weights(list(train.values()), log_prior, y)
-    joined = _with_product(train, log_prior, powers)
-    weights = mixture_weights(joined, y)
+    joined = _with_product(every, log_prior, powers)
+    weights = mixture_weights([q[usable] for q in joined], y)
     inside = mix(joined, weights)
-    gain = inside[rows, y] - own[best]
+    gain = inside[usable][rows, y] - own[best]
     error = float(gain.std()) / math.sqrt(len(gain))
     together = len(stacks) > 1 and bool(gain.mean() > error)
     nats = float((own[best] - log_prior[y]).mean())
@@ -63,7 +65,7 @@ def joined(
     }
     record["n_train"], record["n_test"] = len(y), len(stacks[best].test)
     if not together:
-        return Chosen(stacks[best].train[usable], stacks[best].test, log_prior, record)
+        return replace(stacks[best], log_prior=log_prior, record=record)
     outside = mix(_with_product(test, log_prior, powers), weights)
     return Chosen(inside - log_prior, outside - log_prior, log_prior, record)
 

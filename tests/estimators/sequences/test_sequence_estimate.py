@@ -1,16 +1,18 @@
 """`auto` on sequences of classes: never below a pooled view, equal where one is enough."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
 
 from mi_probe import HiddenStates
 from mi_probe.estimators.auto import Auto
-from mi_probe.estimators.core.split import Split
+from mi_probe.estimators.core.split import Split, draw_split
 from mi_probe.estimators.core.targets import Classes
 from mi_probe.estimators.sequences import reading
 from mi_probe.pooling import POOLINGS, pool
-from mi_probe.synthetic import mean_sufficient, needle
+from mi_probe.synthetic import mean_sufficient, needle, order
 
 BOUND = Auto(extrapolate=False)
 
@@ -132,3 +134,21 @@ def test_fewer_rows_read_what_all_used_and_the_best_view_where_that_fails():
     assert set(seen.again(1, 0, hopeful).record["stacks"]) == {"ends", "last"}
     nothing = above | {"adds": {}}
     assert set(seen.again(1, 0, nothing).record["stacks"]) == {"last"}
+
+
+def test_where_critics_learn_from_some_rows_all_rows_are_scored(monkeypatch):
+    # As above 25,000 rows, of which 20,000 are learned from.
+    few = inspect.unwrap(draw_split)
+    monkeypatch.setitem(few.__kwdefaults__, "most", 120)
+    known = order(300, t=3, d=3, vary=False, seed=0)
+    found = Auto(extrapolate=False).estimate(known.x, known.y)
+    assert found.split.n_learned() < 150
+    assert found.inner.shape == (found.split.n_folds, 300, 2)
+    assert np.allclose(np.exp(found.inner).sum(2), 1, atol=1e-5)
+    # Rows that no critic learned from are told apart as well as the others.
+    left = ~found.split.learns(0) & (found.split.fold != 0)
+    own = np.arange(300), known.y
+    assert left.sum() > 50
+    assert np.isclose(
+        found.inner[0][own][left].mean(), found.inner[0][own].mean(), atol=0.1
+    )
