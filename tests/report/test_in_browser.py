@@ -9,9 +9,10 @@ from tests.report.folder import tokens, write
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
 
-pytestmark = pytest.mark.skipif(
-    chromium.find() is None, reason="no Chromium on this machine"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium.find() is None, reason="no Chromium on this machine"),
+]
 
 
 @pytest.fixture(scope="module")

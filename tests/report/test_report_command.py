@@ -256,6 +256,7 @@ def test_a_record_that_is_damaged_or_newer_is_named(tmp_path, capsys, content, w
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_profiles_of_many_checkpoints_leave_room_for_other_figures(tmp_path):
     folder = write(
         tmp_path / "results", results=pd.concat(grid(model=f"m{i}") for i in range(9))
@@ -356,6 +357,7 @@ def test_names_that_would_end_or_turn_the_page(tmp_path):
     assert "aU+202Eb" in page
 
 
+@pytest.mark.slow
 def test_a_name_of_a_megabyte_makes_no_page_of_gigabytes(tmp_path):
     folder = write(tmp_path / "results", subject="m" * 10**6)
     out = tmp_path / "r.html"
